@@ -1,0 +1,26 @@
+//! The proof that the modules can't panic.
+//!
+//! In a release build the handler calls a symbol that exists nowhere. Where the optimiser finds that
+//! no panic can be reached it drops the handler and the call with it; where it doesn't, the link
+//! fails (`-z defs`).
+
+#[cfg(not(test))]
+use core::panic::PanicInfo;
+
+#[cfg(all(not(test), not(debug_assertions)))]
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    unsafe extern "C" {
+        fn a_panic_can_be_reached_in_this_module() -> !;
+    }
+    // SAFETY: never runs: an object that would call this symbol doesn't link.
+    unsafe { a_panic_can_be_reached_in_this_module() }
+}
+
+// Without optimisation every bounds check is a reachable panic.
+#[cfg(all(not(test), debug_assertions))]
+#[panic_handler]
+fn panic(_: &PanicInfo<'_>) -> ! {
+    // SAFETY: abort takes nothing and doesn't return.
+    unsafe { libc::abort() }
+}

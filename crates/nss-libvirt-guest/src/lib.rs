@@ -1,0 +1,5 @@
+//! The NSS module `libnss_libvirt_guest.so.2`.
+
+#![no_std]
+
+extern crate nss_hosts as _;
