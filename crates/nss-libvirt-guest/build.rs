@@ -2,7 +2,7 @@
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    for arg in ["-soname,libnss_libvirt_guest.so.2", "-z,defs", "-z,now", "--as-needed"] {
+    for arg in ["-soname,libnss_libvirt_guest.so.2", "-z,defs", "-z,now", "--as-needed", "-s"] {
         println!("cargo:rustc-cdylib-link-arg=-Wl,{arg}");
     }
 }

@@ -1,5 +1,17 @@
-//! glibc's interface for `hosts` modules, on top of `guest-names`.
+//! glibc's interface for `hosts` modules, on top of `guest-names`: the C structs, the packing into the
+//! caller's buffer, the triples of status, errno and h_errno, the entry points, the system calls.
+//!
+//! All `unsafe` of the modules is here.
 
-#![no_std]
+#![cfg_attr(not(test), no_std)]
 
+pub mod abi;
+mod debug;
+mod export;
+pub mod hosts;
+mod pack;
 mod panic;
+mod reply;
+mod system;
+
+pub use guest_names::forward::Source;

@@ -24,3 +24,8 @@ fn panic(_: &PanicInfo<'_>) -> ! {
     // SAFETY: abort takes nothing and doesn't return.
     unsafe { libc::abort() }
 }
+
+/// What core's unoptimised parts refer to for unwinding, which never happens.
+#[cfg(all(not(test), debug_assertions))]
+#[unsafe(no_mangle)]
+extern "C" fn rust_eh_personality() {}

@@ -1,5 +1,5 @@
-//! The NSS module `libnss_libvirt_guest.so.2`.
+//! The NSS module `libnss_libvirt_guest.so.2`: libvirt domain names.
 
 #![no_std]
 
-extern crate nss_hosts as _;
+nss_hosts::export!("libvirt_guest", nss_hosts::Source::Domain);

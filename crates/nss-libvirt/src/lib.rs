@@ -1,5 +1,5 @@
-//! The NSS module `libnss_libvirt.so.2`.
+//! The NSS module `libnss_libvirt.so.2`: host names that guests gave to DHCP.
 
 #![no_std]
 
-extern crate nss_hosts as _;
+nss_hosts::export!("libvirt", nss_hosts::Source::HostName);

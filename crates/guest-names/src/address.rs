@@ -1,0 +1,274 @@
+//! Addresses: of guests (IPv4, IPv6) and of their network interfaces (MAC).
+
+/// An address family that a look-up can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// `AF_INET`: 4 bytes.
+    V4,
+    /// `AF_INET6`: 16 bytes.
+    V6,
+}
+
+/// A guest's address, in network byte order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// IPv4.
+    V4([u8; 4]),
+    /// IPv6.
+    V6([u8; 16]),
+}
+
+impl Address {
+    /// Reads the text of an `ip-address`, as inet_pton(3) does, but for an IPv6 address with a
+    /// dotted-quad end: that counts only where inet_ntop(3) would write one (`::/80`), as the look-up by
+    /// address relies on knowing how a text ends.
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        if text.contains(&b':') {
+            let octets = parse_v6(text)?;
+            let dotted = text.contains(&b'.');
+            return (!dotted || starts_with_80_zero_bits(&octets)).then_some(Self::V6(octets));
+        }
+        parse_v4(text).map(Self::V4)
+    }
+
+    /// The family.
+    #[inline]
+    #[must_use]
+    pub fn family(&self) -> Family {
+        match self {
+            Self::V4(_) => Family::V4,
+            Self::V6(_) => Family::V6,
+        }
+    }
+
+    /// 4 or 16 bytes, in network byte order.
+    #[inline]
+    #[must_use]
+    pub fn octets(&self) -> &[u8] {
+        match self {
+            Self::V4(octets) => octets,
+            Self::V6(octets) => octets,
+        }
+    }
+
+    /// Whether it is an IPv6 link-local address (`fe80::/10`), which means nothing without a scope.
+    #[must_use]
+    pub fn is_link_local_v6(&self) -> bool {
+        matches!(self, Self::V6([0xfe, second, ..]) if second & 0xc0 == 0x80)
+    }
+}
+
+pub(crate) fn starts_with_80_zero_bits(octets: &[u8; 16]) -> bool {
+    octets.iter().take(10).all(|&octet| octet == 0)
+}
+
+/// Four decimal numbers up to 255, without leading zeros. (The parsers of `core::net` are not proven
+/// free of panics.)
+fn parse_v4(text: &[u8]) -> Option<[u8; 4]> {
+    let mut octets = [0; 4];
+    let mut parts = text.split(|&byte| byte == b'.');
+    for octet in &mut octets {
+        let part = parts.next()?;
+        let well_formed =
+            matches!(part, [b'0'] | [b'1'..=b'9'] | [b'1'..=b'9', _] | [b'1'..=b'9', _, _]);
+        if !well_formed || !part.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        let value = part.iter().fold(0u16, |value, digit| value * 10 + u16::from(digit - b'0'));
+        *octet = u8::try_from(value).ok()?;
+    }
+    parts.next().is_none().then_some(octets)
+}
+
+/// RFC 4291, 2.2: groups of up to four hexadecimal digits, one run of zeros as `::`, the last two groups
+/// maybe as a dotted quad.
+fn parse_v6(text: &[u8]) -> Option<[u8; 16]> {
+    let (head, tail) = match text.windows(2).position(|pair| pair == b"::") {
+        Some(at) => (text.get(..at)?, text.get(at + 2..)),
+        None => (text, None),
+    };
+    let (front, front_len) = groups(head, tail.is_none())?;
+    let Some(tail) = tail else { return (front_len == 16).then_some(front) };
+    let (back, back_len) = groups(tail, true)?;
+    // "::" stands for one group at least.
+    let gap = 14usize.checked_sub(front_len + back_len)? + 2;
+    let mut octets = front;
+    let places = octets.iter_mut().skip(front_len + gap);
+    places.zip(back).for_each(|(place, octet)| *place = octet);
+    Some(octets)
+}
+
+/// Groups with `:` between them, as octets, and how many octets. `last`: a dotted quad may end them.
+fn groups(text: &[u8], last: bool) -> Option<([u8; 16], usize)> {
+    let mut octets = [0; 16];
+    let mut len = 0;
+    if text.is_empty() {
+        return Some((octets, len));
+    }
+    let mut parts = text.split(|&byte| byte == b':').peekable();
+    while let Some(part) = parts.next() {
+        let quad = if last && parts.peek().is_none() { parse_v4(part) } else { None };
+        let group = match quad {
+            Some(_) => [0; 2],
+            None => group(part)?.to_be_bytes(),
+        };
+        let group = quad.as_ref().map_or(group.as_slice(), |quad| quad.as_slice());
+        octets.get_mut(len..)?.get_mut(..group.len())?.copy_from_slice(group);
+        len += group.len();
+    }
+    Some((octets, len))
+}
+
+fn group(part: &[u8]) -> Option<u16> {
+    if part.is_empty() || part.len() > 4 {
+        return None;
+    }
+    part.iter().try_fold(0u16, |value, &digit| Some(value << 4 | u16::from(hex(digit)?)))
+}
+
+/// An Ethernet address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mac(pub [u8; 6]);
+
+impl Mac {
+    /// Reads `52:54:00:68:7e:fb`, in either case, with or without the hardware type that dnsmasq puts
+    /// before the address of anything but Ethernet (`06-52:54:00:68:7e:fb`; dnsmasq, `print_mac`).
+    #[must_use]
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let digits = match text {
+            [a, b, b'-', rest @ ..] if hex(*a).is_some() && hex(*b).is_some() => rest,
+            _ => text,
+        };
+        let mut mac = [0; 6];
+        let mut rest = digits;
+        for (at, octet) in mac.iter_mut().enumerate() {
+            let [high, low, tail @ ..] = rest else { return None };
+            *octet = hex(*high)? << 4 | hex(*low)?;
+            rest = match tail {
+                [b':', more @ ..] if at < 5 => more,
+                [] if at == 5 => tail,
+                _ => return None,
+            };
+        }
+        Some(Self(mac))
+    }
+
+    /// The canonical text: lower case, colons.
+    #[must_use]
+    pub fn to_text(self) -> [u8; 17] {
+        let mut text = [b':'; 17];
+        for (triple, octet) in text.chunks_mut(3).zip(self.0) {
+            if let [high, low, ..] = triple {
+                [*high, *low] = hex_digits(octet);
+            }
+        }
+        text
+    }
+}
+
+/// The value of a hexadecimal digit.
+pub(crate) fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// An octet as two hexadecimal digits, in lower case.
+#[must_use]
+pub fn hex_digits(octet: u8) -> [u8; 2] {
+    [digit(octet >> 4), digit(octet & 0xf)]
+}
+
+/// The lower-case hexadecimal digit of a value below 16.
+pub(crate) fn digit(value: u8) -> u8 {
+    match value {
+        0..=9 => b'0' + value,
+        _ => b'a' + (value & 0xf) - 10,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Random;
+
+    #[test]
+    fn addresses() {
+        assert_eq!(Address::parse(b"192.168.122.7"), Some(Address::V4([192, 168, 122, 7])));
+        let v6 = Address::parse(b"2001:DB8::1").unwrap();
+        assert_eq!(v6.octets()[..4], [0x20, 1, 0xd, 0xb8]);
+        assert!(Address::parse(b"::ffff:1.2.3.4").is_some());
+        for bad in [
+            "",
+            "1.2.3",
+            "1.2.3.4.5",
+            "01.2.3.4",
+            "256.1.1.1",
+            "2001:db8::1.2.3.4",
+            "::g",
+            "1.2.3.4 ",
+            "fe80::1%2",
+        ] {
+            assert_eq!(Address::parse(bad.as_bytes()), None, "{bad}");
+        }
+        assert_eq!(Address::parse(b"\xff"), None);
+    }
+
+    /// `core::net` is the oracle, on texts that are nearly addresses.
+    #[test]
+    fn reads_what_core_reads() {
+        use core::net::IpAddr;
+        let pieces = [
+            "0", "1", "01", "255", "256", ".", ".", ":", ":", "::", "f", "ABCD", "12345",
+            "1.2.3.4", "%", " ",
+        ];
+        let mut random = Random::new(5);
+        let mut good = 0;
+        for _ in 0..200_000 {
+            let text: String = (0..1 + random.below(16)).map(|_| *random.pick(&pieces)).collect();
+            let expected = text.parse::<IpAddr>().ok().filter(|address| match address {
+                IpAddr::V4(_) => true,
+                IpAddr::V6(v6) => !text.contains('.') || starts_with_80_zero_bits(&v6.octets()),
+            });
+            let expected = expected.map(|address| match address {
+                IpAddr::V4(v4) => Address::V4(v4.octets()),
+                IpAddr::V6(v6) => Address::V6(v6.octets()),
+            });
+            good += u32::from(expected.is_some());
+            assert_eq!(Address::parse(text.as_bytes()), expected, "{text}");
+        }
+        assert!(good > 1000, "hardly an address among them: {good}");
+    }
+
+    #[test]
+    fn link_local() {
+        assert!(Address::parse(b"fe80::1").unwrap().is_link_local_v6());
+        assert!(Address::parse(b"febf::1").unwrap().is_link_local_v6());
+        assert!(!Address::parse(b"fec0::1").unwrap().is_link_local_v6());
+        assert!(!Address::parse(b"169.254.0.1").unwrap().is_link_local_v6());
+    }
+
+    #[test]
+    fn macs() {
+        let mac = Mac([0x52, 0x54, 0, 0x68, 0x7e, 0xfb]);
+        for text in ["52:54:00:68:7e:fb", "52:54:00:68:7E:FB", "06-52:54:00:68:7e:fb"] {
+            assert_eq!(Mac::parse(text.as_bytes()), Some(mac), "{text}");
+        }
+        for bad in [
+            "",
+            "52:54:00:68:7e",
+            "52:54:00:68:7e:fb:",
+            "52:54:00:68:7e:fb:00",
+            "52-54-00-68-7e-fb",
+            "5254.0068.7efb",
+            "gg:54:00:68:7e:fb",
+        ] {
+            assert_eq!(Mac::parse(bad.as_bytes()), None, "{bad}");
+        }
+        assert_eq!(&mac.to_text(), b"52:54:00:68:7e:fb");
+    }
+}

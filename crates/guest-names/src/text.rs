@@ -1,0 +1,117 @@
+//! Short byte strings on the stack.
+
+/// The longest text: what the name of a file can hold (`NAME_MAX`), and more than a host name can.
+pub const TEXT_MAX: usize = 255;
+
+/// Up to [`TEXT_MAX`] bytes. Of more nothing stays: a name that is too long is no name.
+#[derive(Clone)]
+pub struct Text {
+    bytes: [u8; TEXT_MAX + 1],
+    len: u8,
+    overflowed: bool,
+}
+
+impl Text {
+    /// An empty text.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { bytes: [0; TEXT_MAX + 1], len: 0, overflowed: false }
+    }
+
+    /// Takes the place of what it held.
+    pub fn set(&mut self, bytes: &[u8]) {
+        self.clear();
+        self.extend(bytes);
+    }
+
+    /// Appends one byte.
+    pub fn push(&mut self, byte: u8) {
+        self.extend(&[byte]);
+    }
+
+    /// Appends `bytes`.
+    #[inline(never)]
+    pub fn extend(&mut self, bytes: &[u8]) {
+        let len = usize::from(self.len);
+        let end = len + bytes.len();
+        match self.bytes.get_mut(len..end) {
+            Some(room) if end <= TEXT_MAX && !self.overflowed => {
+                room.copy_from_slice(bytes);
+                self.len = end as u8;
+            }
+            _ => {
+                self.len = 0;
+                self.overflowed = true;
+            }
+        }
+    }
+
+    /// Empties the text.
+    #[inline]
+    pub fn clear(&mut self) {
+        self.len = 0;
+        self.overflowed = false;
+    }
+
+    /// The bytes; none of a text that was too long.
+    #[inline]
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or(&[])
+    }
+
+    /// The bytes and the NULs behind them, at least one.
+    #[must_use]
+    pub fn with_nul(&mut self) -> &[u8] {
+        if let Some(end) = self.bytes.get_mut(usize::from(self.len)) {
+            *end = 0;
+        }
+        &self.bytes
+    }
+
+    /// Whether it holds nothing.
+    #[inline]
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl From<&[u8]> for Text {
+    fn from(bytes: &[u8]) -> Self {
+        let mut text = Self::new();
+        text.extend(bytes);
+        text
+    }
+}
+
+impl core::fmt::Debug for Text {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "\"{}\"", self.as_bytes().escape_ascii())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_is_too_long_nothing_stays() {
+        let mut text = Text::from([b'a'; 255].as_slice());
+        assert_eq!(text.as_bytes(), [b'a'; 255]);
+        text.push(b'b');
+        assert_eq!(text.as_bytes(), b"");
+        text.push(b'c');
+        assert_eq!(text.as_bytes(), b"");
+        text.clear();
+        text.push(b'x');
+        assert_eq!(text.as_bytes(), b"x");
+        assert!(Text::from([b'a'; 256].as_slice()).is_empty());
+    }
+}

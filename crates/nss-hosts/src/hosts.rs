@@ -1,0 +1,287 @@
+//! The entry points' work, for whichever source of names.
+
+use core::cell::UnsafeCell;
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ptr;
+
+use guest_names::address::{Address, Family};
+use guest_names::enumerate::Cursor;
+use guest_names::forward::{Answer, Found, Query, Source};
+use guest_names::observe::Observer;
+use guest_names::ranking::Candidate;
+use guest_names::search::Search;
+use guest_names::text::Text;
+
+use crate::abi::{AddrTuple, HostEnt, Status};
+use crate::debug::Messages;
+use crate::pack::{Buffer, HostEntAnswer, TupleAnswer};
+use crate::reply::Reply;
+use crate::system::{self, Directory, STATE_DIRECTORY};
+
+pub use libc::AF_INET;
+
+/// Bytes of the window on the state files.
+const WINDOW: usize = 16 << 10;
+
+/// Places for candidates. A name with more costs several passes over the files.
+const PLACES: usize = 32;
+
+/// Where an answer goes and who is told how it went.
+pub struct Caller {
+    /// See [`Buffer`].
+    pub(crate) buffer: *mut c_char,
+    pub(crate) buflen: usize,
+    pub(crate) errnop: *mut c_int,
+    pub(crate) h_errnop: *mut c_int,
+}
+
+impl Caller {
+    /// The last four arguments that every entry point has.
+    pub fn new(
+        buffer: *mut c_char,
+        buflen: usize,
+        errnop: *mut c_int,
+        h_errnop: *mut c_int,
+    ) -> Self {
+        Self { buffer, buflen, errnop, h_errnop }
+    }
+
+    /// # Safety
+    /// As for the entry points: the buffer can be written for its length.
+    unsafe fn memory(&self) -> Buffer {
+        // SAFETY: as the caller promises.
+        unsafe { Buffer::new(self.buffer, self.buflen) }
+    }
+
+    /// # Safety
+    /// As for the entry points: both pointers can be written.
+    unsafe fn reply(&self, result: Result<Reply, Reply>) -> Status {
+        let reply = result.unwrap_or_else(|reply| reply);
+        // SAFETY: as the caller promises.
+        unsafe { reply.tell(self.errnop, self.h_errnop) }
+    }
+}
+
+/// By name, into a `struct hostent`.
+///
+/// # Safety
+/// `name` is a C string, `result` can be written, `ttlp` and `canonp` too or are NULL, and `caller`
+/// holds what glibc passed.
+pub unsafe fn by_name(
+    source: Source,
+    name: *const c_char,
+    af: c_int,
+    result: *mut HostEnt,
+    caller: &Caller,
+    ttlp: *mut i32,
+    canonp: *mut *mut c_char,
+) -> Status {
+    // SAFETY: as the caller promises.
+    let name = unsafe { CStr::from_ptr(name) };
+    // SAFETY: as the caller promises.
+    let buffer = unsafe { caller.memory() };
+    let families: &[Family] = match af {
+        libc::AF_INET => &[Family::V4],
+        libc::AF_INET6 => &[Family::V6],
+        // One hostent holds one family: IPv4 where there is any.
+        libc::AF_UNSPEC => &[Family::V4, Family::V6],
+        // SAFETY: as the caller promises.
+        _ => return unsafe { caller.reply(Err(Reply::BadFamily)) },
+    };
+    let mut reply = Err(Reply::Unknown);
+    if let Some(wanted) = source.wanted(name.to_bytes()) {
+        for &family in families {
+            let mut answer = HostEntAnswer::new(buffer, wanted.canonical(), family);
+            let query = Query { source, wanted, family: Some(family) };
+            reply = forward(&query, &mut answer);
+            if reply == Ok(Reply::Success) {
+                // SAFETY: as the caller promises; success means at least one address.
+                let h_name = unsafe { answer.finish(result) };
+                // SAFETY: as the caller promises.
+                unsafe { set(ttlp, 0) };
+                // SAFETY: as the caller promises.
+                unsafe { set(canonp, h_name) };
+            }
+            if reply != Ok(Reply::NoData) {
+                break;
+            }
+        }
+    }
+    // SAFETY: as the caller promises.
+    unsafe { caller.reply(reply) }
+}
+
+/// By name, into a chain of `struct gaih_addrtuple`, both families.
+///
+/// # Safety
+/// `name` is a C string, `pat` can be written and what it points to is NULL or a tuple that can be
+/// written, `ttlp` can be written or is NULL, and `caller` holds what glibc passed.
+pub unsafe fn tuples_by_name(
+    source: Source,
+    name: *const c_char,
+    pat: *mut *mut AddrTuple,
+    caller: &Caller,
+    ttlp: *mut i32,
+) -> Status {
+    // SAFETY: as the caller promises.
+    let name = unsafe { CStr::from_ptr(name) };
+    // SAFETY: as the caller promises.
+    let buffer = unsafe { caller.memory() };
+    // SAFETY: as the caller promises.
+    let first = unsafe { *pat };
+    let mut reply = Err(Reply::Unknown);
+    if let Some(wanted) = source.wanted(name.to_bytes()) {
+        let mut answer = TupleAnswer::new(buffer, wanted.canonical(), first);
+        let query = Query { source, wanted, family: None };
+        reply = forward(&query, &mut answer);
+        if reply == Ok(Reply::Success) {
+            // SAFETY: as the caller promises; success means at least one address.
+            unsafe { answer.finish(pat) };
+            // SAFETY: as the caller promises.
+            unsafe { set(ttlp, 0) };
+        }
+    }
+    // SAFETY: as the caller promises.
+    unsafe { caller.reply(reply) }
+}
+
+/// By address.
+///
+/// # Safety
+/// `address` can be read for `len` bytes, `result` can be written, `ttlp` too or is NULL, and `caller`
+/// holds what glibc passed.
+pub unsafe fn by_address(
+    source: Source,
+    address: *const c_void,
+    len: libc::socklen_t,
+    af: c_int,
+    result: *mut HostEnt,
+    caller: &Caller,
+    ttlp: *mut i32,
+) -> Status {
+    let address = match (af, len) {
+        // SAFETY: as the caller promises.
+        (libc::AF_INET, 4) => Address::V4(unsafe { address.cast::<[u8; 4]>().read() }),
+        // SAFETY: as the caller promises.
+        (libc::AF_INET6, 16) => Address::V6(unsafe { address.cast::<[u8; 16]>().read() }),
+        // SAFETY: as the caller promises.
+        _ => return unsafe { caller.reply(Err(Reply::BadFamily)) },
+    };
+    let mut name = Text::new();
+    let mut reply = reverse(source, address, &mut name);
+    if reply == Ok(Reply::Success) {
+        // SAFETY: as the caller promises.
+        reply = unsafe { one_address(name.as_bytes(), &Candidate::of(address), result, caller) };
+        if reply == Ok(Reply::Success) {
+            // SAFETY: as the caller promises.
+            unsafe { set(ttlp, 0) };
+        }
+    }
+    // SAFETY: as the caller promises.
+    unsafe { caller.reply(reply) }
+}
+
+/// How far the process's enumeration has come.
+struct Progress(UnsafeCell<Cursor>);
+
+// SAFETY: glibc calls sethostent, gethostent_r and endhostent under a lock of its own.
+unsafe impl Sync for Progress {}
+
+static PROGRESS: Progress = Progress(UnsafeCell::new(Cursor::new()));
+
+/// Begins an enumeration anew, or ends one.
+///
+/// # Safety
+/// As glibc has it: no other thread enumerates at the same time.
+pub unsafe fn rewind() -> Status {
+    // SAFETY: as the caller promises.
+    unsafe { PROGRESS.0.get().write(Cursor::new()) };
+    Status::Success
+}
+
+/// The next pair of a name and an address. Where it doesn't fit the same one comes again.
+///
+/// # Safety
+/// `result` can be written, `caller` holds what glibc passed, and no other thread enumerates at the
+/// same time.
+pub unsafe fn next(source: Source, result: *mut HostEnt, caller: &Caller) -> Status {
+    // SAFETY: as the caller promises.
+    let progress = unsafe { &mut *PROGRESS.0.get() };
+    let mut cursor = progress.clone();
+    let mut name = Text::new();
+    let mut reply = Err(Reply::Unknown);
+    match step(source, &mut cursor, &mut name) {
+        Ok(Some(candidate)) => {
+            // SAFETY: as the caller promises.
+            reply = unsafe { one_address(name.as_bytes(), &candidate, result, caller) };
+            if reply == Ok(Reply::Success) {
+                *progress = cursor;
+            }
+        }
+        Ok(None) => *progress = cursor,
+        Err(failure) => reply = Err(failure),
+    }
+    // SAFETY: as the caller promises.
+    unsafe { caller.reply(reply) }
+}
+
+/// # Safety
+/// `result` can be written and `caller` holds what glibc passed.
+unsafe fn one_address(
+    name: &[u8],
+    candidate: &Candidate,
+    result: *mut HostEnt,
+    caller: &Caller,
+) -> Result<Reply, Reply> {
+    // SAFETY: as the caller promises.
+    let buffer = unsafe { caller.memory() };
+    let mut answer = HostEntAnswer::new(buffer, name, candidate.address.family());
+    answer.add(candidate).map_err(|_| Reply::BufferTooSmall)?;
+    // SAFETY: as the caller promises; one address has been added.
+    unsafe { answer.finish(result) };
+    Ok(Reply::Success)
+}
+
+/// # Safety
+/// `place` can be written or is NULL.
+unsafe fn set<T>(place: *mut T, value: T) {
+    if !place.is_null() {
+        // SAFETY: as the caller promises.
+        unsafe { ptr::write(place, value) };
+    }
+}
+
+fn forward(query: &Query<'_>, answer: &mut dyn Answer) -> Result<Reply, Reply> {
+    Ok(match searching(&mut |search, places| search.addresses(query, places, answer))? {
+        Found::Data => Reply::Success,
+        Found::NoData => Reply::NoData,
+        Found::Unknown => Reply::Unknown,
+    })
+}
+
+fn reverse(source: Source, address: Address, name: &mut Text) -> Result<Reply, Reply> {
+    let found = searching(&mut |search, places| search.name_of(source, address, places, name))?;
+    Ok(if found == Found::Data { Reply::Success } else { Reply::Unknown })
+}
+
+fn step(source: Source, cursor: &mut Cursor, name: &mut Text) -> Result<Option<Candidate>, Reply> {
+    Ok(searching(&mut |search, places| search.next(source, cursor, places, name))?)
+}
+
+/// Runs `body` with all that a look-up needs, on the stack. Never inlined, so that it is there once.
+///
+/// The calls below are cancellation points (pthreads(7)): a thread that is cancelled in one would leave
+/// descriptors open behind it.
+#[inline(never)]
+fn searching<T>(body: &mut dyn FnMut(&mut Search<'_, Directory>, &mut [Candidate]) -> T) -> T {
+    let _uncancelled = system::Uncancelled::new();
+    let mut dir = Directory::new(STATE_DIRECTORY);
+    let mut window = [0; WINDOW];
+    let mut places = [Candidate::EMPTY; PLACES];
+    let mut messages = Messages::new();
+    let observer =
+        if system::debug_wanted() { Some(&mut messages as &mut dyn Observer) } else { None };
+    let now = system::now();
+    let mut search = Search { dir: &mut dir, window: &mut window, now, observer };
+    body(&mut search, &mut places)
+}

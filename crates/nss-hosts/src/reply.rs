@@ -1,0 +1,85 @@
+//! What an entry point says: the triple of status, errno and h_errno that belongs to each case.
+
+use core::ffi::c_int;
+
+use guest_names::forward::Failure;
+use guest_names::search::Exhausted;
+
+use crate::abi::{HOST_NOT_FOUND, NETDB_INTERNAL, NETDB_SUCCESS, NO_DATA, Status, TRY_AGAIN};
+
+/// The cases. There are no others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// The answer is in the caller's buffer.
+    Success,
+    /// The answer doesn't fit: glibc comes back with a larger buffer.
+    BufferTooSmall,
+    /// No guest has the name or the address.
+    Unknown,
+    /// A guest has the name, and no address of the family.
+    NoData,
+    /// Out of file descriptors or of memory.
+    Exhausted,
+    /// A family that isn't IPv4 or IPv6.
+    BadFamily,
+}
+
+impl From<Failure> for Reply {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Exhausted => Self::Exhausted,
+            Failure::NoRoom => Self::BufferTooSmall,
+        }
+    }
+}
+
+impl From<Exhausted> for Reply {
+    fn from(_: Exhausted) -> Self {
+        Self::Exhausted
+    }
+}
+
+impl Reply {
+    fn triple(self) -> (Status, c_int, c_int) {
+        match self {
+            Self::Success => (Status::Success, 0, NETDB_SUCCESS),
+            Self::BufferTooSmall => (Status::TryAgain, libc::ERANGE, NETDB_INTERNAL),
+            Self::Unknown => (Status::NotFound, libc::ESRCH, HOST_NOT_FOUND),
+            Self::NoData => (Status::Unavail, libc::ENXIO, NO_DATA),
+            Self::Exhausted => (Status::TryAgain, libc::EAGAIN, TRY_AGAIN),
+            Self::BadFamily => (Status::Unavail, libc::EAFNOSUPPORT, NO_DATA),
+        }
+    }
+
+    /// Tells the caller. `errnop` may be errno itself, so this comes last: any system call after it
+    /// could undo it.
+    ///
+    /// # Safety
+    /// Both pointers can be written, or are NULL.
+    pub(crate) unsafe fn tell(self, errnop: *mut c_int, h_errnop: *mut c_int) -> Status {
+        let (status, errno, h_errno) = self.triple();
+        // SAFETY: as the caller promises.
+        if let Some(place) = unsafe { h_errnop.as_mut() } {
+            *place = h_errno;
+        }
+        // SAFETY: as the caller promises.
+        if let Some(place) = unsafe { errnop.as_mut() } {
+            *place = errno;
+        }
+        status
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errno_is_the_last_word() {
+        let mut both = 77;
+        let place = &raw mut both;
+        // SAFETY: `place` can be written.
+        let status = unsafe { Reply::BufferTooSmall.tell(place, place) };
+        assert_eq!((status, both), (Status::TryAgain, libc::ERANGE));
+    }
+}

@@ -1,0 +1,228 @@
+//! The few system calls of the modules, and the state directory made of them.
+
+use core::ffi::CStr;
+
+use guest_names::ranking::ShortBridge;
+use guest_names::state::{Bridge, Kind, StateDir};
+use guest_names::text::Text;
+use guest_names::window::{Fault, StateFile};
+
+/// Where libvirt keeps what its dnsmasq hands out.
+pub(crate) const STATE_DIRECTORY: &CStr = c"/var/lib/libvirt/dnsmasq";
+
+/// Bytes of one reading of the directory: some fifty names.
+const LISTING: usize = 2048;
+
+/// An open file, closed when it goes.
+struct Descriptor(libc::c_int);
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        // SAFETY: the descriptor is ours and nobody uses it afterwards. EINTR closes it too on Linux.
+        unsafe { libc::close(self.0) };
+    }
+}
+
+impl Descriptor {
+    /// Opens `path` for reading: not inherited by what the process executes, never waiting for the other
+    /// end of a FIFO, never becoming a controlling terminal.
+    fn open(at: libc::c_int, path: &CStr, flags: libc::c_int) -> Result<Self, Fault> {
+        let flags = flags | libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
+        let fd = retry(|| {
+            // SAFETY: `path` ends in a NUL and outlives the call.
+            unsafe { libc::openat(at, path.as_ptr(), flags) as isize }
+        })?;
+        Ok(Self(fd as libc::c_int))
+    }
+}
+
+/// Calls again what a signal interrupted.
+fn retry(mut call: impl FnMut() -> isize) -> Result<usize, Fault> {
+    loop {
+        if let Ok(count) = usize::try_from(call()) {
+            return Ok(count);
+        }
+        match errno() {
+            libc::EINTR => {}
+            libc::EMFILE | libc::ENFILE | libc::ENOMEM => return Err(Fault::Exhausted),
+            error => return Err(Fault::Unreadable(error)),
+        }
+    }
+}
+
+fn errno() -> libc::c_int {
+    // SAFETY: takes nothing.
+    let place = unsafe { libc::__errno_location() };
+    // SAFETY: this thread's errno is there as long as the thread.
+    unsafe { place.read() }
+}
+
+/// A state file.
+pub(crate) struct File(Descriptor);
+
+impl StateFile for File {
+    fn read_at(&mut self, offset: u32, room: &mut [u8]) -> Result<usize, Fault> {
+        retry(|| {
+            let start = room.as_mut_ptr().cast();
+            // SAFETY: `room` can be written for its whole length. pread fails on a FIFO and on a
+            // directory, so that neither is ever taken for a file.
+            unsafe { libc::pread64(self.0.0, start, room.len(), i64::from(offset)) }
+        })
+    }
+
+    fn identity(&mut self) -> u64 {
+        let mut status = core::mem::MaybeUninit::<libc::stat64>::zeroed();
+        // SAFETY: `status` has room for what fstat writes.
+        unsafe { libc::fstat64(self.0.0, status.as_mut_ptr()) };
+        // SAFETY: all zeroes is a valid stat64, and so is what fstat wrote.
+        let status = unsafe { status.assume_init() };
+        let parts = [
+            status.st_ino,
+            status.st_size as u64,
+            status.st_mtime as u64,
+            status.st_mtime_nsec as u64,
+        ];
+        // Never 0, which stands for no file.
+        parts.iter().fold(1, |mix: u64, &part| {
+            (mix ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
+        }) | 1
+    }
+}
+
+/// The state directory.
+pub(crate) struct Directory {
+    path: &'static CStr,
+    open: Option<Descriptor>,
+    listing: [u8; LISTING],
+    /// Bytes of `listing` that the kernel has filled, and those that have been gone through.
+    filled: usize,
+    passed: usize,
+}
+
+impl Directory {
+    pub(crate) const fn new(path: &'static CStr) -> Self {
+        Self { path, open: None, listing: [0; LISTING], filled: 0, passed: 0 }
+    }
+
+    fn descriptor(&mut self) -> Result<libc::c_int, Fault> {
+        match &self.open {
+            Some(descriptor) => Ok(descriptor.0),
+            None => {
+                let opened = Descriptor::open(libc::AT_FDCWD, self.path, libc::O_DIRECTORY)?;
+                Ok(self.open.insert(opened).0)
+            }
+        }
+    }
+
+    /// The next record of the listing: see getdents64(2).
+    fn next_record(&mut self) -> Result<Option<&[u8]>, Fault> {
+        if self.passed >= self.filled {
+            let fd = self.descriptor()?;
+            self.passed = 0;
+            self.filled = 0;
+            let room = self.listing.as_mut_ptr();
+            self.filled = retry(|| {
+                // SAFETY: `room` can be written for LISTING bytes.
+                unsafe { libc::syscall(libc::SYS_getdents64, fd, room, LISTING) as isize }
+            })?;
+        }
+        let rest = self.listing.get(self.passed..self.filled).unwrap_or(&[]);
+        // d_ino: 8 bytes, d_off: 8, d_reclen: 2.
+        let Some(&[low, high]) = rest.get(16..18) else { return Ok(None) };
+        let length = usize::from(u16::from_ne_bytes([low, high])).max(1);
+        self.passed += length;
+        Ok(rest.get(..length))
+    }
+}
+
+impl StateDir for Directory {
+    type File = File;
+
+    fn rewind(&mut self) -> Result<(), Fault> {
+        self.passed = 0;
+        self.filled = 0;
+        if self.open.is_some() {
+            let fd = self.descriptor()?;
+            // SAFETY: takes no memory.
+            retry(|| unsafe { libc::lseek64(fd, 0, libc::SEEK_SET) as isize })?;
+        }
+        Ok(())
+    }
+
+    fn next_name(&mut self, name: &mut Text) -> Result<bool, Fault> {
+        let Some(record) = self.next_record()? else { return Ok(false) };
+        // Behind d_type, 1 byte, stands the name, ended by a NUL.
+        let bytes = record.get(19..).unwrap_or(&[]);
+        name.set(bytes.split(|&byte| byte == 0).next().unwrap_or(&[]));
+        Ok(true)
+    }
+
+    fn open(&mut self, bridge: &Bridge, kind: Kind) -> Result<File, Fault> {
+        const TOO_LONG: Fault = Fault::Unreadable(libc::ENAMETOOLONG);
+        let mut path = bridge.clone();
+        path.extend(kind.suffix());
+        let path = CStr::from_bytes_until_nul(path.with_nul()).map_err(|_| TOO_LONG)?;
+        if path.is_empty() {
+            return Err(TOO_LONG);
+        }
+        let directory = self.descriptor()?;
+        Ok(File(Descriptor::open(directory, path, 0)?))
+    }
+}
+
+/// Keeps this thread from being cancelled, until it goes.
+pub(crate) struct Uncancelled(libc::c_int);
+
+unsafe extern "C" {
+    fn pthread_setcancelstate(state: libc::c_int, old: *mut libc::c_int) -> libc::c_int;
+}
+
+impl Uncancelled {
+    pub(crate) fn new() -> Self {
+        const PTHREAD_CANCEL_DISABLE: libc::c_int = 1;
+        let mut old = 0;
+        // SAFETY: `old` can be written.
+        unsafe { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &raw mut old) };
+        Self(old)
+    }
+}
+
+impl Drop for Uncancelled {
+    fn drop(&mut self) {
+        // SAFETY: the old state may be NULL on Linux; the state is the one that was there.
+        unsafe { pthread_setcancelstate(self.0, core::ptr::null_mut()) };
+    }
+}
+
+/// Seconds since the epoch.
+pub(crate) fn now() -> i64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` has room for what is written. The clock is always there.
+    unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &raw mut time) };
+    #[allow(clippy::unnecessary_cast, reason = "time_t has 32 bits on 32-bit systems")]
+    let seconds = time.tv_sec as i64;
+    seconds
+}
+
+/// The index of a bridge's interface; 0 where there is none.
+pub(crate) fn interface_index(bridge: &ShortBridge) -> u32 {
+    // SAFETY: the name ends in a NUL.
+    unsafe { libc::if_nametoindex(bridge.with_nul().as_ptr().cast()) }
+}
+
+/// Whether the environment asks for messages; never in a process with more rights than its user.
+pub(crate) fn debug_wanted() -> bool {
+    unsafe extern "C" {
+        fn secure_getenv(name: *const libc::c_char) -> *mut libc::c_char;
+    }
+    // SAFETY: the name ends in a NUL.
+    !unsafe { secure_getenv(c"LIBVIRT_NSS_DEBUG".as_ptr()) }.is_null()
+}
+
+/// Writes to standard error. A message that can't be written is lost: there is nobody to tell.
+pub(crate) fn write_stderr(message: &[u8]) {
+    // SAFETY: `message` can be read for its whole length.
+    let _ = retry(|| unsafe {
+        libc::write(libc::STDERR_FILENO, message.as_ptr().cast(), message.len())
+    });
+}
