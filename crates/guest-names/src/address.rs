@@ -24,9 +24,9 @@ impl Address {
     /// address relies on knowing how a text ends.
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
-        if text.contains(&b':') {
+        if has(text, b':') {
             let octets = parse_v6(text)?;
-            let dotted = text.contains(&b'.');
+            let dotted = has(text, b'.');
             return (!dotted || starts_with_80_zero_bits(&octets)).then_some(Self::V6(octets));
         }
         parse_v4(text).map(Self::V4)
@@ -57,6 +57,10 @@ impl Address {
     pub fn is_link_local_v6(&self) -> bool {
         matches!(self, Self::V6([0xfe, second, ..]) if second & 0xc0 == 0x80)
     }
+}
+
+fn has(text: &[u8], byte: u8) -> bool {
+    text.iter().any(|&one| one == byte)
 }
 
 pub(crate) fn starts_with_80_zero_bits(octets: &[u8; 16]) -> bool {

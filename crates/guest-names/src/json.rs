@@ -323,7 +323,7 @@ impl<F: StateFile> Reader<'_, '_, F> {
 
     /// Passes over the next byte if it is one of `bytes`.
     fn passes(&mut self, bytes: &[u8]) -> bool {
-        let passes = self.window.peek().is_some_and(|byte| bytes.contains(&byte));
+        let passes = self.window.peek().is_some_and(|byte| bytes.iter().any(|&one| one == byte));
         self.window.advance(usize::from(passes));
         passes
     }

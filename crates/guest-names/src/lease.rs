@@ -77,44 +77,28 @@ impl Default for Lease {
 }
 
 /// The keys that matter here.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Key {
-    Address,
-    Mac,
-    HostName,
-    Domain,
-    Expiry,
-}
+const KEYS: [&[u8]; 5] = [b"ip-address", b"mac-address", b"hostname", b"domain", b"expiry-time"];
 
-impl Key {
-    #[inline(never)]
-    fn of(key: &[u8]) -> Option<Self> {
-        Some(match key {
-            b"ip-address" => Self::Address,
-            b"mac-address" => Self::Mac,
-            b"hostname" => Self::HostName,
-            b"domain" => Self::Domain,
-            b"expiry-time" => Self::Expiry,
-            _ => return None,
-        })
-    }
+/// Which of [`KEYS`].
+fn key_index(key: &[u8]) -> Option<usize> {
+    KEYS.iter().position(|&known| known == key)
 }
 
 impl Members for Lease {
     fn string(&mut self, key: &[u8], value: &[u8]) {
-        match Key::of(key) {
-            Some(Key::Address) => self.address = Address::parse(value),
-            Some(Key::Mac) => self.mac = Mac::parse(value),
-            Some(Key::HostName) => self.hostname.set(value),
-            Some(Key::Domain) => self.domain.set(value),
-            Some(Key::Expiry) => self.mistyped = true,
+        match key_index(key) {
+            Some(0) => self.address = Address::parse(value),
+            Some(1) => self.mac = Mac::parse(value),
+            Some(2) => self.hostname.set(value),
+            Some(3) => self.domain.set(value),
+            Some(_) => self.mistyped = true,
             None => {}
         }
     }
 
     fn integer(&mut self, key: &[u8], value: i64) {
-        match Key::of(key) {
-            Some(Key::Expiry) => self.expiry = value,
+        match key_index(key) {
+            Some(4) => self.expiry = value,
             known => self.mistyped |= known.is_some(),
         }
     }
@@ -126,7 +110,7 @@ impl Members for Lease {
     fn element(&mut self, _: &[u8], _: &[u8]) {}
 
     fn other(&mut self, key: &[u8]) {
-        self.mistyped |= Key::of(key).is_some();
+        self.mistyped |= key_index(key).is_some();
     }
 }
 

@@ -178,7 +178,7 @@ mod tests {
         ] {
             assert!(!is_host_name(bad.as_bytes()), "{bad}");
         }
-        assert!(is_host_name(long[..63].as_bytes()));
+        assert!(is_host_name(&long.as_bytes()[..63]));
     }
 
     #[test]

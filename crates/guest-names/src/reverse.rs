@@ -1,7 +1,7 @@
 //! From an address to a name.
 
 use crate::address::Address;
-use crate::forward::{Found, Source};
+use crate::forward::Source;
 use crate::name::is_host_name;
 use crate::observe::Fate;
 use crate::ranking::{Attached, Candidate, Rank, Ranking};
@@ -12,7 +12,7 @@ use crate::text::Text;
 impl<S: StateDir> Search<'_, S> {
     /// Puts the name of the guest that has `address` into `name`. Where more than one lease says so, one
     /// of a running guest comes before one that was left behind, then the one that lasts longest.
-    /// `places`, at least one, is scratch.
+    /// `places`, at least one, is scratch. `false` where no guest has it.
     ///
     /// # Errors
     /// See [`Exhausted`].
@@ -22,7 +22,7 @@ impl<S: StateDir> Search<'_, S> {
         address: Address,
         places: &mut [Candidate],
         name: &mut Text,
-    ) -> Result<Found, Exhausted> {
+    ) -> Result<bool, Exhausted> {
         let mut ranking = Ranking::new(places);
         let mut first: Option<Rank> = None;
         loop {
@@ -49,12 +49,12 @@ impl<S: StateDir> Search<'_, S> {
                 }
             }
             match (source, chosen.and_then(|at| page.get(at)).map(Candidate::rank)) {
-                (Source::Domain, Some(_)) => return Ok(Found::Data),
-                (Source::HostName, Some(rank)) if first == Some(rank) => return Ok(Found::Data),
+                (Source::Domain, Some(_)) => return Ok(true),
+                (Source::HostName, Some(rank)) if first == Some(rank) => return Ok(true),
                 (Source::HostName, Some(rank)) => return self.host_name_at(address, rank, name),
                 (_, None) if ranking.overflowed() => {}
-                (Source::HostName, None) if first.is_some() => return Ok(Found::Data),
-                (_, None) => return Ok(Found::Unknown),
+                (Source::HostName, None) if first.is_some() => return Ok(true),
+                (_, None) => return Ok(false),
             }
         }
     }
@@ -90,12 +90,12 @@ impl<S: StateDir> Search<'_, S> {
         address: Address,
         rank: Rank,
         name: &mut Text,
-    ) -> Result<Found, Exhausted> {
-        let mut found = Found::Unknown;
+    ) -> Result<bool, Exhausted> {
+        let mut found = false;
         self.leases_of_address(address, &mut |lease, candidate| {
             if candidate.rank() == rank && is_host_name(lease.hostname.as_bytes()) {
                 name.set(lease.hostname.as_bytes());
-                found = Found::Data;
+                found = true;
             }
         })?;
         Ok(found)

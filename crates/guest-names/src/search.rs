@@ -90,16 +90,7 @@ impl<S: StateDir> Search<'_, S> {
         let mut file = 0;
         let mut found = self.first_bridge(Kind::Leases, &mut bridge)?;
         while found {
-            let mut records = LeaseRecords {
-                lease: Lease::new(),
-                bridge: &bridge,
-                file,
-                now: self.now,
-                judge,
-                keep,
-                observer: observing(&mut self.observer),
-            };
-            go_through(self.dir, self.window, (&bridge, Kind::Leases), needles, &mut records)?;
+            self.leases_of_file(&bridge, file, needles, judge, keep)?;
             file += 1;
             found = self.next_bridge(Kind::Leases, &mut bridge)?;
         }
@@ -147,16 +138,28 @@ impl<S: StateDir> Search<'_, S> {
             return Ok(());
         }
         let needles = Needles::of_macs(macs.listed().iter().map(|listed| listed.mac));
+        let judge = &mut |lease: &Lease, _| macs.judge(lease);
+        self.leases_of_file(bridge, file, &needles, judge, &mut |_, candidate| keep(candidate))
+    }
+
+    fn leases_of_file(
+        &mut self,
+        bridge: &Bridge,
+        file: u32,
+        needles: &Needles,
+        judge: &mut dyn FnMut(&Lease, Address) -> Option<bool>,
+        keep: &mut dyn FnMut(&Lease, Candidate),
+    ) -> Result<(), Exhausted> {
         let mut records = LeaseRecords {
             lease: Lease::new(),
             bridge,
             file,
             now: self.now,
-            judge: &mut |lease: &Lease, _| macs.judge(lease),
-            keep: &mut |_: &Lease, candidate| keep(candidate),
+            judge,
+            keep,
             observer: observing(&mut self.observer),
         };
-        go_through(self.dir, self.window, (bridge, Kind::Leases), &needles, &mut records)
+        go_through(self.dir, self.window, (bridge, Kind::Leases), needles, &mut records)
     }
 
     /// Looks up, for each of `candidates`, whether a running guest has its NIC.

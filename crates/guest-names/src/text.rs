@@ -4,7 +4,6 @@
 pub const TEXT_MAX: usize = 255;
 
 /// Up to [`TEXT_MAX`] bytes. Of more nothing stays: a name that is too long is no name.
-#[derive(Clone)]
 pub struct Text {
     bytes: [u8; TEXT_MAX + 1],
     len: u8,
@@ -19,6 +18,7 @@ impl Text {
     }
 
     /// Takes the place of what it held.
+    #[inline(never)]
     pub fn set(&mut self, bytes: &[u8]) {
         self.clear();
         self.extend(bytes);
@@ -74,6 +74,13 @@ impl Text {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+}
+
+impl Clone for Text {
+    #[inline(never)]
+    fn clone(&self) -> Self {
+        Self { ..*self }
     }
 }
 

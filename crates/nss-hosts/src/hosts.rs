@@ -6,10 +6,10 @@ use core::ptr;
 
 use guest_names::address::{Address, Family};
 use guest_names::enumerate::Cursor;
-use guest_names::forward::{Answer, Found, Query, Source};
+use guest_names::forward::{Answer, Failure, Found, Query, Source};
 use guest_names::observe::Observer;
 use guest_names::ranking::Candidate;
-use guest_names::search::Search;
+use guest_names::search::{Exhausted, Search};
 use guest_names::text::Text;
 
 use crate::abi::{AddrTuple, HostEnt, Status};
@@ -55,8 +55,7 @@ impl Caller {
 
     /// # Safety
     /// As for the entry points: both pointers can be written.
-    unsafe fn reply(&self, result: Result<Reply, Reply>) -> Status {
-        let reply = result.unwrap_or_else(|reply| reply);
+    unsafe fn reply(&self, reply: Reply) -> Status {
         // SAFETY: as the caller promises.
         unsafe { reply.tell(self.errnop, self.h_errnop) }
     }
@@ -86,15 +85,15 @@ pub unsafe fn by_name(
         // One hostent holds one family: IPv4 where there is any.
         libc::AF_UNSPEC => &[Family::V4, Family::V6],
         // SAFETY: as the caller promises.
-        _ => return unsafe { caller.reply(Err(Reply::BadFamily)) },
+        _ => return unsafe { caller.reply(Reply::BadFamily) },
     };
-    let mut reply = Err(Reply::Unknown);
+    let mut reply = Reply::Unknown;
     if let Some(wanted) = source.wanted(name.to_bytes()) {
         for &family in families {
             let mut answer = HostEntAnswer::new(buffer, wanted.canonical(), family);
             let query = Query { source, wanted, family: Some(family) };
             reply = forward(&query, &mut answer);
-            if reply == Ok(Reply::Success) {
+            if reply == Reply::Success {
                 // SAFETY: as the caller promises; success means at least one address.
                 let h_name = unsafe { answer.finish(result) };
                 // SAFETY: as the caller promises.
@@ -102,7 +101,7 @@ pub unsafe fn by_name(
                 // SAFETY: as the caller promises.
                 unsafe { set(canonp, h_name) };
             }
-            if reply != Ok(Reply::NoData) {
+            if reply != Reply::NoData {
                 break;
             }
         }
@@ -129,12 +128,12 @@ pub unsafe fn tuples_by_name(
     let buffer = unsafe { caller.memory() };
     // SAFETY: as the caller promises.
     let first = unsafe { *pat };
-    let mut reply = Err(Reply::Unknown);
+    let mut reply = Reply::Unknown;
     if let Some(wanted) = source.wanted(name.to_bytes()) {
         let mut answer = TupleAnswer::new(buffer, wanted.canonical(), first);
         let query = Query { source, wanted, family: None };
         reply = forward(&query, &mut answer);
-        if reply == Ok(Reply::Success) {
+        if reply == Reply::Success {
             // SAFETY: as the caller promises; success means at least one address.
             unsafe { answer.finish(pat) };
             // SAFETY: as the caller promises.
@@ -165,14 +164,21 @@ pub unsafe fn by_address(
         // SAFETY: as the caller promises.
         (libc::AF_INET6, 16) => Address::V6(unsafe { address.cast::<[u8; 16]>().read() }),
         // SAFETY: as the caller promises.
-        _ => return unsafe { caller.reply(Err(Reply::BadFamily)) },
+        _ => return unsafe { caller.reply(Reply::BadFamily) },
     };
     let mut name = Text::new();
-    let mut reply = reverse(source, address, &mut name);
-    if reply == Ok(Reply::Success) {
+    let mut reply = Reply::Unknown;
+    searching(&mut |search, places| {
+        reply = match search.name_of(source, address, places, &mut name) {
+            Ok(true) => Reply::Success,
+            Ok(false) => Reply::Unknown,
+            Err(Exhausted) => Reply::Exhausted,
+        };
+    });
+    if reply == Reply::Success {
         // SAFETY: as the caller promises.
         reply = unsafe { one_address(name.as_bytes(), &Candidate::of(address), result, caller) };
-        if reply == Ok(Reply::Success) {
+        if reply == Reply::Success {
             // SAFETY: as the caller promises.
             unsafe { set(ttlp, 0) };
         }
@@ -209,17 +215,16 @@ pub unsafe fn next(source: Source, result: *mut HostEnt, caller: &Caller) -> Sta
     let progress = unsafe { &mut *PROGRESS.0.get() };
     let mut cursor = progress.clone();
     let mut name = Text::new();
-    let mut reply = Err(Reply::Unknown);
-    match step(source, &mut cursor, &mut name) {
-        Ok(Some(candidate)) => {
-            // SAFETY: as the caller promises.
-            reply = unsafe { one_address(name.as_bytes(), &candidate, result, caller) };
-            if reply == Ok(Reply::Success) {
-                *progress = cursor;
-            }
-        }
-        Ok(None) => *progress = cursor,
-        Err(failure) => reply = Err(failure),
+    let mut found = Ok(None);
+    searching(&mut |search, places| found = search.next(source, &mut cursor, places, &mut name));
+    let reply = match found {
+        // SAFETY: as the caller promises.
+        Ok(Some(candidate)) => unsafe { one_address(name.as_bytes(), &candidate, result, caller) },
+        Ok(None) => Reply::Unknown,
+        Err(Exhausted) => Reply::Exhausted,
+    };
+    if found.is_ok() && reply != Reply::BufferTooSmall {
+        *progress = cursor;
     }
     // SAFETY: as the caller promises.
     unsafe { caller.reply(reply) }
@@ -232,14 +237,16 @@ unsafe fn one_address(
     candidate: &Candidate,
     result: *mut HostEnt,
     caller: &Caller,
-) -> Result<Reply, Reply> {
+) -> Reply {
     // SAFETY: as the caller promises.
     let buffer = unsafe { caller.memory() };
     let mut answer = HostEntAnswer::new(buffer, name, candidate.address.family());
-    answer.add(candidate).map_err(|_| Reply::BufferTooSmall)?;
+    if answer.add(candidate).is_err() {
+        return Reply::BufferTooSmall;
+    }
     // SAFETY: as the caller promises; one address has been added.
     unsafe { answer.finish(result) };
-    Ok(Reply::Success)
+    Reply::Success
 }
 
 /// # Safety
@@ -251,21 +258,18 @@ unsafe fn set<T>(place: *mut T, value: T) {
     }
 }
 
-fn forward(query: &Query<'_>, answer: &mut dyn Answer) -> Result<Reply, Reply> {
-    Ok(match searching(&mut |search, places| search.addresses(query, places, answer))? {
-        Found::Data => Reply::Success,
-        Found::NoData => Reply::NoData,
-        Found::Unknown => Reply::Unknown,
-    })
-}
-
-fn reverse(source: Source, address: Address, name: &mut Text) -> Result<Reply, Reply> {
-    let found = searching(&mut |search, places| search.name_of(source, address, places, name))?;
-    Ok(if found == Found::Data { Reply::Success } else { Reply::Unknown })
-}
-
-fn step(source: Source, cursor: &mut Cursor, name: &mut Text) -> Result<Option<Candidate>, Reply> {
-    Ok(searching(&mut |search, places| search.next(source, cursor, places, name))?)
+fn forward(query: &Query<'_>, answer: &mut dyn Answer) -> Reply {
+    let mut reply = Reply::Unknown;
+    searching(&mut |search, places| {
+        reply = match search.addresses(query, places, answer) {
+            Ok(Found::Data) => Reply::Success,
+            Ok(Found::NoData) => Reply::NoData,
+            Ok(Found::Unknown) => Reply::Unknown,
+            Err(Failure::Exhausted) => Reply::Exhausted,
+            Err(Failure::NoRoom) => Reply::BufferTooSmall,
+        };
+    });
+    reply
 }
 
 /// Runs `body` with all that a look-up needs, on the stack. Never inlined, so that it is there once.
@@ -273,7 +277,7 @@ fn step(source: Source, cursor: &mut Cursor, name: &mut Text) -> Result<Option<C
 /// The calls below are cancellation points (pthreads(7)): a thread that is cancelled in one would leave
 /// descriptors open behind it.
 #[inline(never)]
-fn searching<T>(body: &mut dyn FnMut(&mut Search<'_, Directory>, &mut [Candidate]) -> T) -> T {
+fn searching(body: &mut dyn FnMut(&mut Search<'_, Directory>, &mut [Candidate])) {
     let _uncancelled = system::Uncancelled::new();
     let mut dir = Directory::new(STATE_DIRECTORY);
     let mut window = [0; WINDOW];
@@ -283,5 +287,5 @@ fn searching<T>(body: &mut dyn FnMut(&mut Search<'_, Directory>, &mut [Candidate
         if system::debug_wanted() { Some(&mut messages as &mut dyn Observer) } else { None };
     let now = system::now();
     let mut search = Search { dir: &mut dir, window: &mut window, now, observer };
-    body(&mut search, &mut places)
+    body(&mut search, &mut places);
 }

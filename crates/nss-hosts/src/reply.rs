@@ -2,9 +2,6 @@
 
 use core::ffi::c_int;
 
-use guest_names::forward::Failure;
-use guest_names::search::Exhausted;
-
 use crate::abi::{HOST_NOT_FOUND, NETDB_INTERNAL, NETDB_SUCCESS, NO_DATA, Status, TRY_AGAIN};
 
 /// The cases. There are no others.
@@ -24,21 +21,6 @@ pub(crate) enum Reply {
     BadFamily,
 }
 
-impl From<Failure> for Reply {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Exhausted => Self::Exhausted,
-            Failure::NoRoom => Self::BufferTooSmall,
-        }
-    }
-}
-
-impl From<Exhausted> for Reply {
-    fn from(_: Exhausted) -> Self {
-        Self::Exhausted
-    }
-}
-
 impl Reply {
     fn triple(self) -> (Status, c_int, c_int) {
         match self {
@@ -56,6 +38,7 @@ impl Reply {
     ///
     /// # Safety
     /// Both pointers can be written, or are NULL.
+    #[inline(never)]
     pub(crate) unsafe fn tell(self, errnop: *mut c_int, h_errnop: *mut c_int) -> Status {
         let (status, errno, h_errno) = self.triple();
         // SAFETY: as the caller promises.

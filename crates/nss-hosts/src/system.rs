@@ -25,12 +25,15 @@ impl Drop for Descriptor {
 
 impl Descriptor {
     /// Opens `path` for reading: not inherited by what the process executes, never waiting for the other
-    /// end of a FIFO, never becoming a controlling terminal.
-    fn open(at: libc::c_int, path: &CStr, flags: libc::c_int) -> Result<Self, Fault> {
+    /// end of a FIFO, never becoming a controlling terminal. `path` ends in a NUL.
+    fn open(at: libc::c_int, path: &[u8], flags: libc::c_int) -> Result<Self, Fault> {
         let flags = flags | libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
+        if path.last() != Some(&0) {
+            return Err(Fault::Unreadable(libc::EINVAL));
+        }
         let fd = retry(|| {
-            // SAFETY: `path` ends in a NUL and outlives the call.
-            unsafe { libc::openat(at, path.as_ptr(), flags) as isize }
+            // SAFETY: `path` has just been seen to end in a NUL, and outlives the call.
+            unsafe { libc::openat(at, path.as_ptr().cast(), flags) as isize }
         })?;
         Ok(Self(fd as libc::c_int))
     }
@@ -108,7 +111,11 @@ impl Directory {
         match &self.open {
             Some(descriptor) => Ok(descriptor.0),
             None => {
-                let opened = Descriptor::open(libc::AT_FDCWD, self.path, libc::O_DIRECTORY)?;
+                let opened = Descriptor::open(
+                    libc::AT_FDCWD,
+                    self.path.to_bytes_with_nul(),
+                    libc::O_DIRECTORY,
+                )?;
                 Ok(self.open.insert(opened).0)
             }
         }
@@ -158,15 +165,10 @@ impl StateDir for Directory {
     }
 
     fn open(&mut self, bridge: &Bridge, kind: Kind) -> Result<File, Fault> {
-        const TOO_LONG: Fault = Fault::Unreadable(libc::ENAMETOOLONG);
         let mut path = bridge.clone();
         path.extend(kind.suffix());
-        let path = CStr::from_bytes_until_nul(path.with_nul()).map_err(|_| TOO_LONG)?;
-        if path.is_empty() {
-            return Err(TOO_LONG);
-        }
         let directory = self.descriptor()?;
-        Ok(File(Descriptor::open(directory, path, 0)?))
+        Ok(File(Descriptor::open(directory, path.with_nul(), 0)?))
     }
 }
 
