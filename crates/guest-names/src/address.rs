@@ -59,6 +59,7 @@ impl Address {
     }
 }
 
+#[allow(clippy::manual_contains, reason = "core's vector search is larger than a short text needs")]
 fn has(text: &[u8], byte: u8) -> bool {
     text.iter().any(|&one| one == byte)
 }

@@ -322,6 +322,10 @@ impl<F: StateFile> Reader<'_, '_, F> {
     }
 
     /// Passes over the next byte if it is one of `bytes`.
+    #[allow(
+        clippy::manual_contains,
+        reason = "core's vector search is larger than three bytes need"
+    )]
     fn passes(&mut self, bytes: &[u8]) -> bool {
         let passes = self.window.peek().is_some_and(|byte| bytes.iter().any(|&one| one == byte));
         self.window.advance(usize::from(passes));
