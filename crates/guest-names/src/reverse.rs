@@ -37,8 +37,10 @@ impl<S: StateDir> Search<'_, S> {
                     }
                 }
             })?;
+            let single = ranking.census().count == 1;
             let page = ranking.page();
             let chosen = match source {
+                Source::HostName if single => Some(0),
                 Source::HostName => self.attached_one(page)?,
                 Source::Domain => self.one_with_domain(page, name)?,
             };
@@ -59,11 +61,8 @@ impl<S: StateDir> Search<'_, S> {
         }
     }
 
-    /// Which one a running guest has; of a single one nobody asks.
+    /// Which one a running guest has.
     fn attached_one(&mut self, page: &mut [Candidate]) -> Result<Option<usize>, Exhausted> {
-        if let [_] = page {
-            return Ok(Some(0));
-        }
         self.attach(page)?;
         Ok(page.iter().position(|candidate| candidate.attached == Attached::Yes))
     }

@@ -24,7 +24,7 @@ pub struct Exhausted;
 pub struct Search<'s, S> {
     /// The state directory.
     pub dir: &'s mut S,
-    /// Scratch that the files are read through: 16 KiB are good.
+    /// Scratch that the files are read through: 128 bytes at least, 16 KiB are good.
     pub window: &'s mut [u8],
     /// Seconds since the epoch.
     pub now: i64,
