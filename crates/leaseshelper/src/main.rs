@@ -2,13 +2,18 @@
 
 use std::ffi::OsString;
 use std::fmt::Display;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use leaseshelper::store::Store;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let mut log = |message: &dyn Display| eprintln!("libvirt_leaseshelper: {message}");
+    let mut log = |message: &dyn Display| {
+        let line = format!("libvirt_leaseshelper: {message}\n");
+        // In one piece, as others may write to the same log. If nobody reads it, the exit status is left.
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    };
     let done = leaseshelper::run(
         &arguments,
         |name| std::env::var_os(name),

@@ -1,0 +1,237 @@
+//! A test's own `/var/lib` and `/run`, and the programs that run in it.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::fmt;
+use std::fs;
+use std::io;
+use std::marker::PhantomData;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::ptr;
+
+pub(crate) const STATE: &str = "/var/lib/libvirt/dnsmasq";
+pub(crate) const LOCK: &str = "/run/leaseshelper.pid";
+pub(crate) const OURS: &str = env!("CARGO_BIN_EXE_libvirt_leaseshelper");
+
+/// What a test's thread sees at `/var/lib` and `/run`: nothing but an empty state directory. It is gone with the thread
+/// and the processes that the thread started.
+pub(crate) struct World {
+    // Another thread is in another namespace.
+    not_send: PhantomData<*const ()>,
+}
+
+/// One call of the helper.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Call {
+    pub(crate) arguments: Vec<Vec<u8>>,
+    pub(crate) variables: Vec<(&'static str, Vec<u8>)>,
+}
+
+/// The call as a shell would take it, but for the escapes.
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        for (name, value) in &self.variables {
+            write!(f, "{name}='{}' ", value.escape_ascii())?;
+        }
+        f.write_str("libvirt_leaseshelper")?;
+        for argument in &self.arguments {
+            write!(f, " '{}'", argument.escape_ascii())?;
+        }
+        Ok(())
+    }
+}
+
+impl Call {
+    pub(crate) fn new(arguments: &[&str]) -> Self {
+        let arguments = arguments.iter().map(|argument| argument.as_bytes().to_vec()).collect();
+        Self { arguments, variables: Vec::new() }
+    }
+
+    pub(crate) fn with(mut self, variable: &'static str, value: impl AsRef<[u8]>) -> Self {
+        self.variables.retain(|(name, _)| *name != variable);
+        self.variables.push((variable, value.as_ref().to_vec()));
+        self
+    }
+
+    /// An IPv4 lease, number `i`, on a bridge.
+    pub(crate) fn add(bridge: &str, i: usize) -> Self {
+        let mac = format!("52:54:00:00:{:02x}:{:02x}", i >> 8, i & 255);
+        Self::new(&["add", &mac, &address(i), &format!("guest{i}")])
+            .with("DNSMASQ_INTERFACE", bridge)
+            .with("DNSMASQ_LEASE_EXPIRES", "1900000000")
+    }
+
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().args(self.arguments.iter().map(|bytes| OsStr::from_bytes(bytes)));
+        command.envs(self.variables.iter().map(|(name, value)| (name, OsStr::from_bytes(value))));
+        command.stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn run(&self, program: impl AsRef<OsStr>) -> Output {
+        self.command(program).output().expect("the helper starts")
+    }
+
+    /// Runs our helper, which has to succeed without a word.
+    pub(crate) fn done(&self) {
+        let output = self.run(OURS);
+        assert!(output.status.success() && output.stderr.is_empty(), "{self}: {output:?}");
+    }
+
+    /// Runs our helper, which has to fail with status 1 and one line; gives that line.
+    pub(crate) fn refused(&self) -> String {
+        let output = self.run(OURS);
+        assert_eq!(output.status.code(), Some(1), "{self}: {output:?}");
+        line(&output)
+    }
+}
+
+/// The IP address of lease number `i` of [`Call::add`].
+pub(crate) fn address(i: usize) -> String {
+    format!("192.168.{}.{}", i >> 8, i & 255)
+}
+
+/// What a helper said on stderr, which has to be one line.
+pub(crate) fn line(output: &Output) -> String {
+    let text = String::from_utf8(output.stderr.clone()).expect("UTF-8 on stderr");
+    let line = text.strip_suffix('\n').unwrap_or_else(|| panic!("no line: {text:?}"));
+    assert!(!line.is_empty() && !line.chars().any(char::is_control), "{text:?}");
+    line.to_owned()
+}
+
+impl World {
+    /// Moves the thread into a world of its own. None where that takes root and there is none.
+    pub(crate) fn new() -> Option<Self> {
+        // SAFETY: geteuid takes nothing and can't fail.
+        if unsafe { libc::geteuid() } != 0 {
+            return skipped("mount namespaces need root");
+        }
+        // SAFETY: only this thread's view of the file systems changes.
+        check(unsafe { libc::unshare(libc::CLONE_NEWNS) }, "unshare");
+        mount(None, "/", libc::MS_REC | libc::MS_PRIVATE, None);
+        mount(Some("tmpfs"), "/var/lib", 0, Some("mode=755"));
+        mount(Some("tmpfs"), "/run", 0, Some("mode=755"));
+        fs::create_dir_all(STATE).expect("the state directory");
+        Some(Self { not_send: PhantomData })
+    }
+
+    /// Puts a tmpfs of so many bytes at the state directory's place.
+    pub(crate) fn small_disk(&self, size: usize) {
+        mount(Some("tmpfs"), STATE, 0, Some(&format!("mode=755,size={size}")));
+    }
+
+    /// Makes the state directory's file system read-only. Needs [`World::small_disk`] before.
+    pub(crate) fn read_only(&self) {
+        mount(None, STATE, libc::MS_REMOUNT | libc::MS_RDONLY, None);
+    }
+
+    pub(crate) fn path(&self, name: impl AsRef<OsStr>) -> PathBuf {
+        Path::new(STATE).join(name.as_ref())
+    }
+
+    /// A bridge's list; None where it has no file.
+    pub(crate) fn list(&self, bridge: &str) -> Option<Vec<u8>> {
+        match fs::read(self.path(format!("{bridge}.status"))) {
+            Ok(bytes) => Some(bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => panic!("{bridge}.status: {error}"),
+        }
+    }
+
+    pub(crate) fn write_list(&self, bridge: &str, bytes: impl AsRef<[u8]>) {
+        fs::write(self.path(format!("{bridge}.status")), bytes).expect("write a list");
+    }
+
+    /// The IP addresses in a bridge's list, which has to be JSON.
+    pub(crate) fn addresses(&self, bridge: &str) -> Vec<String> {
+        let bytes = self.list(bridge).expect("a list");
+        let leases: Vec<serde_json::Value> = serde_json::from_slice(&bytes)
+            .unwrap_or_else(|error| panic!("{error}: {}", bytes.escape_ascii()));
+        let address = |lease: &serde_json::Value| lease["ip-address"].as_str().map(Into::into);
+        leases.iter().map(|lease| address(lease).expect("an address")).collect()
+    }
+
+    /// Every path below `/var/lib` and `/run`, sorted, with the permissions of files.
+    pub(crate) fn tree(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut todo = vec![PathBuf::from("/var/lib"), PathBuf::from("/run")];
+        while let Some(directory) = todo.pop() {
+            for entry in fs::read_dir(directory).expect("a directory") {
+                let entry = entry.expect("an entry");
+                let metadata = entry.path().symlink_metadata().expect("metadata");
+                if metadata.is_dir() {
+                    todo.push(entry.path());
+                } else {
+                    let mode = metadata.permissions().mode();
+                    found.push(format!("{} {mode:o}", entry.path().display()));
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+/// libvirt's own helper. None where it is not installed.
+///
+/// The variable `STOCK_LEASESHELPER` names it; else it is taken from the package unpacked under `target/stock`, else from
+/// the system, unless that one is ours by now.
+pub(crate) fn stock() -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let places = [
+        std::env::var_os("STOCK_LEASESHELPER").map(PathBuf::from),
+        Some(root.join("target/stock/usr/lib/libvirt/libvirt_leaseshelper")),
+        Some("/usr/lib/libvirt/libvirt_leaseshelper".into()),
+        Some("/usr/lib/libvirt/libvirt_leaseshelper.distrib".into()),
+    ];
+    for place in places.into_iter().flatten() {
+        let Ok(output) = Command::new(&place).arg("--version").output() else { continue };
+        if String::from_utf8_lossy(&output.stdout).contains("(libvirt) ") {
+            return Some(place);
+        }
+    }
+    skipped("libvirt's own helper is missing; install libvirt-daemon and libvirt0")
+}
+
+/// Whether a program can be started.
+pub(crate) fn have(program: &str) -> Option<()> {
+    match Command::new(program).arg("-V").output() {
+        Ok(_) => Some(()),
+        Err(_) => skipped(&format!("{program} is missing; install it")),
+    }
+}
+
+fn skipped<T>(why: &str) -> Option<T> {
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "must not be skipped: {why}");
+    eprintln!("skipped: {why}");
+    None
+}
+
+fn mount(kind: Option<&str>, target: &str, flags: libc::c_ulong, options: Option<&str>) {
+    let c = |text: &str| CString::new(text).expect("no NUL");
+    let (kind, target, options) = (kind.map(c), c(target), options.map(c));
+    let pointer = |text: &Option<CString>| text.as_ref().map_or(ptr::null(), |text| text.as_ptr());
+    // SAFETY: every pointer is null or to a string that lives until the call returns.
+    let result = unsafe {
+        libc::mount(
+            pointer(&kind),
+            target.as_ptr(),
+            pointer(&kind),
+            flags,
+            pointer(&options).cast(),
+        )
+    };
+    check(result, "mount");
+}
+
+fn check(result: libc::c_int, what: &str) {
+    assert_eq!(result, 0, "{what}: {}", io::Error::last_os_error());
+}
+
+/// Bytes as a part of a command line.
+pub(crate) fn os(bytes: &[u8]) -> OsString {
+    OsString::from_vec(bytes.to_vec())
+}
