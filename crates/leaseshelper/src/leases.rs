@@ -204,4 +204,49 @@ mod tests {
         assert_eq!(bad_utf8.damage.as_ref().expect("damage").why, Why::NotJson);
         assert!(bad_utf8.records[0].text.contains("\"\u{fffd}2:54\""));
     }
+
+    #[test]
+    fn whatever_is_in_the_file_the_list_written_for_it_is_sound() {
+        let known = Lease {
+            hostname: Some("é\"\\\u{1}{}[]".into()),
+            server_duid: Some("d".into()),
+            expiry_time: -1,
+            ..lease("::2")
+        };
+        let sound = file(&[lease("1"), known, lease("::3")]).into_bytes();
+        let event = change(Some("1"), Some(lease("4")), Some("told"));
+        // A linear congruential generator (Knuth's MMIX) is random enough to break a file.
+        let mut state = 1u64;
+        let mut random = |end: usize| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize % end
+        };
+        let mut damaged = 0;
+        for _ in 0..20_000 {
+            let mut bytes = sound.clone();
+            for _ in 0..=random(3) {
+                if bytes.is_empty() {
+                    break;
+                }
+                let at = random(bytes.len());
+                match random(4) {
+                    0 => drop(bytes.splice(at..(at + random(40)).min(bytes.len()), [])),
+                    1 => bytes.insert(at, random(256) as u8),
+                    2 => bytes.truncate(at.max(1)),
+                    _ => bytes[at] = b"\"\\{}[],:\0 0a"[random(12)],
+                }
+            }
+            let mut leases = Leases::read(&bytes);
+            damaged += u32::from(leases.damage.is_some());
+            leases.apply(&event);
+            let written: String = layout::list(&leases.records).collect();
+            let again = Leases::read(written.as_bytes());
+            assert_eq!(again.damage, None, "{}\n{written}", bytes.escape_ascii());
+            assert_eq!(layout::list(&again.records).collect::<String>(), written);
+            assert_eq!(again.records.last().map(|last| &*last.ip_address), Some("4"));
+        }
+        assert!(damaged > 5_000, "only {damaged} of these were damaged");
+    }
 }

@@ -72,7 +72,7 @@ fn shard(stock: &Path, seed: u64, sequences: usize) -> usize {
         set(&world, STOCK_BRIDGE, stocks.as_deref());
         set(&world, OUR_BRIDGE, ours.as_deref());
         let mut before = ours;
-        for step in 0..1 + random.below(4) {
+        for step in 0..1 + random.below(3) {
             let call = first.take().unwrap_or_else(|| call(&mut random, taste));
             calls += 1;
             let story = || {

@@ -210,20 +210,19 @@ fn skipped<T>(why: &str) -> Option<T> {
     None
 }
 
-fn mount(kind: Option<&str>, target: &str, flags: libc::c_ulong, options: Option<&str>) {
+/// Mounts a file system, named as its source is; or a directory with `MS_BIND`.
+pub(crate) fn mount(
+    source: Option<&str>,
+    target: &str,
+    flags: libc::c_ulong,
+    options: Option<&str>,
+) {
     let c = |text: &str| CString::new(text).expect("no NUL");
-    let (kind, target, options) = (kind.map(c), c(target), options.map(c));
+    let (source, target, options) = (source.map(c), c(target), options.map(c));
     let pointer = |text: &Option<CString>| text.as_ref().map_or(ptr::null(), |text| text.as_ptr());
+    let (from, data) = (pointer(&source), pointer(&options).cast());
     // SAFETY: every pointer is null or to a string that lives until the call returns.
-    let result = unsafe {
-        libc::mount(
-            pointer(&kind),
-            target.as_ptr(),
-            pointer(&kind),
-            flags,
-            pointer(&options).cast(),
-        )
-    };
+    let result = unsafe { libc::mount(from, target.as_ptr(), from, flags, data) };
     check(result, "mount");
 }
 
