@@ -3,6 +3,7 @@
 
 mod concurrency;
 mod damage;
+mod differences;
 mod disk;
 mod generate;
 mod hostile;
