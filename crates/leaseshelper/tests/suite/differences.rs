@@ -107,7 +107,7 @@ fn bridges_that_are_none() {
 
 #[test]
 fn what_init_prints_of_hostile_and_incomplete_leases() {
-    let Some((_world, helpers)) = both() else { return };
+    let Some((world, helpers)) = both() else { return };
     let list = br#"[{"ip-address":"10.0.0.1","mac-address":"52:54","hostname":"x *\n0 52:66 10.0.0.2 victim","expiry-time":1},
         {"ip-address":"10.0.0.3","expiry-time":1},
         {"ip-address":"10.0.0.4","mac-address":"52:54","hostname":"","expiry-time":1}]"#;
