@@ -29,12 +29,17 @@ struct Cost {
     wall: f64,
     /// Processor time, in milliseconds.
     cpu: f64,
-    /// The most memory that it had, in KiB. The kernel counts what its parent had when it was started, so this is never
-    /// less than what this program takes.
+    /// The most memory that it had, in KiB.
     memory: f64,
 }
 
 fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().collect();
+    if let [_, mode, stock, leases] = &arguments[..] {
+        assert_eq!(mode, TAKE_TURNS);
+        take_turns(Path::new(stock), leases.parse().expect("a number"));
+        return ExitCode::SUCCESS;
+    }
     // As root and with libvirt's helper, or there is nothing to compare.
     let (Some(world), Some(stock)) = (World::new(), stock()) else { return ExitCode::SUCCESS };
     let disk = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("leaseshelper-bench");
@@ -91,20 +96,26 @@ fn one_event(world: &World, stock: &Path, on: &str, leases: usize) -> bool {
         .collect();
     let records: Vec<Record> = leases_of_guests.iter().map(Record::new).collect();
     let list: String = layout::list(&records).collect();
-    let programs = [("libvirt's", stock, "stock0"), ("ours", OURS.as_ref(), "ours0")];
-    for (_, _, bridge) in programs {
+    for bridge in BRIDGES {
         world.write_list(bridge, &list);
     }
+    // The kernel counts to a program's memory what its parent had when it was started, so the parent has to be small.
+    let output = Command::new(std::env::current_exe().expect("a path"))
+        .args([TAKE_TURNS.as_ref(), stock.as_os_str(), leases.to_string().as_ref()])
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("this program starts");
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
     let mut costs = [Vec::new(), Vec::new()];
-    for i in 0..PAIRS {
-        for ((_, program, bridge), costs) in programs.iter().zip(&mut costs) {
-            let call = Call::add(bridge, i * 7 % leases).with("DNSMASQ_CLIENT_ID", CLIENT_ID);
-            costs.push(run(&mut call.command(program)));
-        }
+    for (i, line) in text.lines().enumerate() {
+        let mut numbers = line.split(' ').map(|number| number.parse().expect("a number"));
+        let mut next = || numbers.next().expect("three numbers");
+        costs[i % 2].push(Cost { wall: next(), cpu: next(), memory: next() });
     }
     assert_eq!(world.list("stock0"), world.list("ours0"), "the helpers disagree");
     let [theirs, ours] = costs.map(|costs| medians(&costs));
-    for ((name, ..), cost) in programs.iter().zip([&theirs, &ours]) {
+    for (name, cost) in [("libvirt's", &theirs), ("ours", &ours)] {
         println!(
             "| {leases} | {on} | {name} | {:.2} ms | {:.2} ms | {:.0} KiB |",
             cost.wall, cost.cpu, cost.memory
@@ -117,6 +128,22 @@ fn one_event(world: &World, stock: &Path, on: &str, leases: usize) -> bool {
     );
     ratios[1..].iter().all(|ratio| *ratio <= LIMIT)
 }
+
+/// Runs each helper in turn on a bridge of its own and prints what each run took.
+fn take_turns(stock: &Path, leases: usize) {
+    for i in 0..PAIRS {
+        for (program, bridge) in [stock, OURS.as_ref()].into_iter().zip(BRIDGES) {
+            let call = Call::add(bridge, i * 7 % leases).with("DNSMASQ_CLIENT_ID", CLIENT_ID);
+            let cost = run(&mut call.command(program));
+            println!("{} {} {}", cost.wall, cost.cpu, cost.memory);
+        }
+    }
+}
+
+/// The argument that makes this program a small one that takes turns.
+const TAKE_TURNS: &str = "take-turns";
+
+const BRIDGES: [&str; 2] = ["stock0", "ours0"];
 
 const CLIENT_ID: &str = "ff:56:50:4d:98:00:02:00:00:ab:11:5e:91:52:54:00:aa:bb:cc";
 
