@@ -1,0 +1,39 @@
+# shellcheck shell=bash
+# Waiting for an event, never longer than a given time.
+
+# await_file_change SECONDS DIRECTORY COMMAND...: run COMMAND now and again after each change in DIRECTORY, until it succeeds.
+# Returns 1 when the time is up. COMMAND's output is thrown away.
+await_file_change() {
+    local seconds=$1 directory=$2
+    shift 2
+    local end=$((SECONDS + seconds)) line status=1
+    # The watch is there before COMMAND first runs, so that no change falls in between.
+    exec {changes}< <(exec inotifywait --monitor --event close_write,moved_to,create,delete,attrib "$directory" 2>&1)
+    local watcher=$!
+    while read -r -u "$changes" line && [[ $line != "Watches established." ]]; do :; done
+    while true; do
+        if "$@" >/dev/null 2>&1; then
+            status=0
+            break
+        fi
+        if ! read -r -t "$((end > SECONDS ? end - SECONDS : 0)).1" -u "$changes" line; then break; fi
+    done
+    kill "$watcher"
+    exec {changes}<&-
+    return "$status"
+}
+
+# await_exit SECONDS PID: wait until the process, which needn't be a child, has ended. For the first process of a PID namespace
+# that means all processes of it. Returns 1 when the time is up.
+await_exit() {
+    # A pidfd becomes readable when the process ends; 434 is pidfd_open(2) on every architecture that Debian 12 has.
+    # shellcheck disable=SC2016 # Perl's variables
+    perl -MErrno -e '
+        my ($seconds, $pid) = map { $_ + 0 } @ARGV;
+        my $fd = syscall(434, $pid, 0);
+        exit($!{ESRCH} ? 0 : 2) if $fd < 0;
+        my $ready = "";
+        vec($ready, $fd, 1) = 1;
+        exit(select($ready, undef, undef, $seconds) == 1 ? 0 : 1);
+    ' "$@"
+}

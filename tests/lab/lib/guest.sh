@@ -1,0 +1,84 @@
+# shellcheck shell=bash
+# Guests of a lab: small emulated machines that boot the image of guest-image, ask DHCP for an address and run an SSH server
+# and the QEMU guest agent.
+
+# guest_image: where the image lies; built on the first call, unless LAB_IMAGE says it.
+guest_image() {
+    LAB_IMAGE=${LAB_IMAGE:-$("$LAB/guest-image")}
+    export LAB_IMAGE
+}
+
+# Root in the lab logs in to guests with the image's key and knows their host key.
+guest_ssh_setup() {
+    guest_image
+    install -d /etc/ssh
+    install -m 0600 "$LAB_IMAGE/id_ed25519" /run/lab/id_ed25519
+    cat >/etc/ssh/ssh_config <<END
+Host *
+    User root
+    IdentityFile /run/lab/id_ed25519
+    IdentitiesOnly yes
+    BatchMode yes
+    UserKnownHostsFile $LAB_IMAGE/known_hosts
+    GlobalKnownHostsFile /dev/null
+    UpdateHostKeys no
+    ConnectTimeout 20
+END
+}
+
+# guest_create DOMAIN HOSTNAME [NETWORK [MAC]]: start a guest on NETWORK (`default`). DOMAIN is libvirt's name for it, HOSTNAME
+# what it gives to DHCP. Returns when libvirt has started it.
+guest_create() {
+    local domain=$1 hostname=$2 network=${3:-default} mac=${4:+"<mac address='$4'/>"}
+    guest_image
+    # Emulated: /dev/kvm may be there and yet run no guest (in a virtual machine), and must not be needed.
+    virsh --quiet create /dev/stdin <<END
+<domain type='qemu'>
+  <name>$domain</name>
+  <memory unit='MiB'>192</memory>
+  <vcpu>1</vcpu>
+  <os>
+    <type arch='x86_64' machine='q35'>hvm</type>
+    <kernel>$LAB_IMAGE/kernel</kernel>
+    <initrd>$LAB_IMAGE/initramfs</initrd>
+    <cmdline>console=ttyS0 quiet panic=1 lab.hostname=$hostname</cmdline>
+  </os>
+  <features><acpi/></features>
+  <on_poweroff>destroy</on_poweroff>
+  <on_reboot>restart</on_reboot>
+  <devices>
+    <interface type='network'><source network='$network'/>$mac<model type='virtio'/></interface>
+    <serial type='file'><source path='/var/log/libvirt/console-$domain.log'/></serial>
+    <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
+    <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
+    <memballoon model='none'/>
+  </devices>
+</domain>
+END
+}
+
+# guest_destroy DOMAIN: pull the plug. Its lease stays behind.
+guest_destroy() {
+    virsh --quiet destroy "$1"
+}
+
+# guest_mac DOMAIN: the MAC address of its interface.
+guest_mac() {
+    virsh domiflist "$1" | awk '$2 == "network" { print $5 }'
+}
+
+# guest_address DOMAIN: the IPv4 address that libvirt knows from its lease; fails when there is none.
+guest_address() {
+    virsh domifaddr --source lease "$1" | awk '$3 == "ipv4" { sub("/.*", "", $4); print $4; found = 1 } END { exit !found }'
+}
+
+# guest_await DOMAIN [SECONDS]: wait for the guest's lease and print its address.
+guest_await() {
+    local domain=$1 seconds=${2-90}
+    if ! await_leases "$seconds" guest_address "$domain"; then
+        echo "lab: guest $domain got no address within $seconds s; its console:" >&2
+        tail -n 20 "/var/log/libvirt/console-$domain.log" >&2
+        return 1
+    fi
+    guest_address "$domain"
+}

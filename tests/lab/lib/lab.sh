@@ -1,0 +1,17 @@
+# shellcheck shell=bash
+# All of the lab's functions, for what runs in it: `. "$LAB/lib/lab.sh"`.
+
+# shellcheck source=private.sh
+. "$LAB/lib/private.sh"
+# shellcheck source=await.sh
+. "$LAB/lib/await.sh"
+# shellcheck source=libvirt.sh
+. "$LAB/lib/libvirt.sh"
+# shellcheck source=modules.sh
+. "$LAB/lib/modules.sh"
+# shellcheck source=guest.sh
+. "$LAB/lib/guest.sh"
+# shellcheck source=dns.sh
+. "$LAB/lib/dns.sh"
+# shellcheck source=dhcp-client.sh
+. "$LAB/lib/dhcp-client.sh"

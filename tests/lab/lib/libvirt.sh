@@ -1,0 +1,89 @@
+# shellcheck shell=bash
+# libvirt in a lab: its daemon and its networks.
+
+# The directory in which libvirt and its helper keep the leases.
+leases_directory=/var/lib/libvirt/dnsmasq
+
+# Start libvirtd and return once it is ready. It finds nothing that the machine's libvirt knows.
+libvirt_start() {
+    cat >/etc/libvirt/libvirtd.conf <<'END'
+auth_unix_ro = "none"
+auth_unix_rw = "none"
+log_outputs = "2:file:/var/log/libvirt/libvirtd.log"
+END
+    # Guests as root and without confinement: whatever they could reach ends with the lab. stdio_handler spares virtlogd.
+    cat >/etc/libvirt/qemu.conf <<'END'
+user = "root"
+group = "root"
+security_driver = "none"
+cgroup_controllers = []
+namespaces = []
+stdio_handler = "file"
+END
+    # On a terminal virsh starts polkit's agent, which complains that there is no D-Bus.
+    if [[ -f /usr/bin/pkttyagent ]]; then mount --bind /dev/null /usr/bin/pkttyagent; fi
+    # With --daemon the command returns when the daemon listens, or failed to.
+    if ! libvirtd --daemon; then
+        echo "lab: libvirtd did not start:" >&2
+        tail -n 20 /var/log/libvirt/libvirtd.log >&2
+        return 1
+    fi
+    timeout 60 virsh --quiet uri >/dev/null
+}
+
+# await_leases SECONDS COMMAND...: run COMMAND now and after each change of a lease or of a guest's interface, until it succeeds.
+await_leases() {
+    await_file_change "$1" "$leases_directory" "${@:2}"
+}
+
+# network_start NAME BRIDGE SUBNET [OPTION...]: a virtual network SUBNET.0/24 with DHCP, as libvirt's own `default` is
+# (`network_start default virbr0 192.168.122`). Options:
+#   --domain DOMAIN    the network's DNS domain
+#   --ipv6 PREFIX      PREFIX::/64 with DHCPv6 too
+#   --lease MINUTES    how long leases last (dnsmasq: at least 2); without it an hour
+network_start() {
+    local name=$1 bridge=$2 subnet=$3 domain='' ipv6='' lease=''
+    shift 3
+    while (($#)); do
+        case $1 in
+        --domain) domain="<domain name='$2'/>" ;;
+        --ipv6) ipv6=$2 ;;
+        --lease) lease="<lease expiry='$2' unit='minutes'/>" ;;
+        *)
+            echo "network_start: unknown option $1" >&2
+            return 2
+            ;;
+        esac
+        shift 2
+    done
+    if [[ -n $ipv6 ]]; then
+        ipv6="<ip family='ipv6' address='$ipv6::1' prefix='64'>
+                <dhcp><range start='$ipv6::100' end='$ipv6::1ff'>$lease</range></dhcp></ip>"
+    fi
+    virsh --quiet net-create /dev/stdin <<END
+<network>
+  <name>$name</name>
+  <forward mode='nat'/>
+  <bridge name='$bridge' stp='off' delay='0'/>
+  $domain
+  <ip address='$subnet.1' netmask='255.255.255.0'>
+    <dhcp><range start='$subnet.2' end='$subnet.254'>$lease</range></dhcp>
+  </ip>
+  $ipv6
+</network>
+END
+}
+
+# leaseshelper_use FILE: dnsmasq's helper under test in the place of libvirt's; before the first network is started.
+leaseshelper_use() {
+    mount --bind "$1" /usr/lib/libvirt/libvirt_leaseshelper
+}
+
+# End libvirtd, start it anew. Guests, networks and dnsmasq live on.
+libvirt_restart() {
+    local pid
+    pid=$(cat /run/libvirtd.pid)
+    kill -TERM "$pid"
+    await_exit 30 "$pid"
+    libvirt_start
+}

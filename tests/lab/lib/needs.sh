@@ -1,0 +1,51 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2034 # $needs_missing is for the caller
+# What the lab needs of the machine. Each function returns 1 and says in $needs_missing what is missing and what to do.
+
+# needs_commands COMMAND...
+needs_commands() {
+    local command missing=()
+    local PATH=$PATH:/usr/sbin:/sbin
+    for command in "$@"; do
+        [[ -n $(type -P "$command") ]] || missing+=("$command")
+    done
+    ((${#missing[@]})) || return 0
+    needs_missing="not installed: ${missing[*]} (run tests/setup e2e)"
+    return 1
+}
+
+# Root, and the right to make namespaces (a container may lack it).
+needs_namespaces() {
+    if ((EUID != 0)); then
+        needs_missing="must run as root: namespaces, bridges and libvirt's system daemon need it (try sudo)"
+        return 1
+    fi
+    needs_commands unshare setpriv ip mount umount || return 1
+    local error
+    if ! error=$(unshare --pid --mount --net --uts --ipc true 2>&1); then
+        needs_missing="no right to make namespaces here (a container without CAP_SYS_ADMIN?): $error"
+        return 1
+    fi
+}
+
+# What libvirt's networks need.
+needs_libvirt() {
+    needs_namespaces || return 1
+    needs_commands libvirtd virsh dnsmasq iptables inotifywait || return 1
+}
+
+# What emulated guests need. Their kernel and programs are Debian's for amd64.
+needs_guests() {
+    needs_libvirt || return 1
+    local architecture
+    architecture=$(dpkg --print-architecture 2>/dev/null || uname -m)
+    if [[ $architecture != amd64 ]]; then
+        needs_missing="the lab's guests are amd64 alone, this machine is $architecture"
+        return 1
+    fi
+    needs_commands qemu-system-x86_64 cpio ssh ssh-keygen || return 1
+    if [[ ! -c /dev/net/tun ]]; then
+        needs_missing="no /dev/net/tun, which a guest's network interface needs (modprobe tun; in a container, hand it in)"
+        return 1
+    fi
+}

@@ -1,0 +1,63 @@
+# shellcheck shell=bash
+# Debian packages that are taken apart instead of installed: downloaded once by apt into $lab_cache/packages.
+
+lab_cache=${LAB_CACHE:-$(cd -- "$LAB/../.." && pwd)/target/lab}
+
+# packages_with_libraries NAME...: lines "NAME VERSION" of these packages, of a metapackage's only content (one that they
+# name, in section kernel), and of the library packages (section libs) that all of them need, directly or through other
+# libraries. What else libraries depend on (perl, dpkg) is left out. The versions are those that apt would install.
+packages_with_libraries() {
+    local dependencies names
+    # Two calls in all: each may take a second, where apt keeps no cache (as in containers).
+    dependencies=$(LC_ALL=C apt-cache depends --important --recurse -- "$@") || {
+        echo "lab: apt knows none of: $* (run apt-get update; the lab needs Debian's archive)" >&2
+        return 1
+    }
+    mapfile -t names < <(grep '^[a-z0-9]' <<<"$dependencies" | sort -u)
+    LC_ALL=C apt-cache show --no-all-versions -- "${names[@]}" | awk -v wanted="$*" '
+        # First the records of all the packages, then (from the second file) who depends on whom.
+        FNR == NR && /^Package: / { name = $2 }
+        FNR == NR && /^Version: / { version[name] = $2 }
+        FNR == NR && /^Section: / { section[name] = $2 }
+        FNR == NR { next }
+        /^[^ ]/ { from = $1; alternative = 0; next }
+        /^ *\|?(Pre)?Depends: [^<]/ {
+            if (!alternative) needs[from] = needs[from] " " $2
+            alternative = /^ *\|/
+        }
+        END {
+            last = split(wanted, queue)
+            for (i = 1; i <= last; i++) {
+                name = queue[i]
+                if (!(name in version)) {
+                    print "lab: apt knows no package " name " (run apt-get update; the lab needs Debian\47s archive)" >"/dev/stderr"
+                    exit 1
+                }
+                print name, version[name]
+                count = split(needs[name], found)
+                for (j = 1; j <= count; j++)
+                    if (!(found[j] in seen) && section[found[j]] ~ /^(libs|kernel)$/) {
+                        seen[found[j]] = 1
+                        queue[++last] = found[j]
+                    }
+            }
+        }' - <(printf '%s\n' "$dependencies")
+}
+
+# package_unpack DIRECTORY NAME VERSION: the package's files, into DIRECTORY. Two labs may do this at once.
+package_unpack() {
+    local directory=$1 name=$2 version=$3 download
+    local file=$lab_cache/packages/${name}_$version.deb
+    if [[ ! -f $file ]]; then
+        mkdir -p -- "$lab_cache/packages"
+        download=$(mktemp -d -p "$lab_cache/packages")
+        if ! (cd -- "$download" && apt-get -qq -o APT::Sandbox::User=root download "$name=$version"); then
+            rm -rf -- "$download"
+            echo "lab: could not download $name $version (run apt-get update, and see that the network is up)" >&2
+            return 1
+        fi
+        mv -- "$download"/*.deb "$file"
+        rmdir -- "$download"
+    fi
+    dpkg-deb --extract "$file" "$directory"
+}

@@ -1,0 +1,57 @@
+# shellcheck shell=bash
+# Private copies of the machine's directories, inside a lab's mount namespace. Nothing here changes the machine.
+
+# private_directory DIRECTORY [MODE]: an empty tmpfs in its place. Where DIRECTORY doesn't exist, it comes to exist in the lab
+# alone, by way of its parent.
+private_directory() {
+    local directory=$1 mode=${2-0755}
+    if [[ ! -d $directory ]]; then
+        private_parent "$(dirname -- "$directory")"
+        mkdir -- "$directory"
+    fi
+    mount -t tmpfs -o "mode=$mode,nosuid,nodev" lab "$directory"
+}
+
+# private_parent DIRECTORY: a tmpfs in its place, in which everything that was in DIRECTORY is bind-mounted, so that entries
+# can be added in the lab alone.
+private_parent() {
+    local directory=$1 stage entry
+    [[ -d $directory ]] || private_parent "$(dirname -- "$directory")"
+    mkdir -p -- "$directory"
+    stage=$(mktemp -d -p /run/lab)
+    mount -t tmpfs -o "mode=0755" lab "$stage"
+    while IFS= read -r -d '' entry; do
+        local copy=$stage/${entry##*/}
+        if [[ -L $entry ]]; then
+            cp --no-dereference --preserve=all -- "$entry" "$copy"
+        else
+            if [[ -d $entry ]]; then mkdir -- "$copy"; else : >"$copy"; fi
+            mount --rbind -- "$entry" "$copy"
+        fi
+    done < <(find "$directory" -mindepth 1 -maxdepth 1 -print0)
+    mount --rbind -- "$stage" "$directory"
+}
+
+# A copy of /etc in its place: nsswitch.conf, the loader's cache, libvirt's and ssh's configuration can be written freely.
+# libvirt's directory starts empty, as the machine's could hold guests that start with libvirtd.
+private_etc() {
+    mkdir /run/lab/etc
+    cp --archive --one-file-system -- /etc/. /run/lab/etc/
+    rm -rf -- /run/lab/etc/libvirt
+    mkdir -- /run/lab/etc/libvirt
+    mount --bind /run/lab/etc /etc
+
+    # No name server but one that a suite starts itself (see dns.sh): without one, every question fails at once.
+    rm -f /etc/resolv.conf
+    echo "nameserver 127.0.0.1" >/etc/resolv.conf
+    printf '127.0.0.1 localhost\n::1 localhost ip6-localhost\n127.0.1.1 lab\n' >/etc/hosts
+}
+
+# Take away every cgroup file system that can be seen.
+umount_cgroups() {
+    local targets target
+    mapfile -t targets < <(awk '$3 ~ /^cgroup2?$/ { print $2 }' /proc/self/mounts)
+    for target in "${targets[@]}"; do
+        umount --lazy -- "$(printf '%b' "$target")" # spaces are written as \040
+    done
+}
