@@ -1,0 +1,101 @@
+#!/bin/bash
+# The lab itself: nothing gets out of it, and nothing is left of it however it ends. Labs are run inside of this suite's lab,
+# which so plays the machine.
+set -euo pipefail
+# shellcheck source=../lib/lab.sh
+. "$LAB/lib/lab.sh"
+# shellcheck source=../lib/checks.sh
+. "$LAB/lib/checks.sh"
+
+# What a lab could leave behind.
+machine_state() {
+    ip -o link | cut -d: -f2
+    ip netns list
+    cut -d' ' -f2 /proc/self/mounts | sort
+    find /run /var/lib/libvirt /var/log/libvirt /var/cache /dev/shm -not -path '/run/lab/tmp*' | sort
+    sha256sum /etc/nsswitch.conf /etc/ld.so.cache
+    cat /proc/sys/kernel/hostname
+    inner_processes
+}
+
+# Lines "PID PID-INSIDE" of all processes in inner labs.
+inner_processes() {
+    awk '/^NSpid:/ && NF > 2 { print $2, $3 }' /proc/[0-9]*/status 2>/dev/null || true # some end meanwhile
+}
+
+# What runs in an inner lab until that is ended: libvirt with a network.
+# shellcheck disable=SC2089,SC2090 # a script, not a command line
+inhabitant='
+    set -euo pipefail
+    . "$LAB/lib/lab.sh"
+    libvirt_start
+    network_start default virbr0 192.168.122
+    echo up
+    exec sleep infinity
+'
+
+# ended_by HOW: start an inner lab, end it in that way, and see that every process of it goes.
+ended_by() {
+    local how=$1 output=$TMPDIR/$1.output keys=$TMPDIR/$1.keys top init line status=0
+    mkfifo "$output" "$keys"
+    if [[ $how == ctrl-c ]]; then # typed at a terminal
+        # shellcheck disable=SC2090
+        export inhabitant
+        script --quiet --flush --return --command '"$LAB/enter" bash -c "$inhabitant"' /dev/null <"$keys" >"$output" &
+    else
+        "$LAB/enter" bash -c "$inhabitant" <"$keys" >"$output" &
+    fi
+    top=$!
+    exec {keyboard}>"$keys"
+    ended_in_time || status=$?
+    exec {keyboard}>&-
+    kill -KILL "$top" 2>/dev/null || true # where it has not ended
+    wait "$top" 2>/dev/null || true
+    return "$status"
+}
+
+# The middle part of ended_by, with its variables.
+ended_in_time() {
+    if ! read -r -t 60 line <"$output" || [[ $line != up* ]]; then
+        echo "the inner lab is not up: $line"
+        return 1
+    fi
+    init=$(inner_processes | awk '$2 == 1 { print $1 }')
+    case $how in
+    ctrl-c) printf '\003' >&"$keyboard" ;;
+    *) kill -s "$how" "$top" ;;
+    esac
+    await_exit 20 "$init" && await_exit 20 "$top" && [[ -z $(inner_processes) ]]
+}
+
+machine_state >"$TMPDIR/before"
+
+check_answer "a lab's status is its command's" 7 "inside" "$LAB/enter" sh -c 'echo inside; exit 7'
+check_output "a lab has its own processes, and a loopback alone" $'1\nlo' \
+    "$LAB/enter" sh -c 'head -n 1 /proc/1/status | grep -c . ; ls /sys/class/net'
+touch /run/marker-of-the-machine
+check_output "the machine's /run and its sockets are out of reach" "lab lock" \
+    "$LAB/enter" sh -c 'cd /run && echo $(ls -d lab lock marker* dbus systemd nscd libvirt 2>/dev/null)'
+rm /run/marker-of-the-machine
+check_answer "no cgroup file system is in sight" 1 "" "$LAB/enter" grep -w -e cgroup -e cgroup2 /proc/mounts
+
+# Where libvirt was never installed or started, its directories are missing.
+umount /var/cache/libvirt
+private_directory /var/cache
+touch /var/cache/neighbour
+check_output "a directory that the machine hasn't comes to exist in a lab alone" "ldconfig libvirt neighbour" \
+    "$LAB/enter" sh -c 'echo $(ls /var/cache) && touch /var/cache/libvirt/file'
+check_output "... and not on the machine" "neighbour" ls /var/cache
+umount /var/cache
+private_directory /var/cache/libvirt
+
+check "two labs run side by side, each with a virbr0" bash -c '
+    ended() { "$LAB/enter" bash -c "$1"; }
+    ended "$1" & first=$!
+    ended "$1" && wait "$first"
+' - '. "$LAB/lib/lab.sh"; set -e; libvirt_start; network_start default virbr0 192.168.122; virsh net-info default'
+for how in KILL TERM ctrl-c; do
+    check "everything in a lab ends by $how" ended_by "$how"
+done
+
+check_output "nothing is left of all these labs" "$(sed -E 's/[[:blank:]]+/ /g; s/ $//' "$TMPDIR/before")" machine_state

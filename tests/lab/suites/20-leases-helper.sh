@@ -1,0 +1,126 @@
+#!/bin/bash
+# dnsmasq's helper under a real network: clients by DHCPv4 and DHCPv6 get, renew, release their leases and let them expire;
+# dnsmasq is restarted. At each step libvirt (virsh net-dhcp-leases) and the modules know the same.
+# LEASESHELPER: the helper under test; without it the one that `make` built, or else libvirt's own.
+set -euo pipefail
+# shellcheck source=../lib/lab.sh
+. "$LAB/lib/lab.sh"
+# shellcheck source=../lib/checks.sh
+. "$LAB/lib/checks.sh"
+
+# names_known_to_libvirt, names_known_to_modules: lines "NAME ADDRESS" of all leases.
+names_known_to_libvirt() {
+    virsh net-dhcp-leases default | awk '$4 ~ /^ipv/ { sub("/.*", "", $5); print $6, $5 }' | sort
+}
+
+names_known_to_modules() {
+    local name
+    for name in "${names[@]}"; do
+        getent ahosts "$name" | awk -v name="$name" '{ print name, $1 }' || (($? == 2)) # 2: unknown
+    done | sort -u
+}
+
+# check_known TITLE NAME...: these clients, and no others, with both addresses, at libvirt and at the modules.
+check_known() {
+    local title=$1 name family expected=''
+    shift
+    for name in "$@"; do
+        for family in 4 6; do
+            expected+="$name ${address[$name$family]}"$'\n'
+        done
+    done
+    expected=$(sort <<<"${expected%$'\n'}")
+    check_output "$title: virsh net-dhcp-leases" "$expected" names_known_to_libvirt
+    check_output "$title: the modules" "$expected" names_known_to_modules
+}
+
+learn_addresses() {
+    local name
+    for name in "$@"; do
+        address[${name}4]=$(client_address "$name" 4)
+        address[${name}6]=$(client_address "$name" 6)
+    done
+}
+
+lease_ends() {
+    virsh net-dhcp-leases default | awk -v name="$1" '$6 == name { print $4, $1, $2 }' | sort
+}
+
+leases_renewed() {
+    [[ $(lease_ends "$1" | wc -l) == 2 && -z $(comm -12 <(lease_ends "$1") <(echo "$2")) ]]
+}
+
+lease_gone() {
+    ! names_known_to_libvirt | grep -q "^$1 "
+}
+
+dnsmasq_pid() {
+    cat /run/libvirt/network/default.pid
+}
+
+names=(alpha beta gone)
+declare -A address=()
+
+helper=${LEASESHELPER:-$(cd -- "$LAB/../.." && pwd)/target/release/libvirt_leaseshelper}
+modules_use
+if [[ -x $helper ]]; then
+    leaseshelper_use "$helper"
+else
+    helper=''
+    echo "        note     libvirt's own helper is in use, as there is no other: nothing about name.domain is checked"
+fi
+libvirt_start
+network_start default virbr0 192.168.122 --domain lab.example --ipv6 fd00:122 --lease 2
+
+# The address that it asks for is not the one that dnsmasq would choose.
+client_start alpha virbr0 "request 192.168.122.77"
+client_start beta virbr0
+client_start gone virbr0
+for name in "${names[@]}"; do
+    client_await "$name" BOUND
+    client_await "$name" BOUND6
+done
+learn_addresses "${names[@]}"
+client_vanish gone
+vanished=$SECONDS
+check_output "a client gets the address that it asks for" 192.168.122.77 echo "${address[alpha4]}"
+check_known "clients that got leases" alpha beta gone
+if [[ -n $helper ]]; then
+    check_output "name.domain" "$(printf '%s\n' "${address[beta4]}" "${address[beta6]}" | sort)" \
+        bash -c 'getent ahosts beta.lab.example | cut -d" " -f1 | sort -u'
+    check_answer "a name in another domain" 2 "" getent ahosts beta.other.example
+fi
+
+ends=$(lease_ends beta)
+client_renew beta RENEW RENEW6
+check "renewed leases last longer" await_leases 10 leases_renewed beta "$ends"
+check_known "clients of which one renewed" alpha beta gone
+
+client_release beta
+check "released leases go" await_leases 10 lease_gone beta
+check_known "clients of which one released its leases" alpha gone
+client_run beta
+client_await beta BOUND
+client_await beta BOUND6
+learn_addresses beta
+check_known "clients of which one came back" alpha beta gone
+
+# libvirtd starts a network's dnsmasq where it finds that it has died.
+old=$(dnsmasq_pid)
+kill -KILL "$old"
+await_exit 10 "$old"
+libvirt_restart
+check "libvirtd starts a new dnsmasq" test "$(dnsmasq_pid)" != "$old"
+check_known "after a restart of dnsmasq" alpha beta gone
+client_vanish alpha
+client_forget alpha
+client_run alpha
+client_await alpha BOUND
+client_await alpha BOUND6
+check_output "dnsmasq hands out what it had" "192.168.122.77 ${address[alpha6]}" \
+    echo "$(client_address alpha 4) $(client_address alpha 6)"
+check_known "a client that asks anew" alpha beta gone
+
+# dnsmasq's shortest lease is two minutes.
+check "leases that nobody renews expire" await_leases "$((150 - (SECONDS - vanished)))" lease_gone gone
+check_known "clients of which one's leases expired" alpha beta
