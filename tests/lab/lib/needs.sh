@@ -31,7 +31,8 @@ needs_namespaces() {
 # What libvirt's networks need.
 needs_libvirt() {
     needs_namespaces || return 1
-    needs_commands libvirtd virsh dnsmasq iptables inotifywait || return 1
+    needs_commands libvirtd virsh dnsmasq inotifywait perl || return 1
+    needs_commands nft || needs_commands iptables || return 1 # which of them is libvirt's matter
 }
 
 # What emulated guests need. Their kernel and programs are Debian's for amd64.
