@@ -44,20 +44,30 @@ packages_with_libraries() {
         }' - <(printf '%s\n' "$dependencies")
 }
 
-# package_unpack DIRECTORY NAME VERSION: the package's files, into DIRECTORY. Two labs may do this at once.
-package_unpack() {
-    local directory=$1 name=$2 version=$3 download
-    local file=$lab_cache/packages/${name}_$version.deb
-    if [[ ! -f $file ]]; then
+# packages_unpack DIRECTORY: the files of the packages that stdin names (lines "NAME VERSION"), into DIRECTORY. What was not yet
+# downloaded is, by one call: each costs apt a second. Called with the builder's lock held.
+packages_unpack() {
+    local directory=$1 name version archive archives=() missing=() download
+    while read -r name version; do
+        archive=$lab_cache/packages/${name}_$version.deb
+        archives+=("$archive")
+        [[ -f $archive ]] || missing+=("$name=$version")
+    done
+    if ((${#missing[@]})); then
         mkdir -p -- "$lab_cache/packages"
-        download=$(mktemp -d -p "$lab_cache/packages")
-        if ! (cd -- "$download" && apt-get -qq -o APT::Sandbox::User=root download "$name=$version"); then
-            rm -rf -- "$download"
-            echo "lab: could not download $name $version (run apt-get update, and see that the network is up)" >&2
+        download=$(mktemp -d -p "$directory")
+        if ! (cd -- "$download" && apt-get -qq -o APT::Sandbox::User=root download "${missing[@]}"); then
+            echo "lab: could not download ${missing[*]} (run apt-get update, and see that the network is up)" >&2
             return 1
         fi
-        mv -- "$download"/*.deb "$file"
+        for archive in "$download"/*.deb; do
+            name=$(dpkg-deb --field "$archive" Package)
+            version=$(dpkg-deb --field "$archive" Version)
+            mv -- "$archive" "$lab_cache/packages/${name}_$version.deb"
+        done
         rmdir -- "$download"
     fi
-    dpkg-deb --extract "$file" "$directory"
+    for archive in "${archives[@]}"; do
+        dpkg-deb --extract "$archive" "$directory"
+    done
 }
