@@ -64,7 +64,7 @@ client_await() {
 
 # client_address NAME 4|6: the address that the client was given.
 client_address() {
-    ip -n "$1" -o "-$2" address show dev "$1" scope global | awk '{ sub("/.*", "", $4); print $4; exit }'
+    ip -n "$1" -o "-$2" address show dev "$1" scope global | awk '{ sub("/.*", "", $4); print $4 }'
 }
 
 # client_renew NAME EVENT...: ask for more time, and wait for these events (RENEW, RENEW6).

@@ -1,10 +1,13 @@
 # shellcheck shell=bash
 # The modules under test in a lab: where glibc's loader finds them, for every program, and in nsswitch.conf.
 
+# shellcheck source=paths.sh
+. "$LAB/lib/paths.sh"
+
 # modules_use [DIRECTORY]: take libnss_libvirt.so.2 and libnss_libvirt_guest.so.2 of DIRECTORY (or of $MODULES, or those that
 # `make` built), as if they were installed. The loader's cache, not LD_LIBRARY_PATH: that one is dropped by set-user-ID programs.
 modules_use() {
-    local directory=${1:-${MODULES:-$(cd -- "$LAB/../.." && pwd)/target/release}} module
+    local directory=${1:-$modules_directory} module
     install -d /run/lab/modules
     for module in libnss_libvirt.so.2 libnss_libvirt_guest.so.2; do
         if [[ ! -f $directory/$module ]]; then

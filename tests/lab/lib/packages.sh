@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # Debian packages that are taken apart instead of installed: downloaded once by apt into $lab_cache/packages.
 
-lab_cache=${LAB_CACHE:-$(cd -- "$LAB/../.." && pwd)/target/lab}
+# shellcheck source=paths.sh
+. "$LAB/lib/paths.sh"
 
 # packages_with_libraries NAME...: lines "NAME VERSION" of these packages, of a metapackage's only content (one that they
 # name, in section kernel), and of the library packages (section libs) that all of them need, directly or through other

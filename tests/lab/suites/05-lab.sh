@@ -71,8 +71,11 @@ ended_in_time() {
 machine_state >"$TMPDIR/before"
 
 check_answer "a lab's status is its command's" 7 "inside" "$LAB/enter" sh -c 'echo inside; exit 7'
-check_output "a lab has its own processes, and a loopback alone" $'1\nlo' \
-    "$LAB/enter" sh -c 'head -n 1 /proc/1/status | grep -c . ; ls /sys/class/net'
+check_output "a lab has its own processes" 1 "$LAB/enter" sh -c 'sed -n "s/^PPid:[[:blank:]]*//p" /proc/$$/status'
+ip link add of-machine type veth peer name of-machine-2
+check_answer "... its own interfaces" 1 "" "$LAB/enter" sh -c 'ls /sys/class/net | grep of-machine'
+check "... of which the loopback is up" "$LAB/enter" sh -c 'ip address show up dev lo | grep 127.0.0.1'
+ip link delete of-machine
 touch /run/marker-of-the-machine
 check_output "the machine's /run and its sockets are out of reach" "lab lock" \
     "$LAB/enter" sh -c 'cd /run && echo $(ls -d lab lock marker* dbus systemd nscd libvirt 2>/dev/null)'

@@ -18,7 +18,7 @@ product_uuid() {
 }
 
 domain_uuid() {
-    virsh domuuid "$1" | head -n 1
+    virsh domuuid "$1" | sed -n 1p
 }
 
 lease_end() {
@@ -32,7 +32,7 @@ lease_renewed() {
 }
 
 loads_module() {
-    LD_DEBUG=libs "$@" 2>&1 | grep -q 'calling init: /run/lab/modules/libnss_libvirt.so.2'
+    LD_DEBUG=libs "$@" 2>&1 | grep 'calling init: /run/lab/modules/libnss_libvirt.so.2'
 }
 
 modules_use
