@@ -11,7 +11,7 @@ seconds_since() {
 }
 
 progress_line() {
-    printf '%2d/%d  %-58s' "$progress_number" "$progress_total" "$progress_text"
+    printf '%2d/%d  %-54s' "$progress_number" "$progress_total" "$progress_text"
 }
 
 # progress_begin TOTAL [NUMBER]: there are TOTAL steps, of which NUMBER were done before.
@@ -60,9 +60,9 @@ progress_done() {
     printf ' %6s s\n' "$(seconds_since "$progress_started")"
 }
 
-# progress_failed: the step ended badly; what follows on the terminal says why.
+# progress_failed [WORD]: the step ended badly (WORD: failed); what follows on the terminal says why.
 progress_failed() {
     [[ -n $progress_text ]] || return 0
     progress_stop
-    printf ' failed after %s s\n' "$(seconds_since "$progress_started")"
+    printf ' %6s s, %s\n' "$(seconds_since "$progress_started")" "${1-failed}"
 }
