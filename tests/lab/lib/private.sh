@@ -9,7 +9,8 @@ private_directory() {
         private_parent "$(dirname -- "$directory")"
         mkdir -- "$directory"
     fi
-    mount -t tmpfs -o "mode=$mode,nosuid,nodev" lab "$directory"
+    # --no-mtab: or mount(8) makes /run/mount where there is none, before /run is private.
+    mount --no-mtab -t tmpfs -o "mode=$mode,nosuid,nodev" lab "$directory"
 }
 
 # private_parent DIRECTORY: a tmpfs in its place, in which everything that was in DIRECTORY is bind-mounted, so that entries
