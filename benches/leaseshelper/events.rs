@@ -1,7 +1,8 @@
-//! What an event costs in our helper and in libvirt's: `cargo bench -p leaseshelper`. Needs root and libvirt's helper.
+//! What an event costs in our helper and in libvirt's: `cargo bench -p leaseshelper`. Needs root and libvirt's
+//! helper.
 //!
-//! The two take turns, so that both meet the same machine. It prints tables for docs/benchmarks.md, and fails where ours
-//! takes more than a fifth of the processor time or memory of libvirt's.
+//! The two take turns, so that both meet the same machine. It prints tables for docs/benchmarks.md, and fails
+//! where ours takes more than a fifth of the processor time or memory of libvirt's.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -99,7 +100,8 @@ fn one_event(world: &World, stock: &Path, on: &str, leases: usize) -> bool {
     for bridge in BRIDGES {
         world.write_list(bridge, &list);
     }
-    // The kernel counts to a program's memory what its parent had when it was started, so the parent has to be small.
+    // The kernel counts to a program's memory what its parent had when it was started, so the parent has to be
+    // small.
     let output = Command::new(std::env::current_exe().expect("a path"))
         .args([TAKE_TURNS.as_ref(), stock.as_os_str(), leases.to_string().as_ref()])
         .stderr(Stdio::inherit())
@@ -147,7 +149,8 @@ const BRIDGES: [&str; 2] = ["stock0", "ours0"];
 
 const CLIENT_ID: &str = "ff:56:50:4d:98:00:02:00:00:ab:11:5e:91:52:54:00:aa:bb:cc";
 
-/// 1,000 guests get their first lease, in so many networks at once; each network's dnsmasq runs one helper at a time.
+/// 1,000 guests get their first lease, in so many networks at once; each network's dnsmasq runs one helper at a
+/// time.
 fn boot(world: &World, program: &Path, networks: usize) -> Duration {
     let guests = 1000 / networks;
     for network in 0..networks {

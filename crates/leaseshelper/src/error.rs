@@ -1,5 +1,5 @@
-//! Every way in which the helper fails. Each is one line that names the file and the next step: dnsmasq puts it in its
-//! log. Whatever the failure, the exit status is 1, as libvirt's own helper has it.
+//! Every way in which the helper fails. Each is one line that names the file and the next step: dnsmasq puts it
+//! in its log. Whatever the failure, the exit status is 1, as libvirt's own helper has it.
 
 use std::ffi::OsString;
 use std::fmt;

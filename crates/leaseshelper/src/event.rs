@@ -1,5 +1,6 @@
-//! What one call of the helper asks for: the command line and the environment that dnsmasq gives its `--dhcp-script`
-//! (dnsmasq(8); the variables are set in its `helper.c`), read the way libvirt's own helper reads them.
+//! What one call of the helper asks for: the command line and the environment that dnsmasq gives its
+//! `--dhcp-script` (dnsmasq(8); the variables are set in its `helper.c`), read the way libvirt's own helper
+//! reads them.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -67,8 +68,8 @@ pub struct Lease {
 pub struct Bridge(OsString);
 
 impl Bridge {
-    /// Takes what the kernel takes for an interface (`dev_valid_name` in `net/core/dev.c`): 1 to 15 bytes, not `.` or
-    /// `..`, and in it no slash, colon or white space.
+    /// Takes what the kernel takes for an interface (`dev_valid_name` in `net/core/dev.c`): 1 to 15 bytes, not
+    /// `.` or `..`, and in it no slash, colon or white space.
     ///
     /// # Errors
     /// [`Error::BadBridge`] for every other name.
@@ -97,8 +98,9 @@ impl Event {
     /// Reads the command line, which starts with the program's name, and the environment.
     ///
     /// # Errors
-    /// [`Error::Usage`], [`Error::NoBridge`], [`Error::BadBridge`], [`Error::UnknownAction`], [`Error::NoAddress`],
-    /// [`Error::BadExpiry`]. Where more than one is due, the one that libvirt's helper would find first.
+    /// [`Error::Usage`], [`Error::NoBridge`], [`Error::BadBridge`], [`Error::UnknownAction`],
+    /// [`Error::NoAddress`], [`Error::BadExpiry`]. Where more than one is due, the one that libvirt's helper
+    /// would find first.
     pub fn read(
         arguments: &[OsString],
         variable: impl Fn(&str) -> Option<OsString>,
@@ -171,7 +173,8 @@ fn text(value: OsString) -> String {
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
-/// Reads a decimal number as `strtoll` does, but for white space behind it (dnsmasq up to 2.51 put a space there).
+/// Reads a decimal number as `strtoll` does, but for white space behind it (dnsmasq up to 2.51 put a space
+/// there).
 fn seconds(value: OsString) -> Result<i64, Error> {
     let spaceless = value.as_bytes().trim_ascii_end();
     let start = spaceless.iter().position(|byte| !matches!(byte, b' ' | b'\t'..=b'\r'));

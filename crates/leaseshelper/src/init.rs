@@ -1,4 +1,5 @@
-//! The list in dnsmasq's own format, which dnsmasq reads from `init` when it starts (`read_leases` in its `lease.c`):
+//! The list in dnsmasq's own format, which dnsmasq reads from `init` when it starts (`read_leases` in its
+//! `lease.c`):
 //!
 //! ```text
 //! EXPIRY MAC IP HOSTNAME|* CLIENTID|*
@@ -8,8 +9,9 @@
 //!
 //! IPv4 leases first, then the server's DUID and the IPv6 leases, none of them where no DUID is known.
 //!
-//! dnsmasq splits that at white space. A guest chooses its host name, and dnsmasq hands on what it was sent, so a name
-//! with a newline in it could bring a lease of its own. What dnsmasq could not read back as one word is left out.
+//! dnsmasq splits that at white space. A guest chooses its host name, and dnsmasq hands on what it was sent, so
+//! a name with a newline in it could bring a lease of its own. What dnsmasq could not read back as one word is
+//! left out.
 
 use std::fmt::Write as _;
 

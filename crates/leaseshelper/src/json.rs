@@ -1,5 +1,6 @@
-//! Lists that are not laid out as the helper writes them: by a newer libvirt (json-c: `[]`, `\u001f`), by hand, with
-//! the keys of another program, or damaged. They come out in the helper's own layout, with nothing left out.
+//! Lists that are not laid out as the helper writes them: by a newer libvirt (json-c: `[]`, `\u001f`), by hand,
+//! with the keys of another program, or damaged. They come out in the helper's own layout, with nothing left
+//! out.
 //!
 //! Numbers, `true`, `false` and `null` keep their text, members their order; white space and escapes become the
 //! layout's, as they do when libvirt's helper prints the list anew.
@@ -21,11 +22,13 @@ const DEEPEST: usize = 128;
 
 /// Reads a list.
 ///
-/// A lease without `expiry-time` gets 0, never: that is what early helpers meant by leaving it out. A `server-duid` that
-/// is no string is dropped: libvirt's helper writes null where it knows none, and can't read that.
+/// A lease without `expiry-time` gets 0, never: that is what early helpers meant by leaving it out. A
+/// `server-duid` that is no string is dropped: libvirt's helper writes null where it knows none, and can't read
+/// that.
 ///
 /// # Errors
-/// What is wrong with it, where not each byte of it could be taken over. [`salvage`] then gives what can be saved.
+/// What is wrong with it, where not each byte of it could be taken over. [`salvage`] then gives what can be
+/// saved.
 pub fn records(text: &str) -> Result<Vec<Record<'static>>, Damage> {
     let values: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| Damage {
         why: if error.classify() == Category::Data { Why::NotAList } else { Why::NotJson },
@@ -44,8 +47,8 @@ pub fn records(text: &str) -> Result<Vec<Record<'static>>, Damage> {
     values.iter().enumerate().map(lease).collect()
 }
 
-/// Reads every lease that stands whole somewhere in a text, whatever is around it. Of two with one IP address the later
-/// is taken, as it is the fresher one.
+/// Reads every lease that stands whole somewhere in a text, whatever is around it. Of two with one IP address
+/// the later is taken, as it is the fresher one.
 #[must_use]
 pub fn salvage(text: &str) -> Vec<Record<'static>> {
     let mut found = Vec::new();
@@ -68,7 +71,8 @@ pub fn salvage(text: &str) -> Vec<Record<'static>> {
     found
 }
 
-/// The members of an object in their order. Of two with one key the later value counts, at the place of the earlier.
+/// The members of an object in their order. Of two with one key the later value counts, at the place of the
+/// earlier.
 pub(crate) struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl Members<'_> {

@@ -1,4 +1,5 @@
-//! The list as text, to the byte: the layout that libvirt's helper gave it up to 10.7 (yajl's, two spaces deep).
+//! The list as text, to the byte: the layout that libvirt's helper gave it up to 10.7 (yajl's, two spaces
+//! deep).
 //!
 //! ```text
 //! [
@@ -9,11 +10,12 @@
 //! ]
 //! ```
 //!
-//! An empty list is `[`, an empty line, `]`. In strings, control characters, quotes and backslashes are escaped, the
-//! control characters without a letter of their own as `\u00XX` in upper case; everything else stands for itself.
+//! An empty list is `[`, an empty line, `]`. In strings, control characters, quotes and backslashes are
+//! escaped, the control characters without a letter of their own as `\u00XX` in upper case; everything else
+//! stands for itself.
 //!
-//! [`records`] reads that layout and no other. It keeps each record as the slice of text that it is, so a change costs
-//! a pass over the bytes and copies what stays. [`crate::json`] reads every other layout.
+//! [`records`] reads that layout and no other. It keeps each record as the slice of text that it is, so a
+//! change costs a pass over the bytes and copies what stays. [`crate::json`] reads every other layout.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -150,8 +152,8 @@ const LETTERS: [(u8, u8); 7] = [
     (b't', b'\t'),
 ];
 
-/// Reads a list, or nothing where one byte of it is not as [`list`] writes it, a record has keys of another program, or
-/// one lacks `ip-address` or `expiry-time`.
+/// Reads a list, or nothing where one byte of it is not as [`list`] writes it, a record has keys of another
+/// program, or one lacks `ip-address` or `expiry-time`.
 #[must_use]
 pub fn records(text: &str) -> Option<Vec<Record<'_>>> {
     if text == EMPTY {

@@ -1,4 +1,5 @@
-//! The list of a bridge's leases, and the change that an event makes to it. What is here decides and does no I/O.
+//! The list of a bridge's leases, and the change that an event makes to it. What is here decides and does no
+//! I/O.
 
 use std::fmt;
 
@@ -84,8 +85,8 @@ impl<'a> Leases<'a> {
 
     /// Makes a change.
     ///
-    /// IPv6 leases without a server DUID get the one that the event or another lease tells. libvirt's helper does so
-    /// too, since its version 1.2.6 wrote none.
+    /// IPv6 leases without a server DUID get the one that the event or another lease tells. libvirt's helper
+    /// does so too, since its version 1.2.6 wrote none.
     pub fn apply(&mut self, change: &'a Change) {
         if let Some(gone) = &change.remove {
             self.records.retain(|record| record.ip_address != gone.as_str());

@@ -1,5 +1,5 @@
-//! `libvirt_leaseshelper`: dnsmasq runs it on each change of a lease (`--dhcp-script`), and it keeps the list of a
-//! bridge's leases in `/var/lib/libvirt/dnsmasq/BRIDGE.status`, which libvirt and the NSS modules read.
+//! `libvirt_leaseshelper`: dnsmasq runs it on each change of a lease (`--dhcp-script`), and it keeps the list
+//! of a bridge's leases in `/var/lib/libvirt/dnsmasq/BRIDGE.status`, which libvirt and the NSS modules read.
 //!
 //! | module | what it is |
 //! |---|---|
@@ -33,8 +33,8 @@ use store::Store;
 
 /// Does what one call of the helper asks for.
 ///
-/// `arguments` starts with the program's name; `variable` looks an environment variable up. What dnsmasq or a person is
-/// to read goes to `out`, what is worth a line in dnsmasq's log to `log`.
+/// `arguments` starts with the program's name; `variable` looks an environment variable up. What dnsmasq or a
+/// person is to read goes to `out`, what is worth a line in dnsmasq's log to `log`.
 ///
 /// # Errors
 /// Any [`Error`]; the list is then what it was, but for [`Error::NotDurable`].
@@ -62,6 +62,7 @@ fn read_for_dnsmasq(
     log: &mut dyn FnMut(&dyn std::fmt::Display),
 ) -> Result<Vec<u8>, Error> {
     let lock = store.lock()?;
+    store.make(&init.bridge)?;
     let bytes = store.read(&init.bridge)?;
     drop(lock);
     let leases = Leases::read(&bytes);

@@ -1,8 +1,8 @@
-//! The lock that one helper at a time holds: a POSIX record lock on the first byte of `leaseshelper.pid`, the same that
-//! libvirt's helper takes, so the two may run side by side. All `unsafe` of the helper is here.
+//! The lock that one helper at a time holds: a POSIX record lock on the first byte of `leaseshelper.pid`, the
+//! same that libvirt's helper takes, so the two may run side by side. All `unsafe` of the helper is here.
 //!
-//! Whoever has the lock writes its process id into the file, and removes the file before it lets go. So the file that
-//! was locked may be gone by then: the lock counts only while the path still leads to it.
+//! Whoever has the lock writes its process id into the file, and removes the file before it lets go. So the
+//! file that was locked may be gone by then: the lock counts only while the path still leads to it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -27,7 +27,8 @@ impl Lock {
     /// Takes the lock, waiting for it up to `patience`.
     ///
     /// # Errors
-    /// [`Error::Locked`] when that time has passed, [`Error::File`] where the file can't be made or locked at all.
+    /// [`Error::Locked`] when that time has passed, [`Error::File`] where the file can't be made or locked at
+    /// all.
     pub fn take(path: &Path, patience: Duration) -> Result<Self, Error> {
         let failed = || Error::file("lock", path);
         let file = match attempt(path, Wait::No).map_err(failed())? {
@@ -57,8 +58,8 @@ enum Wait {
     No,
 }
 
-/// Waits in a thread, as `F_SETLKW` knows no time limit. The lock is the process's, so it outlives the thread; and where
-/// time runs out, the thread ends with the process.
+/// Waits in a thread, as `F_SETLKW` knows no time limit. The lock is the process's, so it outlives the thread;
+/// and where time runs out, the thread ends with the process.
 fn wait(path: &Path, patience: Duration) -> Result<io::Result<File>, Error> {
     let (sender, receiver) = mpsc::channel();
     let waited_for = path.to_owned();

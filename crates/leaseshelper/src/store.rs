@@ -1,5 +1,5 @@
-//! The files: where they are, and how a list is read and replaced so that a kill or a power cut at any moment leaves the
-//! old list or the new one.
+//! The files: where they are, and how a list is read and replaced so that a kill or a power cut at any moment
+//! leaves the old list or the new one.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -21,13 +21,14 @@ const LOCK: &str = "/run/leaseshelper.pid";
 
 /// How long to wait for the lock.
 ///
-/// dnsmasq runs one helper at a time and waits for it; helpers meet where networks are many. A helper holds the lock for
-/// some milliseconds, on a slow disk for a tenth of a second, so that two hundred in a row take 20 s. Whoever has it for
-/// longer hangs, and a start of dnsmasq, and with it of the network, would hang along with it.
+/// dnsmasq runs one helper at a time and waits for it; helpers meet where networks are many. A helper holds the
+/// lock for some milliseconds, on a slow disk for a tenth of a second, so that two hundred in a row take 20 s.
+/// Whoever has it for longer hangs, and a start of dnsmasq, and with it of the network, would hang along with
+/// it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How many bytes are handed to the kernel at once: large enough that the calls don't count, and small beside a list of a
-/// thousand leases.
+/// How many bytes are handed to the kernel at once: large enough that the calls don't count, and small beside a
+/// list of a thousand leases.
 const WRITE_AT_ONCE: usize = 64 << 10;
 
 /// Where the lists and their lock are.
@@ -83,7 +84,19 @@ impl Store {
         self.directory.join(name)
     }
 
-    /// Reads a list. One that is not there is made, empty.
+    /// Makes an empty list where there is none.
+    ///
+    /// # Errors
+    /// [`Error::File`].
+    pub fn make(&self, bridge: &Bridge) -> Result<(), Error> {
+        let path = self.list(bridge);
+        match new_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            made => made.map(drop).map_err(Error::file("create", &path)),
+        }
+    }
+
+    /// Reads a list. One that is not there is empty.
     ///
     /// # Errors
     /// [`Error::File`], [`Error::NotAFile`], [`Error::TooLarge`].
@@ -92,15 +105,8 @@ impl Store {
         // A FIFO in its place must not stop dnsmasq.
         let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&path);
         let mut file = match opened {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return match new_file(&path) {
-                    // A link that leads nowhere: the new list takes its place.
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Vec::new()),
-                    made => made.map(|_| Vec::new()).map_err(Error::file("create", &path)),
-                };
-            }
-            Err(error) => return Err(Error::file("open", &path)(error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            opened => opened.map_err(Error::file("open", &path))?,
         };
         let metadata = file.metadata().map_err(Error::file("read", &path))?;
         if !metadata.is_file() {
@@ -114,44 +120,39 @@ impl Store {
         Ok(bytes)
     }
 
-    /// Keeps a copy of a damaged list under a name that tells when and why. It is on the disk when this returns, but for
-    /// its name, which the directory's fsync for the new list takes along.
+    /// Keeps a copy of a damaged list under a name that tells when and why. It is on the disk when this
+    /// returns, but for its name, which the directory's fsync for the new list takes along.
     ///
     /// It is a copy and no link: AppArmor's profile for the helper lets it make files here and no links.
     ///
     /// # Errors
     /// [`Error::File`].
     pub fn put_aside(&self, bridge: &Bridge, bytes: &[u8], why: Why) -> Result<Aside, Error> {
+        let doing = "put the damaged list aside as";
         let name = format!(".broken-{}-{}", utc(SystemTime::now()), why.slug());
-        let mut path = self.beside(bridge, &name);
         let mut copies = 1;
+        let mut path = self.beside(bridge, &name);
         let file = loop {
             match new_file(&path) {
-                // The second damaged list within a second.
+                // Another list was damaged within the same second.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     copies += 1;
                     path = self.beside(bridge, &format!("{name}.{copies}"));
                 }
-                made => break made,
+                made => break made.map_err(Error::file(doing, &path))?,
             }
-        };
-        let failed = Error::file("put the damaged list aside as", &path);
-        let file = match file {
-            Ok(file) => file,
-            Err(error) => return Err(failed(error)),
         };
         let aside = Aside(path);
-        match fill(&file, std::iter::once(bytes)) {
-            Ok(()) => Ok(aside),
-            Err(error) => {
-                aside.take_back();
-                Err(failed(error))
-            }
+        if let Err(error) = fill(&file, std::iter::once(bytes)) {
+            let error = Error::file(doing, aside.path())(error);
+            aside.take_back();
+            return Err(error);
         }
+        Ok(aside)
     }
 
-    /// Puts a new list in the place of the old one, in one step. Until [`Replaced::make_durable`] a power cut may bring
-    /// the old one back; the new one's content is on the disk.
+    /// Puts a new list in the place of the old one, in one step. Until [`Replaced::make_durable`] a power cut
+    /// may bring the old one back; the new one's content is on the disk.
     ///
     /// # Errors
     /// [`Error::File`], [`Error::TooLarge`]; the old list is then untouched.
@@ -193,8 +194,8 @@ impl Replaced {
     pub fn make_durable(self) -> Result<(), Error> {
         let synced = match File::open(&self.directory) {
             Ok(directory) => directory.sync_all(),
-            // AppArmor's profile for the helper does not let it open the directory. A file's fsync takes its last
-            // rename along on ext4, XFS and btrfs.
+            // AppArmor's profile for the helper does not let it open the directory. A file's fsync takes its
+            // last rename along on ext4, XFS and btrfs.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self.file.sync_all(),
             Err(error) => Err(error),
         };

@@ -65,8 +65,8 @@ fn beside_libvirts_own() {
     assert_eq!(found, expected);
 }
 
-/// The lock as another helper has it, until it is dropped. A record lock is a process's, and each world has a file of
-/// its own, so the test itself can hold it.
+/// The lock as another helper has it, until it is dropped. A record lock is a process's, and each world has a
+/// file of its own, so the test itself can hold it.
 struct Held(#[expect(dead_code, reason = "closing it ends the lock")] File);
 
 impl Held {

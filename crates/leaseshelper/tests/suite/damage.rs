@@ -1,4 +1,5 @@
-//! Lists that libvirt's helper would forget, or refuse for ever: put aside, and every lease that can be read kept.
+//! Lists that libvirt's helper would forget, or refuse for ever: put aside, and every lease that can be read
+//! kept.
 
 use std::fs;
 

@@ -1,4 +1,5 @@
-//! The differences that docs/leaseshelper-differences.md lists, shown on both helpers, so that the list stays true.
+//! The differences that docs/leaseshelper-differences.md lists, shown on both helpers, so that the list stays
+//! true.
 
 use std::fs;
 use std::path::Path;
@@ -65,7 +66,8 @@ fn lists_that_are_damaged_or_odd() {
     let Some((world, helpers)) = both() else { return };
     let lease = r#"{"ip-address":"10.0.0.1","expiry-time":1}"#;
     let cases = [
-        // The list, libvirt's status, the leases that libvirt's helper knows after it, and those that ours knows.
+        // The list, libvirt's status, the leases that libvirt's helper knows after it, and those that ours
+        // knows.
         (format!("[{lease},"), 0, vec!["new"], vec!["10.0.0.1", "new"]),
         (format!("[{lease}]\0"), 0, vec!["10.0.0.1", "new"], vec!["10.0.0.1", "new"]),
         (format!("{{\"a\":{lease}}}"), 1, vec![], vec!["10.0.0.1", "new"]),

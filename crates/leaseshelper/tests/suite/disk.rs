@@ -24,7 +24,12 @@ fn full() {
     fs::write(world.path("damaged.status"), "[{\"ip-address\"").expect("a list");
     fill(&world);
     let before = (world.tree(), world.list("virbr0"));
-    for call in [Call::add("virbr0", 20), Call::add("virbr0", 3), Call::add("damaged", 1)] {
+    for call in [
+        Call::add("virbr0", 20),
+        Call::add("virbr0", 3),
+        Call::add("damaged", 1),
+        Call::add("missing", 1),
+    ] {
         let message = call.refused();
         assert!(message.contains("No space left") && message.contains("make room"), "{message}");
         assert_eq!((world.tree(), world.list("virbr0")), before);

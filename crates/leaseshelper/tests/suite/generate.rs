@@ -40,8 +40,8 @@ impl Random {
 /// What kind of calls a sequence has.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Taste {
-    /// Names that no DNS knows, with control characters and quotes; `init` tells dnsmasq less of those than libvirt's
-    /// helper does, so such a sequence has no `init`.
+    /// Names that no DNS knows, with control characters and quotes; `init` tells dnsmasq less of those than
+    /// libvirt's helper does, so such a sequence has no `init`.
     pub(crate) nasty: bool,
 }
 
@@ -49,8 +49,8 @@ const SERVER_DUID: &str = "00:01:00:01:2e:8f:3b:5c:52:54:00:12:34:56";
 
 /// A call as dnsmasq makes it, and now and then one that it does not.
 ///
-/// Left out is what docs/differences.md lists: bytes that are not UTF-8, a bridge's name that is none, an IPv6 lease
-/// where no server DUID is known, `add` alone with a MAC in the environment.
+/// Left out is what docs/differences.md lists: bytes that are not UTF-8, a bridge's name that is none, an IPv6
+/// lease where no server DUID is known, `add` alone with a MAC in the environment.
 pub(crate) fn call(random: &mut Random, taste: Taste) -> Call {
     match random.below(40) {
         0 => return odd(random),

@@ -1,5 +1,5 @@
-//! What a guest, a caller or a prepared directory could try: nothing is written outside the state directory, the list
-//! stays JSON, and no lease is lost.
+//! What a guest, a caller or a prepared directory could try: nothing is written outside the state directory,
+//! the list stays JSON, and no lease is lost.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -1,4 +1,5 @@
-//! The same calls to libvirt's own helper and to ours: same exit status, same list to the byte, same output of `init`.
+//! The same calls to libvirt's own helper and to ours: same exit status, same list to the byte, same output of
+//! `init`.
 
 use std::path::Path;
 use std::process::Output;
@@ -10,7 +11,8 @@ use crate::world::{Call, OURS, World, stock};
 const STOCK_BRIDGE: &str = "stock0";
 const OUR_BRIDGE: &str = "ours0";
 
-/// How many sequences, unless `LEASESHELPER_SEQUENCES` says otherwise. A call of libvirt's helper takes 12 to 20 ms.
+/// How many sequences, unless `LEASESHELPER_SEQUENCES` says otherwise. A call of libvirt's helper takes 12 to
+/// 20 ms.
 const SEQUENCES: usize = 2000;
 /// Each has a world and a random state of its own, so a seed means the same on every machine.
 const SHARDS: usize = 4;
@@ -37,8 +39,8 @@ fn generated_sequences() {
     eprintln!("{sequences} sequences, {calls} calls, seed {seed}");
 }
 
-/// Runs so many sequences. Each begins with no list, or with one that an earlier sequence led to, or one that another
-/// program could have written.
+/// Runs so many sequences. Each begins with no list, or with one that an earlier sequence led to, or one that
+/// another program could have written.
 fn shard(stock: &Path, seed: u64, sequences: usize) -> usize {
     let Some(world) = World::new() else { return 0 };
     let mut random = Random::new(seed);

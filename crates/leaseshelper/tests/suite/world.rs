@@ -15,8 +15,8 @@ pub(crate) const STATE: &str = "/var/lib/libvirt/dnsmasq";
 pub(crate) const LOCK: &str = "/run/leaseshelper.pid";
 pub(crate) const OURS: &str = env!("CARGO_BIN_EXE_libvirt_leaseshelper");
 
-/// What a test's thread sees at `/var/lib` and `/run`: nothing but an empty state directory. It is gone with the thread
-/// and the processes that the thread started.
+/// What a test's thread sees at `/var/lib` and `/run`: nothing but an empty state directory. It is gone with
+/// the thread and the processes that the thread started.
 pub(crate) struct World {
     // Another thread is in another namespace.
     not_send: PhantomData<*const ()>,
@@ -177,8 +177,8 @@ impl World {
 
 /// libvirt's own helper. None where it is not installed.
 ///
-/// The variable `STOCK_LEASESHELPER` names it; else it is taken from the package unpacked under `target/stock`, else from
-/// the system, unless that one is ours by now.
+/// The variable `STOCK_LEASESHELPER` names it; else it is taken from the package unpacked under `target/stock`,
+/// else from the system, unless that one is ours by now.
 pub(crate) fn stock() -> Option<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let places = [
