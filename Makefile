@@ -1,0 +1,127 @@
+# libvirt-nss: build, test, install. `make help` lists the targets and the variables.
+
+CARGO ?= cargo
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+# Where cargo puts release objects: with CARGO_BUILD_TARGET, in that architecture's directory.
+RELEASE := $(TARGET_DIR)/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)release
+
+MODULES := libnss_libvirt libnss_libvirt_guest
+# The packages of the programs; each is built once its crate is in the tree.
+PROGRAMS := $(foreach p,leaseshelper,$(if $(wildcard crates/$(p)/Cargo.toml),$(p)))
+
+.DEFAULT_GOAL := all
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules
+
+# Each target adds itself here, for help.
+TARGETS :=
+
+TARGETS += all
+HELP_all := build the modules and programs into $(RELEASE) (this is what make alone does)
+all:
+	@command -v $(CARGO) >/dev/null || { echo "make: no '$(CARGO)' in PATH; install Rust 1.85 or newer (https://rustup.rs; Debian 13: apt-get install cargo)" >&2; exit 1; }
+	@command -v cc >/dev/null || { echo "make: no 'cc' in PATH to link with; install a C compiler (Debian: apt-get install gcc libc6-dev)" >&2; exit 1; }
+	$(CARGO) build --release --locked -p nss-libvirt -p nss-libvirt-guest
+	@# Under their final names too. Links: when cargo replaces its file, the next make renews them.
+	@for m in $(MODULES); do ln -f "$(RELEASE)/$$m.so" "$(RELEASE)/$$m.so.2" || exit 1; done
+	$(if $(PROGRAMS),$(CARGO) build --release --locked $(addprefix -p ,$(PROGRAMS)))
+
+TARGETS += test
+HELP_test := set up, build, run every test, and say which part passed (root, or it skips)
+test:
+	tests/run
+
+TARGETS += lint
+HELP_lint := fmt, clippy, doc and shellcheck, every warning an error
+lint:
+	tests/setup build lint
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+	$(SHELL_SCRIPTS) | xargs shellcheck --external-sources
+
+# Every shell script of the tree, by its first line, or by the suffix that the sourced ones have.
+SHELL_SCRIPTS = { git ls-files --cached --others --exclude-standard 2>/dev/null || \
+	find . \( -path ./.git -o -path '*/target' \) -prune -o -type f -print; } | \
+	LC_ALL=C xargs awk 'FNR == 1 { if (/^\#!.*[\/ ](ba|da)?sh( |$$)/ || FILENAME ~ /\.sh$$/) print FILENAME; nextfile }'
+
+# Apart from lint: cargo-deny takes minutes to compile, and its advisories come from the network.
+TARGETS += deny
+HELP_deny := check the licences, sources and advisories of the dependencies (needs cargo-deny)
+deny:
+	@command -v cargo-deny >/dev/null || { echo "make: no cargo-deny; run: cargo install --locked cargo-deny" >&2; exit 1; }
+	$(CARGO) deny --workspace --locked check
+
+# The next ones exist once the script that they call does.
+ifneq ($(wildcard tests/lab/demo),)
+TARGETS += demo
+HELP_demo := boot a real guest and ssh to it by its two names (root)
+demo:
+	tests/setup build demo
+	$(MAKE) all
+	tests/lab/demo
+endif
+
+ifneq ($(wildcard tests/lab/run),)
+TARGETS += e2e
+HELP_e2e := the end-to-end suites alone: libvirt, dnsmasq, guests (root)
+e2e:
+	tests/run lab
+endif
+
+ifneq ($(wildcard tests/compliance/Cargo.toml),)
+TARGETS += compliance
+HELP_compliance := the same cases against the modules that libvirt ships
+compliance: all
+	tests/setup compliance
+	$(CARGO) test --locked -p compliance
+endif
+
+ifneq ($(wildcard benches/run),)
+TARGETS += bench
+HELP_bench := measure, and write the tables of docs/benchmarks.md
+bench: all
+	tests/setup bench
+	benches/run
+endif
+
+ifneq ($(wildcard fuzz/run),)
+TARGETS += fuzz
+HELP_fuzz := fuzz every parser for a while
+fuzz:
+	tests/setup fuzz
+	fuzz/run
+endif
+
+# Neither needs cargo: root's PATH may lack it.
+TARGETS += install uninstall
+HELP_install := put what was built into this system and enable it in nsswitch.conf (root)
+HELP_uninstall := put everything back as it was before (root)
+export DESTDIR LIBDIR HELPERDIR PREFIX MANDIR HELPER NSSWITCH
+install:
+	@BUILD='$(RELEASE)' packaging/install
+uninstall:
+	@packaging/uninstall
+
+TARGETS += clean
+HELP_clean := remove what was built
+clean:
+	$(CARGO) clean
+
+TARGETS += help
+HELP_help := this list
+help:
+	@echo 'Targets:'
+	@$(foreach t,$(TARGETS),printf '  %-12s %s\n' '$(t)' '$(HELP_$(t))';)
+	@echo 'Variables of install:'
+	@printf '  %-12s %s\n' \
+	  DESTDIR 'only copy the files, below this directory; change nothing else' \
+	  LIBDIR 'directory of the modules (found: where the C library lies)' \
+	  HELPERDIR 'directory of libvirt_leaseshelper (found: where libvirt has its own)' \
+	  PREFIX 'for manual pages and the like (/usr/local)' \
+	  MANDIR 'for manual pages (PREFIX/share/man)' \
+	  HELPER 'no: leave the leases helper of libvirt; yes: it has to be there' \
+	  NSSWITCH 'no: leave nsswitch.conf as it is'
+	@echo 'Variables of the build: CARGO, CARGO_TARGET_DIR, CARGO_BUILD_TARGET'
+
+.PHONY: $(TARGETS)

@@ -1,0 +1,113 @@
+# shellcheck shell=bash
+# A copy of this system to install into: an overlay over /, and over /usr, /var and /etc where these
+# are file systems of their own. What is written goes to a tmpfs.
+
+no_system=${no_system-}
+system=$work/system
+# Where the tests of a system find the tree and the objects: at /src and, copied, at /target.
+layers=$work/layers
+
+# new_system [LAYER]: LAYER is the directory of an earlier system's changes, see keep_system.
+new_system() {
+    local directory lower
+    [[ -z $no_system ]] || skip "$no_system"
+    [[ ! -e $system ]] || end_system
+    mkdir -p "$system" "$layers"
+    for directory in / /usr /var /etc; do
+        if [[ $directory == / ]] || mountpoint --quiet "$directory"; then
+            lower=$directory
+            [[ -z ${1-} || ! -d $1$directory/upper ]] || lower=$1$directory/upper:$directory
+            mkdir -p "$layers$directory/upper" "$layers$directory/work"
+            mount -t overlay -o "lowerdir=$lower,upperdir=$layers$directory/upper,workdir=$layers$directory/work" \
+                overlay "$system$directory" || skip "no overlay over $directory on this system"
+        fi
+    done
+    mount -t proc proc "$system/proc"
+    mount --rbind /dev "$system/dev"
+    mount -t tmpfs run "$system/run"
+    mkdir -p "$system/src" "$system/target/release"
+    mount --bind "$repository" "$system/src"
+    mount -o remount,bind,ro "$system/src"
+    cp -- "$release"/libnss_libvirt*.so.2 "$system/target/release/"
+    # The helper, where it is built; that it is not has tests of its own.
+    [[ ! -f $release/libvirt_leaseshelper ]] || cp -- "$release/libvirt_leaseshelper" "$system/target/release/"
+    base_files
+}
+
+# One state to start from, whatever this machine has: Debian's nsswitch.conf, none of our files.
+base_files() {
+    inside /src/packaging/uninstall >/dev/null
+    if inside dpkg-query --show libnss-libvirt &>/dev/null; then
+        inside dpkg --purge libnss-libvirt
+    fi
+    cp -- "$here/nsswitch/debian.before" "$system/etc/nsswitch.conf"
+    libdir=$(inside bash -c '. /src/packaging/lib.sh; . /src/packaging/places.sh; find_libdir /target/release/libnss_libvirt.so.2')
+    module=$libdir/libnss_libvirt.so.2
+}
+
+# keep_system DIRECTORY: end the system; its changes are a layer for new_system.
+keep_system() {
+    umount --recursive --lazy "$system"
+    rmdir "$system"
+    mv "$layers" "$1"
+}
+
+end_system() {
+    [[ ! -e $system ]] || { umount --recursive --lazy "$system" && rmdir "$system"; }
+    rm -rf -- "$layers"
+}
+
+# inside COMMAND...: in the system, with the environment that sudo leaves, so without cargo.
+inside() {
+    env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb \
+        CARGO_TARGET_DIR=/target chroot "$system" "$@"
+}
+# The stock helper stays unless a test is about it.
+do_install() { inside make --silent -C /src install HELPER=no "$@"; }
+do_uninstall() { inside make --silent -C /src uninstall "$@"; }
+
+# listing: everything in the places that an installation may touch. Of dpkg's own backup of the
+# diversions and of the directories' times nothing is said: they change when a thing is undone, too.
+listing() {
+    inside bash -c '
+        cd /
+        find etc "${1#/}" usr/lib/libvirt usr/libexec usr/local lib/libvirt var/lib/dpkg var/lib/libvirt-nss \
+            -path var/lib/dpkg/diversions-old -o -path "var/lib/dpkg/lock*" -o -path var/lib/dpkg/info -prune -o \
+            -path var/lib/dpkg/diversions -printf "%p %m %U:%G\n" -o \
+            -type d -printf "%p/ %m %U:%G\n" -o -printf "%p %y %m %U:%G %s %T@ %l\n" 2>/dev/null | sort --unique
+        find etc "${1#/}" -type f \( -path "etc/*" -o -name "*nss*" \) -exec sha256sum {} + | sort -k 2
+        sha256sum usr/lib/libvirt/libvirt_leaseshelper usr/libexec/libvirt_leaseshelper 2>/dev/null
+        dpkg-divert --list | sort
+        sha256sum var/lib/dpkg/status' listing "$libdir"
+}
+
+# A listing in which even the times of changes count.
+exact_listing() {
+    listing
+    inside bash -c 'cd / && find etc "${1#/}" usr/lib/libvirt usr/libexec usr/local var/lib/dpkg var/lib/libvirt-nss \
+        -printf "%p %i %C@\n" 2>/dev/null | sort' listing "$libdir"
+}
+
+# Nothing that an installation makes is anywhere in the system.
+nothing_left() {
+    local found
+    # A name that was there and was removed leaves a character device in the upper layer.
+    found=$(find "$layers" \( -name '*.distrib*' -o -name '*.orig' -o -name '*libvirt-nss*' \) ! -type c \
+        ! -path "*/upper/target/*" -newer "$system/src/Makefile" 2>/dev/null)
+    [[ -z $found ]] || fail "left over: $found"
+}
+
+# The stock package of libvirt's modules, into the system.
+install_stock() {
+    [[ -f $stock/libnss-libvirt.deb ]] || skip "no stock package (tests/setup install fetches it)"
+    cp -- "$stock/libnss-libvirt.deb" "$system/libnss-libvirt.deb"
+    # Its libraries are those of this machine.
+    inside dpkg --force-depends --install /libnss-libvirt.deb
+}
+
+# loaded NAME: which file does the C library of the system load for the service NAME? Prints none
+# where it asks no such service for an unknown name.
+loaded() {
+    inside env LD_DEBUG=files getent ahosts nowhere.invalid 2>&1 |
+        sed -n "s|.*calling init: \\(/.*/libnss_$1\\.so\\.2\\)$|\\1|p"
+}
