@@ -30,7 +30,7 @@ need_root() {
 record() {
     local IFS=$'\t'
     ! recorded "$*" || return 0
-    mkdir -p -- "$state"
+    [[ -d $state ]] || mkdir -p -- "$state"
     {
         [[ ! -e $manifest ]] || cat -- "$manifest"
         printf '%s\n' "$*"

@@ -7,16 +7,20 @@ system=$work/system
 # Where the tests of a system find the tree and the objects: at /src and, copied, at /target.
 layers=$work/layers
 
-# new_system [LAYER]: LAYER is the directory of an earlier system's changes, see keep_system.
+# new_system [LAYER...]: each LAYER is what an earlier system had changed, the newest first; see
+# keep_system.
 new_system() {
-    local directory lower
+    local directory lower layer
     [[ -z $no_system ]] || skip "$no_system"
     [[ ! -e $system ]] || end_system
     mkdir -p "$system" "$layers"
     for directory in / /usr /var /etc; do
         if [[ $directory == / ]] || mountpoint --quiet "$directory"; then
-            lower=$directory
-            [[ -z ${1-} || ! -d $1$directory/upper ]] || lower=$1$directory/upper:$directory
+            lower=
+            for layer in "$@"; do
+                lower+=$layer$directory/upper:
+            done
+            lower+=$directory
             mkdir -p "$layers$directory/upper" "$layers$directory/work"
             mount -t overlay -o "lowerdir=$lower,upperdir=$layers$directory/upper,workdir=$layers$directory/work" \
                 overlay "$system$directory" || skip "no overlay over $directory on this system"
@@ -31,7 +35,11 @@ new_system() {
     cp -- "$release"/libnss_libvirt*.so.2 "$system/target/release/"
     # The helper, where it is built; that it is not has tests of its own.
     [[ ! -f $release/libvirt_leaseshelper ]] || cp -- "$release/libvirt_leaseshelper" "$system/target/release/"
-    base_files
+    if (($#)); then
+        find_places
+    else
+        base_files
+    fi
 }
 
 # One state to start from, whatever this machine has: Debian's nsswitch.conf, none of our files.
@@ -41,6 +49,10 @@ base_files() {
         inside dpkg --purge libnss-libvirt
     fi
     cp -- "$here/nsswitch/debian.before" "$system/etc/nsswitch.conf"
+    find_places
+}
+
+find_places() {
     libdir=$(inside bash -c '. /src/packaging/lib.sh; . /src/packaging/places.sh; find_libdir /target/release/libnss_libvirt.so.2')
     module=$libdir/libnss_libvirt.so.2
 }
@@ -105,9 +117,9 @@ install_stock() {
     inside dpkg --force-depends --install /libnss-libvirt.deb
 }
 
-# loaded NAME: which file does the C library of the system load for the service NAME? Prints none
-# where it asks no such service for an unknown name.
+# loaded [NAME]: the files that the C library of the system loads to ask for an unknown name: that of
+# the service NAME, or those of both of ours. Nothing where they aren't asked.
 loaded() {
     inside env LD_DEBUG=files getent ahosts nowhere.invalid 2>&1 |
-        sed -n "s|.*calling init: \\(/.*/libnss_$1\\.so\\.2\\)$|\\1|p"
+        sed -n "s|.*calling init: \\(/.*/libnss_${1-libvirt\\(_guest\\)*}\\.so\\.2\\)$|\\1|p"
 }

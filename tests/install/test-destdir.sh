@@ -1,0 +1,37 @@
+# shellcheck shell=bash
+# make install DESTDIR=...: it only copies. Needs no root.
+
+test_destdir() {
+    local root="$work/a directory"
+    make --silent install DESTDIR="$root" LIBDIR=/usr/lib64 HELPER=no
+    same "$release/libnss_libvirt.so.2" "$root/usr/lib64/libnss_libvirt.so.2"
+    same "$release/libnss_libvirt_guest.so.2" "$root/usr/lib64/libnss_libvirt_guest.so.2"
+    [[ $(stat -c %a "$root/usr/lib64/libnss_libvirt.so.2") == 644 ]] || fail "mode"
+    find "$root" ! -type d -printf '%P\n' | grep -v '^etc/apt/' | sort >"$work/output"
+    same <(printf 'usr/lib64/%s\n' libnss_libvirt.so.2 libnss_libvirt_guest.so.2) "$work/output"
+
+    # Again, over what is there.
+    make --silent install DESTDIR="$root" LIBDIR=/usr/lib64 HELPER=no
+    refused "$work/output" make --silent uninstall DESTDIR="$root"
+    says "$work/output" "remove $root yourself"
+    refused "$work/output" make --silent install DESTDIR="$root" HELPERDIR=/usr/libexec HELPER=yes CARGO_TARGET_DIR="$work/empty"
+    says "$work/output" "run make first"
+}
+
+# Without LIBDIR: where the C library of the objects lies.
+test_destdir_library_directory() {
+    local library
+    make --silent install DESTDIR="$work/root" HELPER=no
+    library=$(ldd "$release/libnss_libvirt.so.2" /bin/true | sed -n 's/.*libc\.so\.6 => \([^ ]*\) .*/\1/p' | tail -n 1)
+    library=$(realpath "${library%/*}")
+    [[ -f $work/root$library/libnss_libvirt.so.2 ]] || fail "not in $library: $(find "$work/root")"
+}
+
+test_destdir_helper() {
+    local build=$work/target/release
+    mkdir -p "$build"
+    cp "$release"/libnss_libvirt*.so.2 "$build"
+    cp /bin/true "$build/libvirt_leaseshelper"
+    make --silent install DESTDIR="$work/root" HELPERDIR=/usr/libexec CARGO_TARGET_DIR="$work/target"
+    [[ $(stat -c %a "$work/root/usr/libexec/libvirt_leaseshelper") == 755 ]] || fail "mode"
+}
