@@ -32,8 +32,8 @@ test_nsswitch_there_and_back() {
         stat -c '%n %a %u %g %s %y' "$file" >"$work/stat"
         nsswitch enable "$file" "$state"
         same "$name.after" "$file"
-        nsswitch enable "$file" "$state"
-        same "$name.after" "$file"
+        nsswitch preview "$file" >"$work/output"
+        same "$name.after" "$work/output"
         nsswitch disable "$file" "$state"
         same "$before" "$file"
         same "$work/stat" <(stat -c '%n %a %u %g %s %y' "$file")
