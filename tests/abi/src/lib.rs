@@ -1,0 +1,26 @@
+//! Loads a `hosts` module of glibc's Name Service Switch and calls its entry points as glibc does,
+//! with every pointer and every byte around the buffer checked.
+//!
+//! - [`Module`] loads an object by its path; [`Query`] is a call, [`How`] the buffer and the seeds
+//!   that it is made with, [`Answer`] what came back.
+//! - [`StateDir`], [`Lease`] and [`MacMap`] write libvirt's state files; [`sandboxed`] gives a test
+//!   a state directory of its own.
+
+pub mod answer;
+pub mod buffer;
+pub mod c;
+mod decode;
+pub mod json;
+pub mod module;
+pub mod modules;
+pub mod query;
+pub mod sandbox;
+pub mod state;
+
+pub use answer::{Address, Answer, Status};
+pub use json::{Lease, MacMap};
+pub use module::Module;
+pub use modules::{Kind, Modules};
+pub use query::{How, Place, Query};
+pub use sandbox::sandboxed;
+pub use state::StateDir;

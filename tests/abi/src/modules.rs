@@ -1,0 +1,141 @@
+//! Where the objects under test are.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use crate::module::Module;
+
+/// One of libvirt's two modules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// `libvirt`: host names that guests gave to DHCP.
+    Host,
+    /// `libvirt_guest`: libvirt's domain names.
+    Guest,
+}
+
+impl Kind {
+    /// Both modules.
+    pub const BOTH: [Kind; 2] = [Kind::Host, Kind::Guest];
+
+    /// The service's name in nsswitch.conf.
+    #[must_use]
+    pub fn service(self) -> &'static str {
+        match self {
+            Kind::Host => "libvirt",
+            Kind::Guest => "libvirt_guest",
+        }
+    }
+
+    /// The object's file name, which is its SONAME.
+    #[must_use]
+    pub fn file(self) -> &'static str {
+        match self {
+            Kind::Host => "libnss_libvirt.so.2",
+            Kind::Guest => "libnss_libvirt_guest.so.2",
+        }
+    }
+}
+
+/// A directory with both modules under their final names, as `LD_LIBRARY_PATH` wants it.
+#[derive(Clone, Debug)]
+pub struct Modules {
+    directory: PathBuf,
+}
+
+impl Modules {
+    /// The modules in a directory.
+    #[must_use]
+    pub fn at(directory: impl Into<PathBuf>) -> Modules {
+        Modules { directory: directory.into() }
+    }
+
+    /// This project's modules: those in the directory that `LIBVIRT_NSS_MODULES` names, else those
+    /// that `cargo build --release` makes of the sources now, which is run if need be.
+    ///
+    /// # Panics
+    ///
+    /// When the build fails.
+    #[must_use]
+    pub fn ours() -> &'static Modules {
+        static OURS: OnceLock<Modules> = OnceLock::new();
+        OURS.get_or_init(|| match env::var_os("LIBVIRT_NSS_MODULES") {
+            Some(directory) => Modules::at(fs::canonicalize(&directory).unwrap_or_else(|error| {
+                panic!("LIBVIRT_NSS_MODULES={}: {error}", Path::new(&directory).display())
+            })),
+            None => build(),
+        })
+    }
+
+    /// Where they are.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The path of one of them.
+    #[must_use]
+    pub fn path(&self, kind: Kind) -> PathBuf {
+        self.directory.join(kind.file())
+    }
+
+    /// Loads one of them.
+    ///
+    /// # Panics
+    ///
+    /// When it can't be loaded.
+    #[must_use]
+    pub fn load(&self, kind: Kind) -> Module {
+        Module::load(&self.path(kind), kind.service()).unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+/// Builds the modules, which `cargo test` doesn't, and links to them under their final names.
+fn build() -> Modules {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let target = target_directory();
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build
+        .current_dir(&root)
+        .args(["build", "--quiet", "--release", "-p", "nss-libvirt", "-p", "nss-libvirt-guest"])
+        .arg("--target-dir")
+        .arg(&target);
+    let status = build.status().unwrap_or_else(|error| panic!("cargo build: {error}"));
+    assert!(status.success(), "cargo build of the modules failed: run `make` and see why");
+
+    let directory = target.join("release/modules");
+    fs::create_dir_all(&directory)
+        .unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+    for kind in Kind::BOTH {
+        let built = kind.file().trim_end_matches(".2");
+        let link = directory.join(kind.file());
+        match symlink(Path::new("..").join(built), &link) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                panic!("{}: {error}", link.display())
+            }
+            _ => {}
+        }
+    }
+    Modules { directory }
+}
+
+/// The build's target directory.
+///
+/// # Panics
+///
+/// When the running program doesn't lie in one.
+#[must_use]
+pub fn target_directory() -> PathBuf {
+    let program = env::current_exe().expect("the running program has a path");
+    program
+        .ancestors()
+        .find(|directory| directory.join("CACHEDIR.TAG").exists())
+        .unwrap_or_else(|| panic!("{} is not in a target directory", program.display()))
+        .to_owned()
+}

@@ -1,0 +1,1 @@
+//! Compares the modules with libvirt's own.
