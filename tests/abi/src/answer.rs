@@ -113,14 +113,14 @@ impl Answer {
     }
 }
 
-/// One line, for messages: the status and either the addresses or the two error numbers.
+/// One line, for messages: the status and either the name and addresses or the two error numbers.
 impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.status)?;
         if self.status != Status::Success {
             return write!(f, " {} {}", errno_name(self.errno), h_errno_name(self.h_errno));
         }
-        for name in &self.names {
+        if let Some(name) = self.names.first() {
             write!(f, " {}", name.escape_ascii())?;
         }
         for address in &self.addresses {

@@ -13,8 +13,10 @@ mod decode;
 pub mod json;
 pub mod module;
 pub mod modules;
+pub mod process;
 pub mod query;
 pub mod sandbox;
+pub mod seccomp;
 pub mod state;
 
 pub use answer::{Address, Answer, Status};

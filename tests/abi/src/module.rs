@@ -1,5 +1,6 @@
 //! Loading a module as glibc does and calling its entry points.
 
+use std::cell::Cell;
 use std::ffi::{CString, c_void};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -13,6 +14,25 @@ use crate::buffer::GuardedBuffer;
 use crate::c;
 use crate::decode::{self, Claims};
 use crate::query::{How, Place, Query};
+
+thread_local! {
+    static WATCH: Cell<Option<fn(Moment)>> = const { Cell::new(None) };
+}
+
+/// When a watching function is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Right before a module's function is called, from the stack frame that calls it.
+    Before,
+    /// Right after it has returned, from the same frame.
+    After,
+}
+
+/// From now on `watch` is called around every call that this thread makes of a module's function,
+/// with nothing of the harness in between; `None` ends that.
+pub fn watch(watch: Option<fn(Moment)>) {
+    WATCH.set(watch);
+}
 
 /// A loaded module. It may be called from many threads at once.
 pub struct Module {
@@ -352,6 +372,8 @@ impl Frame {
             ttlp: if self.how.ttl.is_some() { &raw mut self.ttl } else { ptr::null_mut() },
             canonp: if self.how.canonical { &raw mut self.canonical } else { ptr::null_mut() },
         };
+        let watch = WATCH.get().unwrap_or(|_| ());
+        watch(Moment::Before);
         // SAFETY: valid for as long as the thread lives.
         unsafe { *errno = self.how.errno };
         // SAFETY: as above.
@@ -368,6 +390,7 @@ impl Frame {
         if let Some(at) = self.buffer.damage() {
             panic!("a write at offset {at} of a buffer of {} bytes", self.how.length);
         }
+        watch(Moment::After);
         Status::from_raw(raw)
             .unwrap_or_else(|| panic!("status {raw}, with which glibc ends the process"))
     }

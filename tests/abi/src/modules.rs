@@ -63,13 +63,15 @@ impl Modules {
     /// When the build fails.
     #[must_use]
     pub fn ours() -> &'static Modules {
-        static OURS: OnceLock<Modules> = OnceLock::new();
-        OURS.get_or_init(|| match env::var_os("LIBVIRT_NSS_MODULES") {
-            Some(directory) => Modules::at(fs::canonicalize(&directory).unwrap_or_else(|error| {
-                panic!("LIBVIRT_NSS_MODULES={}: {error}", Path::new(&directory).display())
-            })),
+        // A failure is kept too, so that many tests don't build in vain one after the other.
+        static OURS: OnceLock<Result<Modules, String>> = OnceLock::new();
+        let ours = OURS.get_or_init(|| match env::var_os("LIBVIRT_NSS_MODULES") {
+            Some(directory) => fs::canonicalize(&directory).map(Modules::at).map_err(|error| {
+                format!("LIBVIRT_NSS_MODULES={}: {error}", Path::new(&directory).display())
+            }),
             None => build(),
-        })
+        });
+        ours.as_ref().unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Where they are.
@@ -96,33 +98,34 @@ impl Modules {
 }
 
 /// Builds the modules, which `cargo test` doesn't, and links to them under their final names.
-fn build() -> Modules {
+fn build() -> Result<Modules, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let target = target_directory();
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
-    build
+    let status = Command::new(cargo)
         .current_dir(&root)
         .args(["build", "--quiet", "--release", "-p", "nss-libvirt", "-p", "nss-libvirt-guest"])
         .arg("--target-dir")
-        .arg(&target);
-    let status = build.status().unwrap_or_else(|error| panic!("cargo build: {error}"));
-    assert!(status.success(), "cargo build of the modules failed: run `make` and see why");
+        .arg(&target)
+        .status()
+        .map_err(|error| format!("cargo build: {error}"))?;
+    if !status.success() {
+        return Err("cargo build of the modules failed: run `make` and see why".to_owned());
+    }
 
     let directory = target.join("release/modules");
-    fs::create_dir_all(&directory)
-        .unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+    let failure = |error: io::Error| format!("{}: {error}", directory.display());
+    fs::create_dir_all(&directory).map_err(failure)?;
     for kind in Kind::BOTH {
         let built = kind.file().trim_end_matches(".2");
-        let link = directory.join(kind.file());
-        match symlink(Path::new("..").join(built), &link) {
+        match symlink(Path::new("..").join(built), directory.join(kind.file())) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                panic!("{}: {error}", link.display())
+                return Err(failure(error));
             }
             _ => {}
         }
     }
-    Modules { directory }
+    Ok(Modules { directory })
 }
 
 /// The build's target directory.

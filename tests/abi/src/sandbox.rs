@@ -7,7 +7,7 @@ use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::ptr;
 use std::thread;
@@ -101,6 +101,27 @@ pub fn private_mounts() -> io::Result<()> {
     // SAFETY: it parts this thread's namespace and working directory from the process's.
     check(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
     mount(None, Path::new("/"), None, libc::MS_REC | libc::MS_PRIVATE)
+}
+
+/// Puts an empty directory where the state directory's parent is, so that there is no state
+/// directory, and gives the path at which one could be made.
+///
+/// # Errors
+///
+/// What the system says of the mount.
+pub fn hide_state_directory() -> io::Result<PathBuf> {
+    let directory = Path::new(STATE_DIRECTORY);
+    tmpfs(directory.parent().expect("an absolute path"))?;
+    Ok(directory.to_owned())
+}
+
+/// Puts an empty directory where this one is, if it is.
+///
+/// # Errors
+///
+/// What the system says of the mount.
+pub fn hide_directory(directory: &Path) -> io::Result<()> {
+    if directory.is_dir() { tmpfs(directory) } else { Ok(()) }
 }
 
 /// Puts a private copy of `contents` where `path` is, for the calling thread's mount namespace.

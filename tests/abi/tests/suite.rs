@@ -3,5 +3,29 @@
 #[path = "suite/support.rs"]
 mod support;
 
+#[path = "suite/buffers.rs"]
+mod buffers;
+#[path = "suite/concurrency.rs"]
+mod concurrency;
+#[path = "suite/cost.rs"]
+mod cost;
+#[path = "suite/damage.rs"]
+mod damage;
+#[path = "suite/debug.rs"]
+mod debug;
+#[path = "suite/enumeration.rs"]
+mod enumeration;
+#[path = "suite/faults.rs"]
+mod faults;
+#[path = "suite/glibc.rs"]
+mod glibc;
+#[path = "suite/leases.rs"]
+mod leases;
+#[path = "suite/names.rs"]
+mod names;
+#[path = "suite/object.rs"]
+mod object;
+#[path = "suite/reverse.rs"]
+mod reverse;
 #[path = "suite/table.rs"]
 mod table;

@@ -2,7 +2,7 @@
 //! point, family and way of calling.
 
 use std::net::IpAddr;
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use abi::c::{HOST_NOT_FOUND, NETDB_INTERNAL, NETDB_SUCCESS, NO_DATA};
@@ -24,6 +24,12 @@ pub(crate) fn host() -> &'static Module {
 pub(crate) fn guest() -> &'static Module {
     static MODULE: OnceLock<Module> = OnceLock::new();
     MODULE.get_or_init(|| Modules::ours().load(Kind::Guest))
+}
+
+/// The cursor belongs to the process, and glibc holds a lock around it; so do tests.
+pub(crate) fn cursor() -> MutexGuard<'static, ()> {
+    static CURSOR: Mutex<()> = Mutex::new(());
+    CURSOR.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Seconds since 1970.

@@ -1,0 +1,154 @@
+//! The shared objects: what they need, what they export, what they can write to.
+
+use std::collections::BTreeSet;
+
+use abi::module::ENTRY_POINTS;
+use abi::{Kind, Modules};
+use object::elf::{self, DynamicTag};
+use object::read::elf::{ElfFile, ProgramHeader};
+use object::{Object as _, ObjectSymbol as _};
+
+#[cfg(target_pointer_width = "64")]
+type Header = elf::FileHeader64<object::Endianness>;
+#[cfg(target_pointer_width = "32")]
+type Header = elf::FileHeader32<object::Endianness>;
+
+/// What the modules may call in libc. None of it allocates, takes a lock or keeps anything.
+const CALLS: [&str; 23] = [
+    "__errno_location",
+    "bcmp",
+    "clock_gettime",
+    "close",
+    "fstat",
+    "fstat64",
+    "if_nametoindex",
+    "lseek",
+    "lseek64",
+    "memchr",
+    "memcmp",
+    "memcpy",
+    "memmove",
+    "memset",
+    "openat",
+    "openat64",
+    "pread",
+    "pread64",
+    "pthread_setcancelstate",
+    "secure_getenv",
+    "strlen",
+    "syscall",
+    "write",
+];
+
+/// What every shared object refers to, if only weakly: the compiler's start files.
+const START_FILES: [&str; 4] = [
+    "__cxa_finalize",
+    "__gmon_start__",
+    "_ITM_deregisterTMCloneTable",
+    "_ITM_registerTMCloneTable",
+];
+
+fn each(check: impl Fn(Kind, &[u8], &ElfFile<'_, Header>)) {
+    for kind in Kind::BOTH {
+        let path = Modules::ours().path(kind);
+        let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let file = ElfFile::parse(&*bytes).expect("an ELF object of this machine's kind");
+        check(kind, &bytes, &file);
+    }
+}
+
+/// The values of the dynamic section's entries with this tag.
+fn values(file: &ElfFile<'_, Header>, tag: DynamicTag) -> Vec<u64> {
+    let table = file.elf_dynamic_table().expect("a dynamic section");
+    table.iter().filter(|entry| entry.tag == tag).map(|entry| entry.val).collect()
+}
+
+/// The strings of the dynamic section's entries with this tag.
+fn strings(file: &ElfFile<'_, Header>, tag: DynamicTag) -> Vec<String> {
+    let table = file.elf_dynamic_table().expect("a dynamic section");
+    table
+        .iter()
+        .filter(|entry| entry.tag == tag)
+        .map(|entry| table.string(entry).expect("a string in the string table"))
+        .map(|text| String::from_utf8(text.to_vec()).expect("names are ASCII"))
+        .collect()
+}
+
+#[test]
+fn libc_alone_is_needed() {
+    each(|kind, _, file| {
+        assert_eq!(strings(file, elf::DT_NEEDED), ["libc.so.6"], "{}", kind.file());
+        assert_eq!(strings(file, elf::DT_RPATH), [] as [&str; 0]);
+        assert_eq!(strings(file, elf::DT_RUNPATH), [] as [&str; 0]);
+    });
+}
+
+#[test]
+fn soname_is_the_file_name() {
+    each(|kind, _, file| assert_eq!(strings(file, elf::DT_SONAME), [kind.file()]));
+}
+
+#[test]
+fn entry_points_alone_are_exported() {
+    each(|kind, _, file| {
+        let exported: BTreeSet<String> = file
+            .dynamic_symbols()
+            .filter(|symbol| !symbol.is_undefined())
+            .map(|symbol| symbol.name().expect("a name").to_owned())
+            .collect();
+        let service = kind.service();
+        let wanted: BTreeSet<String> =
+            ENTRY_POINTS.iter().map(|what| format!("_nss_{service}_{what}")).collect();
+        assert_eq!(exported, wanted);
+    });
+}
+
+/// No malloc, no getenv, no stdio: what is called is listed, so that a new one gets looked at.
+#[test]
+fn calls_are_harmless() {
+    each(|kind, _, file| {
+        let called: BTreeSet<&str> = file
+            .dynamic_symbols()
+            .filter(|symbol| symbol.is_undefined())
+            .map(|symbol| symbol.name().expect("a name"))
+            .filter(|name| !name.is_empty() && !START_FILES.contains(name))
+            .collect();
+        let unknown: Vec<&&str> = called.iter().filter(|name| !CALLS.contains(name)).collect();
+        assert!(unknown.is_empty(), "{} calls {unknown:?}", kind.file());
+    });
+}
+
+/// 32 or 64 bits as the object has them.
+fn size_in_memory<P: ProgramHeader>(segment: &P, endian: P::Endian) -> u64 {
+    segment.p_memsz(endian).into()
+}
+
+/// What stays writable once the dynamic linker is done: the enumeration's cursor, which has a file's
+/// name in it (`NAME_MAX`, 255 bytes), and what the compiler's start files bring along.
+#[test]
+fn hardly_anything_is_writable() {
+    each(|kind, _, file| {
+        let endian = file.endian();
+        let mut writable = 0;
+        for segment in file.elf_program_headers() {
+            let bytes = size_in_memory(segment, endian);
+            let flags = segment.p_flags(endian);
+            match segment.p_type(endian) {
+                elf::PT_LOAD if flags.contains(elf::PF_W) => {
+                    assert!(!flags.contains(elf::PF_X), "{}: writable code", kind.file());
+                    writable += bytes;
+                }
+                // Read-only again after relocation.
+                elf::PT_GNU_RELRO => writable -= bytes,
+                elf::PT_GNU_STACK => {
+                    assert!(!flags.contains(elf::PF_X), "{}: executable stack", kind.file());
+                }
+                _ => {}
+            }
+        }
+        println!("{}: {writable} bytes writable", kind.file());
+        assert!(writable <= 320, "{}: {writable} bytes writable", kind.file());
+        assert_eq!(values(file, elf::DT_TEXTREL), [] as [u64; 0], "no text relocations");
+        assert_ne!(values(file, elf::DT_FLAGS_1)[0] & 1, 0, "bound at once (DF_1_NOW)");
+    });
+}
