@@ -14,7 +14,7 @@ use std::thread;
 
 use crate::state::{STATE_DIRECTORY, StateDir};
 
-/// Set in the environment of a test that runs again in a user namespace of its own.
+/// Set in the environment of what runs in a user namespace of its own.
 const INSIDE: &str = "ABI_IN_USER_NAMESPACE";
 
 /// Runs a test in a thread with a mount namespace, a file descriptor table and an empty state
@@ -43,7 +43,7 @@ pub fn sandboxed(test: impl FnOnce(&StateDir) + Send) {
     match entered {
         Ok(Ok(())) => {}
         Ok(Err(error)) if error.raw_os_error() == Some(libc::EPERM) => {
-            if env::var_os(INSIDE).is_some() {
+            if is_in_user_namespace() {
                 skip(&format!("no mount namespace even in a user namespace: {error}"));
             } else {
                 again_in_user_namespace(&name);
@@ -218,6 +218,17 @@ fn mount(
 
 /// Runs the named test of this test program again as root of a new user namespace.
 fn again_in_user_namespace(test: &str) {
+    let mut command = Command::new("/proc/self/exe");
+    command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
+    match in_user_namespace(&mut command).status() {
+        Ok(status) => assert!(status.success(), "{test} failed in a user namespace, see above"),
+        Err(error) => skip(&format!("neither root nor an unprivileged user namespace: {error}")),
+    }
+}
+
+/// Makes a command run as root of a user namespace of its own, which [`is_in_user_namespace`] tells
+/// it. To start it fails where the system doesn't let its users make one.
+pub fn in_user_namespace(command: &mut Command) -> &mut Command {
     // SAFETY: they return numbers.
     let user = unsafe { libc::getuid() };
     // SAFETY: as above.
@@ -227,19 +238,20 @@ fn again_in_user_namespace(test: &str) {
         (c"/proc/self/uid_map", format!("0 {user} 1")),
         (c"/proc/self/gid_map", format!("0 {group} 1")),
     ];
-    let mut command = Command::new("/proc/self/exe");
-    command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(INSIDE, "1");
     let enter = move || {
         // SAFETY: the new process has this one thread alone.
         check(unsafe { libc::unshare(libc::CLONE_NEWUSER) })?;
         files.iter().try_for_each(|(path, text)| write_file(path, text))
     };
+    command.env(INSIDE, "1");
     // SAFETY: the closure makes system calls alone and allocates nothing between fork and exec.
-    unsafe { command.pre_exec(enter) };
-    match command.status() {
-        Ok(status) => assert!(status.success(), "{test} failed in a user namespace, see above"),
-        Err(error) => skip(&format!("neither root nor an unprivileged user namespace: {error}")),
-    }
+    unsafe { command.pre_exec(enter) }
+}
+
+/// Whether this process was started by way of [`in_user_namespace`].
+#[must_use]
+pub fn is_in_user_namespace() -> bool {
+    env::var_os(INSIDE).is_some()
 }
 
 /// Writes to a file that exists, without allocating.
