@@ -91,6 +91,9 @@ impl<'n> HostEntAnswer<'n> {
     }
 
     fn gathered(&self) -> &[u8] {
+        if self.count == 0 {
+            return &[];
+        }
         // SAFETY: `add` has written so many bytes there.
         unsafe {
             core::slice::from_raw_parts(self.buffer.at(POINTER), self.count * self.address_len())
@@ -184,6 +187,9 @@ impl<'n> TupleAnswer<'n> {
     }
 
     fn packed(&self) -> &[AddrTuple] {
+        if self.in_buffer(self.count) == 0 {
+            return &[];
+        }
         // SAFETY: `add` has written so many tuples there, and the buffer starts aligned for them.
         unsafe { core::slice::from_raw_parts(self.buffer.at(0).cast(), self.in_buffer(self.count)) }
     }
