@@ -1,0 +1,248 @@
+//! Answers packed into a buffer of arbitrary length and alignment: what is written is the answer, stands in
+//! the buffer, and succeeds where, to the byte, there is room.
+
+use std::ffi::{CStr, c_char};
+use std::mem::{align_of, size_of};
+use std::ptr;
+
+use guest_names::address::{Address, Family};
+use guest_names::forward::{Answer, NoRoom};
+use guest_names::ranking::Candidate;
+use guest_names::state::Bridge;
+
+use crate::abi::{AddrTuple, HostEnt};
+use crate::pack::{Buffer, HostEntAnswer, TupleAnswer, af};
+
+/// What is in the memory before, and around the buffer afterwards too.
+const CANARY: u8 = 0xa5;
+/// Watched bytes on either side.
+const MARGIN: usize = 64;
+const POINTER: usize = size_of::<*mut c_char>();
+
+/// The memory that an answer goes to.
+struct Memory {
+    /// Aligned for a pointer, and more.
+    words: Vec<u128>,
+    /// Where the buffer begins, in bytes.
+    start: usize,
+    len: usize,
+}
+
+impl Memory {
+    fn new(misaligned: usize, len: usize) -> Self {
+        let start = MARGIN + misaligned;
+        let words = (start + len + MARGIN).div_ceil(size_of::<u128>());
+        Self { words: vec![u128::from_ne_bytes([CANARY; 16]); words], start, len }
+    }
+
+    fn base(&mut self) -> *mut u8 {
+        self.words.as_mut_ptr().cast()
+    }
+
+    fn buffer(&mut self) -> Buffer {
+        let start = self.base().wrapping_add(self.start);
+        // SAFETY: `len` bytes from there on are in the memory, which outlives what is done with it.
+        unsafe { Buffer::new(start.cast(), self.len) }
+    }
+
+    /// # Panics
+    /// When something outside of the buffer has changed.
+    fn check(&self) {
+        let bytes: Vec<u8> = self.words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        let (before, behind) = (&bytes[..self.start], &bytes[self.start + self.len..]);
+        assert!(before.iter().chain(behind).all(|&byte| byte == CANARY), "written outside");
+    }
+
+    /// Bytes of the buffer from the first that is aligned for a pointer.
+    fn aligned_len(&self) -> usize {
+        self.len.saturating_sub(self.start.next_multiple_of(POINTER) - self.start)
+    }
+
+    /// # Panics
+    /// Where `len` bytes from `place` on are not all in the buffer.
+    fn is_inside<T>(&mut self, place: *const T, len: usize) {
+        let start = self.base() as usize + self.start;
+        let inside = start..=start + self.len;
+        let place = place as usize;
+        assert!(inside.contains(&place) && inside.contains(&(place + len)), "points outside");
+        assert_eq!(place % align_of::<T>(), 0, "not aligned");
+    }
+}
+
+/// What is packed.
+struct Parts<'d> {
+    misaligned: usize,
+    /// Bytes of the buffer, less or more than what the answer needs.
+    slack: i32,
+    /// The caller has a first tuple of its own, as up to glibc 2.35.
+    own_first: bool,
+    /// It is cleared and filled again, as after a change of the files.
+    twice: bool,
+    family: Family,
+    name: &'d [u8],
+    candidates: Vec<Candidate>,
+}
+
+impl<'d> Parts<'d> {
+    fn read(data: &'d [u8]) -> Option<Self> {
+        let &[misaligned, slack, flags, name_len, ref rest @ ..] = data else { return None };
+        let (name, rest) = rest.split_at(usize::from(name_len).min(rest.len()));
+        // A C string that the caller has asked for has no NUL in it, and is not empty.
+        let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
+        let name = if end == 0 { b"a" } else { &name[..end] };
+        let bridge = Bridge::from(b"lo".as_slice());
+        let candidates = rest.chunks(17).filter_map(|chunk| {
+            let (&kind, octets) = chunk.split_first()?;
+            let address = match kind % 2 {
+                0 => Address::V4(*octets.first_chunk()?),
+                _ => Address::V6(*octets.first_chunk()?),
+            };
+            Some(Candidate::new(address, None, &bridge, 0, 0, 0))
+        });
+        Some(Self {
+            misaligned: usize::from(misaligned % 16),
+            slack: i32::from(slack as i8),
+            own_first: flags & 1 != 0,
+            twice: flags & 2 != 0,
+            family: if flags & 4 != 0 { Family::V6 } else { Family::V4 },
+            name,
+            candidates: candidates.collect(),
+        })
+    }
+
+    /// A buffer with the slack that is asked for around `need` bytes, which count from where the buffer
+    /// is aligned.
+    fn memory(&self, need: usize) -> Memory {
+        let padding = self.misaligned.next_multiple_of(POINTER) - self.misaligned;
+        let len = (need + padding) as i64 + i64::from(self.slack);
+        Memory::new(self.misaligned, usize::try_from(len).unwrap_or(0))
+    }
+
+    /// The addresses of the answer: each once.
+    fn distinct(&self, family: Option<Family>) -> Vec<Candidate> {
+        let mut distinct: Vec<Candidate> = Vec::new();
+        for candidate in &self.candidates {
+            let address = candidate.address;
+            let wanted = family.is_none_or(|family| family == address.family());
+            if wanted && distinct.iter().all(|other| other.address != address) {
+                distinct.push(*candidate);
+            }
+        }
+        distinct
+    }
+
+    /// Fills an answer as the look-up does.
+    fn fill(&self, answer: &mut dyn Answer, candidates: &[Candidate]) -> Result<(), NoRoom> {
+        if self.twice {
+            let filled = candidates.iter().rev().try_for_each(|one| answer.add(one));
+            assert!(filled.is_err() || candidates.iter().all(|one| answer.holds(one.address)));
+            answer.clear();
+        }
+        for candidate in candidates {
+            assert!(!answer.holds(candidate.address));
+            answer.add(candidate)?;
+            assert!(answer.holds(candidate.address));
+        }
+        Ok(())
+    }
+}
+
+/// Runs the target.
+///
+/// # Panics
+/// When something is wrong.
+pub fn run(data: &[u8]) {
+    if let Some(parts) = Parts::read(data) {
+        host_ent(&parts);
+        tuples(&parts);
+    }
+}
+
+fn host_ent(parts: &Parts<'_>) {
+    let candidates = parts.distinct(Some(parts.family));
+    let (count, octets) = (candidates.len(), if parts.family == Family::V4 { 4 } else { 16 });
+    if count == 0 {
+        return;
+    }
+    let need = (count + 2) * POINTER + count * octets + parts.name.len() + 1;
+    let mut memory = parts.memory(need);
+    let fits = need <= memory.aligned_len();
+    let mut answer = HostEntAnswer::new(memory.buffer(), parts.name, parts.family);
+    let filled = parts.fill(&mut answer, &candidates);
+    assert_eq!(filled.is_ok(), fits);
+    if !fits {
+        return memory.check();
+    }
+    let mut result = std::mem::MaybeUninit::<HostEnt>::uninit();
+    // SAFETY: `result` has room, and at least one address has been added.
+    let canonical = unsafe { answer.finish(result.as_mut_ptr()) };
+    memory.check();
+    // SAFETY: `finish` has filled it.
+    let result = unsafe { result.assume_init() };
+
+    assert_eq!(canonical, result.h_name);
+    assert_eq!((result.h_addrtype, result.h_length), (af(parts.family), octets as i32));
+    memory.is_inside(result.h_name, parts.name.len() + 1);
+    // SAFETY: so many bytes are in the buffer, and the last of them is a NUL if it is one.
+    assert_eq!(unsafe { CStr::from_ptr(result.h_name) }.to_bytes(), parts.name);
+    memory.is_inside(result.h_aliases, POINTER);
+    // SAFETY: a pointer's room in the buffer.
+    assert!(unsafe { result.h_aliases.read() }.is_null());
+    memory.is_inside(result.h_addr_list, (count + 1) * POINTER);
+    for (at, candidate) in candidates.iter().enumerate() {
+        // SAFETY: one of the table, which is in the buffer.
+        let place = unsafe { result.h_addr_list.wrapping_add(at).read() };
+        memory.is_inside(place, octets);
+        // SAFETY: so many bytes in the buffer.
+        let held = unsafe { std::slice::from_raw_parts(place.cast::<u8>(), octets) };
+        assert_eq!(held, candidate.address.octets());
+    }
+    // SAFETY: the end of the table.
+    assert!(unsafe { result.h_addr_list.wrapping_add(count).read() }.is_null());
+}
+
+fn tuples(parts: &Parts<'_>) {
+    let candidates = parts.distinct(None);
+    if candidates.is_empty() {
+        return;
+    }
+    let in_buffer = candidates.len() - usize::from(parts.own_first);
+    let need = in_buffer * size_of::<AddrTuple>() + parts.name.len() + 1;
+    let mut memory = parts.memory(need);
+    let fits = need <= memory.aligned_len();
+    let mut own = std::mem::MaybeUninit::<AddrTuple>::zeroed();
+    let first = if parts.own_first { own.as_mut_ptr() } else { ptr::null_mut() };
+    let mut pat = first;
+    let mut answer = TupleAnswer::new(memory.buffer(), parts.name, first);
+    let filled = parts.fill(&mut answer, &candidates);
+    assert_eq!(filled.is_ok(), fits);
+    if !fits {
+        return memory.check();
+    }
+    // SAFETY: `pat` and, if there is one, the caller's first tuple can be written, and at least one
+    // address has been added.
+    unsafe { answer.finish(&raw mut pat) };
+    memory.check();
+
+    let mut next = pat.cast_const();
+    for (at, candidate) in candidates.iter().enumerate() {
+        if at == 0 && parts.own_first {
+            assert!(ptr::eq(next, first));
+        } else {
+            memory.is_inside(next, size_of::<AddrTuple>());
+        }
+        // SAFETY: the caller's own, or a tuple in the buffer.
+        let tuple = unsafe { next.read() };
+        let address = candidate.address;
+        assert_eq!(tuple.family, af(address.family()));
+        assert!(tuple.addr.starts_with(address.octets()));
+        assert!(tuple.addr[address.octets().len()..].iter().all(|&octet| octet == 0));
+        // The bridge is `lo` here, whose index is 1 in every network namespace.
+        assert_eq!(tuple.scopeid, u32::from(address.is_link_local_v6()));
+        memory.is_inside(tuple.name, parts.name.len() + 1);
+        // SAFETY: so many bytes are in the buffer, and the last of them is a NUL if it is one.
+        assert_eq!(unsafe { CStr::from_ptr(tuple.name) }.to_bytes(), parts.name);
+        next = tuple.next;
+    }
+    assert!(next.is_null());
+}

@@ -1,0 +1,93 @@
+//! A state directory and what is asked of it, as one text.
+//!
+//! ```text
+//! web                  the name
+//! 192.168.122.10       the address
+//! 4210                 how it is read: bytes of the small window, of a read, places, where a fault strikes
+//! =virbr0.status       a file's name; its contents up to the next line that begins with "="
+//! ```
+
+use std::net::IpAddr;
+
+use guest_names::address::Address;
+use guest_names::text::TEXT_MAX;
+
+use crate::memory::NamedFile;
+
+/// The time that it is.
+pub const NOW: i64 = 1_700_000_000;
+
+/// Longer than this finds nothing new.
+const LENGTH_LIMIT: usize = 16 << 10;
+
+/// What the text says.
+#[derive(Debug)]
+pub struct Scenario<'a> {
+    /// The name that is looked up.
+    pub name: &'a [u8],
+    /// The address that is looked up.
+    pub address: Option<Address>,
+    /// Bytes of the small window.
+    pub window: usize,
+    /// Most bytes of one short read.
+    pub piece: usize,
+    /// How many places for candidates where there are few.
+    pub places: usize,
+    /// Where reading fails, if it does.
+    pub fault: u32,
+    /// The files, in the order in which they are listed.
+    pub files: Vec<NamedFile<'a>>,
+}
+
+impl<'a> Scenario<'a> {
+    /// `None` for what has not even the three lines.
+    #[must_use]
+    pub fn read(data: &'a [u8]) -> Option<Self> {
+        let data = data.get(..LENGTH_LIMIT).unwrap_or(data);
+        let (name, rest) = line(data)?;
+        let (address, rest) = line(rest)?;
+        let (control, mut rest) = line(rest)?;
+        let control = |at: usize| usize::from(control.get(at).copied().unwrap_or(b'0'));
+        let mut files: Vec<NamedFile<'_>> = Vec::new();
+        while let Some(section) = rest.strip_prefix(b"=") {
+            let end = section.windows(2).position(|pair| pair == b"\n=");
+            let (section, behind) = match end {
+                Some(end) => (&section[..=end], &section[end + 1..]),
+                None => (section, [].as_slice()),
+            };
+            let (file, contents) = line(section).unwrap_or((section, &[]));
+            if is_file_name(file) && files.iter().all(|(other, _)| *other != file) {
+                files.push((file, contents));
+            }
+            rest = behind;
+        }
+        let address = std::str::from_utf8(address).ok().and_then(|text| text.parse().ok());
+        let address = address.map(|address| match address {
+            IpAddr::V4(address) => Address::V4(address.octets()),
+            IpAddr::V6(address) => Address::V6(address.octets()),
+        });
+        Some(Self {
+            name,
+            address,
+            // A needle has up to 64 bytes, and has to fit in.
+            window: 64 + 8 * control(0),
+            // A read that gives less than a needle, and is not at the end, is taken for the end.
+            piece: 64 + 8 * control(1),
+            places: 1 + control(2) % 4,
+            fault: 4 * control(3) as u32,
+            files,
+        })
+    }
+}
+
+/// The first line, and what is behind it.
+fn line(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = text.iter().position(|&byte| byte == b'\n')?;
+    Some((&text[..end], &text[end + 1..]))
+}
+
+/// Whether a directory can hold a file of this name.
+fn is_file_name(name: &[u8]) -> bool {
+    let bad = |byte: &u8| matches!(byte, b'/' | 0);
+    !name.is_empty() && name.len() <= TEXT_MAX && !name.iter().any(bad)
+}

@@ -1,0 +1,5 @@
+//! The JSON reader, under libFuzzer.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::json::run(data));
