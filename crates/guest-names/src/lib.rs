@@ -17,7 +17,7 @@ pub mod needle;
 pub mod observe;
 pub mod ranking;
 mod reverse;
-mod scan;
+pub mod scan;
 pub mod search;
 pub mod state;
 #[cfg(test)]

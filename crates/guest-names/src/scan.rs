@@ -1,6 +1,6 @@
 //! Going through the records of one state file.
 //!
-//! Two ways that find the same: [`next`] reads object by object; [`matching`] passes over the bytes
+//! Two ways that find the same: [`next`] reads object by object; `matching` passes over the bytes
 //! for a needle and reads the objects around its finds alone.
 
 use crate::json::{self, Parsed};
@@ -13,7 +13,7 @@ use crate::window::{StateFile, Window};
 const USUAL_RECORD: usize = 2048;
 
 /// What is done with the objects of a file.
-pub(crate) trait Records<F> {
+pub trait Records<F> {
     /// Reads the object whose `{` is the window's next byte. It may turn out not to be one.
     fn read(&mut self, window: &mut Window<'_, F>) -> Parsed;
 
@@ -26,7 +26,7 @@ pub(crate) trait Records<F> {
 }
 
 /// Reads on to the next object, whole or not, and goes behind it. `false` at the file's end.
-pub(crate) fn next<F: StateFile>(window: &mut Window<'_, F>, records: &mut dyn Records<F>) -> bool {
+pub fn next<F: StateFile>(window: &mut Window<'_, F>, records: &mut dyn Records<F>) -> bool {
     if !json::next_object(window) {
         return false;
     }
