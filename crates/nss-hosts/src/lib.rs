@@ -15,3 +15,8 @@ mod reply;
 mod system;
 
 pub use guest_names::forward::Source;
+
+// The crate `libc` links the C library, unless another member of the workspace turns on its feature
+// `std`: then it leaves that to std, which the modules don't have.
+#[link(name = "c")]
+unsafe extern "C" {}
