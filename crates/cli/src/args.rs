@@ -1,0 +1,174 @@
+//! The command line. Help, manual pages and completions are made from this one definition.
+
+use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+
+use crate::pattern::Pattern;
+
+/// Shows, resolves and explains the names of libvirt guests.
+///
+/// It reads libvirt's state files with the code of the NSS modules libvirt and libvirt_guest, and needs
+/// neither root nor a running libvirtd. A guest has two names: the host name that it told DHCP (the
+/// module libvirt), and its libvirt domain's name (the module libvirt_guest).
+#[derive(Debug, Parser)]
+#[command(
+    name = "libvirt-nss",
+    version,
+    term_width = 80,
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Examples:
+  libvirt-nss list                     every guest and lease
+  libvirt-nss resolve web              its addresses, as programs get them"
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options that every subcommand has.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options for all commands")]
+pub(crate) struct Global {
+    /// Colours: where the output is a terminal and NO_COLOR isn't set, or as said here
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: Color,
+    /// Read the leases here [default: /var/lib/libvirt/dnsmasq]
+    ///
+    /// The NSS modules don't know this option: what they do is what is done without it.
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// Look at the system below DIR, an image's or a container's, instead of at this one
+    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) root: Option<PathBuf>,
+    /// The time to go by, in seconds since the epoch
+    #[arg(long, global = true, value_name = "SECONDS", hide = true)]
+    pub(crate) now: Option<i64>,
+    /// The width to go by, in columns, as if the output were a terminal
+    #[arg(long, global = true, value_name = "COLUMNS", hide = true)]
+    pub(crate) width: Option<usize>,
+}
+
+/// `--color`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    List(List),
+    Resolve(Resolve),
+}
+
+/// Lists every guest and lease
+///
+/// What `virsh net-dhcp-leases` and `virsh domifaddr --source lease` show, for all networks at once and
+/// for every user: running guests with their addresses, and whatever else holds a lease.
+///
+/// STATE is one of: attached (a running guest has it), left behind (no running guest has the NIC: its
+/// guest was destroyed, or it isn't a guest's), unclear (which guests are on the bridge can't be read),
+/// no lease (a running guest's NIC without one), expired (with --all).
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  libvirt-nss list --network default
+  libvirt-nss list --domain 'web-*' --all
+  libvirt-nss list --json | jq -r '.[] | select(.state == \"attached\").address'
+  libvirt-nss list --plain | cut -f 1,5")]
+pub(crate) struct List {
+    /// Expired leases too
+    #[arg(long, short)]
+    pub(crate) all: bool,
+    /// A JSON array; null stands for what isn't known, and expiry 0 for a lease that never ends
+    #[arg(long, conflicts_with = "plain")]
+    pub(crate) json: bool,
+    /// A line for each, for scripts: fields with tabs between them, no heading, never cut
+    ///
+    /// The fields are: domain, host name, bridge, network, address, MAC, expiry (seconds since the
+    /// epoch, 0 never), state (attached, left-behind, unclear, no-lease or expired), network's DNS
+    /// domain. `-` stands for what isn't known. New fields may come at the end. Backslash, tab and
+    /// newline in a name are \\, \t and \n, and a name that is a lone dash is \-.
+    #[arg(long)]
+    pub(crate) plain: bool,
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+}
+
+/// Which guests and leases to show.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Filters (* and ? as in the shell, in any case)")]
+pub(crate) struct Filter {
+    /// Only this network, or this bridge
+    #[arg(long, short, value_name = "PATTERN")]
+    pub(crate) network: Option<Pattern>,
+    /// Only guests with this libvirt domain name
+    #[arg(long, short, value_name = "PATTERN")]
+    pub(crate) domain: Option<Pattern>,
+    /// Only this host name
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) name: Option<Pattern>,
+    /// Only this MAC
+    #[arg(long, short, value_name = "PATTERN")]
+    pub(crate) mac: Option<Pattern>,
+}
+
+/// Which names of guests count.
+#[derive(Debug, Clone, Copy, Args)]
+#[group(multiple = false)]
+pub(crate) struct Names {
+    /// Only by libvirt domain name, as the module libvirt_guest
+    #[arg(long, short)]
+    pub(crate) guest: bool,
+    /// Only by host name, as the module libvirt
+    #[arg(long, short = 'H')]
+    pub(crate) host: bool,
+}
+
+/// Which addresses count.
+#[derive(Debug, Clone, Copy, Args)]
+#[group(multiple = false)]
+pub(crate) struct Families {
+    /// Only IPv4
+    #[arg(short = '4', long)]
+    pub(crate) ipv4: bool,
+    /// Only IPv6
+    #[arg(short = '6', long)]
+    pub(crate) ipv6: bool,
+}
+
+/// Prints a guest's addresses
+///
+/// They come as the modules give them, one a line: first by host name, then, where no guest has that, by
+/// domain name. An IPv6 link-local address has its bridge behind it (fe80::1%virbr0).
+///
+/// The exit status is 2 where no guest has the name, or none of its addresses is of the family, as with
+/// getent(1).
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  libvirt-nss resolve web
+  libvirt-nss resolve -6 --guest web-vm
+  libvirt-nss resolve --reverse 192.168.122.7")]
+pub(crate) struct Resolve {
+    /// The name; name.domain where the network has that DNS domain
+    #[arg(required_unless_present = "reverse", conflicts_with = "reverse")]
+    pub(crate) name: Option<OsString>,
+    /// Print the name of the guest that has this address
+    #[arg(long, short, value_name = "ADDRESS")]
+    pub(crate) reverse: Option<IpAddr>,
+    #[command(flatten)]
+    pub(crate) families: Families,
+    #[command(flatten)]
+    pub(crate) names: Names,
+    /// A JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}

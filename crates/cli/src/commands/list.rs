@@ -1,0 +1,176 @@
+//! `libvirt-nss list`.
+
+use std::io::{self, BufWriter, Write};
+
+use serde::Serialize;
+
+use crate::args::{Filter, List};
+use crate::context::Context;
+use crate::error::Error;
+use crate::output::duration;
+use crate::output::escape::{field, printable};
+use crate::output::paint::{Paint, Tone};
+use crate::output::table::{self, Cell, Column};
+use crate::state::networks::Networks;
+use crate::state::rows::{Row, State, rows};
+use crate::state::{self, Snapshot};
+use crate::status::Status;
+
+pub(crate) fn run(options: &List, context: &Context) -> Result<Status, Error> {
+    let snapshot = state::read(&context.paths)?;
+    let now = context.clock.now();
+    let mut shown = rows(&snapshot, &Networks::read(&snapshot), now);
+    shown.retain(|row| options.filter.lets_through(row));
+    let before = shown.len();
+    shown.retain(|row| options.all || row.state != State::Expired);
+
+    let mut out = BufWriter::new(io::stdout().lock());
+    if options.json {
+        let rows: Vec<JsonRow<'_>> = shown.iter().map(JsonRow::new).collect();
+        serde_json::to_writer_pretty(&mut out, &rows).map_err(io::Error::from)?;
+        writeln!(out)?;
+    } else if options.plain {
+        for row in &shown {
+            writeln!(out, "{}", plain(row))?;
+        }
+    } else if !shown.is_empty() {
+        for line in lines(&shown, now, context.width, context.paint) {
+            writeln!(out, "{line}")?;
+        }
+    }
+    out.flush()?;
+    tell_about_files(&snapshot, context);
+    if shown.is_empty() && !options.json && !options.plain {
+        let expired = if before > 0 { "; expired leases: --all" } else { "" };
+        context.warn(&format!("no guest and no lease to show{expired}"));
+    }
+    Ok(Status::Ok)
+}
+
+/// What is missing from the list because it can't be read.
+fn tell_about_files(snapshot: &Snapshot, context: &Context) {
+    for file in &snapshot.files {
+        let what = match (&file.fault, file.damage.len()) {
+            (Some((0, fault)), _) => state::directory::fault_text(*fault),
+            (Some((at, fault)), _) => {
+                format!("{} at byte {at}", state::directory::fault_text(*fault))
+            }
+            (None, 0) => continue,
+            (None, _) => "not all of it can be read".into(),
+        };
+        let path = file.path.display();
+        context.warn(&format!("{path}: {what}; 'libvirt-nss doctor' tells more"));
+    }
+}
+
+impl Filter {
+    pub(crate) fn lets_through(&self, row: &Row) -> bool {
+        let matches = |pattern: &Option<crate::pattern::Pattern>, texts: &[Option<&str>]| {
+            pattern
+                .as_ref()
+                .is_none_or(|pattern| texts.iter().flatten().any(|text| pattern.matches(text)))
+        };
+        let mac = row.mac.map(|mac| mac.to_string());
+        matches(&self.network, &[row.network.as_deref(), Some(&row.bridge)])
+            && matches(&self.domain, &[row.domain.as_deref()])
+            && matches(&self.name, &[row.host_name.as_deref()])
+            && matches(&self.mac, &[mac.as_deref()])
+    }
+}
+
+/// The columns, and what stands in them.
+pub(crate) fn columns(rows: &[Row]) -> [Column; 8] {
+    let column = |title, elastic, dispensable| Column { title, elastic, dispensable };
+    // A bridge can go without a loss where the networks' names stand beside it.
+    let networks = rows.iter().all(|row| row.network.is_some());
+    [
+        column("DOMAIN", true, None),
+        column("HOST", true, None),
+        column("BRIDGE", true, networks.then_some(0)),
+        column("NETWORK", true, (!networks).then_some(0)),
+        column("ADDRESS", false, None),
+        column("MAC", false, Some(1)),
+        column("LEFT", false, None),
+        column("STATE", false, None),
+    ]
+}
+
+pub(crate) fn cells(row: &Row, now: i64) -> Vec<Cell> {
+    let tone = match row.state {
+        State::Attached => Tone::Good,
+        State::LeftBehind | State::NoLease => Tone::Warning,
+        State::Unclear => Tone::Plain,
+        State::Expired => Tone::Faint,
+    };
+    let text = |text: &Option<String>| match text {
+        Some(text) => Cell::new(printable(text)),
+        None => Cell::toned("-", Tone::Faint),
+    };
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
+    vec![
+        text(&row.domain),
+        text(&row.host_name),
+        Cell::new(printable(&row.bridge)),
+        text(&row.network),
+        Cell::new(or_dash(row.address.map(|address| address.to_string()))),
+        Cell::new(or_dash(row.mac.map(|mac| mac.to_string()))),
+        Cell::new(or_dash(row.expiry.map(|expiry| duration::left(expiry, now)))),
+        Cell::toned(row.state.text(), tone),
+    ]
+}
+
+fn lines(rows: &[Row], now: i64, room: Option<usize>, paint: Paint) -> Vec<String> {
+    let cells: Vec<Vec<Cell>> = rows.iter().map(|row| cells(row, now)).collect();
+    table::lines(&columns(rows), &cells, room, paint)
+}
+
+fn plain(row: &Row) -> String {
+    let address = row.address.map(|address| address.to_string());
+    let mac = row.mac.map(|mac| mac.to_string());
+    let expiry = row.expiry.map(|expiry| expiry.to_string());
+    [
+        row.domain.as_deref(),
+        row.host_name.as_deref(),
+        Some(&row.bridge),
+        row.network.as_deref(),
+        address.as_deref(),
+        mac.as_deref(),
+        expiry.as_deref(),
+        Some(row.state.word()),
+        row.network_domain.as_deref(),
+    ]
+    .map(field)
+    .join("\t")
+}
+
+/// A row for programs.
+#[derive(Serialize)]
+pub(crate) struct JsonRow<'r> {
+    domain: Option<&'r str>,
+    host_name: Option<&'r str>,
+    bridge: &'r str,
+    network: Option<&'r str>,
+    network_domain: Option<&'r str>,
+    address: Option<String>,
+    family: Option<&'static str>,
+    mac: Option<String>,
+    expiry: Option<i64>,
+    state: &'static str,
+}
+
+impl<'r> JsonRow<'r> {
+    pub(crate) fn new(row: &'r Row) -> Self {
+        Self {
+            domain: row.domain.as_deref(),
+            host_name: row.host_name.as_deref(),
+            bridge: &row.bridge,
+            network: row.network.as_deref(),
+            network_domain: row.network_domain.as_deref(),
+            address: row.address.map(|address| address.to_string()),
+            family: row.address.map(state::address::family),
+            mac: row.mac.map(|mac| mac.to_string()),
+            expiry: row.expiry,
+            state: row.state.word(),
+        }
+    }
+}

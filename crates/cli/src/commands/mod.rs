@@ -1,0 +1,20 @@
+//! The subcommands.
+
+mod list;
+mod resolve;
+
+use crate::args::Command;
+use crate::context::Context;
+use crate::error::Error;
+use crate::status::Status;
+
+/// Does what the command line says.
+///
+/// # Errors
+/// Any [`Error`].
+pub(crate) fn run(command: &Command, context: &Context) -> Result<Status, Error> {
+    match command {
+        Command::List(options) => list::run(options, context),
+        Command::Resolve(options) => resolve::run(options, context),
+    }
+}

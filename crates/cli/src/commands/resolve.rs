@@ -1,0 +1,139 @@
+//! `libvirt-nss resolve`.
+
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt as _;
+
+use guest_names::address::Family;
+use guest_names::forward::{Found, Source};
+use guest_names::ranking::Candidate;
+use serde::Serialize;
+
+use crate::args::Resolve;
+use crate::context::Context;
+use crate::error::{Error, reason};
+use crate::lookup;
+use crate::state::address;
+use crate::state::snapshot::lossy;
+use crate::status::Status;
+
+pub(crate) fn run(options: &Resolve, context: &Context) -> Result<Status, Error> {
+    match (options.reverse, &options.name) {
+        (Some(address), _) => reverse(address, options, context),
+        (None, Some(name)) => forward(name.as_bytes(), options, context),
+        (None, None) => Ok(Status::Usage),
+    }
+}
+
+fn forward(name: &[u8], options: &Resolve, context: &Context) -> Result<Status, Error> {
+    let directory = context.paths.state_directory();
+    let (family, now) = (options.families.family(), context.clock.now());
+    let mut known = false;
+    for &source in options.names.sources() {
+        let answered = lookup::by_name(&directory, source, name, family, now, None)?;
+        match answered.found {
+            Found::Data => {
+                print_addresses(name, source, &answered.candidates, options.json)?;
+                return Ok(Status::Ok);
+            }
+            Found::NoData => known = true,
+            Found::Unknown => {}
+        }
+    }
+    let name = lossy(name);
+    let mut message = match (known, family) {
+        (false, _) => format!("no guest is called '{name}'"),
+        (true, None) => format!("'{name}' has no address"),
+        (true, Some(Family::V4)) => format!("'{name}' has no IPv4 address"),
+        (true, Some(Family::V6)) => format!("'{name}' has no IPv6 address"),
+    };
+    if let Err(error) = std::fs::read_dir(&directory) {
+        message += &format!(", as {} can't be read: {}", directory.display(), reason(&error));
+    }
+    context.warn(&message);
+    Ok(Status::NotFound)
+}
+
+fn reverse(address: IpAddr, options: &Resolve, context: &Context) -> Result<Status, Error> {
+    let directory = context.paths.state_directory();
+    for &source in options.names.sources() {
+        let found = lookup::by_address(&directory, source, address, context.clock.now(), None)?;
+        if let Some(name) = found {
+            let mut out = io::stdout().lock();
+            if options.json {
+                let found = JsonName { name: &name, service: lookup::service(source), address };
+                serde_json::to_writer_pretty(&mut out, &found).map_err(io::Error::from)?;
+                writeln!(out)?;
+            } else {
+                writeln!(out, "{}", crate::output::escape::printable(&name))?;
+            }
+            return Ok(Status::Ok);
+        }
+    }
+    let mut message = format!("no guest has {address}");
+    if let Err(error) = std::fs::read_dir(&directory) {
+        message += &format!(", as {} can't be read: {}", directory.display(), reason(&error));
+    }
+    context.warn(&message);
+    Ok(Status::NotFound)
+}
+
+fn print_addresses(
+    name: &[u8],
+    source: Source,
+    candidates: &[Candidate],
+    json: bool,
+) -> Result<(), Error> {
+    let mut out = io::stdout().lock();
+    if json {
+        let addresses = candidates.iter().map(JsonAddress::new).collect();
+        let found =
+            JsonAddresses { name: lossy(name), service: lookup::service(source), addresses };
+        serde_json::to_writer_pretty(&mut out, &found).map_err(io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        for candidate in candidates {
+            writeln!(out, "{}", lookup::address_text(candidate))?;
+        }
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct JsonAddresses {
+    name: String,
+    /// Which module gives the answer.
+    service: &'static str,
+    addresses: Vec<JsonAddress>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct JsonAddress {
+    address: String,
+    family: &'static str,
+    /// What a link-local address is to be used with.
+    scope: Option<String>,
+    bridge: Option<String>,
+    mac: Option<String>,
+}
+
+impl JsonAddress {
+    pub(crate) fn new(candidate: &Candidate) -> Self {
+        let address = address::to_std(candidate.address);
+        let bridge = lookup::bridge(candidate);
+        Self {
+            address: address.to_string(),
+            family: address::family(address),
+            scope: bridge.clone().filter(|_| address::needs_scope(address)),
+            bridge,
+            mac: candidate.mac.map(|mac| lossy(&mac.to_text())),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct JsonName<'n> {
+    name: &'n str,
+    service: &'static str,
+    address: IpAddr,
+}

@@ -1,0 +1,73 @@
+//! What every subcommand gets.
+
+use std::io::{self, IsTerminal as _, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::args::{Color, Global};
+use crate::output::escape::printable;
+use crate::output::paint::{Paint, Tone};
+use crate::paths::Paths;
+
+/// The surroundings of one run.
+pub(crate) struct Context {
+    pub(crate) paths: Paths,
+    pub(crate) clock: Clock,
+    /// `--color`.
+    pub(crate) color: Color,
+    /// Colours on standard output.
+    pub(crate) paint: Paint,
+    /// The terminal's columns; none where standard output is no terminal.
+    pub(crate) width: Option<usize>,
+}
+
+/// What time it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Clock {
+    System,
+    /// Always this, in seconds since the epoch.
+    Fixed(i64),
+}
+
+impl Clock {
+    /// Seconds since the epoch.
+    pub(crate) fn now(self) -> i64 {
+        match self {
+            Self::Fixed(now) => now,
+            Self::System => match SystemTime::now().duration_since(UNIX_EPOCH) {
+                Ok(since) => since.as_secs() as i64,
+                Err(before) => -(before.duration().as_secs() as i64),
+            },
+        }
+    }
+}
+
+impl Context {
+    pub(crate) fn new(global: &Global) -> Self {
+        let stdout = io::stdout();
+        Self {
+            paths: Paths::new(global.root.as_deref(), global.state_dir.as_deref()),
+            clock: global.now.map_or(Clock::System, Clock::Fixed),
+            color: global.color,
+            paint: Paint::new(global.color, &stdout),
+            width: global.width.or_else(|| {
+                stdout
+                    .is_terminal()
+                    .then(|| crossterm::terminal::size().map_or(80, |size| size.0.into()))
+            }),
+        }
+    }
+
+    /// Says something on standard error.
+    pub(crate) fn say(&self, tone: Tone, message: &str) {
+        let mut stderr = io::stderr();
+        let paint = Paint::new(self.color, &stderr);
+        let line = paint.paint(tone, &printable(message));
+        // Nobody is left to tell if this fails.
+        let _ = writeln!(stderr, "libvirt-nss: {line}");
+    }
+
+    /// See [`say`](Self::say).
+    pub(crate) fn warn(&self, message: &str) {
+        self.say(Tone::Plain, message);
+    }
+}

@@ -1,0 +1,72 @@
+//! Every way in which the command fails. A message names the file and the next step.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why it could not be done.
+#[derive(Debug)]
+pub(crate) enum Error {
+    /// A system call on a file failed.
+    File {
+        /// As in "cannot `doing` FILE".
+        doing: &'static str,
+        path: PathBuf,
+        source: io::Error,
+        /// What to do about it.
+        next: Cow<'static, str>,
+    },
+    /// What was found out could not be printed.
+    Output(io::Error),
+    /// Out of file descriptors or of memory, or the files change faster than they can be read.
+    Exhausted,
+}
+
+impl Error {
+    /// Makes the adapter for `map_err` that says what was tried with which file, and what to do.
+    pub(crate) fn file(
+        doing: &'static str,
+        path: &Path,
+        next: impl Into<Cow<'static, str>>,
+    ) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        let next = next.into();
+        move |source| Self::File { doing, path, source, next }
+    }
+
+    /// Whether nobody reads our output any more, which is no failure.
+    pub(crate) fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+}
+
+/// For what is written to standard output.
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { doing, path, source, next } => {
+                write!(f, "cannot {doing} {}: {}; {next}", path.display(), reason(source))
+            }
+            Self::Exhausted => f.write_str(
+                "out of file descriptors or of memory, or the leases change all the time; try again",
+            ),
+            Self::Output(source) => write!(f, "cannot write the output: {}", reason(source)),
+        }
+    }
+}
+
+/// What the system says, without the number.
+pub(crate) fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((text, _)) => text.to_owned(),
+        None => text,
+    }
+}

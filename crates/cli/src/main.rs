@@ -1,0 +1,53 @@
+//! `libvirt-nss`: the command for people. It looks names up with the modules' own code, says why, waits
+//! for guests, and sees to nsswitch.conf.
+
+mod args;
+mod commands;
+mod context;
+mod error;
+mod lookup;
+mod output;
+mod paths;
+mod pattern;
+mod state;
+mod status;
+#[cfg(test)]
+mod testing;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+use signal_hook::consts::SIGPIPE;
+use signal_hook::low_level::emulate_default_handler;
+
+use args::Cli;
+use context::Context;
+use status::Status;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Nobody is left to tell if this fails.
+            let _ = error.print();
+            return match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Status::Ok,
+                _ => Status::Usage,
+            }
+            .into();
+        }
+    };
+    let context = Context::new(&cli.global);
+    match commands::run(&cli.command, &context) {
+        Ok(status) => status.into(),
+        Err(error) => {
+            if error.is_broken_pipe() {
+                // As any program without Rust's runtime ends whose reader has gone: quietly.
+                let _ = emulate_default_handler(SIGPIPE);
+            }
+            context.warn(&error.to_string());
+            Status::Failed.into()
+        }
+    }
+}

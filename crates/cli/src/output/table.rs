@@ -1,0 +1,175 @@
+//! Columns that fit.
+
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
+use super::paint::{Paint, Tone};
+
+/// Blanks between two columns.
+const GAP: usize = 2;
+
+/// No column is made narrower than this.
+const NARROWEST: usize = 8;
+
+/// A column of a table.
+pub(crate) struct Column {
+    pub(crate) title: &'static str,
+    /// Its texts may be cut.
+    pub(crate) elastic: bool,
+    /// Where the table is too wide, the column with the lowest number goes first.
+    pub(crate) dispensable: Option<u8>,
+}
+
+/// One text in a table. It holds nothing that a terminal would act upon.
+pub(crate) struct Cell {
+    pub(crate) text: String,
+    pub(crate) tone: Tone,
+}
+
+impl Cell {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), tone: Tone::Plain }
+    }
+
+    pub(crate) fn toned(text: impl Into<String>, tone: Tone) -> Self {
+        Self { text: text.into(), tone }
+    }
+}
+
+/// Lines with a heading, each as long as `room` (terminal columns) at most if that can be done without
+/// cutting what must be whole.
+pub(crate) fn lines(
+    columns: &[Column],
+    rows: &[Vec<Cell>],
+    room: Option<usize>,
+    paint: Paint,
+) -> Vec<String> {
+    let widths = fit(columns, &natural_widths(columns, rows), room);
+    let heading = columns.iter().map(|column| Cell::toned(column.title, Tone::Strong)).collect();
+    std::iter::once(&heading).chain(rows).map(|row: &Vec<Cell>| line(row, &widths, paint)).collect()
+}
+
+fn natural_widths(columns: &[Column], rows: &[Vec<Cell>]) -> Vec<usize> {
+    let mut widths: Vec<usize> = columns.iter().map(|column| column.title.width()).collect();
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.text.width());
+        }
+    }
+    widths
+}
+
+/// The widths to show; none for a column that is left out.
+fn fit(columns: &[Column], natural: &[usize], room: Option<usize>) -> Vec<Option<usize>> {
+    let mut widths: Vec<Option<usize>> = natural.iter().copied().map(Some).collect();
+    let Some(room) = room else { return widths };
+    let total = |widths: &[Option<usize>]| {
+        let shown: Vec<usize> = widths.iter().flatten().copied().collect();
+        shown.iter().sum::<usize>() + GAP * shown.len().saturating_sub(1)
+    };
+    let mut dispensable: Vec<(u8, usize)> = columns
+        .iter()
+        .enumerate()
+        .filter_map(|(at, column)| column.dispensable.map(|order| (order, at)))
+        .collect();
+    dispensable.sort_unstable();
+    for (_, at) in dispensable {
+        if total(&widths) <= room {
+            break;
+        }
+        widths[at] = None;
+    }
+    // The widest gives way first.
+    while total(&widths) > room {
+        let elastic = widths.iter_mut().zip(columns).filter(|(_, column)| column.elastic);
+        let widest = elastic.filter_map(|(width, _)| width.as_mut()).max();
+        match widest {
+            Some(width) if *width > NARROWEST => *width -= 1,
+            _ => break,
+        }
+    }
+    widths
+}
+
+fn line(row: &[Cell], widths: &[Option<usize>], paint: Paint) -> String {
+    let mut line = String::new();
+    let mut pending = 0;
+    for (cell, width) in row.iter().zip(widths) {
+        let Some(width) = *width else { continue };
+        let text = cut(&cell.text, width);
+        // Blanks come with the next text: none end a line.
+        line.extend(std::iter::repeat_n(' ', if text.is_empty() { 0 } else { pending }));
+        if text.is_empty() {
+            pending += width + GAP;
+        } else {
+            pending = width - text.width() + GAP;
+            line.push_str(&paint.paint(cell.tone, &text));
+        }
+    }
+    line
+}
+
+/// At most `width` terminal columns of `text`, an ellipsis where something is missing.
+pub(crate) fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut taken = 0;
+    let kept: String = text
+        .chars()
+        .take_while(|character| {
+            taken += character.width().unwrap_or(0);
+            taken < width
+        })
+        .collect();
+    kept + "…"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Color;
+
+    fn render(room: Option<usize>) -> Vec<String> {
+        let column = |title, elastic, dispensable| Column { title, elastic, dispensable };
+        let columns = [
+            column("NAME", true, None),
+            column("NETWORK", true, None),
+            column("ADDRESS", false, None),
+            column("MAC", false, Some(1)),
+        ];
+        let row = |texts: [&str; 4]| texts.map(Cell::new).into_iter().collect();
+        let rows = [
+            row(["a-rather-long-name", "default", "10.0.0.1", "52:54:00:00:00:01"]),
+            row(["名前", "lab", "", ""]),
+        ];
+        lines(&columns, &rows, room, Paint::new(Color::Never, &std::io::stdout()))
+    }
+
+    #[test]
+    fn wide_enough() {
+        assert_eq!(
+            render(None),
+            [
+                "NAME                NETWORK  ADDRESS   MAC",
+                "a-rather-long-name  default  10.0.0.1  52:54:00:00:00:01",
+                "名前                lab",
+            ]
+        );
+    }
+
+    #[test]
+    fn too_narrow() {
+        assert_eq!(render(Some(40))[1], "a-rather-long-name  default  10.0.0.1");
+        assert_eq!(render(Some(30))[1], "a-rather-l…  default  10.0.0.1");
+        // What can't be done isn't.
+        assert_eq!(render(Some(5))[1], "a-rathe…  default  10.0.0.1");
+        assert_eq!(render(Some(5))[2], "名前      lab");
+    }
+
+    #[test]
+    fn cutting_between_columns() {
+        assert_eq!(cut("名前名前", 6), "名前…");
+        assert_eq!(cut("abc", 3), "abc");
+        assert_eq!(cut("abcd", 3), "ab…");
+    }
+}

@@ -1,0 +1,29 @@
+//! Addresses between the heart and std.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use guest_names::address::Address;
+
+pub(crate) fn to_std(address: Address) -> IpAddr {
+    match address {
+        Address::V4(octets) => IpAddr::V4(Ipv4Addr::from(octets)),
+        Address::V6(octets) => IpAddr::V6(Ipv6Addr::from(octets)),
+    }
+}
+
+pub(crate) fn from_std(address: IpAddr) -> Address {
+    match address {
+        IpAddr::V4(address) => Address::V4(address.octets()),
+        IpAddr::V6(address) => Address::V6(address.octets()),
+    }
+}
+
+/// Whether it means nothing without an interface.
+pub(crate) fn needs_scope(address: IpAddr) -> bool {
+    from_std(address).is_link_local_v6()
+}
+
+/// For programs.
+pub(crate) fn family(address: IpAddr) -> &'static str {
+    if address.is_ipv4() { "ipv4" } else { "ipv6" }
+}

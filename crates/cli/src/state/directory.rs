@@ -1,0 +1,115 @@
+//! The state directory and its files, through std.
+
+use std::fs::{self, File, OpenOptions, ReadDir};
+use std::io;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use guest_names::state::{Bridge, Kind, StateDir};
+use guest_names::text::Text;
+use guest_names::window::{Fault, StateFile};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+/// The state directory.
+pub(crate) struct Directory {
+    path: PathBuf,
+    listing: Option<ReadDir>,
+}
+
+impl Directory {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), listing: None }
+    }
+}
+
+impl StateDir for Directory {
+    type File = OpenFile;
+
+    fn rewind(&mut self) -> Result<(), Fault> {
+        self.listing = Some(fs::read_dir(&self.path).map_err(|error| fault(&error))?);
+        Ok(())
+    }
+
+    fn next_name(&mut self, name: &mut Text) -> Result<bool, Fault> {
+        match self.listing.as_mut().and_then(Iterator::next) {
+            Some(Ok(entry)) => {
+                name.set(entry.file_name().as_bytes());
+                Ok(true)
+            }
+            Some(Err(error)) => Err(fault(&error)),
+            None => Ok(false),
+        }
+    }
+
+    fn open(&mut self, bridge: &Bridge, kind: Kind) -> Result<OpenFile, Fault> {
+        let path = self.path.join(file_name(bridge.as_bytes(), kind));
+        OpenFile::open(&path).map_err(|error| fault(&error))
+    }
+}
+
+/// The name of a bridge's file.
+pub(crate) fn file_name(bridge: &[u8], kind: Kind) -> std::ffi::OsString {
+    std::ffi::OsString::from_vec([bridge, kind.suffix()].concat())
+}
+
+/// An open state file.
+pub(crate) struct OpenFile(File);
+
+impl OpenFile {
+    /// Opens a regular file; never waits for the other end of a FIFO.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::from(Errno::SPIPE));
+        }
+        Ok(Self(file))
+    }
+
+    /// Bytes in it, as of now.
+    pub(crate) fn size(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+}
+
+impl StateFile for OpenFile {
+    fn read_at(&mut self, offset: u32, room: &mut [u8]) -> Result<usize, Fault> {
+        loop {
+            match self.0.read_at(room, u64::from(offset)) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => return read.map_err(|error| fault(&error)),
+            }
+        }
+    }
+
+    fn identity(&mut self) -> u64 {
+        let Ok(status) = self.0.metadata() else { return 1 };
+        let parts =
+            [status.ino(), status.size(), status.mtime() as u64, status.mtime_nsec() as u64];
+        parts.iter().fold(1, |mix: u64, &part| {
+            (mix ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
+        }) | 1
+    }
+}
+
+/// As the modules sort errors: what ends a look-up, and what costs one file.
+pub(crate) fn fault(error: &io::Error) -> Fault {
+    match Errno::from_io_error(error) {
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => Fault::Exhausted,
+        Some(errno) => Fault::Unreadable(errno.raw_os_error()),
+        None => Fault::Unreadable(0),
+    }
+}
+
+/// What the system says of a fault.
+pub(crate) fn fault_text(fault: Fault) -> String {
+    match fault {
+        Fault::Exhausted => "out of file descriptors or of memory".into(),
+        Fault::Unreadable(errno) if errno == Errno::SPIPE.raw_os_error() => {
+            "is no regular file".into()
+        }
+        Fault::Unreadable(errno) => crate::error::reason(&io::Error::from_raw_os_error(errno)),
+    }
+}

@@ -1,0 +1,208 @@
+//! Which libvirt network a bridge belongs to.
+//!
+//! The state files are named for the bridge and say nothing of the network. What does:
+//! - `NETWORK.conf`, dnsmasq's configuration: surest, and readable for root alone;
+//! - `NETWORK.hostsfile`, the network's reservations, which everyone can read: where the MAC or the
+//!   address of one stands on a bridge, that is the network's;
+//! - where one bridge and one network are left over, they belong together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+
+use super::snapshot::{Snapshot, lossy};
+
+/// A libvirt network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Network {
+    pub(crate) name: String,
+    /// Its DNS domain, if that can be read and there is one.
+    pub(crate) domain: Option<String>,
+}
+
+/// The networks by bridge.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Networks(BTreeMap<String, Network>);
+
+/// What one network's files say.
+struct Candidate {
+    network: Network,
+    bridge: Option<String>,
+    /// First words and addresses of its reservations.
+    reserved: BTreeSet<String>,
+}
+
+impl Networks {
+    /// Reads what can be read beside the state files.
+    pub(crate) fn read(snapshot: &Snapshot) -> Self {
+        let mut candidates: BTreeMap<String, Candidate> = BTreeMap::new();
+        for file_name in &snapshot.names {
+            let Some((name, suffix)) = network_and_suffix(file_name.as_bytes()) else { continue };
+            let candidate = candidates.entry(name.clone()).or_insert_with(|| Candidate {
+                network: Network { name, domain: None },
+                bridge: None,
+                reserved: BTreeSet::new(),
+            });
+            // Not readable is as good as not there: only root may read the configuration.
+            let bytes = fs::read(snapshot.directory.join(file_name)).unwrap_or_default();
+            match suffix {
+                ".conf" => read_configuration(&lossy(&bytes), candidate),
+                ".hostsfile" => read_reservations(&lossy(&bytes), candidate),
+                _ => {}
+            }
+        }
+        Self::sort_out(snapshot, candidates.into_values().collect())
+    }
+
+    fn sort_out(snapshot: &Snapshot, mut candidates: Vec<Candidate>) -> Self {
+        let mut networks = Self::default();
+        let mut bridges: BTreeSet<&str> =
+            snapshot.files.iter().map(|file| file.bridge.as_str()).collect();
+        candidates.retain(|candidate| match &candidate.bridge {
+            Some(bridge) => {
+                bridges.remove(bridge.as_str());
+                networks.0.insert(bridge.clone(), candidate.network.clone());
+                false
+            }
+            None => true,
+        });
+        let mut on_bridges: Vec<(&str, String)> = Vec::new();
+        for nic in &snapshot.nics {
+            on_bridges.push((&nic.bridge, nic.mac.to_string()));
+        }
+        for lease in &snapshot.leases {
+            on_bridges.push((&lease.bridge, lease.address.to_string()));
+            on_bridges.extend(lease.mac.map(|mac| (lease.bridge.as_str(), mac.to_string())));
+        }
+        candidates.retain(|candidate| {
+            let met: BTreeSet<&str> = on_bridges
+                .iter()
+                .filter(|(bridge, what)| {
+                    bridges.contains(bridge) && candidate.reserved.contains(what)
+                })
+                .map(|&(bridge, _)| bridge)
+                .collect();
+            // Two bridges with one network's reservations: then it tells nothing.
+            let (Some(bridge), 1) = (met.first(), met.len()) else { return true };
+            bridges.remove(bridge);
+            networks.0.insert((*bridge).to_owned(), candidate.network.clone());
+            false
+        });
+        if let ([candidate], Some(bridge), 1) =
+            (candidates.as_slice(), bridges.first(), bridges.len())
+        {
+            networks.0.insert((*bridge).to_owned(), candidate.network.clone());
+        }
+        networks
+    }
+
+    /// The bridge's network, where it is known.
+    pub(crate) fn of(&self, bridge: &str) -> Option<&Network> {
+        self.0.get(bridge)
+    }
+}
+
+fn network_and_suffix(file_name: &[u8]) -> Option<(String, &'static str)> {
+    [".conf", ".hostsfile", ".addnhosts"].into_iter().find_map(|suffix| {
+        let stem = file_name.strip_suffix(suffix.as_bytes())?;
+        (!stem.is_empty()).then(|| (lossy(stem), suffix))
+    })
+}
+
+/// dnsmasq(8): `option=value` lines, as libvirt writes them.
+fn read_configuration(text: &str, candidate: &mut Candidate) {
+    for line in text.lines() {
+        match line.split_once('=') {
+            Some(("interface", bridge)) => candidate.bridge = Some(bridge.trim().to_owned()),
+            Some(("domain", domain)) => {
+                let domain = domain.split(',').next().unwrap_or(domain).trim();
+                candidate.network.domain = Some(domain.to_owned());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// dnsmasq(8), `--dhcp-hostsfile`: fields with commas between them, one of them a MAC or an address.
+fn read_reservations(text: &str, candidate: &mut Candidate) {
+    for field in text.lines().flat_map(|line| line.split(',')) {
+        let field = field.trim().trim_matches(['[', ']']);
+        if field.contains([':', '.']) {
+            candidate.reserved.insert(field.to_ascii_lowercase());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::StateDirectory;
+
+    fn networks(directory: &StateDirectory) -> Networks {
+        Networks::read(&Snapshot::read(directory.path()).unwrap())
+    }
+
+    fn name<'n>(networks: &'n Networks, bridge: &str) -> Option<&'n str> {
+        networks.of(bridge).map(|network| network.name.as_str())
+    }
+
+    #[test]
+    fn the_configuration_tells() {
+        let directory = StateDirectory::new();
+        directory.write("virbr7.macs", "[\n\n]\n");
+        directory.write("virbr8.macs", "[\n\n]\n");
+        directory.write(
+            "lab.conf",
+            "##WARNING\nstrict-order\ndomain=lab.example,192.168.7.0/24\nexcept-interface=lo\ninterface=virbr7\n",
+        );
+        directory.write("other.conf", "interface=virbr8\n");
+        let networks = networks(&directory);
+        let lab = networks.of("virbr7").unwrap();
+        assert_eq!((lab.name.as_str(), lab.domain.as_deref()), ("lab", Some("lab.example")));
+        assert_eq!(networks.of("virbr8").unwrap().domain, None);
+        assert_eq!(networks.of("virbr9"), None);
+    }
+
+    #[test]
+    fn reservations_tell() {
+        let directory = StateDirectory::new();
+        for bridge in ["virbr0", "virbr1", "virbr2", "virbr3"] {
+            directory.write(&format!("{bridge}.status"), "");
+        }
+        directory.write("virbr1.macs", r#"[{"domain": "web", "macs": ["52:54:00:00:00:01"]}]"#);
+        directory.write("virbr2.status", r#"[{"ip-address": "fd00::5"}]"#);
+        directory.write("lab.hostsfile", "52:54:00:00:00:01,10.0.0.2,web\n");
+        directory.write("six.hostsfile", "id:00:03,six,[fd00::5]\n");
+        directory.write("default.addnhosts", "");
+        directory.write("more.addnhosts", "");
+        let networks = networks(&directory);
+        assert_eq!(name(&networks, "virbr1"), Some("lab"));
+        assert_eq!(name(&networks, "virbr2"), Some("six"));
+        // Two networks are left over, for two bridges.
+        assert_eq!(name(&networks, "virbr0"), None);
+        assert_eq!(name(&networks, "virbr3"), None);
+    }
+
+    #[test]
+    fn one_that_is_left_over() {
+        let directory = StateDirectory::new();
+        directory.write("virbr0.status", "");
+        directory.write("virbr0.macs", "[\n\n]\n");
+        directory.write("default.addnhosts", "");
+        directory.write("default.hostsfile", "");
+        assert_eq!(name(&networks(&directory), "virbr0"), Some("default"));
+        directory.write("old.status", "");
+        assert_eq!(name(&networks(&directory), "virbr0"), None);
+    }
+
+    #[test]
+    fn a_reservation_on_two_bridges_tells_nothing() {
+        let directory = StateDirectory::new();
+        for bridge in ["virbr0", "virbr1"] {
+            let macs = r#"[{"domain": "web", "macs": ["52:54:00:00:00:01"]}]"#;
+            directory.write(&format!("{bridge}.macs"), macs);
+        }
+        directory.write("lab.hostsfile", "52:54:00:00:00:01,10.0.0.2,web\n");
+        assert_eq!(networks(&directory), Networks::default());
+    }
+}

@@ -1,0 +1,183 @@
+//! Guests and leases side by side: what `list` and `watch` show.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::networks::Networks;
+use super::snapshot::{MacAddress, Snapshot};
+
+/// What a lease is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum State {
+    /// A running guest's NIC has it.
+    Attached,
+    /// It holds, and no running guest has its NIC: it was left behind, or isn't a guest's.
+    LeftBehind,
+    /// It holds; which NICs are on its bridge can't be told.
+    Unclear,
+    /// A running guest's NIC that has no lease.
+    NoLease,
+    /// It has ended.
+    Expired,
+}
+
+impl State {
+    /// For people.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Attached => "attached",
+            Self::LeftBehind => "left behind",
+            Self::Unclear => "unclear",
+            Self::NoLease => "no lease",
+            Self::Expired => "expired",
+        }
+    }
+
+    /// For programs: one word, which stays.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Attached => "attached",
+            Self::LeftBehind => "left-behind",
+            Self::Unclear => "unclear",
+            Self::NoLease => "no-lease",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+/// A lease, or a NIC without one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Row {
+    /// libvirt's name of the guest. Of a lease that no running guest has it isn't known.
+    pub(crate) domain: Option<String>,
+    pub(crate) host_name: Option<String>,
+    pub(crate) bridge: String,
+    pub(crate) network: Option<String>,
+    /// The network's DNS domain.
+    pub(crate) network_domain: Option<String>,
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) mac: Option<MacAddress>,
+    /// Seconds since the epoch; 0 never ends. None without a lease.
+    pub(crate) expiry: Option<i64>,
+    pub(crate) state: State,
+}
+
+/// All rows: by the guest's name, then by address.
+pub(crate) fn rows(snapshot: &Snapshot, networks: &Networks, now: i64) -> Vec<Row> {
+    let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let mut leased: BTreeSet<(&str, MacAddress)> = BTreeSet::new();
+    let mut rows = Vec::new();
+    for lease in &snapshot.leases {
+        let domain = lease.mac.and_then(|mac| snapshot.domain_of(&lease.bridge, mac));
+        let state = if lease.has_expired(now) {
+            State::Expired
+        } else if domain.is_some() {
+            State::Attached
+        } else if snapshot.knows_nics_of(&lease.bridge) {
+            State::LeftBehind
+        } else {
+            State::Unclear
+        };
+        if state == State::Attached {
+            leased.extend(lease.mac.map(|mac| (lease.bridge.as_str(), mac)));
+        }
+        let network = networks.of(&lease.bridge);
+        rows.push(Row {
+            domain: domain.map(str::to_owned),
+            host_name: filled(&lease.host_name),
+            bridge: lease.bridge.clone(),
+            network: network.map(|network| network.name.clone()),
+            network_domain: filled(&lease.network_domain)
+                .or_else(|| network.and_then(|network| network.domain.clone())),
+            address: Some(lease.address),
+            mac: lease.mac,
+            expiry: Some(lease.expiry),
+            state,
+        });
+    }
+    for nic in &snapshot.nics {
+        if leased.insert((&nic.bridge, nic.mac)) {
+            let network = networks.of(&nic.bridge);
+            rows.push(Row {
+                domain: Some(nic.domain.clone()),
+                host_name: None,
+                bridge: nic.bridge.clone(),
+                network: network.map(|network| network.name.clone()),
+                network_domain: network.and_then(|network| network.domain.clone()),
+                address: None,
+                mac: Some(nic.mac),
+                expiry: None,
+                state: State::NoLease,
+            });
+        }
+    }
+    rows.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
+    rows
+}
+
+fn sort_key(row: &Row) -> impl Ord + '_ {
+    let name = row.domain.as_deref().or(row.host_name.as_deref());
+    // None last.
+    (name.is_none(), name, row.bridge.as_str(), row.mac, row.address, row.state)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::StateDirectory;
+
+    const NOW: i64 = 1_700_000_000;
+
+    fn shown(directory: &StateDirectory) -> Vec<String> {
+        let snapshot = Snapshot::read(directory.path()).unwrap();
+        let rows = rows(&snapshot, &Networks::read(&snapshot), NOW);
+        let show = |row: &Row| {
+            let address = row.address.map_or("-".into(), |address| address.to_string());
+            let [domain, host] = [&row.domain, &row.host_name].map(|name| match name {
+                Some(name) => name.clone(),
+                None => "-".into(),
+            });
+            format!("{domain} {host} {} {address} {}", row.bridge, row.state.word())
+        };
+        rows.iter().map(show).collect()
+    }
+
+    #[test]
+    fn each_state() {
+        let directory = StateDirectory::new();
+        let lease = |mac: u8, address: &str, name: &str, expiry: i64| {
+            format!(
+                r#"{{"ip-address": "{address}", "mac-address": "52:54:00:00:00:{mac:02x}",
+                "hostname": "{name}", "expiry-time": {expiry}}}"#
+            )
+        };
+        directory.write(
+            "virbr0.status",
+            &format!(
+                "[{},{},{},{},{}]",
+                lease(1, "10.0.0.1", "web", NOW),
+                lease(1, "fd00::1", "web", 0),
+                lease(2, "10.0.0.2", "gone", NOW + 5),
+                lease(3, "10.0.0.3", "late", NOW - 1),
+                r#"{"ip-address": "10.0.0.9"}"#,
+            ),
+        );
+        directory.write(
+            "virbr0.macs",
+            r#"[{"domain": "web-vm", "macs": ["52:54:00:00:00:01", "52:54:00:00:00:05"]},
+                {"domain": "late-vm", "macs": ["52:54:00:00:00:03"]}]"#,
+        );
+        directory.write("virbr1.status", &format!("[{}]", lease(1, "10.1.0.1", "web", 0)));
+        let expected = [
+            "- gone virbr0 10.0.0.2 left-behind",
+            "late-vm - virbr0 - no-lease",
+            "late-vm late virbr0 10.0.0.3 expired",
+            "- web virbr1 10.1.0.1 unclear",
+            "web-vm web virbr0 10.0.0.1 attached",
+            "web-vm web virbr0 fd00::1 attached",
+            "web-vm - virbr0 - no-lease",
+            "- - virbr0 10.0.0.9 left-behind",
+        ];
+        assert_eq!(shown(&directory), expected);
+    }
+}

@@ -1,0 +1,22 @@
+//! The exit statuses. No number means two things, whichever subcommand ends with it.
+
+use std::process::ExitCode;
+
+/// How the command ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Status {
+    /// Done, found, or nothing to complain of.
+    Ok = 0,
+    /// It could not be done; standard error says why.
+    Failed = 1,
+    /// `resolve`, `explain`: no guest has the name or the address. As getent(1).
+    NotFound = 2,
+    /// The command line makes no sense. `EX_USAGE` of sysexits(3).
+    Usage = 64,
+}
+
+impl From<Status> for ExitCode {
+    fn from(status: Status) -> Self {
+        Self::from(status as u8)
+    }
+}

@@ -1,0 +1,41 @@
+//! Transcripts: each file of `tests/golden` holds command lines and what they print.
+//!
+//! A line that begins with `$ ` is run by sh in `tests/fixtures`, where `libvirt-nss` is the command under
+//! test at a fixed time. Below it stands its standard output, then its standard error with `! ` before
+//! each line, then `? STATUS` where that isn't 0. `GOLDEN=write cargo test` writes what comes out into
+//! the files, to be read before it is committed.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::{self, Sandbox};
+
+#[test]
+fn transcripts() {
+    let sandbox = Sandbox::new("golden");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let write = std::env::var_os("GOLDEN").is_some_and(|mode| mode == "write");
+    let mut names: Vec<_> =
+        fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    assert!(!names.is_empty());
+    let mut wrong = Vec::new();
+    for path in names {
+        let expected = fs::read_to_string(&path).unwrap();
+        let mut real = String::new();
+        for line in expected.lines() {
+            // Comments stay where they are, in front of a command.
+            if let Some(command) = line.strip_prefix("$ ") {
+                real += &format!("{line}\n{}", sandbox.transcript(command));
+            } else if line.starts_with("# ") {
+                real += &format!("{line}\n");
+            }
+        }
+        if write {
+            fs::write(&path, real).unwrap();
+        } else if real != expected {
+            wrong.push(format!("{}:\n{}", path.display(), support::difference(&expected, &real)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -1,0 +1,4 @@
+//! Tests of the command as a whole: the binary, run as people and scripts run it.
+
+mod golden;
+mod support;

@@ -1,0 +1,107 @@
+//! What the tests of the command share.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The time in all tests, in seconds since the epoch.
+pub(crate) const NOW: i64 = 1_700_000_000;
+
+/// A directory of its own, in which `libvirt-nss` is the command under test at [`NOW`].
+pub(crate) struct Sandbox {
+    directory: PathBuf,
+}
+
+impl Sandbox {
+    pub(crate) fn new(name: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{name}-{}-{count}", std::process::id());
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(directory.join("bin")).unwrap();
+        fs::create_dir(directory.join("work")).unwrap();
+        let sandbox = Self { directory };
+        let wrapper = format!("#!/bin/sh\nexec {} --now {NOW} \"$@\"\n", Self::binary());
+        sandbox.program("libvirt-nss", &wrapper);
+        sandbox
+    }
+
+    /// The command under test.
+    pub(crate) fn binary() -> &'static str {
+        env!("CARGO_BIN_EXE_libvirt-nss")
+    }
+
+    /// Puts a program into its PATH, before the system's.
+    pub(crate) fn program(&self, name: &str, text: &str) {
+        let path = self.directory.join("bin").join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// An empty directory for the test's own files.
+    pub(crate) fn work(&self) -> PathBuf {
+        self.directory.join("work")
+    }
+
+    /// A command in the surroundings of the tests: nothing of the caller's environment but PATH.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let bin = self.directory.join("bin");
+        let mut command = Command::new(program);
+        command
+            .current_dir(fixtures())
+            .env_clear()
+            .env("PATH", format!("{}:{path}", bin.display()))
+            .env("LANG", "C.UTF-8")
+            .env("WORK", self.work())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a line of sh.
+    pub(crate) fn run(&self, line: &str) -> Output {
+        self.command("sh").args(["-c", line]).output().unwrap()
+    }
+
+    /// See `tests/golden.rs`. The test's own directory is called WORK in it.
+    pub(crate) fn transcript(&self, line: &str) -> String {
+        let output = self.run(line);
+        let mut text = String::from_utf8(output.stdout).unwrap();
+        if !text.is_empty() && !text.ends_with('\n') {
+            text += "\\ no newline at the end\n";
+        }
+        for line in String::from_utf8(output.stderr).unwrap().lines() {
+            text += &format!("! {line}\n");
+        }
+        match output.status.code() {
+            Some(0) => {}
+            Some(status) => text += &format!("? {status}\n"),
+            None => text += &format!("? {}\n", output.status),
+        }
+        text.replace(&*self.work().to_string_lossy(), "WORK")
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// Where the files that the tests read are.
+pub(crate) fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+}
+
+/// The first line that differs, with what stands around it.
+pub(crate) fn difference(expected: &str, real: &str) -> String {
+    let (expected, real): (Vec<&str>, Vec<&str>) =
+        (expected.split('\n').collect(), real.split('\n').collect());
+    let same = expected.iter().zip(&real).take_while(|(a, b)| a == b).count();
+    let show = |lines: &[&str], sign: &str| -> String {
+        lines.iter().skip(same).take(12).map(|line| format!("{sign}{line}\n")).collect()
+    };
+    format!("from line {}:\n{}{}", same + 1, show(&expected, "-"), show(&real, "+"))
+}
