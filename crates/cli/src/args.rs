@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
@@ -23,7 +24,8 @@ use crate::pattern::Pattern;
     arg_required_else_help = true,
     after_help = "Examples:
   libvirt-nss list                     every guest and lease
-  libvirt-nss resolve web              its addresses, as programs get them"
+  libvirt-nss resolve web              its addresses, as programs get them
+  ssh $(libvirt-nss wait --port 22 web)"
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -68,6 +70,7 @@ pub(crate) enum Color {
 pub(crate) enum Command {
     List(List),
     Resolve(Resolve),
+    Wait(Wait),
 }
 
 /// Lists every guest and lease
@@ -171,4 +174,44 @@ pub(crate) struct Resolve {
     /// A JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Waits until guests have addresses, and prints them
+///
+/// It returns as soon as a running guest of that host name or domain name has a lease, and, with
+/// --port, something there takes connections; then it prints the address. Of several names the addresses
+/// come in the order of the names, once all are there. A change of the leases wakes it (inotify); it
+/// never polls.
+///
+/// A lease that a destroyed guest left behind doesn't count. A guest that was restarted has its old
+/// lease from the start: --port tells when it is up.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 ready, 5 time is up without an address, 6 time is up and the \
+port doesn't answer.
+
+Examples:
+  virsh start web && ssh $(libvirt-nss wait --port 22 web)
+  libvirt-nss wait --timeout 2m web db && ansible-playbook site.yml"
+)]
+pub(crate) struct Wait {
+    /// The guests
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names_of_guests: Vec<OsString>,
+    /// Give up after this time: 90, 90s, 5m, 2h [default: never]
+    #[arg(long, short, value_name = "TIME", value_parser = crate::output::duration::parse)]
+    pub(crate) timeout: Option<Duration>,
+    /// Wait until this TCP port takes connections too
+    #[arg(long, short, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: Option<u16>,
+    #[command(flatten)]
+    pub(crate) families: Families,
+    #[command(flatten)]
+    pub(crate) names: Names,
+    /// A JSON array of names and addresses
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Say on standard error what is waited for, a line for each change
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
 }

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::args::{Color, Global};
 use crate::output::escape::printable;
 use crate::output::paint::{Paint, Tone};
+use crate::output::width_of;
 use crate::paths::Paths;
 
 /// The surroundings of one run.
@@ -49,11 +50,7 @@ impl Context {
             clock: global.now.map_or(Clock::System, Clock::Fixed),
             color: global.color,
             paint: Paint::new(global.color, &stdout),
-            width: global.width.or_else(|| {
-                stdout
-                    .is_terminal()
-                    .then(|| crossterm::terminal::size().map_or(80, |size| size.0.into()))
-            }),
+            width: global.width.or_else(|| stdout.is_terminal().then(|| width_of(&stdout))),
         }
     }
 

@@ -21,6 +21,8 @@ pub(crate) enum Error {
     Output(io::Error),
     /// Out of file descriptors or of memory, or the files change faster than they can be read.
     Exhausted,
+    /// Signals can't be waited for.
+    Signals(io::Error),
 }
 
 impl Error {
@@ -57,6 +59,7 @@ impl fmt::Display for Error {
             Self::Exhausted => f.write_str(
                 "out of file descriptors or of memory, or the leases change all the time; try again",
             ),
+            Self::Signals(source) => write!(f, "cannot wait for signals: {}", reason(source)),
             Self::Output(source) => write!(f, "cannot write the output: {}", reason(source)),
         }
     }

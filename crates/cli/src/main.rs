@@ -13,6 +13,8 @@ mod state;
 mod status;
 #[cfg(test)]
 mod testing;
+mod waiting;
+mod watcher;
 
 use std::process::ExitCode;
 

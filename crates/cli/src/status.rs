@@ -11,6 +11,10 @@ pub(crate) enum Status {
     Failed = 1,
     /// `resolve`, `explain`: no guest has the name or the address. As getent(1).
     NotFound = 2,
+    /// `wait`: the time is up and a guest has no address.
+    NoAddress = 5,
+    /// `wait`: the time is up, every guest has an address, and a port doesn't answer.
+    PortClosed = 6,
     /// The command line makes no sense. `EX_USAGE` of sysexits(3).
     Usage = 64,
 }

@@ -2,6 +2,7 @@
 
 mod list;
 mod resolve;
+mod wait;
 
 use crate::args::Command;
 use crate::context::Context;
@@ -16,5 +17,6 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Status, Error>
     match command {
         Command::List(options) => list::run(options, context),
         Command::Resolve(options) => resolve::run(options, context),
+        Command::Wait(options) => wait::run(options, context),
     }
 }

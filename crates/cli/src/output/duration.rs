@@ -1,5 +1,7 @@
 //! Spans of time, for people.
 
+use std::time::Duration;
+
 /// Short: `42s`, `59m`, `3h20m`, `2d4h`. `seconds` is not negative.
 pub(crate) fn short(seconds: i64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
@@ -21,6 +23,26 @@ pub(crate) fn left(expiry: i64, now: i64) -> String {
         0 => "never".into(),
         _ if expiry >= now => short(expiry.saturating_sub(now)),
         _ => format!("{} ago", short(now.saturating_sub(expiry))),
+    }
+}
+
+/// Reads `90`, `90s`, `5m`, `2h`, `1.5`: seconds where there is no unit.
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.strip_suffix(['s', 'm', 'h']) {
+        Some(number) => (number, text.chars().last()),
+        None => (text, None),
+    };
+    let factor = match unit {
+        Some('m') => 60.0,
+        Some('h') => 3600.0,
+        _ => 1.0,
+    };
+    let digits = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let seconds = number.parse::<f64>().ok().filter(|_| digits).map(|seconds| seconds * factor);
+    // Longer than anyone waits, and short of what a clock can count.
+    match seconds.filter(|&seconds| seconds <= 1e9).map(Duration::try_from_secs_f64) {
+        Some(Ok(duration)) => Ok(duration),
+        _ => Err("write seconds, or a number with s, m or h behind it: 90, 1.5, 5m, 2h".into()),
     }
 }
 
@@ -47,5 +69,17 @@ mod tests {
         assert_eq!(left(1000, 1000), "0s");
         assert_eq!(left(999, 1000), "1s ago");
         assert_eq!(left(i64::MIN, i64::MAX), format!("{} ago", short(i64::MAX)));
+    }
+
+    #[test]
+    fn what_people_write() {
+        for (text, seconds) in
+            [("90", 90.0), ("1.5", 1.5), ("5m", 300.0), ("2h", 7200.0), ("0s", 0.0)]
+        {
+            assert_eq!(parse(text), Ok(Duration::from_secs_f64(seconds)), "{text}");
+        }
+        for bad in ["", "s", "-1", "5d", "1e9", "inf", "NaN", "1 s", "99999999999"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
     }
 }

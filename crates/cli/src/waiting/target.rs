@@ -1,0 +1,237 @@
+//! One guest that is waited for.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use guest_names::ranking::Candidate;
+
+use super::attempt::{self, Outcome};
+use crate::lookup;
+use crate::state::address;
+
+/// A name, and how far it has come.
+pub(crate) struct Target {
+    pub(crate) name: String,
+    /// The addresses that it has, best first.
+    addresses: Vec<Known>,
+    /// A lease of that name that doesn't count, as its guest is gone.
+    left_behind: Option<IpAddr>,
+    ready: Option<Ready>,
+}
+
+/// What is printed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ready {
+    pub(crate) address: IpAddr,
+    /// As programs take it, with its scope where it needs one.
+    pub(crate) text: String,
+}
+
+/// An address of the guest.
+struct Known {
+    address: IpAddr,
+    text: String,
+    bridge: Option<String>,
+    port: Port,
+}
+
+/// What is known of an address's port.
+enum Port {
+    /// An attempt is under way.
+    Trying { failures: u32 },
+    /// The last attempts failed.
+    Closed { failures: u32, again: Instant, why: String },
+}
+
+/// What to start now.
+pub(crate) struct Attempt {
+    pub(crate) address: IpAddr,
+    pub(crate) bridge: Option<String>,
+}
+
+impl Target {
+    pub(crate) fn new(name: String) -> Self {
+        Self { name, addresses: Vec::new(), left_behind: None, ready: None }
+    }
+
+    pub(crate) fn ready(&self) -> Option<&Ready> {
+        self.ready.as_ref()
+    }
+
+    pub(crate) fn has_address(&self) -> bool {
+        !self.addresses.is_empty()
+    }
+
+    /// Takes in what a look-up gave. Without a port to wait for, an address is all that is needed.
+    /// Gives the attempts to start: new addresses are tried at once, and so are those that failed, as
+    /// something has changed.
+    pub(crate) fn looked_up(
+        &mut self,
+        candidates: &[Candidate],
+        left_behind: Option<IpAddr>,
+        for_port: bool,
+    ) -> Vec<Attempt> {
+        self.left_behind = left_behind;
+        let mut old = std::mem::take(&mut self.addresses);
+        let mut attempts = Vec::new();
+        for candidate in candidates {
+            let address = address::to_std(candidate.address);
+            let bridge = lookup::bridge(candidate);
+            let known = old.iter().position(|known| known.address == address);
+            let mut known = match known.map(|at| old.swap_remove(at)) {
+                Some(known) => known,
+                None => {
+                    attempts.push(Attempt { address, bridge: bridge.clone() });
+                    let text = lookup::address_text(candidate);
+                    Known { address, text, bridge, port: Port::Trying { failures: 0 } }
+                }
+            };
+            if let Port::Closed { .. } = known.port {
+                attempts.push(known.try_again());
+            }
+            self.addresses.push(known);
+        }
+        if !for_port {
+            self.ready = self.addresses.first().map(Known::ready);
+            attempts.clear();
+        }
+        attempts
+    }
+
+    /// Takes in how an attempt ended.
+    pub(crate) fn tried(&mut self, outcome: &Outcome, now: Instant) {
+        let known = self.addresses.iter_mut().find(|known| known.address == outcome.address);
+        // The lease may have gone in the meantime.
+        let Some(known) = known else { return };
+        let Port::Trying { failures } = known.port else { return };
+        match &outcome.connected {
+            Ok(()) => self.ready = Some(known.ready()),
+            Err(why) => {
+                let failures = failures.saturating_add(1);
+                let again = now + attempt::pause(failures);
+                known.port = Port::Closed { failures, again, why: why.clone() };
+            }
+        }
+    }
+
+    /// When the next attempt is due.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        let closed = self.addresses.iter().filter_map(|known| match known.port {
+            Port::Closed { again, .. } => Some(again),
+            Port::Trying { .. } => None,
+        });
+        closed.min().filter(|_| self.ready.is_none())
+    }
+
+    /// The attempts that are due.
+    pub(crate) fn due_attempts(&mut self, now: Instant) -> Vec<Attempt> {
+        let is_due = |known: &&mut Known| match known.port {
+            Port::Closed { again, .. } => again <= now,
+            Port::Trying { .. } => false,
+        };
+        self.addresses.iter_mut().filter(is_due).map(Known::try_again).collect()
+    }
+
+    /// What it waits for, for people.
+    pub(crate) fn state(&self, port: Option<u16>) -> String {
+        let name = &self.name;
+        let port = port.unwrap_or_default();
+        match (self.ready(), self.addresses.first(), self.left_behind) {
+            (Some(ready), ..) => format!("{name} is ready at {}", ready.text),
+            (None, None, None) => format!("{name} has no address yet"),
+            (None, None, Some(left)) => {
+                format!(
+                    "{name} has no address yet but {left}, which a guest that is gone left behind"
+                )
+            }
+            (None, Some(known), _) => {
+                let text = &known.text;
+                match &known.port {
+                    Port::Closed { why, .. } => format!("{name} is {text}, port {port}: {why}"),
+                    Port::Trying { .. } => format!("{name} is {text}, trying port {port}"),
+                }
+            }
+        }
+    }
+}
+
+impl Known {
+    fn ready(&self) -> Ready {
+        Ready { address: self.address, text: self.text.clone() }
+    }
+
+    fn try_again(&mut self) -> Attempt {
+        let failures = match self.port {
+            Port::Closed { failures, .. } | Port::Trying { failures } => failures,
+        };
+        self.port = Port::Trying { failures };
+        Attempt { address: self.address, bridge: self.bridge.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use guest_names::address::Address;
+    use std::time::Duration;
+
+    fn candidates(last: &[u8]) -> Vec<Candidate> {
+        last.iter().map(|&last| Candidate::of(Address::V4([10, 0, 0, last]))).collect()
+    }
+
+    fn outcome(last: u8, connected: Result<(), &str>) -> Outcome {
+        let address = IpAddr::from([10, 0, 0, last]);
+        Outcome { target: 0, address, connected: connected.map_err(str::to_owned) }
+    }
+
+    fn tried(attempts: &[Attempt]) -> Vec<String> {
+        attempts.iter().map(|attempt| attempt.address.to_string()).collect()
+    }
+
+    #[test]
+    fn an_address_is_enough_without_a_port() {
+        let mut target = Target::new("web".into());
+        assert!(target.looked_up(&[], None, false).is_empty());
+        assert_eq!((target.ready(), target.has_address()), (None, false));
+        assert!(target.looked_up(&candidates(&[7, 8]), None, false).is_empty());
+        assert_eq!(target.ready().unwrap().text, "10.0.0.7");
+    }
+
+    #[test]
+    fn a_port_is_tried_on_changes_and_after_pauses() {
+        let now = Instant::now();
+        let mut target = Target::new("web".into());
+        assert_eq!(tried(&target.looked_up(&candidates(&[7]), None, true)), ["10.0.0.7"]);
+        assert_eq!(target.due(), None);
+        target.tried(&outcome(7, Err("refused")), now);
+        assert_eq!(target.state(Some(22)), "web is 10.0.0.7, port 22: refused");
+        assert_eq!(target.due(), Some(now + Duration::from_millis(100)));
+        assert!(target.due_attempts(now).is_empty());
+        let later = now + Duration::from_millis(100);
+        assert_eq!(tried(&target.due_attempts(later)), ["10.0.0.7"]);
+        assert!(target.due_attempts(later).is_empty());
+        target.tried(&outcome(7, Err("refused")), later);
+        assert_eq!(target.due(), Some(later + Duration::from_millis(200)));
+        // A change: the new address and the one that failed, not waiting for its time.
+        assert_eq!(
+            tried(&target.looked_up(&candidates(&[9, 7]), None, true)),
+            ["10.0.0.9", "10.0.0.7"]
+        );
+        // While an attempt is under way a change starts no other.
+        assert!(target.looked_up(&candidates(&[7, 9]), None, true).is_empty());
+        target.tried(&outcome(9, Ok(())), later);
+        assert_eq!(target.ready().unwrap().text, "10.0.0.9");
+        assert_eq!(target.due(), None);
+    }
+
+    #[test]
+    fn what_is_gone_no_longer_counts() {
+        let now = Instant::now();
+        let mut target = Target::new("web".into());
+        target.looked_up(&candidates(&[7]), None, true);
+        target.looked_up(&[], Some(IpAddr::from([10, 0, 0, 7])), true);
+        target.tried(&outcome(7, Ok(())), now);
+        assert_eq!(target.ready(), None);
+        assert!(target.state(None).contains("left behind"));
+    }
+}
