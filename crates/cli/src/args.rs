@@ -71,6 +71,8 @@ pub(crate) enum Command {
     List(List),
     Resolve(Resolve),
     Wait(Wait),
+    Enable(Enable),
+    Disable(Disable),
 }
 
 /// Lists every guest and lease
@@ -214,4 +216,64 @@ pub(crate) struct Wait {
     /// Say on standard error what is waited for, a line for each change
     #[arg(long, short)]
     pub(crate) verbose: bool,
+}
+
+/// Puts our services on the hosts line of nsswitch.conf
+///
+/// They go directly before the first service that is dns or resolve, or that can end a look-up without
+/// an answer, as mdns4_minimal [NOTFOUND=return] does; where there is none, to the end. What is there
+/// already stays where it is, if it is asked there. Nothing else in the file changes, nor its owner, mode
+/// and SELinux label; a copy of the file as it was is kept beside it. Where authselect(8) makes the file, it
+/// is asked to do it. Done twice, it changes nothing the second time.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  libvirt-nss enable --dry-run
+  sudo libvirt-nss enable
+  sudo libvirt-nss enable --guest --authoritative")]
+pub(crate) struct Enable {
+    #[command(flatten)]
+    pub(crate) services: Services,
+    /// Add [UNAVAIL=return]: a guest's name is asked of nobody behind our services
+    ///
+    /// Without it the name of a guest that has no IPv6 address is asked of the DNS for one, where it may
+    /// be another host's.
+    #[arg(long)]
+    pub(crate) authoritative: bool,
+    /// Show the change and make none
+    #[arg(long, short = 'n')]
+    pub(crate) dry_run: bool,
+}
+
+/// Takes our services off the hosts line of nsswitch.conf
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sudo libvirt-nss disable
+  sudo libvirt-nss disable --authoritative     leaves the services")]
+pub(crate) struct Disable {
+    #[command(flatten)]
+    pub(crate) services: Services,
+    /// Take [UNAVAIL=return] off only, and leave the services
+    #[arg(long)]
+    pub(crate) authoritative: bool,
+    /// Undo what enable did, and no more
+    ///
+    /// Where nothing was changed since, the file is byte for byte what it was before. Else the services
+    /// that enable added are taken off, and those that were there before stay.
+    #[arg(long, conflicts_with_all = ["authoritative", "guest", "host"])]
+    pub(crate) restore: bool,
+    /// Show the change and make none
+    #[arg(long, short = 'n')]
+    pub(crate) dry_run: bool,
+}
+
+/// Which of our services.
+#[derive(Debug, Clone, Copy, Args)]
+#[group(multiple = false)]
+pub(crate) struct Services {
+    /// Only libvirt_guest, the names of libvirt domains
+    #[arg(long, short)]
+    pub(crate) guest: bool,
+    /// Only libvirt, the host names that guests chose
+    #[arg(long, short = 'H')]
+    pub(crate) host: bool,
 }

@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::nsswitch::line::Misread;
+
 /// Why it could not be done.
 #[derive(Debug)]
 pub(crate) enum Error {
@@ -21,6 +23,14 @@ pub(crate) enum Error {
     Output(io::Error),
     /// Out of file descriptors or of memory, or the files change faster than they can be read.
     Exhausted,
+    /// What is wrong with nsswitch.conf.
+    Nsswitch(PathBuf, Misread),
+    /// Why nsswitch.conf isn't touched, and what to do.
+    Refused(String),
+    /// The file was changed while we worked on it.
+    ChangedMeanwhile(PathBuf),
+    /// Another program that was needed failed.
+    Command { command: String, why: String },
     /// Signals can't be waited for.
     Signals(io::Error),
 }
@@ -59,6 +69,16 @@ impl fmt::Display for Error {
             Self::Exhausted => f.write_str(
                 "out of file descriptors or of memory, or the leases change all the time; try again",
             ),
+            Self::Nsswitch(path, misread) => {
+                write!(f, "{} stays as it is: {misread}, and run this again", path.display())
+            }
+            Self::Refused(why) => f.write_str(why),
+            Self::ChangedMeanwhile(path) => write!(
+                f,
+                "{} was changed by someone else at this moment, and stays as it is; run this again",
+                path.display()
+            ),
+            Self::Command { command, why } => write!(f, "'{command}' failed: {why}"),
             Self::Signals(source) => write!(f, "cannot wait for signals: {}", reason(source)),
             Self::Output(source) => write!(f, "cannot write the output: {}", reason(source)),
         }

@@ -6,6 +6,7 @@ mod commands;
 mod context;
 mod error;
 mod lookup;
+mod nsswitch;
 mod output;
 mod paths;
 mod pattern;

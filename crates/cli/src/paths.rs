@@ -1,6 +1,8 @@
 //! Where everything is.
 
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
 
 /// libvirt's state directory (its `configure` option is `--localstatedir`; every distribution has this).
 const STATE_DIRECTORY: &str = "/var/lib/libvirt/dnsmasq";
@@ -26,11 +28,104 @@ impl Paths {
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
+    /// The switch's file, from the root.
+    pub(crate) const NSSWITCH: &str = "/etc/nsswitch.conf";
+
+    /// Where authselect keeps what it made, from the root.
+    pub(crate) const AUTHSELECT: &str = "/etc/authselect";
+
+    /// The administrator's own lines of what older authselects make, from the root.
+    pub(crate) const AUTHSELECT_USER: &str = "/etc/authselect/user-nsswitch.conf";
+
+    /// Whether it is this system, and not one below another root.
+    pub(crate) fn is_this_system(&self) -> bool {
+        self.root == Path::new("/")
+    }
+
+    /// What glibc reads first.
+    pub(crate) fn nsswitch(&self) -> PathBuf {
+        self.below(Self::NSSWITCH)
+    }
+
+    /// What glibc falls back to where distributions keep theirs below /usr/etc (openSUSE).
+    pub(crate) fn vendor_nsswitch(&self) -> PathBuf {
+        self.below("/usr/etc/nsswitch.conf")
+    }
+
+    /// What a path that is named from the root stands for, past all links; named from the root too.
+    ///
+    /// # Errors
+    /// A part of it is missing, or there are too many links.
+    pub(crate) fn real(&self, path: impl AsRef<Path>) -> io::Result<PathBuf> {
+        let mut rest: Vec<PathBuf> = parts(path.as_ref());
+        let mut real = PathBuf::from("/");
+        let mut links = 0;
+        while let Some(part) = rest.pop() {
+            if part == Path::new("..") {
+                real.pop();
+                continue;
+            }
+            let next = real.join(&part);
+            let below = self.below(&next);
+            if !fs::symlink_metadata(&below)?.is_symlink() {
+                real = next;
+                continue;
+            }
+            links += 1;
+            if links > 40 {
+                return Err(rustix::io::Errno::LOOP.into());
+            }
+            let link = fs::read_link(&below)?;
+            if link.is_absolute() {
+                real = PathBuf::from("/");
+            }
+            rest.extend(parts(&link));
+        }
+        Ok(real)
+    }
+
     /// Leases and MAC maps.
     pub(crate) fn state_directory(&self) -> PathBuf {
         match &self.state_directory {
             Some(directory) => directory.clone(),
             None => self.below(STATE_DIRECTORY),
         }
+    }
+}
+
+/// The names of a path, the last one first.
+fn parts(path: &Path) -> Vec<PathBuf> {
+    let named = path.components().filter_map(|component| match component {
+        Component::Normal(name) => Some(PathBuf::from(name)),
+        Component::ParentDir => Some(PathBuf::from("..")),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    });
+    let mut names: Vec<PathBuf> = named.collect();
+    names.reverse();
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::StateDirectory;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn links_stay_below_the_root() {
+        let directory = StateDirectory::new();
+        let root = directory.path();
+        let paths = Paths::new(Some(root), None);
+        fs::create_dir_all(root.join("etc/authselect")).unwrap();
+        directory.write("etc/authselect/nsswitch.conf", "");
+        symlink("/etc/authselect/nsswitch.conf", root.join("etc/nsswitch.conf")).unwrap();
+        symlink("../../../etc", root.join("etc/up")).unwrap();
+        symlink("loop", root.join("loop")).unwrap();
+        let real = |path: &str| paths.real(path).map(|path| path.display().to_string());
+        assert_eq!(real("/etc/nsswitch.conf").unwrap(), "/etc/authselect/nsswitch.conf");
+        assert_eq!(real("/etc/up/up/nsswitch.conf").unwrap(), "/etc/authselect/nsswitch.conf");
+        assert_eq!(real("/../etc/./authselect").unwrap(), "/etc/authselect");
+        assert!(real("/loop").is_err());
+        assert!(real("/nowhere").is_err());
     }
 }

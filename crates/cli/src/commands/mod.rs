@@ -1,5 +1,6 @@
 //! The subcommands.
 
+mod enable;
 mod list;
 mod resolve;
 mod wait;
@@ -18,5 +19,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Status, Error>
         Command::List(options) => list::run(options, context),
         Command::Resolve(options) => resolve::run(options, context),
         Command::Wait(options) => wait::run(options, context),
+        Command::Enable(options) => enable::enable(options, context),
+        Command::Disable(options) => enable::disable(options, context),
     }
 }

@@ -12,6 +12,8 @@ pub(crate) enum Tone {
     Good,
     /// Could be better.
     Warning,
+    /// Wrong.
+    Bad,
     /// Of little weight.
     Faint,
     /// A heading, or the answer.
@@ -25,6 +27,7 @@ impl Tone {
             Self::Plain => "",
             Self::Good => "32",
             Self::Warning => "33",
+            Self::Bad => "31",
             Self::Faint => "2",
             Self::Strong => "1",
         }

@@ -12,7 +12,6 @@ use crate::support::{self, Sandbox};
 
 #[test]
 fn transcripts() {
-    let sandbox = Sandbox::new("golden");
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
     let write = std::env::var_os("GOLDEN").is_some_and(|mode| mode == "write");
     let mut names: Vec<_> =
@@ -22,6 +21,7 @@ fn transcripts() {
     let mut wrong = Vec::new();
     for path in names {
         let expected = fs::read_to_string(&path).unwrap();
+        let sandbox = Sandbox::new("golden");
         let mut real = String::new();
         for line in expected.lines() {
             // Comments stay where they are, in front of a command.

@@ -105,3 +105,16 @@ pub(crate) fn difference(expected: &str, real: &str) -> String {
     };
     format!("from line {}:\n{}{}", same + 1, show(&expected, "-"), show(&real, "+"))
 }
+
+/// Whether the test runs as root. Where it doesn't, it says what is skipped; with CI=true in the
+/// environment that is a failure.
+pub(crate) fn is_root(what: &str) -> bool {
+    rustix::process::geteuid().is_root() || skipped(&format!("{what}: needs root"))
+}
+
+/// Says what is skipped; always false.
+pub(crate) fn skipped(what: &str) -> bool {
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "skipped: {what}");
+    eprintln!("skipped: {what}");
+    false
+}

@@ -1,0 +1,81 @@
+//! Finding nsswitch.conf: past links, below another root, where distributions keep it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+use crate::paths::Paths;
+
+/// Who has the say over the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// Nobody but the administrator.
+    Administrator,
+    /// authselect(8) makes it from a profile.
+    Authselect,
+    /// The distribution's below /usr/etc, which counts where /etc has none.
+    Vendor,
+    /// It is made from the system's configuration and can't be written to (NixOS, Guix).
+    Store,
+}
+
+/// The file, as it was read.
+#[derive(Debug)]
+pub(crate) struct Conf {
+    /// As people name it.
+    pub(crate) path: PathBuf,
+    /// What that stands for, past all links; of a vendor's file, where a copy has to go.
+    pub(crate) target: PathBuf,
+    pub(crate) owner: Owner,
+    pub(crate) text: Vec<u8>,
+}
+
+/// Reads the file.
+///
+/// # Errors
+/// It is missing, leads nowhere, or can't be read.
+pub(crate) fn read(paths: &Paths) -> Result<Conf, Error> {
+    let path = paths.nsswitch();
+    let vendor = paths.vendor_nsswitch();
+    let missing = !path.is_symlink() && !path.exists();
+    if missing && vendor.is_file() {
+        let text = fs::read(&vendor).map_err(failed(&vendor))?;
+        return Ok(Conf { target: path.clone(), path, owner: Owner::Vendor, text });
+    }
+    let real = paths.real(Paths::NSSWITCH).map_err(failed(&path))?;
+    let target = paths.below(&real);
+    if !target.is_file() {
+        return Err(failed(&target)(io::Error::from(rustix::io::Errno::INVAL)));
+    }
+    let text = fs::read(&target).map_err(failed(&target))?;
+    let owner = if real.starts_with("/nix/store") || real.starts_with("/gnu/store") {
+        Owner::Store
+    } else if real.parent() == Some(Path::new(Paths::AUTHSELECT)) {
+        Owner::Authselect
+    } else {
+        Owner::Administrator
+    };
+    Ok(Conf { path, target, owner, text })
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    Error::file("read", path, "see nsswitch.conf(5), or say with --root which system is meant")
+}
+
+/// Where a copy of the file lies as it was before the command changed it.
+pub(crate) fn backup(target: &Path) -> PathBuf {
+    with_name(target, "", ".libvirt-nss-backup")
+}
+
+/// Where a new version of a file grows, in the file's own directory.
+pub(crate) fn new_version(target: &Path) -> PathBuf {
+    with_name(target, ".", ".libvirt-nss-new")
+}
+
+fn with_name(path: &Path, prefix: &str, suffix: &str) -> PathBuf {
+    let mut name = std::ffi::OsString::from(prefix);
+    name.push(path.file_name().unwrap_or_default());
+    name.push(suffix);
+    path.with_file_name(name)
+}

@@ -1,0 +1,214 @@
+//! `libvirt-nss enable` and `disable`: what a file has beside its bytes, and authselect.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use rustix::fs::{XattrFlags, getxattr, listxattr, setxattr};
+
+use crate::support::{Sandbox, fixtures, is_root};
+
+const DEBIAN: &str = "nsswitch/debian";
+
+/// A root with this nsswitch.conf.
+fn root_with(sandbox: &Sandbox, case: &str) {
+    fs::create_dir(sandbox.work().join("etc")).unwrap();
+    let before = fixtures().join(format!("{case}.before"));
+    fs::copy(before, sandbox.work().join("etc/nsswitch.conf")).unwrap();
+}
+
+fn run(sandbox: &Sandbox, line: &str) {
+    let output = sandbox.run(&format!("libvirt-nss --root $WORK {line}"));
+    assert!(output.status.success(), "{line}: {output:?}");
+}
+
+/// Everything about a file but its bytes, its time and its number.
+fn kept(path: &Path) -> (u32, u32, u32, Vec<(String, Vec<u8>)>) {
+    let status = fs::metadata(path).unwrap();
+    let mut names = [0; 4096];
+    let length = listxattr(path, names.as_mut_slice()).unwrap();
+    let names = String::from_utf8(names[..length].to_vec()).unwrap();
+    let attributes = names.split_terminator('\0').map(|name| {
+        let mut value = [0; 4096];
+        let length = getxattr(path, name, value.as_mut_slice()).unwrap();
+        (name.to_owned(), value[..length].to_vec())
+    });
+    (status.mode(), status.uid(), status.gid(), attributes.collect())
+}
+
+fn same(case: &str, extension: &str, path: &Path) {
+    let expected = fs::read(fixtures().join(format!("{case}.{extension}"))).unwrap();
+    assert_eq!(String::from_utf8(fs::read(path).unwrap()), String::from_utf8(expected));
+}
+
+#[test]
+fn mode_time_and_attributes_stay() {
+    let sandbox = Sandbox::new("enable");
+    root_with(&sandbox, DEBIAN);
+    let path = sandbox.work().join("etc/nsswitch.conf");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    setxattr(&path, "user.note", b"mine\0too", XattrFlags::empty()).unwrap();
+    if is_root("a file of another owner, a SELinux label") {
+        chown(&path, Some(1234), Some(4321)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o2644)).unwrap();
+        let label = b"system_u:object_r:etc_t:s0\0";
+        setxattr(&path, "security.selinux", label, XattrFlags::empty()).unwrap();
+    }
+    let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(981_173_106_789_000_000);
+    fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+    let before = kept(&path);
+    let number = fs::metadata(&path).unwrap().ino();
+
+    run(&sandbox, "enable");
+    same(DEBIAN, "after", &path);
+    assert_eq!(kept(&path), before);
+    assert_ne!(fs::metadata(&path).unwrap().ino(), number, "replaced by a rename");
+    assert_ne!(fs::metadata(&path).unwrap().modified().unwrap(), time);
+
+    run(&sandbox, "disable --restore");
+    same(DEBIAN, "before", &path);
+    assert_eq!(kept(&path), before);
+    assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), time);
+    assert_eq!(fs::read_dir(sandbox.work().join("etc")).unwrap().count(), 1);
+}
+
+#[test]
+fn links_stay() {
+    let sandbox = Sandbox::new("enable");
+    root_with(&sandbox, DEBIAN);
+    let etc = sandbox.work().join("etc");
+    fs::create_dir(sandbox.work().join("elsewhere")).unwrap();
+    let real = sandbox.work().join("elsewhere/conf");
+    fs::rename(etc.join("nsswitch.conf"), &real).unwrap();
+    symlink("/elsewhere/conf", etc.join("between")).unwrap();
+    symlink("between", etc.join("nsswitch.conf")).unwrap();
+    run(&sandbox, "enable");
+    same(DEBIAN, "after", &real);
+    assert_eq!(fs::read_link(etc.join("nsswitch.conf")).unwrap(), Path::new("between"));
+    assert_eq!(fs::read_link(etc.join("between")).unwrap(), Path::new("/elsewhere/conf"));
+    run(&sandbox, "disable");
+    same(DEBIAN, "before", &real);
+    assert_eq!(fs::read_dir(sandbox.work().join("elsewhere")).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(etc).unwrap().count(), 2);
+}
+
+/// Many at once, after one that was killed: the file is whole, and as if there had been one.
+#[test]
+fn side_by_side() {
+    let sandbox = Sandbox::new("enable");
+    root_with(&sandbox, DEBIAN);
+    let etc = sandbox.work().join("etc");
+    fs::write(etc.join(".nsswitch.conf.libvirt-nss-new"), "hosts: half").unwrap();
+    let line = "for i in 1 2 3 4 5 6 7 8; do libvirt-nss --root $WORK enable & done; wait";
+    let output = sandbox.run(line);
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    same(DEBIAN, "after", &etc.join("nsswitch.conf"));
+    same(DEBIAN, "before", &etc.join("nsswitch.conf.libvirt-nss-backup"));
+    assert_eq!(fs::read_dir(etc).unwrap().count(), 2);
+}
+
+/// A system on which authselect makes the file, in a mount namespace; `authselect` is a double of it that
+/// writes down what it is asked.
+fn with_authselect(features: &str, user_file: bool, lines: &str) -> Option<String> {
+    if !is_root("a mount namespace of its own") {
+        return None;
+    }
+    let sandbox = Sandbox::new("authselect");
+    let authselect = sandbox.work().join("etc/authselect");
+    fs::create_dir_all(&authselect).unwrap();
+    fs::write(authselect.join("nsswitch.conf"), "hosts: files dns\n").unwrap();
+    symlink("authselect/nsswitch.conf", sandbox.work().join("etc/nsswitch.conf")).unwrap();
+    if user_file {
+        fs::write(authselect.join("user-nsswitch.conf"), "hosts: files dns myhostname\n").unwrap();
+    }
+    sandbox.program(
+        "authselect",
+        &format!(
+            r#"#!/bin/sh
+case $1 in
+current) echo "local with-fingerprint$(cat $WORK/on 2>/dev/null)" ;;
+list-features) printf '%s\n' {features} ;;
+enable-feature) echo "authselect $*" >>$WORK/log; echo " $2" >$WORK/on ;;
+disable-feature) echo "authselect $*" >>$WORK/log; rm $WORK/on ;;
+apply-changes) echo "authselect $*" >>$WORK/log ;;
+*) echo "what is $1?" >&2; exit 5 ;;
+esac
+"#
+        ),
+    );
+    let script = format!("mount --bind $WORK/etc /etc || exit; touch $WORK/log; {lines}");
+    let output =
+        sandbox.command("unshare").args(["--mount", "sh", "-c", &script]).output().unwrap();
+    let mut text = String::from_utf8(output.stdout).unwrap();
+    text += &String::from_utf8(output.stderr).unwrap();
+    text += &fs::read_to_string(sandbox.work().join("log")).unwrap();
+    text += &fs::read_to_string(authselect.join("user-nsswitch.conf")).unwrap_or_default();
+    let own = fs::read_to_string(authselect.join("nsswitch.conf")).unwrap();
+    assert_eq!(own, "hosts: files dns\n", "authselect's own file was changed");
+    Some(text)
+}
+
+#[test]
+fn authselect_with_the_feature() {
+    let lines = "libvirt-nss disable --restore; libvirt-nss enable --dry-run; libvirt-nss enable; \
+                 libvirt-nss enable; libvirt-nss enable --guest; libvirt-nss disable --restore; \
+                 libvirt-nss disable; ls -A /etc";
+    let Some(text) = with_authselect("with-libvirt with-ecryptfs", false, lines) else { return };
+    let expected = "\
+nothing to change: authselect's feature with-libvirt is off
+this would run: authselect enable-feature with-libvirt
+done: authselect enable-feature with-libvirt
+nothing to change: authselect's feature with-libvirt is on
+done: authselect disable-feature with-libvirt
+nothing to change: authselect's feature with-libvirt is off
+authselect
+nsswitch.conf
+libvirt-nss: authselect's feature with-libvirt puts both services on the line, without actions, and \
+this system's authselect can't do anything else; run this without --guest, --host and --authoritative
+authselect enable-feature with-libvirt
+authselect disable-feature with-libvirt
+";
+    assert_eq!(text, expected);
+}
+
+#[test]
+fn authselect_without_the_feature() {
+    let lines = "libvirt-nss enable; libvirt-nss enable --authoritative >/dev/null; libvirt-nss \
+                 disable --restore; libvirt-nss enable --guest";
+    let Some(text) = with_authselect("with-ecryptfs", true, lines) else { return };
+    let expected = "\
+/etc/authselect/user-nsswitch.conf: 'hosts: files libvirt libvirt_guest dns myhostname'
+the file as it was is /etc/authselect/user-nsswitch.conf.libvirt-nss-backup
+done: authselect apply-changes
+/etc/authselect/user-nsswitch.conf: as it was before
+done: authselect apply-changes
+/etc/authselect/user-nsswitch.conf: 'hosts: files libvirt_guest dns myhostname'
+the file as it was is /etc/authselect/user-nsswitch.conf.libvirt-nss-backup
+done: authselect apply-changes
+authselect apply-changes
+authselect apply-changes
+authselect apply-changes
+authselect apply-changes
+hosts: files libvirt_guest dns myhostname
+";
+    assert_eq!(text, expected);
+    let text = with_authselect("with-ecryptfs", false, "libvirt-nss enable").unwrap();
+    assert!(text.contains("has no feature with-libvirt; make a profile"), "{text}");
+}
+
+#[test]
+fn a_system_that_is_read_only() {
+    if !is_root("a mount namespace of its own") {
+        return;
+    }
+    let sandbox = Sandbox::new("enable");
+    root_with(&sandbox, DEBIAN);
+    let script = "mount --bind -o ro $WORK/etc $WORK/etc && mount -o remount,ro,bind $WORK/etc && \
+                  libvirt-nss --root $WORK enable";
+    let output = sandbox.command("unshare").args(["--mount", "sh", "-c", script]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("Read-only file system; run this as root"), "{said}");
+    assert_eq!(output.status.code(), Some(1));
+    same(DEBIAN, "before", &sandbox.work().join("etc/nsswitch.conf"));
+}
