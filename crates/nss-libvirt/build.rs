@@ -1,8 +1,24 @@
-//! Gives the object its SONAME and makes an undefined symbol a link error.
+//! How the object is linked. All arguments are known to GNU ld and to lld.
 
 fn main() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../nss-hosts/module.ld");
     println!("cargo:rerun-if-changed=build.rs");
-    for arg in ["-soname,libnss_libvirt.so.2", "-z,defs", "-z,now", "--as-needed", "-s"] {
-        println!("cargo:rustc-cdylib-link-arg=-Wl,{arg}");
+    println!("cargo:rerun-if-changed={script}");
+    for arg in [
+        "-Wl,-soname,libnss_libvirt.so.2",
+        // An undefined symbol is a link error: see nss-hosts, panic.rs.
+        "-Wl,-z,defs",
+        "-Wl,-z,now",
+        "-Wl,--as-needed",
+        "-Wl,-s",
+        // Nothing is to be done when the object is loaded or unloaded.
+        "-nostartfiles",
+        // One segment for code and constants: GNU ld else fills up a page between them.
+        "-Wl,-z,noseparate-code",
+        "-Wl,--no-eh-frame-hdr",
+        "-T",
+        script,
+    ] {
+        println!("cargo:rustc-cdylib-link-arg={arg}");
     }
 }

@@ -136,7 +136,8 @@ impl Answer for Collected {
 
 /// The candidate's bridge.
 pub(crate) fn bridge(candidate: &Candidate) -> Option<String> {
-    candidate.bridge.map(|bridge| lossy(bridge.to_bridge().as_bytes()))
+    let bridge = candidate.bridge.as_bytes();
+    (!bridge.is_empty()).then(|| lossy(bridge))
 }
 
 /// The address as programs take it: with its scope where it needs one.

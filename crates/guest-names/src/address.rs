@@ -25,11 +25,11 @@ impl Address {
     #[must_use]
     pub fn parse(text: &[u8]) -> Option<Self> {
         if has(text, b':') {
-            let octets = parse_v6(text)?;
-            let dotted = has(text, b'.');
-            return (!dotted || starts_with_80_zero_bits(&octets)).then_some(Self::V6(octets));
+            let octets = parse_v6(text)?.to_be_bytes();
+            let good = !has(text, b'.') || starts_with_80_zero_bits(octets);
+            return good.then_some(Self::V6(octets));
         }
-        parse_v4(text).map(Self::V4)
+        Some(Self::V4(parse_v4(text)?.to_be_bytes()))
     }
 
     /// The family.
@@ -52,6 +52,15 @@ impl Address {
         }
     }
 
+    /// The octets, and zeros behind those of IPv4.
+    #[must_use]
+    pub fn padded(&self) -> [u8; 16] {
+        match *self {
+            Self::V4([a, b, c, d]) => [a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            Self::V6(octets) => octets,
+        }
+    }
+
     /// Whether it is an IPv6 link-local address (`fe80::/10`), which means nothing without a scope.
     #[must_use]
     pub fn is_link_local_v6(&self) -> bool {
@@ -64,72 +73,85 @@ fn has(text: &[u8], byte: u8) -> bool {
     text.iter().any(|&one| one == byte)
 }
 
-pub(crate) fn starts_with_80_zero_bits(octets: &[u8; 16]) -> bool {
-    octets.iter().take(10).all(|&octet| octet == 0)
+pub(crate) fn starts_with_80_zero_bits(octets: [u8; 16]) -> bool {
+    u128::from_be_bytes(octets) >> 48 == 0
 }
 
 /// Four decimal numbers up to 255, without leading zeros. (The parsers of `core::net` are not proven
 /// free of panics.)
-fn parse_v4(text: &[u8]) -> Option<[u8; 4]> {
-    let mut octets = [0; 4];
-    let mut parts = text.split(|&byte| byte == b'.');
-    for octet in &mut octets {
-        let part = parts.next()?;
-        let well_formed =
-            matches!(part, [b'0'] | [b'1'..=b'9'] | [b'1'..=b'9', _] | [b'1'..=b'9', _, _]);
-        if !well_formed || !part.iter().all(u8::is_ascii_digit) {
+#[inline(never)]
+fn parse_v4(text: &[u8]) -> Option<u32> {
+    let mut address = 0;
+    let mut rest = text;
+    for at in 0..4 {
+        if at > 0 {
+            rest = rest.strip_prefix(b".")?;
+        }
+        if matches!(rest, [b'0', b'0'..=b'9', ..]) {
             return None;
         }
-        let value = part.iter().fold(0u16, |value, digit| value * 10 + u16::from(digit - b'0'));
-        *octet = u8::try_from(value).ok()?;
+        let (octet, behind) = number(rest, 10, 3)?;
+        address = address << 8 | u32::from(u8::try_from(octet).ok()?);
+        rest = behind;
     }
-    parts.next().is_none().then_some(octets)
+    rest.is_empty().then_some(address)
 }
 
 /// RFC 4291, 2.2: groups of up to four hexadecimal digits, one run of zeros as `::`, the last two groups
 /// maybe as a dotted quad.
-fn parse_v6(text: &[u8]) -> Option<[u8; 16]> {
-    let (head, tail) = match text.windows(2).position(|pair| pair == b"::") {
-        Some(at) => (text.get(..at)?, text.get(at + 2..)),
-        None => (text, None),
-    };
-    let (front, front_len) = groups(head, tail.is_none())?;
-    let Some(tail) = tail else { return (front_len == 16).then_some(front) };
-    let (back, back_len) = groups(tail, true)?;
-    // "::" stands for one group at least.
-    let gap = 14usize.checked_sub(front_len + back_len)? + 2;
-    let mut octets = front;
-    let places = octets.iter_mut().skip(front_len + gap);
-    places.zip(back).for_each(|(place, octet)| *place = octet);
-    Some(octets)
+#[inline(never)]
+fn parse_v6(text: &[u8]) -> Option<u128> {
+    let (mut groups, mut count) = (0u128, 0);
+    // What has been read before the "::"; `groups` then begins anew behind it.
+    let mut front = None;
+    let mut rest = text;
+    loop {
+        if let Some(behind) = rest.strip_prefix(b"::") {
+            if front.is_some() {
+                return None;
+            }
+            front = Some((groups, count));
+            groups = 0;
+            rest = behind;
+            if rest.is_empty() {
+                break;
+            }
+        } else if count > 0 {
+            rest = rest.strip_prefix(b":")?;
+        }
+        if let Some(quad) = parse_v4(rest) {
+            groups = groups << 32 | u128::from(quad);
+            count += 2;
+            break;
+        }
+        let (group, behind) = number(rest, 16, 4)?;
+        groups = groups << 16 | u128::from(group);
+        count += 1;
+        rest = behind;
+        if rest.is_empty() {
+            break;
+        }
+    }
+    match front {
+        None => (count == 8).then_some(groups),
+        // "::" stands for one group at least.
+        Some(_) if count > 7 => None,
+        Some((front, before)) => Some(front.checked_shl(128 - 16 * before).unwrap_or(0) | groups),
+    }
 }
 
-/// Groups with `:` between them, as octets, and how many octets. `last`: a dotted quad may end them.
-fn groups(text: &[u8], last: bool) -> Option<([u8; 16], usize)> {
-    let mut octets = [0; 16];
-    let mut len = 0;
-    if text.is_empty() {
-        return Some((octets, len));
+/// The number of up to `most` digits that `text` begins with, and what stands behind it.
+#[inline(never)]
+fn number(text: &[u8], radix: u8, most: usize) -> Option<(u32, &[u8])> {
+    let (mut value, mut count) = (0, 0);
+    while let Some(digit) = text.get(count).and_then(|&byte| hex(byte)).filter(|&d| d < radix) {
+        value = value * u32::from(radix) + u32::from(digit);
+        count += 1;
+        if count > most {
+            return None;
+        }
     }
-    let mut parts = text.split(|&byte| byte == b':').peekable();
-    while let Some(part) = parts.next() {
-        let quad = if last && parts.peek().is_none() { parse_v4(part) } else { None };
-        let group = match quad {
-            Some(_) => [0; 2],
-            None => group(part)?.to_be_bytes(),
-        };
-        let group = quad.as_ref().map_or(group.as_slice(), |quad| quad.as_slice());
-        octets.get_mut(len..)?.get_mut(..group.len())?.copy_from_slice(group);
-        len += group.len();
-    }
-    Some((octets, len))
-}
-
-fn group(part: &[u8]) -> Option<u16> {
-    if part.is_empty() || part.len() > 4 {
-        return None;
-    }
-    part.iter().try_fold(0u16, |value, &digit| Some(value << 4 | u16::from(hex(digit)?)))
+    if count == 0 { None } else { Some((value, text.get(count..)?)) }
 }
 
 /// An Ethernet address.
@@ -145,16 +167,14 @@ impl Mac {
             [a, b, b'-', rest @ ..] if hex(*a).is_some() && hex(*b).is_some() => rest,
             _ => text,
         };
+        if digits.len() != 17 {
+            return None;
+        }
         let mut mac = [0; 6];
-        let mut rest = digits;
-        for (at, octet) in mac.iter_mut().enumerate() {
-            let [high, low, tail @ ..] = rest else { return None };
-            *octet = hex(*high)? << 4 | hex(*low)?;
-            rest = match tail {
-                [b':', more @ ..] if at < 5 => more,
-                [] if at == 5 => tail,
-                _ => return None,
-            };
+        for (octet, triple) in mac.iter_mut().zip(digits.chunks(3)) {
+            // Only the last has no colon: there are 17 characters.
+            let (&[high, low] | &[high, low, b':']) = triple else { return None };
+            *octet = hex(high)? << 4 | hex(low)?;
         }
         Some(Self(mac))
     }
@@ -173,6 +193,7 @@ impl Mac {
 }
 
 /// The value of a hexadecimal digit.
+#[inline(never)]
 pub(crate) fn hex(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),
@@ -237,7 +258,7 @@ mod tests {
             let text: String = (0..1 + random.below(16)).map(|_| *random.pick(&pieces)).collect();
             let expected = text.parse::<IpAddr>().ok().filter(|address| match address {
                 IpAddr::V4(_) => true,
-                IpAddr::V6(v6) => !text.contains('.') || starts_with_80_zero_bits(&v6.octets()),
+                IpAddr::V6(v6) => !text.contains('.') || starts_with_80_zero_bits(v6.octets()),
             });
             let expected = expected.map(|address| match address {
                 IpAddr::V4(v4) => Address::V4(v4.octets()),

@@ -1,18 +1,20 @@
 //! All guests, one after the other.
 
+use core::slice;
+
 use crate::address::Address;
 use crate::forward::{Answer, Failure, NoRoom, Query, Source};
 use crate::lease::Lease;
 use crate::name::is_host_name;
-use crate::ranking::Candidate;
-use crate::search::{Exhausted, Search};
+use crate::ranking::{Attached, Candidate};
+use crate::search::{Exhausted, Keep, Search};
 use crate::state::{Bridge, Kind, StateDir};
 use crate::text::Text;
 
 /// How far an enumeration has come. It holds no file open: each step goes back to the place.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Cursor {
-    /// The file; none before the first.
+    /// The file; [`Bridge::NONE`] before the first.
     bridge: Bridge,
     place: Place,
 }
@@ -33,7 +35,7 @@ impl Cursor {
     #[must_use]
     pub const fn new() -> Self {
         let place = Place { offset: 0, passed: 0, identity: 0 };
-        Self { bridge: Bridge::new(), place }
+        Self { bridge: Bridge::NONE, place }
     }
 }
 
@@ -44,8 +46,9 @@ impl Default for Cursor {
 }
 
 impl<S: StateDir> Search<'_, S> {
-    /// The next pair of a name, which goes to `name`, and an address. The pairs are those that look-ups
-    /// by name give, each once; `None` when there is no other. `places`, at least one, is scratch.
+    /// The next pair of a name, which goes to `name`, and an address, which goes to `candidate`. The pairs
+    /// are those that look-ups by name give, each once; `false` when there is no other. `places`, at
+    /// least one, is scratch.
     ///
     /// Each pair costs a look-up of its name.
     ///
@@ -57,54 +60,50 @@ impl<S: StateDir> Search<'_, S> {
         cursor: &mut Cursor,
         places: &mut [Candidate],
         name: &mut Text,
-    ) -> Result<Option<Candidate>, Exhausted> {
-        let mut lease = Lease::new();
-        while let Some(candidate) = self.next_lease(cursor, &mut lease)? {
-            let named = match (source, candidate.mac) {
-                (Source::HostName, _) => {
-                    name.set(lease.hostname.as_bytes());
-                    is_host_name(name.as_bytes())
+        candidate: &mut Candidate,
+    ) -> Result<bool, Exhausted> {
+        while self.next_lease(cursor, &mut Next { candidate, name })? {
+            let named = match source {
+                Source::HostName => is_host_name(name.as_bytes()),
+                Source::Domain => {
+                    self.attach(slice::from_mut(candidate), Some(name))?;
+                    candidate.attached == Attached::Yes
                 }
-                (Source::Domain, Some(mac)) => self.domain_of(&cursor.bridge, mac, name)?,
-                (Source::Domain, None) => false,
             };
-            if named && self.is_answered(source, name, &candidate, places)? {
-                return Ok(Some(candidate));
+            if named && self.is_answered(source, name, candidate, places)? {
+                return Ok(true);
             }
         }
-        Ok(None)
+        Ok(false)
     }
 
     /// The next lease that holds, whatever it is called.
-    fn next_lease(
-        &mut self,
-        cursor: &mut Cursor,
-        lease: &mut Lease,
-    ) -> Result<Option<Candidate>, Exhausted> {
+    fn next_lease(&mut self, cursor: &mut Cursor, next: &mut Next<'_>) -> Result<bool, Exhausted> {
         loop {
-            if !cursor.bridge.is_empty() {
-                let found = self.lease_behind(&cursor.bridge, &mut cursor.place, lease)?;
-                if found.is_some() {
-                    return Ok(found);
-                }
+            if cursor.bridge != Bridge::NONE
+                && self.lease_behind(cursor.bridge, &mut cursor.place, next)?
+            {
+                return Ok(true);
             }
-            // By name: the directory's own order may change between two steps.
-            let mut next: Option<Bridge> = None;
-            let mut bridge = Bridge::new();
-            let mut found = self.first_bridge(Kind::Leases, &mut bridge)?;
-            while found {
-                let name = bridge.as_bytes();
-                let before = next.as_ref().is_none_or(|next| name < next.as_bytes());
-                if before && name > cursor.bridge.as_bytes() {
-                    next = Some(bridge.clone());
-                }
-                found = self.next_bridge(Kind::Leases, &mut bridge)?;
-            }
-            match next {
-                Some(bridge) => *cursor = Cursor { bridge, place: Place::default() },
-                None => return Ok(None),
+            if !self.next_file(cursor)? {
+                return Ok(false);
             }
         }
+    }
+
+    /// Moves the cursor to the next file, by name: the directory's own order may change between two
+    /// steps.
+    fn next_file(&mut self, cursor: &mut Cursor) -> Result<bool, Exhausted> {
+        let mut next: Option<Bridge> = None;
+        let mut file = 0;
+        while let Some(bridge) = self.next_bridge(Kind::Leases, &mut file)? {
+            if bridge > cursor.bridge && next.is_none_or(|next| bridge < next) {
+                next = Some(bridge);
+            }
+        }
+        let Some(bridge) = next else { return Ok(false) };
+        *cursor = Cursor { bridge, place: Place::default() };
+        Ok(true)
     }
 
     /// Whether a look-up of `name` answers with `candidate`, and not with another lease of its address.
@@ -117,35 +116,51 @@ impl<S: StateDir> Search<'_, S> {
     ) -> Result<bool, Exhausted> {
         let Some(wanted) = source.wanted(name.as_bytes()) else { return Ok(false) };
         let query = Query { source, wanted, family: Some(candidate.address.family()) };
-        let mut elected = Elected { address: candidate.address, by: None };
+        let mut elected = Elected { candidate, any: false, it: false };
         match self.addresses(&query, places, &mut elected) {
             Ok(_) => {}
             Err(Failure::Exhausted) => return Err(Exhausted),
             // It takes whatever comes.
             Err(Failure::NoRoom) => {}
         }
-        Ok(elected.by.is_some_and(|by| by.is_record(candidate)))
+        Ok(elected.it)
     }
 }
 
-/// An answer that only says which lease brings one address.
-struct Elected {
-    address: Address,
-    by: Option<Candidate>,
+/// The lease that comes next, and its host name.
+struct Next<'n> {
+    candidate: &'n mut Candidate,
+    name: &'n mut Text,
 }
 
-impl Answer for Elected {
+impl Keep for Next<'_> {
+    fn keep(&mut self, lease: &Lease, candidate: &Candidate) {
+        *self.candidate = *candidate;
+        self.name.set(lease.hostname.as_bytes());
+    }
+}
+
+/// An answer that only says whether it is this candidate that brings its address.
+struct Elected<'c> {
+    candidate: &'c Candidate,
+    any: bool,
+    it: bool,
+}
+
+impl Answer for Elected<'_> {
     fn clear(&mut self) {
-        self.by = None;
+        self.any = false;
+        self.it = false;
     }
 
     fn holds(&self, address: Address) -> bool {
-        self.by.is_some() && address == self.address
+        self.any && address == self.candidate.address
     }
 
     fn add(&mut self, candidate: &Candidate) -> Result<(), NoRoom> {
-        if candidate.address == self.address {
-            self.by = Some(*candidate);
+        if candidate.address == self.candidate.address {
+            self.any = true;
+            self.it = candidate.is_record(self.candidate);
         }
         Ok(())
     }

@@ -2,9 +2,11 @@
 
 use crate::address::{Address, Family};
 use crate::name::Wanted;
+use crate::nics::Known;
 use crate::observe::Fate;
-use crate::ranking::{Attached, Candidate, Census, Rank, Ranking};
-use crate::search::{Exhausted, Known, Search};
+use crate::ranking::{Attached, Candidate, Census, Page, Rank, Ranking};
+use crate::search::{Exhausted, Search};
+use crate::sought::Sought;
 use crate::state::StateDir;
 
 /// Which names of a guest are looked up.
@@ -40,6 +42,16 @@ pub trait Answer {
     /// # Errors
     /// [`NoRoom`]: the answer doesn't fit where it goes.
     fn add(&mut self, candidate: &Candidate) -> Result<(), NoRoom>;
+
+    /// Chooses anew the places that [`Answer::lent`] gives: more than `least`, or none. What was in them
+    /// is lost.
+    fn lend(&mut self, _least: usize) {}
+
+    /// Places for candidates, in memory that the answer doesn't need before as many more addresses as
+    /// there are places have been added. None before [`Answer::lend`] and after [`Answer::clear`].
+    fn lent(&mut self) -> &mut [Candidate] {
+        &mut []
+    }
 }
 
 /// The answer doesn't fit where it goes.
@@ -55,6 +67,14 @@ pub enum Found {
     NoData,
     /// The answer holds at least one address.
     Data,
+}
+
+impl Found {
+    /// Of a look-up that can't come to [`Found::NoData`].
+    #[must_use]
+    pub fn data_if(found: bool) -> Self {
+        if found { Self::Data } else { Self::Unknown }
+    }
 }
 
 /// Why a look-up came to nothing.
@@ -120,6 +140,26 @@ struct Seen {
     known: Known,
 }
 
+/// The candidates page by page, and the answer that is made of them.
+struct Pages<'p> {
+    /// For the first page, and where the answer lends none.
+    own: &'p mut [Candidate],
+    answer: &'p mut dyn Answer,
+    page: Page,
+}
+
+impl Pages<'_> {
+    fn places(&mut self) -> &mut [Candidate] {
+        if self.answer.lent().is_empty() { self.own } else { self.answer.lent() }
+    }
+
+    #[inline(never)]
+    fn candidates(&mut self) -> &mut [Candidate] {
+        let len = self.page.len;
+        self.places().get_mut(..len).unwrap_or(&mut [])
+    }
+}
+
 /// Why an attempt ended without an answer.
 enum Stop {
     Failed(Failure),
@@ -145,12 +185,12 @@ impl<S: StateDir> Search<'_, S> {
         places: &mut [Candidate],
         answer: &mut dyn Answer,
     ) -> Result<Found, Failure> {
-        let mut ranking = Ranking::new(places);
+        let mut pages = Pages { own: places, answer, page: Page::default() };
         for _ in 0..ATTEMPTS {
-            match self.attempt(query, &mut ranking, answer) {
+            match self.attempt(query, &mut pages) {
                 Ok(found) => return Ok(found),
                 Err(Stop::Failed(failure)) => return Err(failure),
-                Err(Stop::Changed) => answer.clear(),
+                Err(Stop::Changed) => pages.answer.clear(),
             }
         }
         Err(Failure::Exhausted)
@@ -159,44 +199,39 @@ impl<S: StateDir> Search<'_, S> {
     /// Where the candidates don't fit into the places it goes page by page, first to find the rule and
     /// then to answer. Each page must have seen the same candidates: an answer out of two different
     /// states of the files would be one that never was true.
-    fn attempt(
-        &mut self,
-        query: &Query<'_>,
-        ranking: &mut Ranking<'_>,
-        answer: &mut dyn Answer,
-    ) -> Result<Found, Stop> {
-        let first = self.pass(query, ranking, None)?;
+    fn attempt(&mut self, query: &Query<'_>, pages: &mut Pages<'_>) -> Result<Found, Stop> {
+        let first = self.pass(query, pages, Rank::FIRST)?;
         if first.census.count == 0 {
             return Ok(if first.known.name { Found::NoData } else { Found::Unknown });
         }
-        let in_one_page = !ranking.overflowed();
+        let in_one_page = !pages.page.overflowed;
         let rule = loop {
-            if let Some(rule) = self.rule(query.source, first, ranking.page())? {
+            if let Some(rule) = self.rule(query.source, first, pages)? {
                 break rule;
             }
-            if !self.next_page(query, ranking, first)? {
+            if !self.next_page(query, pages, first)? {
                 break Rule::All;
             }
         };
-        if !in_one_page && self.pass(query, ranking, None)? != first {
-            return Err(Stop::Changed);
+        if !in_one_page {
+            self.page_behind(query, pages, first, Rank::FIRST)?;
         }
         let mut found = Found::NoData;
         loop {
-            let page = ranking.page();
             if rule == Rule::Attached {
-                self.attach(page)?;
+                self.attach(pages.candidates(), None)?;
             }
-            for candidate in page.iter() {
-                let fate = fate(rule, query.family, candidate, answer)?;
+            for at in 0..pages.page.len {
+                let Some(&candidate) = pages.candidates().get(at) else { break };
+                let fate = fate(rule, query.family, &candidate, pages.answer)?;
                 if let Some(observer) = &mut self.observer {
-                    observer.candidate(candidate, fate);
+                    observer.candidate(&candidate, fate);
                 }
                 if fate == Fate::Taken {
                     found = Found::Data;
                 }
             }
-            if !self.next_page(query, ranking, first)? {
+            if !self.next_page(query, pages, first)? {
                 return Ok(found);
             }
         }
@@ -206,36 +241,45 @@ impl<S: StateDir> Search<'_, S> {
     fn pass(
         &mut self,
         query: &Query<'_>,
-        ranking: &mut Ranking<'_>,
-        after: Option<Rank>,
+        pages: &mut Pages<'_>,
+        after: Rank,
     ) -> Result<Seen, Exhausted> {
-        ranking.restart(after);
-        let offer = &mut |candidate| ranking.offer(candidate);
-        let known = match query.source {
-            Source::HostName => {
-                self.leases_of_host(&query.wanted, offer)?;
-                Known::default()
-            }
-            Source::Domain => self.leases_of_guest(&query.wanted, offer)?,
-        };
-        Ok(Seen { census: ranking.census(), known })
+        let mut ranking = Ranking::new(pages.places(), after);
+        let mut known = Known::default();
+        match query.source {
+            Source::HostName => self.leases(Sought::Host(&query.wanted), &mut ranking)?,
+            Source::Domain => known = self.leases_of_guest(&query.wanted, &mut ranking)?,
+        }
+        pages.page = ranking.page();
+        Ok(Seen { census: pages.page.census, known })
     }
 
-    /// `false` where there was none.
+    /// `false` where there is none.
     fn next_page(
         &mut self,
         query: &Query<'_>,
-        ranking: &mut Ranking<'_>,
+        pages: &mut Pages<'_>,
         first: Seen,
     ) -> Result<bool, Stop> {
-        if !ranking.overflowed() {
+        if !pages.page.overflowed {
             return Ok(false);
         }
-        let after = ranking.page().last().map(Candidate::rank);
-        if self.pass(query, ranking, after)? != first {
-            return Err(Stop::Changed);
-        }
+        let Some(last) = pages.candidates().last() else { return Ok(false) };
+        let after = last.rank;
+        self.page_behind(query, pages, first, after)?;
         Ok(true)
+    }
+
+    /// A page that isn't the first of an attempt, and as long as the answer lends places for.
+    fn page_behind(
+        &mut self,
+        query: &Query<'_>,
+        pages: &mut Pages<'_>,
+        first: Seen,
+        after: Rank,
+    ) -> Result<(), Stop> {
+        pages.answer.lend(pages.own.len());
+        if self.pass(query, pages, after)? == first { Ok(()) } else { Err(Stop::Changed) }
     }
 
     /// `None` where this page doesn't tell.
@@ -243,18 +287,25 @@ impl<S: StateDir> Search<'_, S> {
         &mut self,
         source: Source,
         first: Seen,
-        page: &mut [Candidate],
+        pages: &mut Pages<'_>,
     ) -> Result<Option<Rule>, Exhausted> {
         if source == Source::Domain {
             return Ok(Some(if first.known.exact { Rule::Exact } else { Rule::All }));
         }
-        if first.census.count == 1 {
+        let candidates = pages.candidates();
+        if candidates.len() == first.census.count as usize && are_of_one_nic(candidates) {
             return Ok(Some(Rule::All));
         }
-        self.attach(page)?;
-        let any = page.iter().any(|candidate| candidate.attached == Attached::Yes);
+        self.attach(candidates, None)?;
+        let any = candidates.iter().any(|candidate| candidate.attached == Attached::Yes);
         Ok(any.then_some(Rule::Attached))
     }
+}
+
+/// Whether all are attached or none is, as far as one can tell without looking.
+fn are_of_one_nic(candidates: &[Candidate]) -> bool {
+    let nic = |candidate: &Candidate| (candidate.mac, candidate.bridge);
+    candidates.iter().all(|candidate| Some(nic(candidate)) == candidates.first().map(nic))
 }
 
 fn fate(

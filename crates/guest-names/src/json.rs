@@ -10,26 +10,33 @@ use crate::address::hex;
 use crate::text::Text;
 use crate::window::{StateFile, Window};
 
-/// How deep the values of an object may nest.
+/// How deep arrays and objects may nest in an object.
 const DEPTH_LIMIT: u32 = 8;
 
-/// Takes the members of one object, in their order. A string longer than [`TEXT_MAX`] bytes is no name,
-/// no address and no MAC of a guest; it comes as an empty one.
+/// What stands under a key of an object. A string longer than [`TEXT_MAX`] bytes is no name, no address
+/// and no MAC of a guest; it comes as an empty one.
 ///
 /// [`TEXT_MAX`]: crate::text::TEXT_MAX
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Value<'v> {
+    /// A string.
+    String(&'v [u8]),
+    /// A number without fraction and exponent, saturated to 64 bits.
+    Integer(i64),
+    /// The start of an array. What is in it comes next, under the same key.
+    Array,
+    /// A string in the array.
+    Element(&'v [u8]),
+    /// Anything else, also in the array.
+    Other,
+}
+
+/// Takes the members of one object, in their order.
 ///
 /// A member that comes twice comes twice here: the last one counts, as in libvirt's own reader.
 pub trait Members {
-    /// A string.
-    fn string(&mut self, key: &[u8], value: &[u8]);
-    /// A number without fraction and exponent, saturated to 64 bits.
-    fn integer(&mut self, key: &[u8], value: i64);
-    /// The start of an array.
-    fn array(&mut self, key: &[u8]);
-    /// A string in the array of this key.
-    fn element(&mut self, key: &[u8], value: &[u8]);
-    /// Any other value, also in the array of this key.
-    fn other(&mut self, key: &[u8]);
+    /// One of them.
+    fn member(&mut self, key: &[u8], value: Value<'_>);
 }
 
 /// How the reading of one object ended.
@@ -49,144 +56,89 @@ struct Malformed;
 
 /// Reads the object whose `{` is the window's next byte.
 pub fn object<F: StateFile>(window: &mut Window<'_, F>, members: &mut dyn Members) -> Parsed {
-    let mut reader = Reader { window, nested: false };
-    match reader.object(members) {
-        Ok(()) => Parsed::Whole { nested: reader.nested },
+    match Reader(window).object(members) {
+        Ok(nested) => Parsed::Whole { nested },
         Err(Malformed) => Parsed::Malformed,
     }
 }
 
 /// Brings the window to the next `{` that is outside of strings; it must stand outside of one.
 pub fn next_object<F: StateFile>(window: &mut Window<'_, F>) -> bool {
-    let mut reader = Reader { window, nested: false };
-    while let Some(byte) = reader.window.peek() {
+    let mut passed_over = Text::new();
+    while let Some(byte) = window.peek() {
         match byte {
             b'{' => return true,
             // One that doesn't end leaves the window where it broke off, outside again.
-            b'"' => drop(reader.string(None)),
-            _ => reader.window.advance(1),
+            b'"' => drop(Reader(window).string(&mut passed_over)),
+            _ => window.advance(1),
         }
     }
     false
 }
 
-struct Reader<'r, 'b, F> {
-    window: &'r mut Window<'b, F>,
-    nested: bool,
-}
+/// What is open where a member of the object itself comes: see [`Reader::object`].
+const MEMBERS: u32 = 0b1;
+
+/// What is open where a value in the array of a member comes.
+const ELEMENTS: u32 = 0b10;
+
+struct Reader<'r, 'b, F>(&'r mut Window<'b, F>);
 
 impl<F: StateFile> Reader<'_, '_, F> {
-    fn object(&mut self, members: &mut dyn Members) -> Result<(), Malformed> {
-        self.expect(b'{')?;
-        if self.blank()? == b'}' {
-            self.window.advance(1);
-            return Ok(());
-        }
-        let (mut key, mut value) = (Text::new(), Text::new());
+    /// Whether the object has others in it.
+    fn object(&mut self, members: &mut dyn Members) -> Result<bool, Malformed> {
+        let (mut key, mut text) = (Text::new(), Text::new());
+        let mut objects = 0u32;
+        // The arrays and objects that the next value is in, as bits, the innermost lowest: 1 is an object.
+        let mut open = 0u32;
         loop {
-            key.clear();
-            if self.blank()? != b'"' {
-                return Err(Malformed);
-            }
-            self.string(Some(&mut key))?;
-            self.blank()?;
-            self.expect(b':')?;
-            self.member(key.as_bytes(), &mut value, members)?;
-            if self.comma_or(b'}')? {
-                return Ok(());
-            }
-        }
-    }
-
-    fn member(
-        &mut self,
-        key: &[u8],
-        value: &mut Text,
-        members: &mut dyn Members,
-    ) -> Result<(), Malformed> {
-        match self.blank()? {
-            b'"' => {
-                value.clear();
-                self.string(Some(value))?;
-                members.string(key, value.as_bytes());
-            }
-            b'-' | b'0'..=b'9' => match self.number()? {
-                Some(integer) => members.integer(key, integer),
-                None => members.other(key),
-            },
-            b'[' => {
-                members.array(key);
-                self.array(key, value, members)?;
-            }
-            _ => {
-                self.skip(1)?;
-                members.other(key);
-            }
-        }
-        Ok(())
-    }
-
-    fn array(
-        &mut self,
-        key: &[u8],
-        value: &mut Text,
-        members: &mut dyn Members,
-    ) -> Result<(), Malformed> {
-        self.expect(b'[')?;
-        if self.blank()? == b']' {
-            self.window.advance(1);
-            return Ok(());
-        }
-        loop {
-            if self.blank()? == b'"' {
-                value.clear();
-                self.string(Some(value))?;
-                members.element(key, value.as_bytes());
-            } else {
-                self.skip(2)?;
-                members.other(key);
-            }
-            if self.comma_or(b']')? {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Passes over any value at nesting `depth`.
-    fn skip(&mut self, depth: u32) -> Result<(), Malformed> {
-        if depth > DEPTH_LIMIT {
-            return Err(Malformed);
-        }
-        let close = match self.blank()? {
-            b'"' => return self.string(None),
-            b'-' | b'0'..=b'9' => return self.number().map(drop),
-            b't' => return self.literal(b"true"),
-            b'f' => return self.literal(b"false"),
-            b'n' => return self.literal(b"null"),
-            b'[' => b']',
-            b'{' => {
-                self.nested = true;
-                b'}'
-            }
-            _ => return Err(Malformed),
-        };
-        self.window.advance(1);
-        if self.blank()? == close {
-            self.window.advance(1);
-            return Ok(());
-        }
-        loop {
-            if close == b'}' {
+            if open & 1 == 1 {
                 if self.blank()? != b'"' {
                     return Err(Malformed);
                 }
-                self.string(None)?;
+                self.string(if open == MEMBERS { &mut key } else { &mut text })?;
                 self.blank()?;
                 self.expect(b':')?;
             }
-            self.skip(depth + 1)?;
-            if self.comma_or(close)? {
-                return Ok(());
+            let mut opened = open;
+            let value = match self.blank()? {
+                b'"' => {
+                    self.string(&mut text)?;
+                    Value::String(text.as_bytes())
+                }
+                b'-' | b'0'..=b'9' => self.number()?,
+                bracket @ (b'[' | b'{') => {
+                    if open >> DEPTH_LIMIT != 0 {
+                        return Err(Malformed);
+                    }
+                    self.0.advance(1);
+                    opened = open << 1 | u32::from(bracket == b'{');
+                    objects += opened & 1;
+                    if bracket == b'[' { Value::Array } else { Value::Other }
+                }
+                first => {
+                    self.literal(first)?;
+                    Value::Other
+                }
+            };
+            match (open, value) {
+                (MEMBERS, value) => members.member(key.as_bytes(), value),
+                (ELEMENTS, Value::String(text)) => {
+                    members.member(key.as_bytes(), Value::Element(text));
+                }
+                (ELEMENTS, _) => members.member(key.as_bytes(), Value::Other),
+                _ => {}
+            }
+            let begins = opened != open;
+            open = opened;
+            if begins && self.blank()? != closing(open) {
+                continue;
+            }
+            while self.comma_or(closing(open))? {
+                open >>= 1;
+                if open == 0 {
+                    return Ok(objects > 1);
+                }
             }
         }
     }
@@ -197,51 +149,66 @@ impl<F: StateFile> Reader<'_, '_, F> {
         if byte != b',' && byte != close {
             return Err(Malformed);
         }
-        self.window.advance(1);
+        self.0.advance(1);
         Ok(byte == close)
     }
 
     fn expect(&mut self, byte: u8) -> Result<(), Malformed> {
-        if self.passes(&[byte]) { Ok(()) } else { Err(Malformed) }
+        if self.passes(byte) { Ok(()) } else { Err(Malformed) }
+    }
+
+    /// Passes over the next byte if it is this one.
+    #[inline(never)]
+    fn passes(&mut self, byte: u8) -> bool {
+        let passes = self.0.peek() == Some(byte);
+        self.0.advance(usize::from(passes));
+        passes
     }
 
     /// Passes over white space and gives the byte behind it, which stays the next one.
     #[inline(never)]
     fn blank(&mut self) -> Result<u8, Malformed> {
         loop {
-            match self.window.peek() {
-                Some(b' ' | b'\t' | b'\n' | b'\r') => self.window.advance(1),
+            match self.0.peek() {
+                Some(b' ' | b'\t' | b'\n' | b'\r') => self.0.advance(1),
                 Some(byte) => return Ok(byte),
                 None => return Err(Malformed),
             }
         }
     }
 
-    fn literal(&mut self, word: &[u8]) -> Result<(), Malformed> {
+    /// `true`, `false` or `null`, by its first letter.
+    fn literal(&mut self, first: u8) -> Result<(), Malformed> {
+        let word: &[u8] = match first {
+            b't' => b"true",
+            b'f' => b"false",
+            b'n' => b"null",
+            _ => return Err(Malformed),
+        };
         word.iter().try_for_each(|&byte| self.expect(byte))
     }
 
-    /// The string whose `"` is the next byte, decoded into `sink`. Where it is malformed the window stands at the
-    /// byte that can't be in it.
-    fn string(&mut self, mut sink: Option<&mut Text>) -> Result<(), Malformed> {
+    /// The string whose `"` is the next byte, decoded. Where it is malformed the window stands at the byte
+    /// that can't be in it.
+    #[inline(never)]
+    fn string(&mut self, text: &mut Text) -> Result<(), Malformed> {
         self.expect(b'"')?;
+        text.clear();
         loop {
-            self.window.peek().ok_or(Malformed)?;
-            let ahead = self.window.ahead();
+            self.0.peek().ok_or(Malformed)?;
+            let ahead = self.0.ahead();
             let special = |&byte: &u8| byte == b'"' || byte == b'\\' || byte < b' ';
             let plain = ahead.iter().position(special).unwrap_or(ahead.len());
-            if let Some(sink) = &mut sink {
-                sink.extend(ahead.get(..plain).unwrap_or(&[]));
-            }
-            self.window.advance(plain);
-            match self.window.peek() {
+            text.extend(ahead.get(..plain).unwrap_or(&[]));
+            self.0.advance(plain);
+            match self.0.peek() {
                 Some(b'"') => {
-                    self.window.advance(1);
+                    self.0.advance(1);
                     return Ok(());
                 }
                 Some(b'\\') => {
-                    self.window.advance(1);
-                    self.escape(sink.as_deref_mut())?;
+                    self.0.advance(1);
+                    self.escape(text)?;
                 }
                 Some(byte) if byte >= b' ' => {}
                 _ => return Err(Malformed),
@@ -249,8 +216,8 @@ impl<F: StateFile> Reader<'_, '_, F> {
         }
     }
 
-    fn escape(&mut self, sink: Option<&mut Text>) -> Result<(), Malformed> {
-        let byte = match self.window.peek().ok_or(Malformed)? {
+    fn escape(&mut self, text: &mut Text) -> Result<(), Malformed> {
+        let byte = match self.0.peek().ok_or(Malformed)? {
             byte @ (b'"' | b'\\' | b'/') => byte,
             b'b' => 8,
             b'f' => 12,
@@ -258,23 +225,22 @@ impl<F: StateFile> Reader<'_, '_, F> {
             b'r' => b'\r',
             b't' => b'\t',
             b'u' => {
-                self.window.advance(1);
-                return self.code_point(sink);
+                self.0.advance(1);
+                return self.code_point(text);
             }
             _ => return Err(Malformed),
         };
-        self.window.advance(1);
-        if let Some(sink) = sink {
-            sink.push(byte);
-        }
+        self.0.advance(1);
+        text.push(byte);
         Ok(())
     }
 
     /// `\uXXXX`, or the two of a surrogate pair, as UTF-8.
-    fn code_point(&mut self, sink: Option<&mut Text>) -> Result<(), Malformed> {
+    fn code_point(&mut self, text: &mut Text) -> Result<(), Malformed> {
         let first = self.four_digits()?;
         let code = if first & 0xfc00 == 0xd800 {
-            self.literal(b"\\u")?;
+            self.expect(b'\\')?;
+            self.expect(b'u')?;
             let second = self.four_digits()?;
             if second & 0xfc00 != 0xdc00 {
                 return Err(Malformed);
@@ -284,63 +250,54 @@ impl<F: StateFile> Reader<'_, '_, F> {
             first
         };
         let char = char::from_u32(code).ok_or(Malformed)?;
-        if let Some(sink) = sink {
-            sink.extend(char.encode_utf8(&mut [0; 4]).as_bytes());
-        }
+        text.extend(char.encode_utf8(&mut [0; 4]).as_bytes());
         Ok(())
     }
 
     fn four_digits(&mut self) -> Result<u32, Malformed> {
         let mut value = 0;
         for _ in 0..4 {
-            let digit = self.window.peek().and_then(hex).ok_or(Malformed)?;
-            self.window.advance(1);
+            let digit = self.0.peek().and_then(hex).ok_or(Malformed)?;
+            self.0.advance(1);
             value = value << 4 | u32::from(digit);
         }
         Ok(value)
     }
 
-    /// `None` for a number that isn't written as an integer.
-    fn number(&mut self) -> Result<Option<i64>, Malformed> {
-        let negative = self.passes(b"-");
-        let leading_zero = self.window.peek() == Some(b'0');
-        let (value, count) = self.digits()?;
-        if leading_zero && count > 1 {
-            return Err(Malformed);
-        }
-        let fraction = self.passes(b".");
+    fn number(&mut self) -> Result<Value<'static>, Malformed> {
+        let negative = self.passes(b'-');
+        // Behind a leading zero there is no other digit.
+        let value = if self.passes(b'0') { 0 } else { self.digits()? };
+        let fraction = self.passes(b'.');
         if fraction {
             self.digits()?;
         }
-        let exponent = self.passes(b"eE");
+        let exponent = self.passes(b'e') || self.passes(b'E');
         if exponent {
-            self.passes(b"+-");
+            let _sign = self.passes(b'+') || self.passes(b'-');
             self.digits()?;
         }
-        let value = if negative { value.saturating_neg() } else { value };
-        Ok((!fraction && !exponent).then_some(value))
+        Ok(match (fraction || exponent, negative) {
+            (true, _) => Value::Other,
+            (false, true) => Value::Integer(-value),
+            (false, false) => Value::Integer(value),
+        })
     }
 
-    /// Passes over the next byte if it is one of `bytes`.
-    #[allow(
-        clippy::manual_contains,
-        reason = "core's vector search is larger than three bytes need"
-    )]
-    fn passes(&mut self, bytes: &[u8]) -> bool {
-        let passes = self.window.peek().is_some_and(|byte| bytes.iter().any(|&one| one == byte));
-        self.window.advance(usize::from(passes));
-        passes
-    }
-
-    /// One digit or more: their value and how many.
+    /// The value of one digit or more.
     #[inline(never)]
-    fn digits(&mut self) -> Result<(i64, u32), Malformed> {
-        let (mut value, mut count) = (0i64, 0u32);
-        while let Some(byte @ b'0'..=b'9') = self.window.peek() {
-            value = value.saturating_mul(10).saturating_add(i64::from(byte - b'0'));
-            self.window.advance(1);
-            count = count.saturating_add(1);
+    fn digits(&mut self) -> Result<i64, Malformed> {
+        let mut value = Err(Malformed);
+        while let Some(byte @ b'0'..=b'9') = self.0.peek() {
+            self.0.advance(1);
+            let before = value.unwrap_or(0i64);
+            value = Ok(before.saturating_mul(10).saturating_add(i64::from(byte - b'0')));
         }
-        if count == 0 { Err(Malformed) } else { Ok((value, count)) }
+        value
     }
+}
+
+/// The bracket that ends the innermost of what is [open](Reader::object).
+fn closing(open: u32) -> u8 {
+    if open & 1 == 1 { b'}' } else { b']' }
 }

@@ -1,7 +1,7 @@
 //! One record of `BRIDGE.status`: what dnsmasq handed out (libvirt, `src/util/virlease.c`).
 
 use crate::address::{Address, Mac};
-use crate::json::{self, Members, Parsed};
+use crate::json::{self, Members, Parsed, Value};
 use crate::text::Text;
 use crate::window::{StateFile, Window};
 
@@ -47,8 +47,18 @@ impl Lease {
 
     /// Takes the place of this lease with what stands at the window's place, whose next byte is `{`.
     pub fn read<F: StateFile>(&mut self, window: &mut Window<'_, F>) -> Parsed {
-        *self = Self::new();
+        self.clear();
         json::object(window, self)
+    }
+
+    /// Drops all keys.
+    fn clear(&mut self) {
+        self.address = None;
+        self.mac = None;
+        self.hostname.clear();
+        self.domain.clear();
+        self.expiry = 0;
+        self.mistyped = false;
     }
 
     /// The address, where the record is good.
@@ -77,40 +87,34 @@ impl Default for Lease {
 }
 
 /// The keys that matter here.
-const KEYS: [&[u8]; 5] = [b"ip-address", b"mac-address", b"hostname", b"domain", b"expiry-time"];
-
-/// Which of [`KEYS`].
-fn key_index(key: &[u8]) -> Option<usize> {
-    KEYS.iter().position(|&known| known == key)
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Key {
+    Address,
+    Mac,
+    Hostname,
+    Domain,
+    Expiry,
 }
 
+const KEYS: [(&[u8], Key); 5] = [
+    (b"ip-address", Key::Address),
+    (b"mac-address", Key::Mac),
+    (b"hostname", Key::Hostname),
+    (b"domain", Key::Domain),
+    (b"expiry-time", Key::Expiry),
+];
+
 impl Members for Lease {
-    fn string(&mut self, key: &[u8], value: &[u8]) {
-        match key_index(key) {
-            Some(0) => self.address = Address::parse(value),
-            Some(1) => self.mac = Mac::parse(value),
-            Some(2) => self.hostname.set(value),
-            Some(3) => self.domain.set(value),
-            Some(_) => self.mistyped = true,
-            None => {}
+    fn member(&mut self, key: &[u8], value: Value<'_>) {
+        let Some(&(_, key)) = KEYS.iter().find(|(name, _)| *name == key) else { return };
+        match (key, value) {
+            (Key::Address, Value::String(text)) => self.address = Address::parse(text),
+            (Key::Mac, Value::String(text)) => self.mac = Mac::parse(text),
+            (Key::Hostname, Value::String(text)) => self.hostname.set(text),
+            (Key::Domain, Value::String(text)) => self.domain.set(text),
+            (Key::Expiry, Value::Integer(seconds)) => self.expiry = seconds,
+            _ => self.mistyped = true,
         }
-    }
-
-    fn integer(&mut self, key: &[u8], value: i64) {
-        match key_index(key) {
-            Some(4) => self.expiry = value,
-            known => self.mistyped |= known.is_some(),
-        }
-    }
-
-    fn array(&mut self, key: &[u8]) {
-        self.other(key);
-    }
-
-    fn element(&mut self, _: &[u8], _: &[u8]) {}
-
-    fn other(&mut self, key: &[u8]) {
-        self.mistyped |= key_index(key).is_some();
     }
 }
 

@@ -13,12 +13,13 @@ pub mod json;
 pub mod lease;
 pub mod macmap;
 pub mod name;
-pub mod needle;
+mod nics;
 pub mod observe;
 pub mod ranking;
 mod reverse;
 pub mod scan;
 pub mod search;
+mod sought;
 pub mod state;
 #[cfg(test)]
 mod testing;

@@ -1,7 +1,7 @@
 //! One record of `BRIDGE.macs`: the NICs of a running guest (libvirt, `src/util/virmacmap.c`).
 
 use crate::address::Mac;
-use crate::json::{self, Members, Parsed};
+use crate::json::{self, Members, Parsed, Value};
 use crate::text::Text;
 use crate::window::{StateFile, Window};
 
@@ -15,6 +15,12 @@ pub struct MacMap {
     mistyped: bool,
 }
 
+/// Gets the MACs of a record.
+pub trait Macs {
+    /// The next of them, the domain's name known or not.
+    fn mac(&mut self, mac: Mac);
+}
+
 impl MacMap {
     /// A record without any keys.
     #[must_use]
@@ -23,14 +29,14 @@ impl MacMap {
     }
 
     /// Takes the place of this record with what stands at the window's place, whose next byte is `{`.
-    /// `each` gets the MACs, the domain's name known or not.
     pub fn read<F: StateFile>(
         &mut self,
         window: &mut Window<'_, F>,
-        each: &mut dyn FnMut(Mac),
+        macs: &mut dyn Macs,
     ) -> Parsed {
-        *self = Self::new();
-        json::object(window, &mut Reading { map: self, each })
+        self.domain.clear();
+        self.mistyped = false;
+        json::object(window, &mut Reading { map: self, macs })
     }
 
     /// Whether the record, read to its end, is one.
@@ -48,34 +54,25 @@ impl Default for MacMap {
 
 struct Reading<'m> {
     map: &'m mut MacMap,
-    each: &'m mut dyn FnMut(Mac),
+    macs: &'m mut dyn Macs,
 }
 
 impl Members for Reading<'_> {
-    fn string(&mut self, key: &[u8], value: &[u8]) {
-        match key {
-            b"domain" => self.map.domain.set(value),
-            b"macs" => self.map.mistyped = true,
-            _ => {}
+    fn member(&mut self, key: &[u8], value: Value<'_>) {
+        let is_domain = key == b"domain";
+        if !is_domain && key != b"macs" {
+            return;
         }
-    }
-
-    fn integer(&mut self, key: &[u8], _: i64) {
-        self.other(key);
-    }
-
-    fn array(&mut self, key: &[u8]) {
-        self.map.mistyped |= key == b"domain";
-    }
-
-    fn element(&mut self, key: &[u8], value: &[u8]) {
-        if let (b"macs", Some(mac)) = (key, Mac::parse(value)) {
-            (self.each)(mac);
+        match (is_domain, value) {
+            (true, Value::String(text)) => self.map.domain.set(text),
+            (false, Value::Array) => {}
+            (false, Value::Element(text)) => {
+                if let Some(mac) = Mac::parse(text) {
+                    self.macs.mac(mac);
+                }
+            }
+            _ => self.map.mistyped = true,
         }
-    }
-
-    fn other(&mut self, key: &[u8]) {
-        self.map.mistyped |= matches!(key, b"domain" | b"macs");
     }
 }
 
@@ -84,12 +81,18 @@ mod tests {
     use super::*;
     use crate::window::InMemory;
 
+    impl Macs for Vec<Mac> {
+        fn mac(&mut self, mac: Mac) {
+            self.push(mac);
+        }
+    }
+
     fn read(text: &str) -> (MacMap, Vec<Mac>, Parsed) {
         let mut map = MacMap::new();
         let mut macs = Vec::new();
         let mut buffer = [0; 16];
         let file = InMemory { bytes: text.as_bytes(), piece: usize::MAX };
-        let parsed = map.read(&mut Window::new(file, &mut buffer), &mut |mac| macs.push(mac));
+        let parsed = map.read(&mut Window::new(file, &mut buffer), &mut macs);
         (map, macs, parsed)
     }
 

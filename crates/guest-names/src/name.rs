@@ -12,21 +12,20 @@ pub struct Wanted<'a> {
 
 /// How a name out of a state file answers to the name that is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fit<'a> {
-    /// Not at all.
-    None,
-    /// It is the whole of it. `exact`: with the same case too.
-    Whole {
-        /// Byte for byte.
-        exact: bool,
-    },
-    /// It is what stands before `.rest`, so it fits where the lease's network has that domain.
-    Within {
-        /// The domain that the lease must have.
-        rest: &'a [u8],
-        /// Byte for byte.
-        exact: bool,
-    },
+pub struct Fit {
+    /// It has the same case too.
+    pub exact: bool,
+    /// How many bytes of the wanted name it leaves over: the name fits where the lease's network has them
+    /// as its domain. 0: it is the whole of it.
+    rest: u8,
+}
+
+impl Fit {
+    /// It is the whole name, in whatever network.
+    #[must_use]
+    pub fn is_whole(self) -> bool {
+        self.rest == 0
+    }
 }
 
 impl<'a> Wanted<'a> {
@@ -59,30 +58,36 @@ impl<'a> Wanted<'a> {
         self.name.split(|&byte| byte == b'.').next().unwrap_or(self.name)
     }
 
-    /// How `name` fits.
+    /// Whether it has no dot: no longer and no shorter name fits then.
     #[must_use]
-    pub fn fit(&self, name: &[u8]) -> Fit<'a> {
-        if name.is_empty() {
-            return Fit::None;
-        }
-        if name == self.raw || name == self.name {
-            return Fit::Whole { exact: true };
-        }
-        match self.name.split_at_checked(name.len()) {
-            Some((head, tail)) if same(head, name) => match tail {
-                [] => Fit::Whole { exact: false },
-                [b'.', rest @ ..] if !rest.is_empty() => Fit::Within { rest, exact: head == name },
-                _ => Fit::None,
-            },
-            _ => Fit::None,
-        }
+    pub fn is_one_label(&self) -> bool {
+        self.first_label() == self.raw
     }
-}
 
-/// Whether a network's domain is the `rest` of a [`Fit::Within`].
-#[must_use]
-pub fn is_domain(domain: &[u8], rest: &[u8]) -> bool {
-    same(without_trailing_dot(domain), rest)
+    /// How `name` fits, if it does.
+    #[must_use]
+    pub fn fit(&self, name: &[u8]) -> Option<Fit> {
+        if name.is_empty() {
+            return None;
+        }
+        if name == self.raw {
+            return Some(Fit { exact: true, rest: 0 });
+        }
+        let (head, tail) = self.name.split_at_checked(name.len())?;
+        let rest = match tail {
+            [] => tail,
+            [b'.', rest @ ..] if !rest.is_empty() => rest,
+            _ => return None,
+        };
+        same(head, name).then_some(Fit { exact: head == name, rest: rest.len() as u8 })
+    }
+
+    /// Whether a name that fits so does in a network of this `domain`.
+    #[must_use]
+    pub fn fits_in(&self, fit: Fit, domain: &[u8]) -> bool {
+        let rest = self.name.len().checked_sub(fit.rest.into()).and_then(|at| self.name.get(at..));
+        fit.is_whole() || rest.is_some_and(|rest| same(without_trailing_dot(domain), rest))
+    }
 }
 
 /// Whether a guest's own name for itself may be given to anyone: a host name (RFC 952, RFC 1123, and
@@ -126,7 +131,8 @@ fn last_label(name: &[u8]) -> &[u8] {
 /// RFC 4343: the case of ASCII letters doesn't count.
 #[inline(never)]
 fn same(a: &[u8], b: &[u8]) -> bool {
-    a.eq_ignore_ascii_case(b)
+    // Byte by byte: core's own comparison of slices is made for long ones, and is a lot of code.
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.eq_ignore_ascii_case(b))
 }
 
 fn without_trailing_dot(name: &[u8]) -> &[u8] {
@@ -197,22 +203,25 @@ mod tests {
     fn fits() {
         let web = Wanted::host(b"Web.lab.example.").unwrap();
         assert_eq!(web.first_label(), b"Web");
-        assert_eq!(web.fit(b"web.lab.example"), Fit::Whole { exact: false });
-        assert_eq!(web.fit(b"Web.lab.example"), Fit::Whole { exact: true });
-        assert_eq!(web.fit(b"web"), Fit::Within { rest: b"lab.example", exact: false });
-        assert_eq!(web.fit(b"Web.lab"), Fit::Within { rest: b"example", exact: true });
-        for other in ["", "we", "webb", "web.", "web.lab.example.", "x", "web.lab.example.com"] {
-            let fit = web.fit(other.as_bytes());
-            assert!(matches!(fit, Fit::None) || other == "web.lab.example.", "{other}: {fit:?}");
+        assert_eq!(web.fit(b"web.lab.example"), Some(Fit { exact: false, rest: 0 }));
+        assert_eq!(web.fit(b"Web.lab.example"), Some(Fit { exact: true, rest: 0 }));
+        assert_eq!(web.fit(b"Web.lab.example."), Some(Fit { exact: true, rest: 0 }));
+        let within = web.fit(b"web").unwrap();
+        assert!(!within.exact);
+        assert!(web.fits_in(within, b"LAB.example."));
+        assert!(web.fits_in(within, b"lab.example"));
+        assert!(!web.fits_in(within, b"lab") && !web.fits_in(within, b""));
+        let within = web.fit(b"Web.lab").unwrap();
+        assert!(within.exact && web.fits_in(within, b"Example"));
+        for other in ["", "we", "webb", "web.", "x", "web.lab.example.com"] {
+            assert_eq!(web.fit(other.as_bytes()), None, "{other}");
         }
-        assert!(is_domain(b"LAB.example.", b"lab.example"));
-        assert!(!is_domain(b"", b"lab"));
     }
 
     #[test]
     fn a_domain_whose_own_name_ends_in_a_dot() {
         let wanted = Wanted::domain(b"vm.").unwrap();
-        assert_eq!(wanted.fit(b"vm."), Fit::Whole { exact: true });
-        assert_eq!(wanted.fit(b"vm"), Fit::Whole { exact: true });
+        assert_eq!(wanted.fit(b"vm."), Some(Fit { exact: true, rest: 0 }));
+        assert_eq!(wanted.fit(b"vm"), Some(Fit { exact: true, rest: 0 }));
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::lease::{BadRecord, Lease};
 use crate::ranking::Candidate;
-use crate::state::Kind;
+use crate::state::{Bridge, Kind};
 use crate::text::Text;
 use crate::window::Fault;
 
@@ -37,7 +37,7 @@ pub enum Fate {
     Outranked,
 }
 
-/// Is told what happens, in order. Files are named by their bridge.
+/// Is told what happens, in order.
 ///
 /// A look-up with more candidates than there are places for goes through the files more than once, and
 /// tells it each time.
@@ -46,10 +46,10 @@ pub trait Observer {
     fn no_directory(&mut self, _fault: Fault) {}
 
     /// A file is read from here on, or can't be opened.
-    fn file(&mut self, _bridge: &[u8], _kind: Kind, _opened: Result<(), Fault>) {}
+    fn file(&mut self, _bridge: Bridge, _kind: Kind, _opened: Result<(), Fault>) {}
 
-    /// Reading broke off before the file's end.
-    fn broken_off(&mut self, _bridge: &[u8], _kind: Kind, _offset: u32, _fault: Fault) {}
+    /// Reading broke off at byte `offset`, before the file's end.
+    fn broken_off(&mut self, _offset: u32, _fault: Fault) {}
 
     /// A record that starts at byte `start` isn't JSON from byte `end` on.
     fn malformed(&mut self, _start: u32, _end: u32) {}

@@ -8,38 +8,12 @@ use crate::state::Bridge;
 pub enum Attached {
     /// Nobody has looked yet.
     Unknown,
+    /// Its MAC stands in the MAC map's record that is being read, which may turn out to be none.
+    Met,
     /// Its MAC stands in its bridge's MAC map.
     Yes,
-    /// It was left behind, or its bridge has no MAC map.
+    /// It was left behind, it has no MAC, or its bridge has no MAC map.
     No,
-}
-
-/// A bridge's name, as short as the kernel has it (`IFNAMSIZ`, 15 bytes and a NUL).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShortBridge([u8; 16]);
-
-impl ShortBridge {
-    /// `None` for what is too long to be a bridge's name.
-    fn new(bridge: &Bridge) -> Option<Self> {
-        let mut short = [0; 16];
-        let name = bridge.as_bytes();
-        short.get_mut(..15)?.get_mut(..name.len())?.copy_from_slice(name);
-        Some(Self(short))
-    }
-
-    /// The name, ended by a NUL.
-    #[must_use]
-    pub fn with_nul(&self) -> &[u8; 16] {
-        &self.0
-    }
-
-    /// The name as the state directory's files have it.
-    #[must_use]
-    pub fn to_bridge(self) -> Bridge {
-        let mut bridge = Bridge::new();
-        self.0.iter().take_while(|&&byte| byte != 0).for_each(|&byte| bridge.push(byte));
-        bridge
-    }
 }
 
 /// A lease that answers to the name.
@@ -49,16 +23,14 @@ pub struct Candidate {
     pub address: Address,
     /// Its NIC.
     pub mac: Option<Mac>,
-    /// Where it was leased; `None` where that can't be a bridge.
-    pub bridge: Option<ShortBridge>,
+    /// Where it was leased.
+    pub bridge: Bridge,
     /// Whether a running guest has the NIC.
     pub attached: Attached,
     /// The record's name is the wanted one in its case too.
     pub exact: bool,
-    /// Sorts by expiry: later is better, and what never ends is best.
-    lasting: u64,
-    /// Sorts what expires together: the order of the records in their files.
-    place: u64,
+    /// Where it stands in the order.
+    pub rank: Rank,
 }
 
 impl Candidate {
@@ -66,11 +38,10 @@ impl Candidate {
     pub const EMPTY: Self = Self {
         address: Address::V4([0; 4]),
         mac: None,
-        bridge: None,
+        bridge: Bridge::NONE,
         attached: Attached::No,
         exact: false,
-        lasting: 0,
-        place: 0,
+        rank: Rank::FIRST,
     };
 
     /// A lease that ends at `expiry` (seconds since the epoch, 0 never) and whose record is the one at
@@ -79,22 +50,14 @@ impl Candidate {
     pub fn new(
         address: Address,
         mac: Option<Mac>,
-        bridge: &Bridge,
+        bridge: Bridge,
         expiry: i64,
         file: u32,
         offset: u32,
     ) -> Self {
-        let bridge = ShortBridge::new(bridge);
-        let can_be_attached = mac.is_some() && bridge.is_some();
-        Self {
-            address,
-            mac,
-            bridge,
-            attached: if can_be_attached { Attached::Unknown } else { Attached::No },
-            exact: true,
-            lasting: if expiry == 0 { u64::MAX } else { expiry.max(0).unsigned_abs() },
-            place: u64::from(file) << 32 | u64::from(offset),
-        }
+        let attached = if mac.is_some() { Attached::Unknown } else { Attached::No };
+        let rank = Rank::new(expiry, file, offset);
+        Self { address, mac, bridge, attached, exact: true, rank }
     }
 
     /// An address that no lease speaks of.
@@ -103,39 +66,47 @@ impl Candidate {
         Self { address, ..Self::EMPTY }
     }
 
-    /// Where it stands in the order.
-    #[inline]
-    #[must_use]
-    pub fn rank(&self) -> Rank {
-        Rank { ending: u64::MAX - self.lasting, place: self.place }
-    }
-
     /// Whether both come from one record, in whatever order its file was met.
     #[must_use]
     pub fn is_record(&self, other: &Self) -> bool {
-        let record = |one: &Self| (one.address, one.bridge, one.place as u32);
-        record(self) == record(other)
+        self.rank.offset() == other.rank.offset()
+            && self.bridge == other.bridge
+            && self.address == other.address
     }
 
     /// A number that two different sets of candidates hardly share the sum of.
     fn mixed(&self) -> u64 {
-        let octets = self
-            .address
-            .octets()
-            .iter()
-            .fold(0u64, |sum, &octet| sum.rotate_left(8) ^ u64::from(octet));
-        [self.lasting, self.place, octets].iter().fold(0x9e37_79b9_7f4a_7c15, |mix: u64, &part| {
-            let mix = (mix ^ part).wrapping_mul(0xff51_afd7_ed55_8ccd);
-            mix ^ (mix >> 32)
+        let address = u128::from_be_bytes(self.address.padded());
+        let parts = [address, address >> 64, self.rank.0, self.rank.0 >> 64];
+        parts.iter().fold(0, |mix: u64, &part| {
+            (mix ^ part as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
         })
     }
 }
 
 /// A place in the order of candidates: latest expiry first, then as the files have them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Rank {
-    ending: u64,
-    place: u64,
+pub struct Rank(u128);
+
+impl Rank {
+    /// Before all candidates: the first file is the 1st.
+    pub const FIRST: Self = Self(0);
+
+    /// Behind all candidates.
+    pub const LAST: Self = Self(u128::MAX);
+
+    /// See [`Candidate::new`].
+    fn new(expiry: i64, file: u32, offset: u32) -> Self {
+        let ending = match expiry {
+            0 => 0,
+            _ => u64::MAX - expiry.max(0).unsigned_abs(),
+        };
+        Self(u128::from(ending) << 64 | u128::from(file) << 32 | u128::from(offset))
+    }
+
+    fn offset(self) -> u32 {
+        self.0 as u32
+    }
 }
 
 /// What was offered in one pass over the files.
@@ -150,64 +121,54 @@ pub struct Census {
 /// Keeps the best of what it is offered, best first, as many as there are places.
 pub struct Ranking<'p> {
     places: &'p mut [Candidate],
-    len: usize,
     /// Only what ranks behind this is kept.
-    after: Option<Rank>,
-    census: Census,
-    overflowed: bool,
+    after: Rank,
+    page: Page,
+}
+
+/// What a pass over the files left in the places.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// How many are kept.
+    pub len: usize,
+    /// There was more to keep than there are places.
+    pub overflowed: bool,
+    /// What was offered.
+    pub census: Census,
 }
 
 impl<'p> Ranking<'p> {
-    /// An empty ranking.
-    pub fn new(places: &'p mut [Candidate]) -> Self {
-        Self { places, len: 0, after: None, census: Census::default(), overflowed: false }
+    /// An empty ranking, for the best of what ranks behind `after`.
+    pub fn new(places: &'p mut [Candidate], after: Rank) -> Self {
+        Self { places, after, page: Page::default() }
     }
 
-    /// Starts a pass that keeps the best of what ranks behind `after`.
-    pub fn restart(&mut self, after: Option<Rank>) {
-        self.len = 0;
-        self.after = after;
-        self.census = Census::default();
-        self.overflowed = false;
-    }
-
-    /// What has been offered since the pass began.
+    /// What came of it.
     #[must_use]
-    pub fn census(&self) -> Census {
-        self.census
-    }
-
-    /// Whether there was more than there are places for.
-    #[must_use]
-    pub fn overflowed(&self) -> bool {
-        self.overflowed
+    pub fn page(&self) -> Page {
+        self.page
     }
 
     /// Takes `candidate` in, if it is among the best.
-    pub fn offer(&mut self, candidate: Candidate) {
-        self.census.count = self.census.count.saturating_add(1);
-        self.census.sum = self.census.sum.wrapping_add(candidate.mixed());
-        if self.after.is_some_and(|after| candidate.rank() <= after) {
+    pub fn offer(&mut self, candidate: &Candidate) {
+        self.page.census.count = self.page.census.count.saturating_add(1);
+        self.page.census.sum = self.page.census.sum.wrapping_add(candidate.mixed());
+        if candidate.rank <= self.after {
             return;
         }
-        let mut carried = candidate;
-        for place in self.page() {
-            if carried.rank() < place.rank() {
+        let mut carried = *candidate;
+        for place in self.places.iter_mut().take(self.page.len) {
+            if carried.rank < place.rank {
                 core::mem::swap(place, &mut carried);
             }
         }
-        match self.places.get_mut(self.len) {
+        match self.places.get_mut(self.page.len) {
             Some(place) => {
                 *place = carried;
-                self.len += 1;
+                self.page.len += 1;
             }
-            None => self.overflowed = true,
+            None => self.page.overflowed = true,
         }
-    }
-
-    /// What is kept.
-    pub fn page(&mut self) -> &mut [Candidate] {
-        self.places.get_mut(..self.len).unwrap_or(&mut [])
     }
 }
 
@@ -217,8 +178,8 @@ mod tests {
     use crate::testing::Random;
 
     fn candidate(expiry: i64, offset: u32) -> Candidate {
-        let bridge = Bridge::from(b"virbr0".as_slice());
-        Candidate::new(Address::V4(offset.to_be_bytes()), None, &bridge, expiry, 1, offset)
+        let bridge = Bridge::new(b"virbr0").unwrap();
+        Candidate::new(Address::V4(offset.to_be_bytes()), None, bridge, expiry, 1, offset)
     }
 
     /// Pages of any size, put together, are the whole in order.
@@ -229,18 +190,19 @@ mod tests {
             for count in 0..40u32 {
                 let all: Vec<_> =
                     (0..count).map(|offset| candidate(random.below(16) as i64, offset)).collect();
-                let mut expected: Vec<Rank> = all.iter().map(Candidate::rank).collect();
+                let mut expected: Vec<Rank> = all.iter().map(|candidate| candidate.rank).collect();
                 expected.sort();
                 let mut places = vec![Candidate::EMPTY; places];
-                let mut ranking = Ranking::new(&mut places);
                 let mut ranks = Vec::new();
                 let mut census = None;
                 loop {
-                    ranking.restart(ranks.last().copied());
-                    all.iter().for_each(|&candidate| ranking.offer(candidate));
-                    assert_eq!(*census.get_or_insert(ranking.census()), ranking.census());
-                    ranks.extend(ranking.page().iter().map(|candidate| candidate.rank()));
-                    if !ranking.overflowed() {
+                    let mut ranking =
+                        Ranking::new(&mut places, ranks.last().copied().unwrap_or(Rank::FIRST));
+                    all.iter().for_each(|candidate| ranking.offer(candidate));
+                    let page = ranking.page();
+                    assert_eq!(*census.get_or_insert(page.census), page.census);
+                    ranks.extend(places[..page.len].iter().map(|candidate| candidate.rank));
+                    if !page.overflowed {
                         break;
                     }
                 }
@@ -251,16 +213,8 @@ mod tests {
 
     #[test]
     fn what_never_ends_comes_first() {
-        assert!(candidate(0, 9).rank() < candidate(i64::MAX, 1).rank());
-        assert!(candidate(5, 9).rank() < candidate(4, 1).rank());
-        assert!(candidate(5, 1).rank() < candidate(5, 9).rank());
-    }
-
-    #[test]
-    fn a_name_too_long_for_a_bridge() {
-        let long = Bridge::from(b"sixteen-bytes-16".as_slice());
-        assert_eq!(ShortBridge::new(&long), None);
-        let fits = Bridge::from(b"fifteen-bytes15".as_slice());
-        assert_eq!(ShortBridge::new(&fits).unwrap().to_bridge().as_bytes(), fits.as_bytes());
+        assert!(candidate(0, 9).rank < candidate(i64::MAX, 1).rank);
+        assert!(candidate(5, 9).rank < candidate(4, 1).rank);
+        assert!(candidate(5, 1).rank < candidate(5, 9).rank);
     }
 }

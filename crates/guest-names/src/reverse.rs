@@ -1,13 +1,43 @@
 //! From an address to a name.
 
+use core::slice;
+
 use crate::address::Address;
 use crate::forward::Source;
+use crate::lease::Lease;
 use crate::name::is_host_name;
 use crate::observe::Fate;
 use crate::ranking::{Attached, Candidate, Rank, Ranking};
-use crate::search::{Exhausted, Search};
+use crate::search::{Exhausted, Keep, Search};
+use crate::sought::Sought;
 use crate::state::StateDir;
 use crate::text::Text;
+
+/// The leases of an address: candidates for naming it, and the host name of one of them.
+struct Namesakes<'n> {
+    source: Source,
+    ranking: Ranking<'n>,
+    /// Whose host name is wanted; `None`: the best one's.
+    wanted: Option<Rank>,
+    /// Whose host name it is; [`Rank::LAST`]: nobody's.
+    named: Rank,
+    name: &'n mut Text,
+}
+
+impl Keep for Namesakes<'_> {
+    fn keep(&mut self, lease: &Lease, candidate: &Candidate) {
+        let hostname = lease.hostname.as_bytes();
+        if self.source == Source::HostName && !is_host_name(hostname) {
+            return;
+        }
+        self.ranking.offer(candidate);
+        let rank = candidate.rank;
+        if self.wanted.map_or(rank < self.named, |wanted| rank == wanted) {
+            self.named = rank;
+            self.name.set(hostname);
+        }
+    }
+}
 
 impl<S: StateDir> Search<'_, S> {
     /// Puts the name of the guest that has `address` into `name`. Where more than one lease says so, one
@@ -23,80 +53,57 @@ impl<S: StateDir> Search<'_, S> {
         places: &mut [Candidate],
         name: &mut Text,
     ) -> Result<bool, Exhausted> {
-        let mut ranking = Ranking::new(places);
-        let mut first: Option<Rank> = None;
+        let (mut after, mut wanted, mut named) = (Rank::FIRST, None, Rank::LAST);
         loop {
-            let after = ranking.page().last().map(Candidate::rank);
-            ranking.restart(after);
-            self.leases_of_address(address, &mut |lease, candidate| {
-                if source == Source::Domain || is_host_name(lease.hostname.as_bytes()) {
-                    ranking.offer(candidate);
-                    if first.is_none_or(|first| candidate.rank() < first) {
-                        first = Some(candidate.rank());
-                        name.set(lease.hostname.as_bytes());
-                    }
-                }
-            })?;
-            let single = ranking.census().count == 1;
-            let page = ranking.page();
+            let ranking = Ranking::new(places, after);
+            let mut namesakes = Namesakes { source, ranking, wanted, named, name };
+            self.leases(Sought::Address(address), &mut namesakes)?;
+            named = namesakes.named;
+            let page = namesakes.ranking.page();
+            if wanted.is_some() {
+                // The record may be gone by now.
+                return Ok(wanted == Some(named));
+            }
+            let candidates = places.get_mut(..page.len).unwrap_or(&mut []);
             let chosen = match source {
-                Source::HostName if single => Some(0),
-                Source::HostName => self.attached_one(page)?,
-                Source::Domain => self.one_with_domain(page, name)?,
+                Source::HostName if page.census.count == 1 => Some(0),
+                Source::HostName => self.first_attached(candidates, None)?,
+                Source::Domain => self.first_attached(candidates, Some(name))?,
             };
-            for (at, candidate) in page.iter().enumerate() {
+            let mut last = after;
+            for (at, candidate) in candidates.iter().enumerate() {
+                last = candidate.rank;
+                if chosen == Some(at) {
+                    wanted = Some(last);
+                }
                 let fate = if chosen == Some(at) { Fate::Taken } else { Fate::Outranked };
                 if let Some(observer) = &mut self.observer {
                     observer.candidate(candidate, fate);
                 }
             }
-            match (source, chosen.and_then(|at| page.get(at)).map(Candidate::rank)) {
+            match (source, wanted) {
                 (Source::Domain, Some(_)) => return Ok(true),
-                (Source::HostName, Some(rank)) if first == Some(rank) => return Ok(true),
-                (Source::HostName, Some(rank)) => return self.host_name_at(address, rank, name),
-                (_, None) if ranking.overflowed() => {}
-                (Source::HostName, None) if first.is_some() => return Ok(true),
-                (_, None) => return Ok(false),
+                (Source::HostName, Some(rank)) if rank == named => return Ok(true),
+                (Source::HostName, Some(_)) => {}
+                (_, None) if page.overflowed => after = last,
+                (Source::HostName, None) => return Ok(named != Rank::LAST),
+                (Source::Domain, None) => return Ok(false),
             }
         }
     }
 
-    /// Which one a running guest has.
-    fn attached_one(&mut self, page: &mut [Candidate]) -> Result<Option<usize>, Exhausted> {
-        self.attach(page)?;
-        Ok(page.iter().position(|candidate| candidate.attached == Attached::Yes))
-    }
-
-    /// Which one a domain has, whose name goes to `name`.
-    fn one_with_domain(
+    /// Which one a running guest has, whose domain's name goes to `name`.
+    fn first_attached(
         &mut self,
-        page: &[Candidate],
-        name: &mut Text,
+        candidates: &mut [Candidate],
+        mut name: Option<&mut Text>,
     ) -> Result<Option<usize>, Exhausted> {
-        for (at, candidate) in page.iter().enumerate() {
-            if let (Some(mac), Some(bridge)) = (candidate.mac, candidate.bridge) {
-                if self.domain_of(&bridge.to_bridge(), mac, name)? {
-                    return Ok(Some(at));
-                }
+        for (at, candidate) in candidates.iter_mut().enumerate() {
+            self.attach(slice::from_mut(candidate), name.as_deref_mut())?;
+            if candidate.attached == Attached::Yes {
+                return Ok(Some(at));
             }
         }
         Ok(None)
-    }
-
-    /// The host name in the record of this rank; it may be gone by now.
-    fn host_name_at(
-        &mut self,
-        address: Address,
-        rank: Rank,
-        name: &mut Text,
-    ) -> Result<bool, Exhausted> {
-        let mut found = false;
-        self.leases_of_address(address, &mut |lease, candidate| {
-            if candidate.rank() == rank && is_host_name(lease.hostname.as_bytes()) {
-                name.set(lease.hostname.as_bytes());
-                found = true;
-            }
-        })?;
-        Ok(found)
     }
 }

@@ -3,8 +3,9 @@
 //! Two ways that find the same: [`next`] reads object by object; `matching` passes over the bytes
 //! for a needle and reads the objects around its finds alone.
 
+use needle::Needle;
+
 use crate::json::{self, Parsed};
-use crate::needle::Needle;
 use crate::observe::Observer;
 use crate::window::{StateFile, Window};
 
@@ -134,7 +135,7 @@ mod tests {
     }
 
     fn both_ways(text: &[u8], wanted: &str, buffer: usize) -> [BTreeSet<(u32, Vec<u8>)>; 2] {
-        let needle = Needle::new(&[b"\"", wanted.as_bytes()]).unwrap();
+        let needle = Needle::new(&[b"\"", wanted.as_bytes()]);
         [false, true].map(|fast| {
             let mut buffer = vec![0; buffer];
             let mut window = Window::new(InMemory { bytes: text, piece: usize::MAX }, &mut buffer);

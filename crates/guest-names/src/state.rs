@@ -23,8 +23,43 @@ impl Kind {
     }
 }
 
-/// The name of a bridge, as far as a file's name can hold it.
-pub type Bridge = Text;
+/// The name of a bridge, at most as long as the kernel lets it be (`IFNAMSIZ`: 15 bytes and a NUL).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bridge([u8; 16]);
+
+impl Bridge {
+    /// No bridge. It comes before all others.
+    pub const NONE: Self = Self([0; 16]);
+
+    /// `None` for what is empty or too long to be a bridge's name.
+    #[must_use]
+    pub fn new(name: &[u8]) -> Option<Self> {
+        let mut bridge = Self::NONE;
+        if name.is_empty() || name.len() >= bridge.0.len() {
+            return None;
+        }
+        bridge.0.iter_mut().zip(name).for_each(|(place, &byte)| *place = byte);
+        Some(bridge)
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.split(|&byte| byte == 0).next().unwrap_or(&[])
+    }
+
+    /// The name and the NULs behind it, at least one.
+    #[must_use]
+    pub fn with_nul(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl core::fmt::Debug for Bridge {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{}", self.as_bytes().escape_ascii())
+    }
+}
 
 /// The state directory, open.
 pub trait StateDir {
@@ -50,26 +85,32 @@ pub trait StateDir {
     fn open(&mut self, bridge: &Bridge, kind: Kind) -> Result<Self::File, Fault>;
 }
 
-/// Brings the listing to the next file of `kind` and puts its bridge's name into `bridge`.
+/// The bridge of the listing's next file of `kind`; what can't be a bridge's file is passed over.
 ///
 /// # Errors
 /// As [`StateDir::next_name`].
-pub(crate) fn next_bridge<S: StateDir>(
-    dir: &mut S,
-    kind: Kind,
-    bridge: &mut Bridge,
-) -> Result<bool, Fault> {
-    loop {
-        let mut name = Text::new();
-        if !dir.next_name(&mut name)? {
-            return Ok(false);
+pub(crate) fn next_bridge<S: StateDir>(dir: &mut S, kind: Kind) -> Result<Option<Bridge>, Fault> {
+    let mut name = Text::new();
+    while dir.next_name(&mut name)? {
+        let bridge = name.as_bytes().strip_suffix(kind.suffix()).and_then(Bridge::new);
+        if bridge.is_some() {
+            return Ok(bridge);
         }
-        match name.as_bytes().strip_suffix(kind.suffix()) {
-            Some(stem) if !stem.is_empty() => {
-                bridge.set(stem);
-                return Ok(true);
-            }
-            _ => {}
-        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_too_long_for_a_bridge() {
+        assert_eq!(Bridge::new(b"sixteen-bytes-16"), None);
+        assert_eq!(Bridge::new(b""), None);
+        let fits = b"fifteen-bytes15";
+        assert_eq!(Bridge::new(fits).unwrap().as_bytes(), fits);
+        assert!(Bridge::NONE < Bridge::new(b"a").unwrap());
+        assert!(Bridge::new(b"virbr1") < Bridge::new(b"virbr10"));
     }
 }

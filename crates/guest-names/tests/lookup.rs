@@ -316,8 +316,11 @@ fn enumeration_and_reverse_agree_with_look_ups() {
             loop {
                 let mut search =
                     Search { dir: &mut directory, window: &mut window, now: NOW, observer: None };
-                let next = search.next(source, &mut cursor, &mut places, &mut name).unwrap();
-                let Some(candidate) = next else { break };
+                let mut candidate = Candidate::EMPTY;
+                let next = search.next(source, &mut cursor, &mut places, &mut name, &mut candidate);
+                if !next.unwrap() {
+                    break;
+                }
                 let name = String::from_utf8(name.as_bytes().to_vec()).unwrap();
                 let pair = (name, text_of(candidate.address));
                 assert!(listed.insert(pair.clone()), "{pair:?} came twice\n{directory}");

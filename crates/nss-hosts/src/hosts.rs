@@ -9,7 +9,7 @@ use guest_names::enumerate::Cursor;
 use guest_names::forward::{Answer, Failure, Found, Query, Source};
 use guest_names::observe::Observer;
 use guest_names::ranking::Candidate;
-use guest_names::search::{Exhausted, Search};
+use guest_names::search::Search;
 use guest_names::text::Text;
 
 use crate::abi::{AddrTuple, HostEnt, Status};
@@ -92,7 +92,7 @@ pub unsafe fn by_name(
         for &family in families {
             let mut answer = HostEntAnswer::new(buffer, wanted.canonical(), family);
             let query = Query { source, wanted, family: Some(family) };
-            reply = forward(&query, &mut answer);
+            reply = look_up(Task::Addresses(&query, &mut answer));
             if reply == Reply::Success {
                 // SAFETY: as the caller promises; success means at least one address.
                 let h_name = unsafe { answer.finish(result) };
@@ -132,7 +132,7 @@ pub unsafe fn tuples_by_name(
     if let Some(wanted) = source.wanted(name.to_bytes()) {
         let mut answer = TupleAnswer::new(buffer, wanted.canonical(), first);
         let query = Query { source, wanted, family: None };
-        reply = forward(&query, &mut answer);
+        reply = look_up(Task::Addresses(&query, &mut answer));
         if reply == Reply::Success {
             // SAFETY: as the caller promises; success means at least one address.
             unsafe { answer.finish(pat) };
@@ -167,14 +167,7 @@ pub unsafe fn by_address(
         _ => return unsafe { caller.reply(Reply::BadFamily) },
     };
     let mut name = Text::new();
-    let mut reply = Reply::Unknown;
-    searching(&mut |search, places| {
-        reply = match search.name_of(source, address, places, &mut name) {
-            Ok(true) => Reply::Success,
-            Ok(false) => Reply::Unknown,
-            Err(Exhausted) => Reply::Exhausted,
-        };
-    });
+    let mut reply = look_up(Task::Name(source, address, &mut name));
     if reply == Reply::Success {
         // SAFETY: as the caller promises.
         reply = unsafe { one_address(name.as_bytes(), &Candidate::of(address), result, caller) };
@@ -213,17 +206,15 @@ pub unsafe fn rewind() -> Status {
 pub unsafe fn next(source: Source, result: *mut HostEnt, caller: &Caller) -> Status {
     // SAFETY: as the caller promises.
     let progress = unsafe { &mut *PROGRESS.0.get() };
-    let mut cursor = progress.clone();
+    let mut cursor = *progress;
     let mut name = Text::new();
-    let mut found = Ok(None);
-    searching(&mut |search, places| found = search.next(source, &mut cursor, places, &mut name));
-    let reply = match found {
+    let mut candidate = Candidate::EMPTY;
+    let mut reply = look_up(Task::Next(source, &mut cursor, &mut name, &mut candidate));
+    if reply == Reply::Success {
         // SAFETY: as the caller promises.
-        Ok(Some(candidate)) => unsafe { one_address(name.as_bytes(), &candidate, result, caller) },
-        Ok(None) => Reply::Unknown,
-        Err(Exhausted) => Reply::Exhausted,
-    };
-    if found.is_ok() && reply != Reply::BufferTooSmall {
+        reply = unsafe { one_address(name.as_bytes(), &candidate, result, caller) };
+    }
+    if !matches!(reply, Reply::BufferTooSmall | Reply::Exhausted) {
         *progress = cursor;
     }
     // SAFETY: as the caller promises.
@@ -258,26 +249,19 @@ unsafe fn set<T>(place: *mut T, value: T) {
     }
 }
 
-fn forward(query: &Query<'_>, answer: &mut dyn Answer) -> Reply {
-    let mut reply = Reply::Unknown;
-    searching(&mut |search, places| {
-        reply = match search.addresses(query, places, answer) {
-            Ok(Found::Data) => Reply::Success,
-            Ok(Found::NoData) => Reply::NoData,
-            Ok(Found::Unknown) => Reply::Unknown,
-            Err(Failure::Exhausted) => Reply::Exhausted,
-            Err(Failure::NoRoom) => Reply::BufferTooSmall,
-        };
-    });
-    reply
+/// What is looked up, and where what is found goes.
+enum Task<'t> {
+    Addresses(&'t Query<'t>, &'t mut dyn Answer),
+    Name(Source, Address, &'t mut Text),
+    Next(Source, &'t mut Cursor, &'t mut Text, &'t mut Candidate),
 }
 
-/// Runs `body` with all that a look-up needs, on the stack. Never inlined, so that it is there once.
+/// Does the task with all that it needs on the stack. Never inlined, so that it is there once.
 ///
 /// The calls below are cancellation points (pthreads(7)): a thread that is cancelled in one would leave
 /// descriptors open behind it.
 #[inline(never)]
-fn searching(body: &mut dyn FnMut(&mut Search<'_, Directory>, &mut [Candidate])) {
+fn look_up(task: Task<'_>) -> Reply {
     let _uncancelled = system::Uncancelled::new();
     let mut dir = Directory::new(STATE_DIRECTORY);
     let mut window = [0; WINDOW];
@@ -287,5 +271,22 @@ fn searching(body: &mut dyn FnMut(&mut Search<'_, Directory>, &mut [Candidate]))
         if system::debug_wanted() { Some(&mut messages as &mut dyn Observer) } else { None };
     let now = system::now();
     let mut search = Search { dir: &mut dir, window: &mut window, now, observer };
-    body(&mut search, &mut places);
+    let found = match task {
+        Task::Addresses(query, answer) => search.addresses(query, &mut places, answer),
+        Task::Name(source, address, name) => {
+            let found = search.name_of(source, address, &mut places, name);
+            found.map(Found::data_if).map_err(Failure::from)
+        }
+        Task::Next(source, cursor, name, candidate) => {
+            let found = search.next(source, cursor, &mut places, name, candidate);
+            found.map(Found::data_if).map_err(Failure::from)
+        }
+    };
+    match found {
+        Ok(Found::Data) => Reply::Success,
+        Ok(Found::NoData) => Reply::NoData,
+        Ok(Found::Unknown) => Reply::Unknown,
+        Err(Failure::Exhausted) => Reply::Exhausted,
+        Err(Failure::NoRoom) => Reply::BufferTooSmall,
+    }
 }

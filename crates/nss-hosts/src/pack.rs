@@ -2,7 +2,10 @@
 //!
 //! What an answer needs is known before each address is added; it is never more than the answer is long:
 //! padding up to the first pointer, then what has pointers in it, then the addresses, then the name.
+//!
+//! A long buffer's end is lent to the look-up meanwhile, as places for candidates.
 
+use core::cell::Cell;
 use core::ffi::{c_char, c_int};
 use core::mem::{align_of, size_of};
 use core::ptr;
@@ -16,12 +19,14 @@ use crate::system;
 
 const POINTER: usize = size_of::<*mut c_char>();
 
-/// The memory that the caller lends for an answer.
+/// The memory that the caller gives for an answer.
 #[derive(Clone, Copy)]
 pub(crate) struct Buffer {
     /// Aligned for a pointer.
     start: *mut u8,
     len: usize,
+    /// How many candidates there are places for at the end, which the answer must keep clear of.
+    lent: usize,
 }
 
 impl Buffer {
@@ -30,7 +35,48 @@ impl Buffer {
     pub(crate) unsafe fn new(start: *mut c_char, len: usize) -> Self {
         let padding = start.align_offset(align_of::<*mut c_char>());
         let start = start.cast::<u8>().wrapping_add(padding);
-        Self { start, len: len.saturating_sub(padding) }
+        Self { start, len: len.saturating_sub(padding), lent: 0 }
+    }
+
+    /// How many bytes the answer may have.
+    fn room(&self) -> usize {
+        match self.lent {
+            0 => self.len,
+            // `lend` has taken no more than there is.
+            lent => self.len.saturating_sub(Self::lent_len(lent)),
+        }
+    }
+
+    /// Bytes of places for so many candidates, with what it takes to align them.
+    fn lent_len(count: usize) -> usize {
+        count * size_of::<Candidate>() + align_of::<Candidate>() - 1
+    }
+
+    fn first_lent(&self) -> *mut Candidate {
+        let start = self.at(self.room());
+        start.wrapping_add(start.align_offset(align_of::<Candidate>())).cast()
+    }
+
+    /// Lends places for more than `least` candidates, or none, so that behind an answer of `used` bytes
+    /// as many more addresses of `each` bytes fit.
+    #[inline(never)]
+    fn lend(&mut self, least: usize, used: usize, each: usize) {
+        let free = self.len.saturating_sub(used + Self::lent_len(0));
+        let count = free.checked_div(each + size_of::<Candidate>()).unwrap_or(0);
+        self.lent = if count > least { count } else { 0 };
+        let first = self.first_lent();
+        for at in 0..self.lent {
+            // SAFETY: `lent_len` has room for so many, aligned.
+            unsafe { first.wrapping_add(at).write(Candidate::EMPTY) };
+        }
+    }
+
+    fn lent(&mut self) -> &mut [Candidate] {
+        if self.lent == 0 {
+            return &mut [];
+        }
+        // SAFETY: `lend` has written so many there, and an answer stays below them, see `room`.
+        unsafe { core::slice::from_raw_parts_mut(self.first_lent(), self.lent) }
     }
 
     /// The place `offset` bytes in.
@@ -140,6 +186,16 @@ impl<'n> HostEntAnswer<'n> {
 impl Answer for HostEntAnswer<'_> {
     fn clear(&mut self) {
         self.count = 0;
+        self.buffer.lent = 0;
+    }
+
+    fn lend(&mut self, least: usize) {
+        let (used, more) = (self.need(self.count), self.need(self.count + 1));
+        self.buffer.lend(least, used, more - used);
+    }
+
+    fn lent(&mut self) -> &mut [Candidate] {
+        self.buffer.lent()
     }
 
     fn holds(&self, address: Address) -> bool {
@@ -148,7 +204,7 @@ impl Answer for HostEntAnswer<'_> {
 
     fn add(&mut self, candidate: &Candidate) -> Result<(), NoRoom> {
         let octets = candidate.address.octets();
-        if self.need(self.count + 1) > self.buffer.len || octets.len() != self.address_len() {
+        if self.need(self.count + 1) > self.buffer.room() || octets.len() != self.address_len() {
             return Err(NoRoom);
         }
         let place = self.buffer.at(POINTER + self.count * octets.len());
@@ -165,7 +221,7 @@ pub(crate) struct TupleAnswer<'n> {
     name: &'n [u8],
     /// Until glibc 2.35 the first tuple is the caller's; it is written when the answer is complete.
     first: *mut AddrTuple,
-    first_tuple: AddrTuple,
+    first_tuple: Cell<AddrTuple>,
     count: usize,
 }
 
@@ -173,41 +229,41 @@ impl<'n> TupleAnswer<'n> {
     /// `first` is the caller's own first tuple, or NULL.
     pub(crate) fn new(buffer: Buffer, name: &'n [u8], first: *mut AddrTuple) -> Self {
         let (next, no_name) = (ptr::null_mut(), ptr::null_mut());
-        let first_tuple = AddrTuple { next, name: no_name, family: 0, addr: [0; 16], scopeid: 0 };
+        let tuple = AddrTuple { next, name: no_name, family: 0, addr: [0; 16], scopeid: 0 };
+        let first_tuple = Cell::new(tuple);
         Self { buffer, name, first, first_tuple, count: 0 }
     }
 
-    /// How many of `count` tuples are in the buffer.
-    fn in_buffer(&self, count: usize) -> usize {
-        if self.first.is_null() { count } else { count.saturating_sub(1) }
-    }
-
+    /// Bytes of the answer with `count` addresses: a tuple each, but for the caller's own, the name and
+    /// its NUL.
     fn need(&self, count: usize) -> usize {
-        self.in_buffer(count) * size_of::<AddrTuple>() + self.name.len() + 1
+        let own = usize::from(!self.first.is_null());
+        count.saturating_sub(own) * size_of::<AddrTuple>() + self.name.len() + 1
     }
 
-    fn packed(&self) -> &[AddrTuple] {
-        if self.in_buffer(self.count) == 0 {
-            return &[];
+    /// Where a tuple is until the answer is complete.
+    fn tuple(&self, at: usize) -> *mut AddrTuple {
+        let in_buffer = self.buffer.at(0).cast::<AddrTuple>();
+        match (self.first.is_null(), at) {
+            (true, _) => in_buffer.wrapping_add(at),
+            (false, 0) => self.first_tuple.as_ptr(),
+            (false, _) => in_buffer.wrapping_add(at - 1),
         }
-        // SAFETY: `add` has written so many tuples there, and the buffer starts aligned for them.
-        unsafe { core::slice::from_raw_parts(self.buffer.at(0).cast(), self.in_buffer(self.count)) }
     }
 
-    /// Chains the tuples and points `pat` to the first.
+    /// Chains the tuples and gives them to the caller.
     ///
     /// # Safety
-    /// `pat` can be written, and so can the caller's own first tuple, if there is one. At least one
-    /// address has been added, so that there is room for all.
-    pub(crate) unsafe fn finish(mut self, pat: *mut *mut AddrTuple) {
-        let in_buffer = self.in_buffer(self.count);
+    /// `pat` can be written, and what it points to, too, or is NULL. At least one address has been added,
+    /// so that there is room for all.
+    pub(crate) unsafe fn finish(self, pat: *mut *mut AddrTuple) {
+        let name_at = self.need(self.count) - self.name.len() - 1;
         // SAFETY: the need has room for the name behind the tuples.
-        let name = unsafe { self.buffer.put_name(in_buffer * size_of::<AddrTuple>(), self.name) };
-        let tuples = self.buffer.at(0).cast::<AddrTuple>();
+        let name = unsafe { self.buffer.put_name(name_at, self.name) };
         let mut next = ptr::null_mut();
-        for at in (0..in_buffer).rev() {
-            let place = tuples.wrapping_add(at);
-            // SAFETY: `add` has written a tuple there.
+        for at in (0..self.count).rev() {
+            let place = self.tuple(at);
+            // SAFETY: `add` has written so many tuples.
             let tuple = unsafe { &mut *place };
             tuple.name = name;
             tuple.next = next;
@@ -217,53 +273,54 @@ impl<'n> TupleAnswer<'n> {
             // SAFETY: as the caller promises.
             unsafe { pat.write(next) };
         } else {
-            self.first_tuple.name = name;
-            self.first_tuple.next = next;
             // SAFETY: as the caller promises.
-            unsafe { self.first.write(self.first_tuple) };
+            unsafe { self.first.write(self.first_tuple.get()) };
         }
     }
-}
-
-fn is_of(tuple: &AddrTuple, address: Address) -> bool {
-    let octets = address.octets();
-    tuple.family == af(address.family()) && tuple.addr.get(..octets.len()) == Some(octets)
 }
 
 impl Answer for TupleAnswer<'_> {
     fn clear(&mut self) {
         self.count = 0;
+        self.buffer.lent = 0;
+    }
+
+    fn lend(&mut self, least: usize) {
+        self.buffer.lend(least, self.need(self.count), size_of::<AddrTuple>());
+    }
+
+    fn lent(&mut self) -> &mut [Candidate] {
+        self.buffer.lent()
     }
 
     fn holds(&self, address: Address) -> bool {
-        let first = !self.first.is_null() && self.count > 0;
-        (first && is_of(&self.first_tuple, address))
-            || self.packed().iter().any(|tuple| is_of(tuple, address))
+        (0..self.count).any(|at| {
+            // SAFETY: `add` has written so many tuples.
+            let tuple = unsafe { &*self.tuple(at) };
+            tuple.family == af(address.family()) && tuple.addr == address.padded()
+        })
     }
 
     fn add(&mut self, candidate: &Candidate) -> Result<(), NoRoom> {
-        if self.need(self.count + 1) > self.buffer.len {
+        if self.need(self.count + 1) > self.buffer.room() {
             return Err(NoRoom);
         }
         let address = candidate.address;
-        let mut addr = [0; 16];
-        for (place, &octet) in addr.iter_mut().zip(address.octets()) {
-            *place = octet;
-        }
-        let scopeid = match candidate.bridge {
-            Some(bridge) if address.is_link_local_v6() => system::interface_index(&bridge),
-            _ => 0,
+        let tuple = AddrTuple {
+            next: ptr::null_mut(),
+            name: ptr::null_mut(),
+            family: af(address.family()),
+            addr: address.padded(),
+            scopeid: if address.is_link_local_v6() {
+                system::interface_index(&candidate.bridge)
+            } else {
+                0
+            },
         };
-        let family = af(address.family());
-        let tuple =
-            AddrTuple { next: ptr::null_mut(), name: ptr::null_mut(), family, addr, scopeid };
-        if !self.first.is_null() && self.count == 0 {
-            self.first_tuple = tuple;
-        } else {
-            let place = self.buffer.at(0).cast::<AddrTuple>();
-            // SAFETY: the place is in the buffer, by the need, and aligned, as the buffer starts so.
-            unsafe { place.wrapping_add(self.in_buffer(self.count)).write(tuple) };
-        }
+        let place = self.tuple(self.count);
+        // SAFETY: the place is in the buffer, by the need, and aligned, as the buffer starts so; or it is
+        // the first tuple.
+        unsafe { place.write(tuple) };
         self.count += 1;
         Ok(())
     }

@@ -2,7 +2,6 @@
 
 use core::ffi::CStr;
 
-use guest_names::ranking::ShortBridge;
 use guest_names::state::{Bridge, Kind, StateDir};
 use guest_names::text::Text;
 use guest_names::window::{Fault, StateFile};
@@ -165,7 +164,8 @@ impl StateDir for Directory {
     }
 
     fn open(&mut self, bridge: &Bridge, kind: Kind) -> Result<File, Fault> {
-        let mut path = bridge.clone();
+        let mut path = Text::new();
+        path.set(bridge.as_bytes());
         path.extend(kind.suffix());
         let directory = self.descriptor()?;
         Ok(File(Descriptor::open(directory, path.with_nul(), 0)?))
@@ -207,7 +207,7 @@ pub(crate) fn now() -> i64 {
 }
 
 /// The index of a bridge's interface; 0 where there is none.
-pub(crate) fn interface_index(bridge: &ShortBridge) -> u32 {
+pub(crate) fn interface_index(bridge: &Bridge) -> u32 {
     // SAFETY: the name ends in a NUL.
     unsafe { libc::if_nametoindex(bridge.with_nul().as_ptr().cast()) }
 }

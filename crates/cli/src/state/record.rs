@@ -1,6 +1,6 @@
 //! One lease record, with what the look-up has no use for.
 
-use guest_names::json::{self, Members, Parsed};
+use guest_names::json::{self, Members, Parsed, Value};
 use guest_names::lease::Lease;
 use guest_names::text::Text;
 use guest_names::window::{StateFile, Window};
@@ -22,26 +22,10 @@ impl Record {
 }
 
 impl Members for Record {
-    fn string(&mut self, key: &[u8], value: &[u8]) {
-        if key == b"client-id" {
-            self.client_id.set(value);
+    fn member(&mut self, key: &[u8], value: Value<'_>) {
+        if let (b"client-id", Value::String(text)) = (key, value) {
+            self.client_id.set(text);
         }
-        self.lease.string(key, value);
-    }
-
-    fn integer(&mut self, key: &[u8], value: i64) {
-        self.lease.integer(key, value);
-    }
-
-    fn array(&mut self, key: &[u8]) {
-        self.lease.array(key);
-    }
-
-    fn element(&mut self, key: &[u8], value: &[u8]) {
-        self.lease.element(key, value);
-    }
-
-    fn other(&mut self, key: &[u8]) {
-        self.lease.other(key);
+        self.lease.member(key, value);
     }
 }

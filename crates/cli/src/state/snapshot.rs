@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use guest_names::address::Mac;
 use guest_names::json::Parsed;
 use guest_names::lease::BadRecord;
-use guest_names::macmap::MacMap;
+use guest_names::macmap::{MacMap, Macs};
 use guest_names::observe::Observer;
 use guest_names::scan::{self, Records};
 use guest_names::state::Kind;
@@ -171,7 +171,7 @@ impl Snapshot {
                     Kind::Macs => {
                         let mut records = MapRecords {
                             map: MacMap::new(),
-                            macs: Vec::new(),
+                            macs: Collected::default(),
                             bridge: &bridge,
                             nics: &mut self.nics,
                             damage: Damages::default(),
@@ -269,9 +269,19 @@ impl<F: StateFile> Records<F> for LeaseRecords<'_> {
     }
 }
 
+/// The MACs of a record.
+#[derive(Default)]
+struct Collected(Vec<Mac>);
+
+impl Macs for Collected {
+    fn mac(&mut self, mac: Mac) {
+        self.0.push(mac);
+    }
+}
+
 struct MapRecords<'r> {
     map: MacMap,
-    macs: Vec<Mac>,
+    macs: Collected,
     bridge: &'r str,
     nics: &'r mut Vec<Nic>,
     damage: Damages,
@@ -280,14 +290,14 @@ struct MapRecords<'r> {
 impl<F: StateFile> Records<F> for MapRecords<'_> {
     fn read(&mut self, window: &mut Window<'_, F>) -> Parsed {
         let Self { map, macs, .. } = self;
-        macs.clear();
-        map.read(window, &mut |mac| macs.push(mac))
+        macs.0.clear();
+        map.read(window, macs)
     }
 
     fn take(&mut self, start: u32) {
         if self.map.is_good() {
             let domain = lossy(self.map.domain.as_bytes());
-            let nics = self.macs.iter().map(|&mac| Nic {
+            let nics = self.macs.0.iter().map(|&mac| Nic {
                 bridge: self.bridge.to_owned(),
                 domain: domain.clone(),
                 mac: mac.into(),

@@ -1,0 +1,162 @@
+//! What the MAC maps are asked: which NICs a domain has, and which guest has a NIC.
+
+use crate::address::Mac;
+use crate::lease::Lease;
+use crate::macmap::{MacMap, Macs};
+use crate::name::{Fit, Wanted};
+use crate::ranking::{Attached, Candidate};
+use crate::state::Bridge;
+use crate::text::Text;
+
+/// How many MACs of a domain are looked for in one go through a file.
+pub(crate) const MACS_AT_ONCE: usize = 32;
+
+/// What is asked of the domains of a bridge.
+pub(crate) trait MacUse: Macs {
+    /// A record begins; what came of the one before counts only if it was ended.
+    fn begin(&mut self);
+
+    /// The record is whole and good. Whether it is one that was looked for.
+    fn end(&mut self, map: &MacMap) -> bool;
+}
+
+/// Whether a libvirt domain of the wanted name was met.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// In any case.
+    pub(crate) name: bool,
+    /// Byte for byte.
+    pub(crate) exact: bool,
+}
+
+/// The MACs of the domains that a name fits, [`MACS_AT_ONCE`] of them from the `passed`-th on.
+pub(crate) struct GuestMacs<'w> {
+    wanted: &'w Wanted<'w>,
+    passed: usize,
+    listed: [ListedMac; MACS_AT_ONCE],
+    /// How many MACs of the domains there are, the passed ones among them.
+    committed: usize,
+    /// The same with the record that is being read.
+    met: usize,
+    pub(crate) known: Known,
+}
+
+#[derive(Clone, Copy)]
+struct ListedMac {
+    mac: Mac,
+    /// How its domain's name fits. `None` until the record is whole.
+    fit: Option<Fit>,
+}
+
+impl<'w> GuestMacs<'w> {
+    pub(crate) fn new(wanted: &'w Wanted<'w>, passed: usize) -> Self {
+        let listed = [ListedMac { mac: Mac([0; 6]), fit: None }; MACS_AT_ONCE];
+        Self { wanted, passed, listed, committed: 0, met: 0, known: Known::default() }
+    }
+
+    /// Whether there are more than could be listed.
+    pub(crate) fn overflowed(&self) -> bool {
+        self.committed > self.passed + MACS_AT_ONCE
+    }
+
+    pub(crate) fn listed(&self) -> impl Iterator<Item = Mac> {
+        self.listed.iter().filter(|listed| listed.fit.is_some()).map(|listed| listed.mac)
+    }
+
+    /// Whether the lease is one of the MACs', and of a domain that has its name in its case too.
+    pub(crate) fn judge(&self, lease: &Lease) -> Option<bool> {
+        let mut judgement = None;
+        for &ListedMac { mac, fit } in &self.listed {
+            if let (Some(fit), true) = (fit, lease.mac == Some(mac)) {
+                if self.wanted.fits_in(fit, lease.domain.as_bytes()) {
+                    judgement = judgement.max(Some(fit.exact));
+                }
+            }
+        }
+        judgement
+    }
+}
+
+impl Macs for GuestMacs<'_> {
+    fn mac(&mut self, mac: Mac) {
+        let place = self.met.checked_sub(self.passed);
+        if let Some(place) = place.and_then(|place| self.listed.get_mut(place)) {
+            *place = ListedMac { mac, fit: None };
+        }
+        self.met += 1;
+    }
+}
+
+impl MacUse for GuestMacs<'_> {
+    fn begin(&mut self) {
+        self.met = self.committed;
+    }
+
+    fn end(&mut self, map: &MacMap) -> bool {
+        let Some(fit) = self.wanted.fit(map.domain.as_bytes()) else { return false };
+        if fit.is_whole() {
+            self.known.name = true;
+            self.known.exact |= fit.exact;
+        }
+        let from = self.committed.saturating_sub(self.passed);
+        let to = self.met.saturating_sub(self.passed);
+        for listed in self.listed.iter_mut().take(to).skip(from) {
+            listed.fit = Some(fit);
+        }
+        self.committed = self.met;
+        true
+    }
+}
+
+/// The guests that have the candidates' NICs on one bridge.
+pub(crate) struct Owners<'p> {
+    pub(crate) candidates: &'p mut [Candidate],
+    pub(crate) bridge: Bridge,
+    /// Where the name of the guest's domain goes.
+    pub(crate) name: Option<&'p mut Text>,
+}
+
+impl Owners<'_> {
+    /// Gives the candidates on the bridge that are at `from` the state `to`. Whether there were any.
+    fn shift(&mut self, from: Attached, to: Attached) -> bool {
+        let mut any = false;
+        for candidate in self.candidates.iter_mut() {
+            if candidate.attached == from && candidate.bridge == self.bridge {
+                candidate.attached = to;
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// When the MAC map has been read: what wasn't in it is attached to nothing.
+    pub(crate) fn settle(&mut self) {
+        self.begin();
+        self.shift(Attached::Unknown, Attached::No);
+    }
+}
+
+impl Macs for Owners<'_> {
+    fn mac(&mut self, mac: Mac) {
+        for candidate in self.candidates.iter_mut() {
+            let open = candidate.attached == Attached::Unknown;
+            if open && candidate.mac == Some(mac) && candidate.bridge == self.bridge {
+                candidate.attached = Attached::Met;
+            }
+        }
+    }
+}
+
+impl MacUse for Owners<'_> {
+    fn begin(&mut self) {
+        self.shift(Attached::Met, Attached::Unknown);
+    }
+
+    fn end(&mut self, map: &MacMap) -> bool {
+        let owner = self.shift(Attached::Met, Attached::Yes);
+        if let (Some(name), true) = (&mut self.name, owner) {
+            name.set(map.domain.as_bytes());
+        }
+        owner
+    }
+}
