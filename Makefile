@@ -17,7 +17,7 @@ MAKEFLAGS += --no-builtin-rules
 TARGETS :=
 
 TARGETS += all
-HELP_all := build the modules and programs into $(RELEASE) (this is what make alone does)
+HELP_all := build into $(RELEASE); what make alone does
 all:
 	@command -v $(CARGO) >/dev/null || { echo "make: no '$(CARGO)' in PATH; install Rust 1.85 or newer (https://rustup.rs; Debian 13: apt-get install cargo)" >&2; exit 1; }
 	@command -v cc >/dev/null || { echo "make: no 'cc' in PATH to link with; install a C compiler (Debian: apt-get install gcc libc6-dev)" >&2; exit 1; }
@@ -27,7 +27,7 @@ all:
 	$(if $(PROGRAMS),$(CARGO) build --release --locked $(addprefix -p ,$(PROGRAMS)))
 
 TARGETS += test
-HELP_test := set up, build, run every test, and say which part passed (root, or it skips)
+HELP_test := set up, build, run every test, say which part passed (root, or it skips)
 test:
 	tests/run
 
@@ -38,7 +38,8 @@ lint:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
-	$(SHELL_SCRIPTS) | xargs shellcheck --external-sources
+	@echo shellcheck
+	@$(SHELL_SCRIPTS) | xargs shellcheck --external-sources
 
 # Every shell script of the tree, by its first line, or by the suffix that the sourced ones have.
 SHELL_SCRIPTS = { git ls-files --cached --others --exclude-standard 2>/dev/null || \
@@ -47,18 +48,17 @@ SHELL_SCRIPTS = { git ls-files --cached --others --exclude-standard 2>/dev/null 
 
 # Apart from lint: cargo-deny takes minutes to compile, and its advisories come from the network.
 TARGETS += deny
-HELP_deny := check the licences, sources and advisories of the dependencies (needs cargo-deny)
+HELP_deny := check the dependencies: licences, sources, advisories (needs cargo-deny)
 deny:
 	@command -v cargo-deny >/dev/null || { echo "make: no cargo-deny; run: cargo install --locked cargo-deny" >&2; exit 1; }
 	$(CARGO) deny --workspace --locked check
 
-# The next ones exist once the script that they call does.
+# The next ones exist once what they call does.
 ifneq ($(wildcard tests/lab/demo),)
 TARGETS += demo
-HELP_demo := boot a real guest and ssh to it by its two names (root)
+HELP_demo := boot a small guest and ssh to it by its two names (root)
+# It sets up, and builds as the user who called sudo, by itself.
 demo:
-	tests/setup build demo
-	$(MAKE) all
 	tests/lab/demo
 endif
 
@@ -77,17 +77,18 @@ compliance: all
 	$(CARGO) test --locked -p compliance
 endif
 
-ifneq ($(wildcard benches/run),)
+ifneq ($(wildcard benches/Cargo.toml),)
 TARGETS += bench
-HELP_bench := measure, and write the tables of docs/benchmarks.md
+HELP_bench := measure the modules and the leases helper beside those of libvirt (root)
 bench: all
 	tests/setup bench
-	benches/run
+	$(CARGO) run --release --locked -p bench
+	$(CARGO) bench --locked -p leaseshelper
 endif
 
 ifneq ($(wildcard fuzz/run),)
 TARGETS += fuzz
-HELP_fuzz := fuzz every parser for a while
+HELP_fuzz := fuzz every parser, each for FUZZ_SECONDS (60)
 fuzz:
 	tests/setup fuzz
 	fuzz/run
@@ -120,7 +121,7 @@ help:
 	  HELPERDIR 'directory of libvirt_leaseshelper (found: where libvirt has its own)' \
 	  PREFIX 'for manual pages and the like (/usr/local)' \
 	  MANDIR 'for manual pages (PREFIX/share/man)' \
-	  HELPER 'no: leave the leases helper of libvirt; yes: it has to be there' \
+	  HELPER 'no: leave libvirt_leaseshelper of libvirt in place' \
 	  NSSWITCH 'no: leave nsswitch.conf as it is'
 	@echo 'Variables of the build: CARGO, CARGO_TARGET_DIR, CARGO_BUILD_TARGET'
 

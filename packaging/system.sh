@@ -103,7 +103,8 @@ is_diverted() { [[ -n $(dpkg-divert --listpackage "$1") ]]; }
 
 # dpkg_owns PATH: does a package hold this name, diverted or not?
 dpkg_owns() {
-    LC_ALL=C dpkg-query --search -- "$1" 2>/dev/null | grep -qv '^\(local \)\?diversion '
+    LC_ALL=C dpkg-query --search -- "$1" 2>/dev/null |
+        awk '!/^(local )?diversion / { found = 1 } END { exit !found }'
 }
 
 # check_place PATH FLAGS: refuse, before anything is changed, what can't be done to PATH.
@@ -263,13 +264,15 @@ remove_directories() {
     local path
     while read -r path; do
         [[ ! -d $path ]] || rmdir --ignore-fail-on-non-empty -- "$path"
-        forget_record directory "$path"
+        [[ -d $path ]] || forget_record directory "$path"
     done < <(records directory | sort --reverse)
 }
 
-# Our own state, once nothing is left to undo.
+# Our own state, once nothing is left to undo. A directory that others use by now is theirs.
 remove_state() {
-    [[ -s $manifest ]] || rm --force -- "$manifest"
+    if [[ -z $(records file)$(records divert)$(records keep) ]]; then
+        rm --force -- "$manifest"
+    fi
     rm --force -- "$(new_name "$manifest")"
     [[ ! -d $state ]] || rmdir --ignore-fail-on-non-empty -- "$state"
     [[ ! -d ${state%/*} ]] || rmdir --ignore-fail-on-non-empty -- "${state%/*}"

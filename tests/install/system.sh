@@ -109,12 +109,18 @@ nothing_left() {
     [[ -z $found ]] || fail "left over: $found"
 }
 
-# The stock package of libvirt's modules, into the system.
+# The stock package of libvirt's modules, and its libraries, into the system.
 install_stock() {
+    local archive
     [[ -f $stock/libnss-libvirt.deb ]] || skip "no stock package (tests/setup install fetches it)"
-    cp -- "$stock/libnss-libvirt.deb" "$system/libnss-libvirt.deb"
-    # Its libraries are those of this machine.
-    inside dpkg --force-depends --install /libnss-libvirt.deb
+    for archive in "$stock"/lib*.deb; do
+        case ${archive##*/} in
+        # Of this one only the helper is of use, to other tests.
+        libvirt-daemon*) continue ;;
+        esac
+        cp -- "$archive" "$system/"
+        inside dpkg --force-depends --install "/${archive##*/}"
+    done
 }
 
 # loaded [NAME]: the files that the C library of the system loads to ask for an unknown name: that of
@@ -122,4 +128,15 @@ install_stock() {
 loaded() {
     inside env LD_DEBUG=files getent ahosts nowhere.invalid 2>&1 |
         sed -n "s|.*calling init: \\(/.*/libnss_${1-libvirt\\(_guest\\)*}\\.so\\.2\\)$|\\1|p"
+}
+
+# resolved NAME: what the system's C library says of NAME through the service libvirt alone.
+resolved() { inside getent --service libvirt ahostsv4 "$1" | sed -n 's/ *STREAM.*//p'; }
+
+# lease NAME ADDRESS: on the system's libvirt.
+lease() {
+    mkdir -p "$system/var/lib/libvirt/dnsmasq"
+    mount -t tmpfs leases "$system/var/lib/libvirt/dnsmasq"
+    printf '[ { "ip-address": "%s", "mac-address": "52:54:00:11:22:33", "hostname": "%s", "expiry-time": %s } ]\n' \
+        "$2" "$1" "$(($(date +%s) + 3600))" >"$system/var/lib/libvirt/dnsmasq/virbr0.status"
 }

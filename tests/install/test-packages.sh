@@ -1,17 +1,6 @@
 # shellcheck shell=bash
 # make install and uninstall beside a distribution's own files.
 
-# resolved NAME: what the system's C library says of NAME through the service libvirt alone.
-resolved() { inside getent --service libvirt ahostsv4 "$1" | sed -n 's/ *STREAM.*//p'; }
-
-# lease NAME ADDRESS: on the system's libvirt.
-lease() {
-    mkdir -p "$system/var/lib/libvirt/dnsmasq"
-    mount -t tmpfs leases "$system/var/lib/libvirt/dnsmasq"
-    printf '[ { "ip-address": "%s", "mac-address": "52:54:00:11:22:33", "hostname": "%s", "expiry-time": %s } ]\n' \
-        "$2" "$1" "$(($(date +%s) + 3600))" >"$system/var/lib/libvirt/dnsmasq/virbr0.status"
-}
-
 test_packages_stock() {
     new_system
     install_stock

@@ -21,6 +21,18 @@ test_system_fresh() {
     says "$work/output" "nothing is installed"
 }
 
+# From the lease's file to any program, and back from the address.
+test_system_resolves() {
+    new_system
+    lease web 192.168.122.7
+    ! inside getent ahostsv4 web || fail "resolved before"
+    do_install
+    [[ $(inside getent ahostsv4 web) == 192.168.122.7* ]] || fail "by name"
+    [[ $(inside getent hosts 192.168.122.7) =~ ^192\.168\.122\.7\ +web$ ]] || fail "by address"
+    do_uninstall
+    ! inside getent ahostsv4 web || fail "resolved after"
+}
+
 test_system_twice() {
     new_system
     do_install
@@ -234,7 +246,7 @@ test_system_replaced_since() {
     nothing_left
 }
 
-# The leases helper. Any program will do: what is tested is where it goes.
+# The leases helper. Any program will do: what is tested is where it goes, and its manual page.
 test_system_helper() {
     new_system
     local helper
@@ -247,6 +259,7 @@ test_system_helper() {
     inside make --silent -C /src install
     same "$system/target/release/libvirt_leaseshelper" "$system$helper"
     [[ $(stat -c %u:%g:%a "$system$helper") == 0:0:755 ]] || fail "mode or owner"
+    same packaging/man/libvirt_leaseshelper.8 "$system/usr/local/share/man/man8/libvirt_leaseshelper.8"
     # And stays when the next build has none.
     rm "$system/target/release/libvirt_leaseshelper"
     inside make --silent -C /src install
@@ -257,8 +270,8 @@ test_system_helper() {
     # It alone goes back.
     do_install
     [[ -e $system$module ]] || fail "the module is gone"
-    listing | grep -v "nss" >"$work/after"
-    same <(grep -v "nss" "$work/before") "$work/after"
+    listing | grep -v nss >"$work/after"
+    same <(grep -v nss "$work/before") "$work/after"
 
     cp "$system/bin/true" "$system/target/release/libvirt_leaseshelper"
     inside make --silent -C /src install HELPER=yes
