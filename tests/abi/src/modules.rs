@@ -113,7 +113,9 @@ fn build() -> Result<Modules, String> {
         return Err("cargo build of the modules failed: run `make` and see why".to_owned());
     }
 
-    let directory = target.join("release/modules");
+    // With CARGO_BUILD_TARGET the objects lie in that architecture's directory.
+    let release = env::var_os("CARGO_BUILD_TARGET").map_or(target.clone(), |it| target.join(it));
+    let directory = release.join("release/modules");
     let failure = |error: io::Error| format!("{}: {error}", directory.display());
     fs::create_dir_all(&directory).map_err(failure)?;
     for kind in Kind::BOTH {

@@ -1,6 +1,7 @@
 //! libvirt's own modules, as Debian builds them: fetched as packages and unpacked, not installed.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -19,26 +20,23 @@ const PACKAGES: [&str; 2] = ["libnss-libvirt", "libyajl2"];
 /// What is missing, and what to do about it.
 pub fn modules(target: &Path) -> Result<Modules, String> {
     let directory = target.join("stock");
-    let complete = directory.join("complete");
-    if !complete.exists() {
-        fs::create_dir_all(&directory)
-            .map_err(|error| format!("{}: {error}", directory.display()))?;
-        for package in PACKAGES {
-            fetch(package, &directory)?;
-        }
-        fs::write(&complete, "").map_err(|error| format!("{}: {error}", complete.display()))?;
-    }
-    let found = find(&directory, "libnss_libvirt.so.2")
-        .ok_or_else(|| format!("no libnss_libvirt.so.2 below {}", directory.display()))?;
-    // libyajl is unpacked into another directory: one with links to both is what the linker gets.
     let together = directory.join("modules");
-    fs::create_dir_all(&together).map_err(|error| format!("{}: {error}", together.display()))?;
+    let complete = directory.join("complete");
+    if complete.exists() {
+        return Ok(Modules::at(together));
+    }
+    let failure = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
+    fs::create_dir_all(&together).map_err(|error| failure(&together, error))?;
+    for package in PACKAGES {
+        fetch(package, &directory)?;
+    }
+    // libyajl is unpacked into a directory of its own: the linker gets one with all.
     for name in ["libnss_libvirt.so.2", "libnss_libvirt_guest.so.2", "libyajl.so.2"] {
-        let file = find(&directory, name).ok_or_else(|| {
-            format!("no {name} beside {}: remove {}", found.display(), directory.display())
-        })?;
+        let file = find(&directory, name)
+            .ok_or_else(|| format!("no {name} in the packages {PACKAGES:?}"))?;
         copy(&file, &together.join(name))?;
     }
+    fs::write(&complete, "").map_err(|error| failure(&complete, error))?;
     Ok(Modules::at(together))
 }
 
