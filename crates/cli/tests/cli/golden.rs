@@ -2,8 +2,8 @@
 //!
 //! A line that begins with `$ ` is run by sh in `tests/fixtures`, where `libvirt-nss` is the command under
 //! test at a fixed time. Below it stands its standard output, then its standard error with `! ` before
-//! each line, then `? STATUS` where that isn't 0. `GOLDEN=write cargo test` writes what comes out into
-//! the files, to be read before it is committed.
+//! each line, then `? STATUS` where that isn't 0. `## ` begins a comment. `GOLDEN=write cargo test` writes
+//! what comes out into the files, to be read before it is committed.
 
 use std::fs;
 use std::path::Path;
@@ -24,10 +24,10 @@ fn transcripts() {
         let sandbox = Sandbox::new("golden");
         let mut real = String::new();
         for line in expected.lines() {
-            // Comments stay where they are, in front of a command.
+            // Comments stay where they are.
             if let Some(command) = line.strip_prefix("$ ") {
                 real += &format!("{line}\n{}", sandbox.transcript(command));
-            } else if line.starts_with("# ") {
+            } else if line.starts_with("## ") {
                 real += &format!("{line}\n");
             }
         }
