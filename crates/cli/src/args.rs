@@ -25,6 +25,7 @@ use crate::pattern::Pattern;
     after_help = "Examples:
   libvirt-nss list                     every guest and lease
   libvirt-nss resolve web              its addresses, as programs get them
+  libvirt-nss explain web              why it resolves, or doesn't
   ssh $(libvirt-nss wait --port 22 web)"
 )]
 pub(crate) struct Cli {
@@ -71,6 +72,7 @@ pub(crate) enum Command {
     List(List),
     Resolve(Resolve),
     Wait(Wait),
+    Explain(Explain),
     Enable(Enable),
     Disable(Disable),
 }
@@ -216,6 +218,31 @@ pub(crate) struct Wait {
     /// Say on standard error what is waited for, a line for each change
     #[arg(long, short)]
     pub(crate) verbose: bool,
+}
+
+/// Tells why a name resolves, or doesn't
+///
+/// The whole way of a look-up, as getaddrinfo(3) makes it: the hosts line of nsswitch.conf and what each
+/// service on it does with the name; each file that our services read, each record that was
+/// considered, by its place in the file, and why it was taken or dropped; and what programs get in the end.
+/// The network isn't asked.
+///
+/// The exit status is 0 where one of our services answers, else 2.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  libvirt-nss explain web
+  libvirt-nss explain -6 web --all")]
+pub(crate) struct Explain {
+    /// The name
+    pub(crate) name: OsString,
+    #[command(flatten)]
+    pub(crate) families: Families,
+    /// Show the records of other names too
+    #[arg(long, short)]
+    pub(crate) all: bool,
+    /// A JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Puts our services on the hosts line of nsswitch.conf

@@ -57,6 +57,14 @@ pub(crate) fn service(source: Source) -> &'static str {
     }
 }
 
+/// What kind of name a source goes by, for people.
+pub(crate) fn kind_of_name(source: Source) -> &'static str {
+    match source {
+        Source::HostName => "host name",
+        Source::Domain => "domain name",
+    }
+}
+
 /// Looks up a name.
 ///
 /// # Errors

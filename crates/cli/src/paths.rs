@@ -52,6 +52,34 @@ impl Paths {
         self.below("/usr/etc/nsswitch.conf")
     }
 
+    /// Whether everything is where programs on this machine look for it.
+    pub(crate) fn are_the_systems(&self) -> bool {
+        self.is_this_system() && self.state_directory.is_none()
+    }
+
+    /// hosts(5), the names that the service `files` knows.
+    pub(crate) fn hosts_file(&self) -> PathBuf {
+        self.below("/etc/hosts")
+    }
+
+    /// Where systemd-resolved is asked, while it runs.
+    pub(crate) fn resolved_socket(&self) -> PathBuf {
+        self.below("/run/systemd/resolve/io.systemd.Resolve")
+    }
+
+    /// Where nscd is asked, while it or nsncd runs (glibc, nscd/nscd-client.h).
+    pub(crate) fn nscd_socket(&self) -> PathBuf {
+        self.below("/var/run/nscd/socket")
+    }
+
+    /// This host's own name.
+    pub(crate) fn host_name(&self) -> String {
+        if self.is_this_system() {
+            return rustix::system::uname().nodename().to_string_lossy().into_owned();
+        }
+        fs::read_to_string(self.below("/etc/hostname")).unwrap_or_default().trim().to_owned()
+    }
+
     /// What a path that is named from the root stands for, past all links; named from the root too.
     ///
     /// # Errors

@@ -323,7 +323,7 @@ fn show(path: &Path, old: &[u8], new: &[u8], context: &Context) -> Result<(), Er
 /// The hosts line, for people.
 fn hosts(text: &[u8]) -> String {
     match parse(text) {
-        Ok(line) => printable(lossy(&text[line.range]).trim()).replace("\\u{9}", " "),
+        Ok(line) => lossy(&text[line.range]).split_whitespace().collect::<Vec<_>>().join(" "),
         Err(_) => String::new(),
     }
 }

@@ -1,8 +1,9 @@
 //! The subcommands.
 
 mod enable;
+mod explain;
 mod list;
-mod resolve;
+pub(crate) mod resolve;
 mod wait;
 
 use crate::args::Command;
@@ -19,6 +20,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Status, Error>
         Command::List(options) => list::run(options, context),
         Command::Resolve(options) => resolve::run(options, context),
         Command::Wait(options) => wait::run(options, context),
+        Command::Explain(options) => explain::run(options, context),
         Command::Enable(options) => enable::enable(options, context),
         Command::Disable(options) => enable::disable(options, context),
     }

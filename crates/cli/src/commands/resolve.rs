@@ -50,6 +50,7 @@ fn forward(name: &[u8], options: &Resolve, context: &Context) -> Result<Status, 
     if let Err(error) = std::fs::read_dir(&directory) {
         message += &format!(", as {} can't be read: {}", directory.display(), reason(&error));
     }
+    message += &format!("; 'libvirt-nss explain {name}' tells more");
     context.warn(&message);
     Ok(Status::NotFound)
 }

@@ -38,7 +38,7 @@ impl Status {
 pub(crate) enum Action {
     Return,
     Continue,
-    /// For groups; for hosts it is as good as [`Self::Return`].
+    /// Meant for groups, where answers are put together.
     Merge,
 }
 
@@ -57,7 +57,7 @@ impl Actions {
 
     /// Whether the look-up ends there.
     pub(crate) fn ends(self, status: Status) -> bool {
-        self.after(status) != Action::Continue
+        self.after(status) == Action::Return
     }
 
     fn set(&mut self, status: Status, action: Action) {

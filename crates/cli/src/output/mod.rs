@@ -6,6 +6,7 @@ pub(crate) mod duration;
 pub(crate) mod escape;
 pub(crate) mod paint;
 pub(crate) mod table;
+pub(crate) mod wrap;
 
 /// A terminal's columns; 80 where it doesn't tell.
 pub(crate) fn width_of(terminal: impl AsFd) -> usize {

@@ -13,7 +13,7 @@ use guest_names::lease::BadRecord;
 use guest_names::macmap::{MacMap, Macs};
 use guest_names::observe::Observer;
 use guest_names::scan::{self, Records};
-use guest_names::state::Kind;
+use guest_names::state::{Bridge, Kind};
 use guest_names::window::{Fault, READ_LIMIT, StateFile, Window};
 
 use super::address;
@@ -209,7 +209,7 @@ fn bridge_and_kind(name: &OsString) -> Option<(Vec<u8>, Kind)> {
     use std::os::unix::ffi::OsStrExt as _;
     [Kind::Leases, Kind::Macs].into_iter().find_map(|kind| {
         let stem = name.as_bytes().strip_suffix(kind.suffix())?;
-        (!stem.is_empty()).then(|| (stem.to_vec(), kind))
+        Bridge::new(stem).map(|bridge| (bridge.as_bytes().to_vec(), kind))
     })
 }
 

@@ -1,0 +1,65 @@
+//! The whole way of a look-up by name, told step by step: the `hosts` line, the services on it, the files
+//! and records that ours read, and what glibc makes of it all.
+//!
+//! What our services say comes from the modules' own code; an observer writes down what it did.
+
+pub(crate) mod json;
+pub(crate) mod others;
+pub(crate) mod story;
+pub(crate) mod text;
+pub(crate) mod walk;
+
+use guest_names::address::Family;
+use guest_names::forward::{Found, Source};
+use guest_names::ranking::Candidate;
+
+use crate::nsswitch::line::Status;
+use story::Story;
+use walk::Walk;
+
+/// What was asked.
+pub(crate) struct Question {
+    pub(crate) name: String,
+    /// `None` asks for both, as getaddrinfo(3) does.
+    pub(crate) family: Option<Family>,
+}
+
+impl Question {
+    pub(crate) fn family_text(&self) -> &'static str {
+        match self.family {
+            None => "IPv4 and IPv6",
+            Some(Family::V4) => "IPv4",
+            Some(Family::V6) => "IPv6",
+        }
+    }
+}
+
+/// What one of our services says, and how it came to that.
+pub(crate) struct Ours {
+    pub(crate) source: Source,
+    pub(crate) found: Found,
+    /// The answer, in its order.
+    pub(crate) addresses: Vec<Candidate>,
+    pub(crate) story: Story,
+    /// Why a program can't load the module, where that could be tried.
+    pub(crate) not_loadable: Option<String>,
+}
+
+impl Ours {
+    /// As the module says it to glibc.
+    pub(crate) fn status(&self) -> Status {
+        match self.found {
+            _ if self.not_loadable.is_some() => Status::Unavail,
+            Found::Data => Status::Success,
+            Found::NoData => Status::Unavail,
+            Found::Unknown => Status::NotFound,
+        }
+    }
+}
+
+/// All of it.
+pub(crate) struct Explanation {
+    pub(crate) question: Question,
+    pub(crate) walk: Walk,
+    pub(crate) ours: Vec<Ours>,
+}

@@ -1,0 +1,119 @@
+//! What the other services of a `hosts` line would say to a name, as far as that can be told without
+//! asking them: nothing here goes to the network.
+
+use std::fs;
+use std::net::IpAddr;
+
+use guest_names::address::Family;
+
+use super::Question;
+use crate::nsswitch::line::Status;
+use crate::paths::Paths;
+use crate::state::address;
+use crate::state::snapshot::lossy;
+
+/// What a service says.
+pub(crate) struct Said {
+    /// Where it isn't `certain`: what it says of a name that it doesn't know.
+    pub(crate) status: Status,
+    pub(crate) certain: bool,
+    /// Why, for people.
+    pub(crate) why: String,
+}
+
+impl Said {
+    fn certainly(status: Status, why: impl Into<String>) -> Self {
+        Self { status, certain: true, why: why.into() }
+    }
+
+    fn perhaps(status: Status, why: impl Into<String>) -> Self {
+        Self { status, certain: false, why: why.into() }
+    }
+}
+
+/// Asks what `service` would say.
+pub(crate) fn says(service: &str, question: &Question, paths: &Paths) -> Said {
+    match service {
+        "files" => files(question, paths),
+        "myhostname" => myhostname(question, paths),
+        "mymachines" => Said::perhaps(
+            Status::NotFound,
+            "answers for containers and machines that systemd-machined has registered",
+        ),
+        "resolve" => resolve(paths),
+        "dns" => Said::perhaps(Status::NotFound, "asks the name servers of /etc/resolv.conf"),
+        "sss" | "ldap" | "nis" | "nisplus" | "hesiod" | "wins" => {
+            Said::perhaps(Status::NotFound, "asks a directory on the network")
+        }
+        mdns if mdns.starts_with("mdns") => multicast(question),
+        _ => Said::perhaps(Status::NotFound, "isn't known to this command"),
+    }
+}
+
+/// hosts(5).
+fn files(question: &Question, paths: &Paths) -> Said {
+    let path = paths.hosts_file();
+    let text = match fs::read(&path) {
+        Ok(text) => lossy(&text),
+        Err(error) => {
+            let why = format!("{} can't be read: {}", path.display(), crate::error::reason(&error));
+            return Said::certainly(Status::Unavail, why);
+        }
+    };
+    let wanted = question.name.strip_suffix('.').unwrap_or(&question.name);
+    let lines = text.lines().enumerate().filter_map(|(at, line)| {
+        let line = line.split('#').next()?;
+        let mut words = line.split_whitespace();
+        let found: IpAddr = words.next()?.parse().ok()?;
+        let family = question.family;
+        let fits = family.is_none_or(|family| address::from_std(found).family() == family);
+        let named = words.any(|word| word.eq_ignore_ascii_case(wanted));
+        (fits && named).then(|| format!("{found} (line {})", at + 1))
+    });
+    let lines: Vec<String> = lines.collect();
+    let path = path.display();
+    if lines.is_empty() {
+        let family = match question.family {
+            None => "",
+            Some(Family::V4) => " with an IPv4 address",
+            Some(Family::V6) => " with an IPv6 address",
+        };
+        Said::certainly(Status::NotFound, format!("{path} has no line for the name{family}"))
+    } else {
+        Said::certainly(Status::Success, format!("{path} has it: {}", lines.join(", ")))
+    }
+}
+
+/// nss-myhostname(8): this host's own name, and three that stand for it.
+fn myhostname(question: &Question, paths: &Paths) -> Said {
+    let name = question.name.strip_suffix('.').unwrap_or(&question.name).to_ascii_lowercase();
+    let own = paths.host_name().to_ascii_lowercase();
+    let local = name == "localhost" || name.ends_with(".localhost");
+    let local =
+        local || name == "localhost.localdomain" || name.ends_with(".localhost.localdomain");
+    if name == own || local || name == "_gateway" || name == "_outbound" {
+        Said::certainly(Status::Success, "this host is called that")
+    } else {
+        Said::certainly(Status::NotFound, "answers for this host's own name alone")
+    }
+}
+
+/// nss-resolve(8): UNAVAIL where systemd-resolved doesn't run.
+fn resolve(paths: &Paths) -> Said {
+    let socket = paths.resolved_socket();
+    if socket.exists() {
+        Said::perhaps(Status::NotFound, "asks systemd-resolved, which runs")
+    } else {
+        Said::certainly(Status::Unavail, "would ask systemd-resolved, which doesn't run")
+    }
+}
+
+/// nss-mdns: names under `.local`, if it isn't told of others in /etc/mdns.allow.
+fn multicast(question: &Question) -> Said {
+    let name = question.name.strip_suffix('.').unwrap_or(&question.name).to_ascii_lowercase();
+    if name.ends_with(".local") {
+        Said::perhaps(Status::NotFound, "asks the hosts of the local network (.local)")
+    } else {
+        Said::certainly(Status::Unavail, "answers for names under .local alone")
+    }
+}

@@ -1,0 +1,136 @@
+//! What a look-up did: files, records, candidates.
+
+use std::net::IpAddr;
+
+use guest_names::forward::Source;
+use guest_names::lease::{BadRecord, Lease};
+use guest_names::observe::{Fate, Observer, Verdict};
+use guest_names::ranking::Candidate;
+use guest_names::state::{Bridge, Kind};
+use guest_names::text::Text;
+use guest_names::window::Fault;
+
+use crate::state::address;
+use crate::state::snapshot::{MacAddress, lossy};
+
+/// A look-up, as it told of itself.
+#[derive(Default)]
+pub(crate) struct Story {
+    /// Why the state directory couldn't be listed.
+    pub(crate) no_directory: Option<Fault>,
+    /// In the order in which they were read.
+    pub(crate) files: Vec<FileStory>,
+    /// The candidates that the answer was chosen from.
+    pub(crate) candidates: Vec<(Candidate, Fate)>,
+}
+
+/// One file's part in it.
+pub(crate) struct FileStory {
+    pub(crate) bridge: Bridge,
+    pub(crate) kind: Kind,
+    /// Why it couldn't be opened, or from which byte on it couldn't be read.
+    pub(crate) fault: Option<(u32, Fault)>,
+    pub(crate) records: Vec<Record>,
+}
+
+/// A record that was met.
+pub(crate) struct Record {
+    /// Where it starts, in bytes.
+    pub(crate) start: u32,
+    pub(crate) what: What,
+}
+
+/// What it was.
+pub(crate) enum What {
+    /// Not JSON from this byte on.
+    NotJson(u32),
+    Lease {
+        host_name: String,
+        /// The network's.
+        domain: String,
+        address: Option<IpAddr>,
+        mac: Option<MacAddress>,
+        expiry: i64,
+        verdict: Result<Verdict, BadRecord>,
+    },
+    Map {
+        /// libvirt's name of the guest.
+        domain: String,
+        good: bool,
+        wanted: bool,
+    },
+}
+
+impl Story {
+    /// Brings the files into an order that doesn't depend on the directory's: as they are read otherwise.
+    pub(crate) fn sort(&mut self, source: Source) {
+        self.files.sort_by_key(|file| {
+            let bridge = file.bridge.as_bytes().to_vec();
+            let is_map = file.kind == Kind::Macs;
+            match source {
+                Source::HostName => (is_map, bridge, false),
+                Source::Domain => (false, bridge, !is_map),
+            }
+        });
+    }
+
+    /// What became of the lease at `start`, if it was a candidate.
+    pub(crate) fn fate(&self, file: &FileStory, record: &Record) -> Option<Fate> {
+        let What::Lease { address: Some(address), mac, expiry, .. } = &record.what else {
+            return None;
+        };
+        let mac = mac.map(|mac| guest_names::address::Mac(mac.0));
+        let address = address::from_std(*address);
+        let start = record.start;
+        let itself = Candidate::new(address, mac, file.bridge, *expiry, 0, start);
+        let found = self.candidates.iter().find(|(candidate, _)| candidate.is_record(&itself));
+        found.map(|&(_, fate)| fate)
+    }
+
+    fn record(&mut self, start: u32, what: What) {
+        if let Some(file) = self.files.last_mut() {
+            file.records.push(Record { start, what });
+        }
+    }
+}
+
+impl Observer for Story {
+    fn no_directory(&mut self, fault: Fault) {
+        self.no_directory = Some(fault);
+    }
+
+    fn file(&mut self, bridge: Bridge, kind: Kind, opened: Result<(), Fault>) {
+        let fault = opened.err().map(|fault| (0, fault));
+        self.files.push(FileStory { bridge, kind, fault, records: Vec::new() });
+    }
+
+    fn broken_off(&mut self, offset: u32, fault: Fault) {
+        if let Some(file) = self.files.last_mut() {
+            file.fault = Some((offset, fault));
+        }
+    }
+
+    fn malformed(&mut self, start: u32, end: u32) {
+        self.record(start, What::NotJson(end));
+    }
+
+    fn lease(&mut self, start: u32, lease: &Lease, verdict: Result<Verdict, BadRecord>) {
+        let what = What::Lease {
+            host_name: lossy(lease.hostname.as_bytes()),
+            domain: lossy(lease.domain.as_bytes()),
+            address: lease.address.map(address::to_std),
+            mac: lease.mac.map(MacAddress::from),
+            expiry: lease.expiry,
+            verdict,
+        };
+        self.record(start, what);
+    }
+
+    fn mac_map(&mut self, start: u32, domain: &Text, good: bool, wanted: bool) {
+        self.record(start, What::Map { domain: lossy(domain.as_bytes()), good, wanted });
+    }
+
+    fn candidate(&mut self, candidate: &Candidate, fate: Fate) {
+        self.candidates.push((*candidate, fate));
+    }
+}
