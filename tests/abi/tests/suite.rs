@@ -21,6 +21,8 @@ mod faults;
 mod glibc;
 #[path = "suite/leases.rs"]
 mod leases;
+#[path = "suite/memcheck.rs"]
+mod memcheck;
 #[path = "suite/names.rs"]
 mod names;
 #[path = "suite/object.rs"]

@@ -1,15 +1,22 @@
-//! `abi-probe OBJECT SERVICE NAME...`: loads a module and prints what `gethostbyname4_r` answers to
-//! each name, a line each. For tests that need a program of its own: with other privileges, say.
+//! `abi-probe [--all] OBJECT SERVICE NAME...`: loads a module and prints what `gethostbyname4_r` answers
+//! to each name, a line each. With `--all`, every entry point is asked: of the names, with buffers of
+//! growing length up to what the answer needs, of the addresses that come back, and for the list of all.
+//!
+//! For tests that need a program of its own: with other privileges, or under another program's eyes.
 
 use std::path::Path;
 use std::process::ExitCode;
 
-use abi::{Module, Query};
+use abi::{How, Module, Query, Status};
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let all = arguments.first().is_some_and(|first| first == "--all");
+    if all {
+        arguments.remove(0);
+    }
     let [object, service, names @ ..] = arguments.as_slice() else {
-        eprintln!("usage: abi-probe OBJECT SERVICE NAME...");
+        eprintln!("usage: abi-probe [--all] OBJECT SERVICE NAME...");
         return ExitCode::FAILURE;
     };
     let module = match Module::load(Path::new(object), service) {
@@ -27,6 +34,45 @@ fn main() -> ExitCode {
                 return ExitCode::FAILURE;
             }
         }
+        if all {
+            ask_everything(&module, name);
+        }
+    }
+    if all {
+        list(&module);
     }
     ExitCode::SUCCESS
+}
+
+/// Every entry point that takes the name, and then those that take its addresses.
+fn ask_everything(module: &Module, name: &str) {
+    for query in Query::every_by_name(name) {
+        let answer = in_many_buffers(module, &query);
+        for address in answer.into_iter().flat_map(|answer| answer.addresses) {
+            let text = address.ip.to_string();
+            in_many_buffers(module, &Query::addr(&text));
+            in_many_buffers(module, &Query::addr2(&text));
+        }
+    }
+}
+
+/// From no buffer at all up to one that is large enough, at odd places.
+fn in_many_buffers(module: &Module, query: &Query) -> Option<abi::Answer> {
+    (0..1 << 16).step_by(13).find_map(|length| {
+        let answer = module.ask(query, &How { length, offset: length % 16, ..How::default() })?;
+        (!answer.wants_larger_buffer()).then_some(answer)
+    })
+}
+
+/// The list of all, with a buffer that is too small before each.
+fn list(module: &Module) {
+    let (small, usual) = (How { length: 9, ..How::default() }, How::default());
+    let _ = module.sethostent(&usual);
+    while let Some(answer) = module.gethostent_r(&small).and_then(|_| module.gethostent_r(&usual)) {
+        println!("{answer}");
+        if answer.status != Status::Success {
+            break;
+        }
+    }
+    let _ = module.endhostent(&usual);
 }

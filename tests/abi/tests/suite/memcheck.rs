@@ -1,0 +1,49 @@
+//! The modules under valgrind's memcheck: no byte is read that wasn't written, none outside of what is
+//! the module's or lent to it, no descriptor stays open, nothing is left on the heap.
+
+use std::process::Command;
+
+use abi::{Kind, Lease, MacMap, Modules, sandbox, sandboxed};
+
+use crate::support::later;
+
+#[test]
+fn memcheck_finds_nothing() {
+    if let Err(error) = Command::new("valgrind").arg("--version").output() {
+        return sandbox::skip(&format!("valgrind can't be run (tests/setup test): {error}"));
+    }
+    sandboxed(|state| {
+        let mac = |i: u8| format!("52:54:00:00:00:{i:02x}");
+        let shared =
+            |i: u8| Lease::v4(&format!("10.0.0.{i}"), &mac(i), "web", later() + i64::from(i % 3));
+        let mut leases: Vec<Lease> = (0..40).map(shared).collect();
+        leases.push(Lease::v6("fd00::1", &mac(1), "web", later()));
+        leases.push(Lease::v6("fe80::1", &mac(1), "db", later()));
+        leases.push(Lease::v4("10.0.1.1", &mac(2), "db", later()).text("domain", "lab"));
+        state.leases("virbr0", &leases);
+        let (one, two) = (mac(1), mac(2));
+        state.macs("virbr0", &[MacMap::new("web-vm", &[&one]), MacMap::new("my vm", &[&two])]);
+        state.write(
+            "virbr1.status",
+            "[{\"hostname\": \"w\\u0065b\", \"ip-address\": \"10.0.2.1\"}, {\"a\":",
+        );
+        state.write("virbr1.macs", "{\"domain\": \"web-vm\", \"macs\": [".repeat(300));
+        for kind in Kind::BOTH {
+            let output = Command::new("valgrind")
+                .args(["--quiet", "--error-exitcode=99", "--track-fds=yes", "--leak-check=full"])
+                .arg(env!("CARGO_BIN_EXE_abi-probe"))
+                .arg("--all")
+                .arg(Modules::ours().path(kind))
+                .args([kind.service(), "web", "web.", "db.lab", "web-vm", "my vm", "nobody"])
+                .output()
+                .expect("valgrind runs");
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{kind:?}: {}\n{said}", output.status);
+            let count = |what: &str| said.matches(what).count();
+            let left_open = count("Open file descriptor") - count("<inherited from parent>");
+            assert_eq!(left_open, 0, "{kind:?}: {said}");
+            let answers = String::from_utf8_lossy(&output.stdout);
+            assert!(answers.contains("Success"), "{kind:?} has found nobody:\n{answers}");
+        }
+    });
+}
