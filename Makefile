@@ -6,8 +6,8 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET_DIR)/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)release
 
 MODULES := libnss_libvirt libnss_libvirt_guest
-# The packages of the programs; each is built once its crate is in the tree.
-PROGRAMS := $(foreach p,leaseshelper,$(if $(wildcard crates/$(p)/Cargo.toml),$(p)))
+# The packages of the programs.
+PROGRAMS := leaseshelper libvirt-nss
 
 .DEFAULT_GOAL := all
 .SUFFIXES:
@@ -18,13 +18,21 @@ TARGETS :=
 
 TARGETS += all
 HELP_all := build into $(RELEASE); what make alone does
-all:
+all: programs
+
+# Each of the two by itself, so that the modules' crates get no feature that only a program needs.
+TARGETS += modules
+HELP_modules := build the modules alone, under their final names too
+modules:
 	@command -v $(CARGO) >/dev/null || { echo "make: no '$(CARGO)' in PATH; install Rust 1.85 or newer (https://rustup.rs; Debian 13: apt-get install cargo)" >&2; exit 1; }
 	@command -v cc >/dev/null || { echo "make: no 'cc' in PATH to link with; install a C compiler (Debian: apt-get install gcc libc6-dev)" >&2; exit 1; }
 	$(CARGO) build --release --locked -p nss-libvirt -p nss-libvirt-guest
-	@# Under their final names too. Links: when cargo replaces its file, the next make renews them.
+	@# Links: when cargo replaces its file, the next make renews them.
 	@for m in $(MODULES); do ln -f "$(RELEASE)/$$m.so" "$(RELEASE)/$$m.so.2" || exit 1; done
-	$(if $(PROGRAMS),$(CARGO) build --release --locked $(addprefix -p ,$(PROGRAMS)))
+
+.PHONY: programs
+programs: modules
+	$(CARGO) build --release --locked $(addprefix -p ,$(PROGRAMS))
 
 TARGETS += test
 HELP_test := set up, build, run every test, say which part passed (root, or it skips)
@@ -52,31 +60,26 @@ HELP_deny := check the dependencies: licences, sources, advisories (needs cargo-
 deny:
 	@command -v cargo-deny >/dev/null || { echo "make: no cargo-deny; run: cargo install --locked cargo-deny" >&2; exit 1; }
 	$(CARGO) deny --workspace --locked check
+	$(CARGO) deny --manifest-path fuzz/Cargo.toml --locked check
 
-# The next ones exist once what they call does.
-ifneq ($(wildcard tests/lab/demo),)
 TARGETS += demo
 HELP_demo := boot a small guest and ssh to it by its two names (root)
 # It sets up, and builds as the user who called sudo, by itself.
 demo:
 	tests/lab/demo
-endif
 
-ifneq ($(wildcard tests/lab/run),)
 TARGETS += e2e
 HELP_e2e := the end-to-end suites alone: libvirt, dnsmasq, guests (root)
 e2e:
 	tests/run lab
-endif
 
-ifneq ($(wildcard tests/compliance/Cargo.toml),)
 TARGETS += compliance
 HELP_compliance := the same cases against the modules that libvirt ships
 compliance: all
 	tests/setup compliance
 	$(CARGO) test --locked -p compliance
-endif
 
+# There once its package is.
 ifneq ($(wildcard benches/Cargo.toml),)
 TARGETS += bench
 HELP_bench := measure the modules and the leases helper beside those of libvirt (root)
@@ -86,19 +89,17 @@ bench: all
 	$(CARGO) bench --locked -p leaseshelper
 endif
 
-ifneq ($(wildcard fuzz/run),)
 TARGETS += fuzz
 HELP_fuzz := fuzz every parser, each for FUZZ_SECONDS (60)
 fuzz:
 	tests/setup fuzz
 	fuzz/run
-endif
 
 # Neither needs cargo: root's PATH may lack it.
 TARGETS += install uninstall
 HELP_install := put what was built into this system and enable it in nsswitch.conf (root)
 HELP_uninstall := put everything back as it was before (root)
-export DESTDIR LIBDIR HELPERDIR PREFIX MANDIR HELPER NSSWITCH
+export DESTDIR LIBDIR HELPERDIR PREFIX BINDIR MANDIR HELPER COMMAND NSSWITCH
 install:
 	@BUILD='$(RELEASE)' packaging/install
 uninstall:
@@ -119,9 +120,11 @@ help:
 	  DESTDIR 'only copy the files, below this directory; change nothing else' \
 	  LIBDIR 'directory of the modules (found: where the C library lies)' \
 	  HELPERDIR 'directory of libvirt_leaseshelper (found: where libvirt has its own)' \
-	  PREFIX 'for manual pages and the like (/usr/local)' \
+	  PREFIX 'for the command libvirt-nss and manual pages (/usr/local)' \
+	  BINDIR 'for the command (PREFIX/bin)' \
 	  MANDIR 'for manual pages (PREFIX/share/man)' \
 	  HELPER 'no: leave libvirt_leaseshelper of libvirt in place' \
+	  COMMAND 'no: not the command' \
 	  NSSWITCH 'no: leave nsswitch.conf as it is'
 	@echo 'Variables of the build: CARGO, CARGO_TARGET_DIR, CARGO_BUILD_TARGET'
 

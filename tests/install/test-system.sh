@@ -281,6 +281,19 @@ test_system_helper() {
     nothing_left
 }
 
+test_system_command() {
+    new_system
+    cp "$system/bin/true" "$system/target/release/libvirt-nss"
+    listing >"$work/before"
+    do_install COMMAND=no
+    [[ ! -e $system/usr/local/bin/libvirt-nss ]] || fail "there"
+    do_install
+    same "$system/target/release/libvirt-nss" "$system/usr/local/bin/libvirt-nss"
+    do_uninstall
+    listing >"$work/after"
+    same "$work/before" "$work/after"
+}
+
 test_system_helper_elsewhere() {
     new_system
     cp "$system/bin/true" "$system/target/release/libvirt_leaseshelper"
