@@ -25,7 +25,10 @@ pub enum Moment {
     /// Right before a module's function is called, from the stack frame that calls it.
     Before,
     /// Right after it has returned, from the same frame.
-    After,
+    After {
+        /// What it returned, an `enum nss_status`.
+        status: i32,
+    },
 }
 
 /// From now on `watch` is called around every call that this thread makes of a module's function,
@@ -390,7 +393,7 @@ impl Frame {
         if let Some(at) = self.buffer.damage() {
             panic!("a write at offset {at} of a buffer of {} bytes", self.how.length);
         }
-        watch(Moment::After);
+        watch(Moment::After { status: raw });
         Status::from_raw(raw)
             .unwrap_or_else(|| panic!("status {raw}, with which glibc ends the process"))
     }

@@ -50,10 +50,19 @@ impl Child {
     /// # Panics
     ///
     /// When the child has failed, with what it said.
-    pub fn join(mut self) {
-        if let Err(failure) = self.end() {
+    pub fn join(self) {
+        if let Err(failure) = self.wait() {
             panic!("a forked child {failure}");
         }
+    }
+
+    /// Waits for the child's end.
+    ///
+    /// # Errors
+    ///
+    /// How it failed: the signal, or what it said.
+    pub fn wait(mut self) -> Result<(), String> {
+        self.end()
     }
 
     fn end(&mut self) -> Result<(), String> {

@@ -15,17 +15,19 @@ use libc::{
 ///
 /// When `part` does, or the kernel takes no filter.
 pub fn with_failing<T: Send>(calls: &[(c_long, i32)], part: impl FnOnce() -> T + Send) -> T {
-    filtered(calls, SECCOMP_RET_ALLOW, part)
+    in_thread(&program(calls, SECCOMP_RET_ALLOW), part)
 }
 
-/// Runs `part` in a thread of its own in which any system call but these ends the process.
+/// From now on any system call of the calling thread but these ends the process with SIGSYS. There is
+/// no way back.
 ///
 /// # Panics
 ///
-/// When `part` does, or the kernel takes no filter.
-pub fn with_only<T: Send>(calls: &[c_long], part: impl FnOnce() -> T + Send) -> T {
+/// When the kernel takes no filter.
+pub fn allow_only(calls: &[c_long]) {
     let calls: Vec<(c_long, i32)> = calls.iter().map(|&call| (call, 0)).collect();
-    filtered(&calls, SECCOMP_RET_KILL_PROCESS, part)
+    install(&program(&calls, SECCOMP_RET_KILL_PROCESS))
+        .unwrap_or_else(|error| panic!("a seccomp filter: {error}"));
 }
 
 /// Runs `part` in a thread of its own in which opening a file fails with EPERM unless all of these
@@ -61,14 +63,6 @@ pub fn with_open_flags<T: Send>(flags: i32, part: impl FnOnce() -> T + Send) -> 
     }
     program.push(statement(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
     in_thread(&program, part)
-}
-
-fn filtered<T: Send>(
-    calls: &[(c_long, i32)],
-    otherwise: u32,
-    part: impl FnOnce() -> T + Send,
-) -> T {
-    in_thread(&program(calls, otherwise), part)
 }
 
 fn in_thread<T: Send>(program: &[sock_filter], part: impl FnOnce() -> T + Send) -> T {

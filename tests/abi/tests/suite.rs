@@ -7,6 +7,8 @@ mod support;
 mod buffers;
 #[path = "suite/concurrency.rs"]
 mod concurrency;
+#[path = "suite/confined.rs"]
+mod confined;
 #[path = "suite/cost.rs"]
 mod cost;
 #[path = "suite/damage.rs"]

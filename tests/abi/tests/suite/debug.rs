@@ -80,6 +80,30 @@ fn it_is_silent_unless_asked() {
     });
 }
 
+/// What a guest says must not drive the terminal of whoever reads the messages.
+#[test]
+fn control_characters_are_not_passed_on() {
+    sandboxed(|state| {
+        state.leases(
+            "virbr0",
+            &[
+                Lease::v4("10.0.0.1", WEB, "web", later()),
+                Lease::v4("10.0.0.2", OLD, "web\u{1b}[2J\u{7}\r\u{9b}31m", later()),
+                Lease::v4("10.0.0.3\u{1b}c", OLD, "web", later()),
+            ],
+        );
+        state.macs("virbr0", &[MacMap::new("web\u{1b}]0;x\u{7}", &[WEB])]);
+        state.write("\u{1b}[31m.status", "[]").write("\u{1b}[31m.macs", "[]");
+        for (module, name) in [(host(), "web"), (guest(), "web"), (host(), "x\u{1b}[1m")] {
+            for query in [Query::name4(name), Query::addr("10.0.0.1")] {
+                let text = said(state, module, &query, Some(c"1"));
+                let control = |c: &char| c.is_ascii_control() && *c != '\n';
+                assert_eq!(text.chars().find(control), None, "{query}: {text:?}");
+            }
+        }
+    });
+}
+
 /// A program that runs with more rights than its caller must not be made to write: here one that is
 /// set-user-ID.
 #[test]

@@ -223,3 +223,31 @@ fn a_storm_of_signals() {
         drop(storm);
     });
 }
+
+/// A thread that is to be cancelled is cancelled where it asked for that, and not in the middle of a
+/// look-up, with files open.
+#[test]
+fn a_look_up_is_no_place_to_be_cancelled() {
+    sandboxed(|state| {
+        guests(state);
+        for (module, query) in look_ups() {
+            let child = fork(|| {
+                let cancelled = std::thread::spawn(move || {
+                    // SAFETY: the thread's own handle.
+                    let this = unsafe { libc::pthread_self() };
+                    // SAFETY: this thread runs.
+                    assert_eq!(unsafe { pthread_cancel(this) }, 0);
+                    let answer = module.resolve(&query).expect("exported");
+                    // SAFETY: ends the child before anything else can be a place to be cancelled.
+                    unsafe { libc::_exit(i32::from(answer.status == Status::TryAgain)) }
+                });
+                assert!(cancelled.join().is_ok(), "the thread came to an end in the look-up");
+            });
+            child.join();
+        }
+    });
+}
+
+unsafe extern "C" {
+    fn pthread_cancel(thread: libc::pthread_t) -> i32;
+}

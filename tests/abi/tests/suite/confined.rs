@@ -1,0 +1,183 @@
+//! Under a filter that allows what `docs/sandboxing.md` lists and ends the process at any other call.
+
+use std::cell::Cell;
+use std::fs;
+use std::hint;
+use std::path::Path;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use abi::module::{Moment, watch};
+use abi::process::{Child, fork};
+use abi::{How, Lease, MacMap, Module, Query, StateDir, Status, sandboxed, seccomp};
+use libc::c_long;
+
+use crate::support::*;
+
+type Call = (&'static str, c_long);
+
+/// What every look-up makes.
+const LOOK_UP: [Call; 4] = [
+    ("openat", libc::SYS_openat),
+    ("getdents64", libc::SYS_getdents64),
+    ("pread64", libc::SYS_pread64),
+    ("close", libc::SYS_close),
+];
+/// Where the directory is listed again.
+const AGAIN: [Call; 1] = [("lseek", libc::SYS_lseek)];
+const ENUMERATION: [Call; 3] =
+    [("lseek", libc::SYS_lseek), ("fstat", libc::SYS_fstat), ("newfstatat", libc::SYS_newfstatat)];
+const SCOPE: [Call; 2] = [("socket", libc::SYS_socket), ("ioctl", libc::SYS_ioctl)];
+const MESSAGES: [Call; 1] = [("write", libc::SYS_write)];
+/// Where there is no vDSO to ask.
+const TIME: Call = ("clock_gettime", libc::SYS_clock_gettime);
+
+const MAC: &str = "52:54:00:00:00:01";
+
+thread_local! {
+    static ALLOWED: Cell<&'static [c_long]> = const { Cell::new(&[]) };
+}
+
+/// The status that the confined call returned; out of range before.
+static RETURNED: AtomicI32 = AtomicI32::new(i32::MAX);
+
+/// Confines the thread before the call. After it the thread makes no call any more: it says what came
+/// of it and turns round and round until its process ends.
+fn confine(moment: Moment) {
+    match moment {
+        Moment::Before => seccomp::allow_only(ALLOWED.get()),
+        Moment::After { status } => {
+            RETURNED.store(status, Ordering::SeqCst);
+            loop {
+                hint::spin_loop();
+            }
+        }
+    }
+}
+
+/// Makes a call in a child in which nothing else is allowed.
+fn confined(module: &'static Module, query: &Query, allowed: &[&[Call]], wanted: Status) -> Child {
+    let numbers: Vec<c_long> = allowed.concat().iter().map(|(_, number)| *number).collect();
+    let numbers: &'static [c_long] = numbers.leak();
+    let query = query.clone();
+    fork(move || {
+        thread::spawn(move || {
+            ALLOWED.set(numbers);
+            watch(Some(confine));
+            let _ = module.ask(&query, &How { length: 1 << 16, ..How::default() });
+        });
+        let start = Instant::now();
+        while RETURNED.load(Ordering::SeqCst) == i32::MAX {
+            assert!(start.elapsed() < Duration::from_secs(60), "no answer");
+            thread::yield_now();
+        }
+        assert_eq!(RETURNED.load(Ordering::SeqCst), wanted.raw());
+    })
+}
+
+fn guests(state: &StateDir) {
+    state.leases("virbr0", &[Lease::v4("10.0.0.1", MAC, "web", later())]);
+    state.leases("virbr1", &[Lease::v4("10.0.1.1", "52:54:00:00:00:02", "web", later())]);
+    state.macs("virbr0", &[MacMap::new("web-vm", &[MAC])]).fifo("virbr2.status");
+}
+
+#[test]
+fn look_ups_make_the_listed_calls_alone() {
+    sandboxed(|state| {
+        guests(state);
+        for (module, name) in [(host(), "web"), (guest(), "web-vm")] {
+            for (query, wanted) in [
+                (Query::name4(name), Status::Success),
+                (Query::name(name), Status::Success),
+                (Query::name3(name, libc::AF_INET6), Status::Unavail),
+                (Query::addr("10.0.0.1"), Status::Success),
+                (Query::addr2("10.0.0.9"), Status::NotFound),
+                (Query::name4("mail"), Status::NotFound),
+            ] {
+                confined(module, &query, &[&LOOK_UP, &[TIME]], wanted).join();
+            }
+        }
+    });
+}
+
+#[test]
+fn many_leases_of_one_name() {
+    sandboxed(|state| {
+        let leases: Vec<Lease> =
+            (0..200).map(|i| Lease::v4(&format!("10.0.0.{i}"), MAC, "web", later())).collect();
+        state.leases("virbr0", &leases).macs("virbr0", &[MacMap::new("web-vm", &[MAC])]);
+        for (module, name) in [(host(), "web"), (guest(), "web-vm")] {
+            let allowed: [&[Call]; 3] = [&LOOK_UP, &AGAIN, &[TIME]];
+            confined(module, &Query::name4(name), &allowed, Status::Success).join();
+        }
+    });
+}
+
+#[test]
+fn enumeration() {
+    sandboxed(|state| {
+        let _cursor = cursor();
+        guests(state);
+        for module in [host(), guest()] {
+            let _ = module.resolve(&Query::Set);
+            let allowed: [&[Call]; 3] = [&LOOK_UP, &ENUMERATION, &[TIME]];
+            confined(module, &Query::Get, &allowed, Status::Success).join();
+        }
+    });
+}
+
+#[test]
+fn scopes_of_link_local_addresses() {
+    sandboxed(|state| {
+        state.leases("lo", &[Lease::v6("fe80::1", MAC, "web", later())]);
+        state.macs("lo", &[MacMap::new("web-vm", &[MAC])]);
+        for (module, name) in [(host(), "web"), (guest(), "web-vm")] {
+            let allowed: [&[Call]; 3] = [&LOOK_UP, &SCOPE, &[TIME]];
+            confined(module, &Query::name4(name), &allowed, Status::Success).join();
+        }
+    });
+}
+
+#[test]
+fn messages() {
+    sandboxed(|state| {
+        guests(state);
+        let child = fork(|| {
+            // SAFETY: the child has one thread.
+            unsafe { libc::setenv(c"LIBVIRT_NSS_DEBUG".as_ptr(), c"1".as_ptr(), 1) };
+            let nowhere = fs::File::options().write(true).open("/dev/null").expect("/dev/null");
+            // SAFETY: the child's stderr is its own.
+            unsafe { libc::dup2(std::os::fd::AsRawFd::as_raw_fd(&nowhere), 2) };
+            let allowed: [&[Call]; 3] = [&LOOK_UP, &MESSAGES, &[TIME]];
+            confined(host(), &Query::name4("web"), &allowed, Status::Success).join();
+        });
+        child.join();
+    });
+}
+
+/// The filter bites: without one of the calls the process ends with SIGSYS.
+#[test]
+fn another_call_ends_the_process() {
+    sandboxed(|state| {
+        guests(state);
+        let query = Query::name4("web");
+        for missing in 0..LOOK_UP.len() {
+            let mut allowed = LOOK_UP.to_vec();
+            let (name, _) = allowed.remove(missing);
+            let end = confined(host(), &query, &[&allowed, &[TIME]], Status::Success).wait();
+            let signal = format!("got signal {}: ", libc::SIGSYS);
+            assert_eq!(end, Err(signal), "without {name}");
+        }
+    });
+}
+
+#[test]
+fn the_document_lists_the_calls() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sandboxing.md");
+    let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let all: [&[Call]; 6] = [&LOOK_UP, &AGAIN, &ENUMERATION, &SCOPE, &MESSAGES, &[TIME]];
+    for (name, _) in all.concat() {
+        assert!(text.contains(&format!("`{name}`")), "docs/sandboxing.md doesn't list {name}");
+    }
+}
