@@ -200,16 +200,17 @@ fn mount(
     let text = |path: &Path| {
         CString::new(path.as_os_str().as_encoded_bytes()).expect("no NUL in a path of ours")
     };
-    let source = source.map(text);
+    // The kernel ignores source and type where they say nothing; memcheck wants strings.
+    let source = source.map_or(c"none".to_owned(), text);
     let target = text(target);
     // 0755 as libvirt's own directory; ignored where nothing new is mounted.
     let data = if kind.is_some() { c"mode=0755".as_ptr() } else { ptr::null() };
-    // SAFETY: every pointer is a string or NULL where mount(2) allows it.
+    // SAFETY: every pointer is a string, but the data, which may be NULL.
     check(unsafe {
         libc::mount(
-            source.as_ref().map_or(ptr::null(), |source| source.as_ptr()),
+            source.as_ptr(),
             target.as_ptr(),
-            kind.map_or(ptr::null(), CStr::as_ptr),
+            kind.unwrap_or(c"none").as_ptr(),
             flags,
             data.cast(),
         )
