@@ -363,7 +363,8 @@ mod tests {
     #[test]
     fn each_kind_of_damage() {
         let status = |text| damage("virbr0.status", text);
-        assert_eq!(status("[{\"a\": 01}]"), [Damage::NotJson(1, 9)]);
+        // Within the number.
+        assert!(matches!(status("[{\"a\": 01}]")[..], [Damage::NotJson(1, 8 | 9)]));
         assert_eq!(status("[{}]"), [Damage::BadLease(1, BadRecord::NoAddress)]);
         assert_eq!(
             status(r#"[{"ip-address": "10.0.0.1", "hostname": 1}]"#),
