@@ -8,6 +8,7 @@ use crate::lease::Lease;
 use crate::name::is_host_name;
 use crate::ranking::{Attached, Candidate};
 use crate::search::{Exhausted, Keep, Search};
+use crate::sought::Sought;
 use crate::state::{Bridge, Kind, StateDir};
 use crate::text::Text;
 
@@ -62,7 +63,7 @@ impl<S: StateDir> Search<'_, S> {
         name: &mut Text,
         candidate: &mut Candidate,
     ) -> Result<bool, Exhausted> {
-        while self.next_lease(cursor, &mut Next { candidate, name })? {
+        while self.next_lease(cursor, candidate, name)? {
             let named = match source {
                 Source::HostName => is_host_name(name.as_bytes()),
                 Source::Domain => {
@@ -77,13 +78,20 @@ impl<S: StateDir> Search<'_, S> {
         Ok(false)
     }
 
-    /// The next lease that holds, whatever it is called.
-    fn next_lease(&mut self, cursor: &mut Cursor, next: &mut Next<'_>) -> Result<bool, Exhausted> {
+    /// The next lease that holds, whatever it is called; its host name goes to `name`.
+    fn next_lease(
+        &mut self,
+        cursor: &mut Cursor,
+        candidate: &mut Candidate,
+        name: &mut Text,
+    ) -> Result<bool, Exhausted> {
+        let mut next = Next { candidate, name };
         loop {
-            if cursor.bridge != Bridge::NONE
-                && self.lease_behind(cursor.bridge, &mut cursor.place, next)?
-            {
-                return Ok(true);
+            if cursor.bridge != Bridge::NONE {
+                let (bridge, place) = (cursor.bridge, &mut cursor.place);
+                if self.leases_of_file(bridge, 0, Sought::Any, &mut next, Some(place))? {
+                    return Ok(true);
+                }
             }
             if !self.next_file(cursor)? {
                 return Ok(false);

@@ -63,6 +63,7 @@ pub fn object<F: StateFile>(window: &mut Window<'_, F>, members: &mut dyn Member
 }
 
 /// Brings the window to the next `{` that is outside of strings; it must stand outside of one.
+#[inline(never)]
 pub fn next_object<F: StateFile>(window: &mut Window<'_, F>) -> bool {
     let mut passed_over = Text::new();
     while let Some(byte) = window.peek() {

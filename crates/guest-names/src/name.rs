@@ -21,6 +21,9 @@ pub struct Fit {
 }
 
 impl Fit {
+    /// The whole name in another case.
+    pub const INEXACT: Self = Self { exact: false, rest: 0 };
+
     /// It is the whole name, in whatever network.
     #[must_use]
     pub fn is_whole(self) -> bool {

@@ -38,20 +38,29 @@ pub(crate) struct GuestMacs<'w> {
     committed: usize,
     /// The same with the record that is being read.
     met: usize,
+    /// Whether one has the whole name.
     pub(crate) known: Known,
 }
 
 #[derive(Clone, Copy)]
 struct ListedMac {
     mac: Mac,
-    /// How its domain's name fits. `None` until the record is whole.
-    fit: Option<Fit>,
+    /// How its domain's name fits.
+    fit: Fit,
 }
 
 impl<'w> GuestMacs<'w> {
-    pub(crate) fn new(wanted: &'w Wanted<'w>, passed: usize) -> Self {
-        let listed = [ListedMac { mac: Mac([0; 6]), fit: None }; MACS_AT_ONCE];
-        Self { wanted, passed, listed, committed: 0, met: 0, known: Known::default() }
+    pub(crate) fn new(wanted: &'w Wanted<'w>) -> Self {
+        const NONE: [ListedMac; MACS_AT_ONCE] =
+            [ListedMac { mac: Mac([0; 6]), fit: Fit::INEXACT }; MACS_AT_ONCE];
+        let known = Known::default();
+        Self { wanted, passed: 0, listed: NONE, committed: 0, met: 0, known }
+    }
+
+    /// Forgets what is listed, for those from the `passed`-th on.
+    pub(crate) fn restart(&mut self, passed: usize) {
+        self.passed = passed;
+        self.committed = 0;
     }
 
     /// Whether there are more than could be listed.
@@ -59,18 +68,21 @@ impl<'w> GuestMacs<'w> {
         self.committed > self.passed + MACS_AT_ONCE
     }
 
-    pub(crate) fn listed(&self) -> impl Iterator<Item = Mac> {
-        self.listed.iter().filter(|listed| listed.fit.is_some()).map(|listed| listed.mac)
+    fn listed(&self) -> &[ListedMac] {
+        let count = self.committed.saturating_sub(self.passed);
+        self.listed.get(..count).unwrap_or(&self.listed)
+    }
+
+    pub(crate) fn macs(&self) -> impl Iterator<Item = Mac> {
+        self.listed().iter().map(|listed| listed.mac)
     }
 
     /// Whether the lease is one of the MACs', and of a domain that has its name in its case too.
     pub(crate) fn judge(&self, lease: &Lease) -> Option<bool> {
         let mut judgement = None;
-        for &ListedMac { mac, fit } in &self.listed {
-            if let (Some(fit), true) = (fit, lease.mac == Some(mac)) {
-                if self.wanted.fits_in(fit, lease.domain.as_bytes()) {
-                    judgement = judgement.max(Some(fit.exact));
-                }
+        for &ListedMac { mac, fit } in self.listed() {
+            if lease.mac == Some(mac) && self.wanted.fits_in(fit, lease.domain.as_bytes()) {
+                judgement = judgement.max(Some(fit.exact));
             }
         }
         judgement
@@ -81,7 +93,7 @@ impl Macs for GuestMacs<'_> {
     fn mac(&mut self, mac: Mac) {
         let place = self.met.checked_sub(self.passed);
         if let Some(place) = place.and_then(|place| self.listed.get_mut(place)) {
-            *place = ListedMac { mac, fit: None };
+            place.mac = mac;
         }
         self.met += 1;
     }
@@ -98,12 +110,11 @@ impl MacUse for GuestMacs<'_> {
             self.known.name = true;
             self.known.exact |= fit.exact;
         }
-        let from = self.committed.saturating_sub(self.passed);
-        let to = self.met.saturating_sub(self.passed);
-        for listed in self.listed.iter_mut().take(to).skip(from) {
-            listed.fit = Some(fit);
-        }
+        let from = self.listed().len();
         self.committed = self.met;
+        let to = self.listed().len();
+        let new = self.listed.get_mut(from..to).unwrap_or(&mut []);
+        new.iter_mut().for_each(|listed| listed.fit = fit);
         true
     }
 }

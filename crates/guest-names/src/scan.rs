@@ -135,7 +135,9 @@ mod tests {
     }
 
     fn both_ways(text: &[u8], wanted: &str, buffer: usize) -> [BTreeSet<(u32, Vec<u8>)>; 2] {
-        let needle = Needle::new(&[b"\"", wanted.as_bytes()]);
+        let mut needle = Needle::EMPTY;
+        needle.extend(b"\"");
+        needle.extend(wanted.as_bytes());
         [false, true].map(|fast| {
             let mut buffer = vec![0; buffer];
             let mut window = Window::new(InMemory { bytes: text, piece: usize::MAX }, &mut buffer);

@@ -51,12 +51,13 @@ impl<S: StateDir> Search<'_, S> {
     ) -> Result<(), Exhausted> {
         let mut file = 0;
         while let Some(bridge) = self.next_bridge(Kind::Leases, &mut file)? {
-            self.leases_of_file(bridge, file, sought, keep)?;
+            self.leases_of_file(bridge, file, sought, keep, None)?;
         }
         Ok(())
     }
 
     /// Offers `keep` every lease of the domain `wanted`: those of its MACs, on the bridge that has them.
+    #[inline(never)]
     pub(crate) fn leases_of_guest(
         &mut self,
         wanted: &Wanted<'_>,
@@ -64,17 +65,15 @@ impl<S: StateDir> Search<'_, S> {
     ) -> Result<Known, Exhausted> {
         let mut needles = Needles::NONE;
         needles.add_name(wanted);
-        let mut known = Known::default();
+        let mut macs = GuestMacs::new(wanted);
         let mut file = 0;
         while let Some(bridge) = self.next_bridge(Kind::Macs, &mut file)? {
             let mut passed = 0;
             loop {
-                let mut macs = GuestMacs::new(wanted, passed);
+                macs.restart(passed);
                 self.macs(bridge, &needles, &mut macs)?;
-                known.name |= macs.known.name;
-                known.exact |= macs.known.exact;
-                if macs.listed().next().is_some() {
-                    self.leases_of_file(bridge, file, Sought::Guest(&macs), keep)?;
+                if macs.macs().next().is_some() {
+                    self.leases_of_file(bridge, file, Sought::Guest(&macs), keep, None)?;
                 }
                 if !macs.overflowed() {
                     break;
@@ -82,17 +81,23 @@ impl<S: StateDir> Search<'_, S> {
                 passed += MACS_AT_ONCE;
             }
         }
-        Ok(known)
+        Ok(macs.known)
     }
 
+    /// Offers `keep` the leases of one file that are `sought`; only the first behind `place` where one is
+    /// given, which moves behind it. Whether there was any.
     #[inline(never)]
-    fn leases_of_file(
+    pub(crate) fn leases_of_file(
         &mut self,
         bridge: Bridge,
         file: u32,
         sought: Sought<'_>,
         keep: &mut dyn Keep,
-    ) -> Result<(), Exhausted> {
+        place: Option<&mut Place>,
+    ) -> Result<bool, Exhausted> {
+        let opened = open(self.dir, bridge, Kind::Leases, observing(&mut self.observer))?;
+        let Some(opened) = opened else { return Ok(false) };
+        let mut window = Window::new(opened, self.window);
         let mut records = LeaseRecords {
             lease: Lease::new(),
             bridge,
@@ -103,8 +108,16 @@ impl<S: StateDir> Search<'_, S> {
             kept: 0,
             observer: observing(&mut self.observer),
         };
-        let needles = sought.needles();
-        go_through(self.dir, self.window, bridge, Kind::Leases, &needles, &mut records)
+        match place {
+            None => {
+                let mut needles = Needles::NONE;
+                sought.add_needles(&mut needles);
+                go_through(&mut window, &needles, &mut records);
+            }
+            Some(place) => place.move_on(&mut window, &mut records),
+        }
+        close(&window, &mut records)?;
+        Ok(records.kept > 0)
     }
 
     /// Looks up, for each of `candidates`, whether a running guest has its NIC. The name of that guest's
@@ -139,45 +152,13 @@ impl<S: StateDir> Search<'_, S> {
         needles: &Needles,
         uses: &mut dyn MacUse,
     ) -> Result<(), Exhausted> {
+        let opened = open(self.dir, bridge, Kind::Macs, observing(&mut self.observer))?;
+        let Some(opened) = opened else { return Ok(()) };
+        let mut window = Window::new(opened, self.window);
         let mut records =
             MacRecords { map: MacMap::new(), uses, observer: observing(&mut self.observer) };
-        go_through(self.dir, self.window, bridge, Kind::Macs, needles, &mut records)
-    }
-
-    /// Offers `keep` the next lease that holds behind `place`, which moves behind it. `false` where there
-    /// is none.
-    pub(crate) fn lease_behind(
-        &mut self,
-        bridge: Bridge,
-        place: &mut Place,
-        keep: &mut dyn Keep,
-    ) -> Result<bool, Exhausted> {
-        let mut records = LeaseRecords {
-            lease: Lease::new(),
-            bridge,
-            file: 0,
-            now: self.now,
-            sought: Sought::Any,
-            keep,
-            kept: 0,
-            observer: observing(&mut self.observer),
-        };
-        let opened = open(self.dir, self.window, bridge, Kind::Leases, &mut records)?;
-        let Some(mut window) = opened else { return Ok(false) };
-        let identity = window.identity();
-        if identity == place.identity {
-            window.seek(place.offset);
-        } else {
-            place.identity = identity;
-            (0..place.passed).all(|_| scan::next(&mut window, &mut records));
-            records.kept = 0;
-        }
-        while records.kept == 0 && scan::next(&mut window, &mut records) {
-            place.passed += 1;
-        }
-        place.offset = window.offset();
-        close(&window, &mut records)?;
-        Ok(records.kept > 0)
+        go_through(&mut window, needles, &mut records);
+        close(&window, &mut records)
     }
 
     /// The bridge of the next file of `kind`. `file` counts them; at 0 the listing starts anew.
@@ -202,41 +183,58 @@ impl<S: StateDir> Search<'_, S> {
     }
 }
 
+impl Place {
+    /// Goes behind the next record that is kept.
+    fn move_on<F: StateFile>(
+        &mut self,
+        window: &mut Window<'_, F>,
+        records: &mut LeaseRecords<'_>,
+    ) {
+        let identity = window.identity();
+        if identity == self.identity {
+            window.seek(self.offset);
+        } else {
+            self.identity = identity;
+            (0..self.passed).all(|_| scan::next(window, records));
+            records.kept = 0;
+        }
+        while records.kept == 0 && scan::next(window, records) {
+            self.passed += 1;
+        }
+        self.offset = window.offset();
+    }
+}
+
 /// Runs `records` over one file; without needles, or where somebody watches, over every record.
-fn go_through<S: StateDir>(
-    dir: &mut S,
-    buffer: &mut [u8],
-    bridge: Bridge,
-    kind: Kind,
+#[inline(never)]
+fn go_through<F: StateFile>(
+    window: &mut Window<'_, F>,
     needles: &Needles,
-    records: &mut dyn Records<S::File>,
-) -> Result<(), Exhausted> {
-    let Some(mut window) = open(dir, buffer, bridge, kind, records)? else { return Ok(()) };
+    records: &mut dyn Records<F>,
+) {
     if needles.as_slice().is_empty() || records.observer().is_some() {
-        while scan::next(&mut window, records) {}
+        while scan::next(window, records) {}
     } else {
         for needle in needles.as_slice() {
             window.seek(0);
-            scan::matching(&mut window, needle, records);
+            scan::matching(window, needle, records);
         }
     }
-    close(&window, records)
 }
 
 /// Opens a file. `None` for one that can't be: it is told of and has nothing in it.
-fn open<'b, S: StateDir>(
+fn open<S: StateDir>(
     dir: &mut S,
-    buffer: &'b mut [u8],
     bridge: Bridge,
     kind: Kind,
-    records: &mut dyn Records<S::File>,
-) -> Result<Option<Window<'b, S::File>>, Exhausted> {
+    observer: Option<&mut dyn Observer>,
+) -> Result<Option<S::File>, Exhausted> {
     let opened = dir.open(&bridge, kind);
-    if let Some(observer) = records.observer() {
+    if let Some(observer) = observer {
         observer.file(bridge, kind, opened.as_ref().map(drop).map_err(|&fault| fault));
     }
     match opened {
-        Ok(file) => Ok(Some(Window::new(file, buffer))),
+        Ok(file) => Ok(Some(file)),
         Err(Fault::Exhausted) => Err(Exhausted),
         Err(Fault::Unreadable(_)) => Ok(None),
     }

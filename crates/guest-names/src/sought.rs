@@ -4,9 +4,8 @@ use needle::Needle;
 
 use crate::address::{Address, Mac, digit as hex_digit, starts_with_80_zero_bits};
 use crate::lease::Lease;
-use crate::name::{Wanted, is_host_name};
+use crate::name::Wanted;
 use crate::nics::GuestMacs;
-use crate::text::Text;
 
 /// Up to this many needles, looking for one after the other is quicker than reading every record.
 const FEW: usize = 4;
@@ -28,30 +27,26 @@ impl Sought<'_> {
     /// Whether `lease`, which has this `address`, is one of them; if so, whether its name is the wanted
     /// one in its case too.
     pub(crate) fn judge(self, lease: &Lease, address: Address) -> Option<bool> {
-        let is_it = match self {
+        match self {
             Self::Host(wanted) => {
-                let hostname = lease.hostname.as_bytes();
-                let fit = wanted.fit(hostname)?;
-                let is_it = wanted.fits_in(fit, lease.domain.as_bytes()) && is_host_name(hostname);
-                return is_it.then_some(fit.exact);
+                let fit = wanted.fit(lease.hostname.as_bytes())?;
+                wanted.fits_in(fit, lease.domain.as_bytes()).then_some(fit.exact)
             }
-            Self::Guest(macs) => return macs.judge(lease),
-            Self::Address(sought) => sought == address,
-            Self::Any => true,
-        };
-        is_it.then_some(true)
+            Self::Guest(macs) => macs.judge(lease),
+            Self::Address(sought) => (sought == address).then_some(true),
+            Self::Any => Some(true),
+        }
     }
 
-    /// What every record of them has in it.
-    pub(crate) fn needles(self) -> Needles {
-        let mut needles = Needles::NONE;
+    /// Adds what every record of them has in it.
+    #[inline(never)]
+    pub(crate) fn add_needles(self, needles: &mut Needles) {
         match self {
             Self::Host(wanted) => needles.add_name(wanted),
-            Self::Guest(macs) => macs.listed().for_each(|mac| needles.add_mac(mac)),
+            Self::Guest(macs) => macs.macs().for_each(|mac| needles.add_mac(mac)),
             Self::Address(address) => needles.add_address(address),
             Self::Any => {}
         }
-        needles
     }
 }
 
@@ -70,11 +65,10 @@ impl Needles {
         self.needles.get(..self.len).unwrap_or(&[])
     }
 
-    fn add(&mut self, parts: &[&[u8]]) {
-        let needle = Needle::new(parts);
-        if !self.as_slice().contains(&needle) {
+    fn add(&mut self, needle: &Needle) {
+        if !self.as_slice().contains(needle) {
             if let Some(place) = self.needles.get_mut(self.len) {
-                *place = needle;
+                *place = *needle;
             }
             self.len += 1;
         }
@@ -83,40 +77,48 @@ impl Needles {
     /// Whatever names `wanted` fits begin with the same label, and are no longer where it is the only
     /// one.
     pub(crate) fn add_name(&mut self, wanted: &Wanted<'_>) {
-        let label = wanted.first_label();
-        let end: &[u8] = if wanted.is_one_label() { b"\"" } else { b"" };
-        self.add(&[b"\"", label, end]);
+        let mut needle = Needle::EMPTY;
+        needle.extend(b"\"");
+        needle.extend(wanted.first_label());
+        if wanted.is_one_label() {
+            needle.extend(b"\"");
+        }
+        self.add(&needle);
     }
 
     /// A hardware type may stand before the MAC, but nothing behind it.
     pub(crate) fn add_mac(&mut self, mac: Mac) {
-        self.add(&[&mac.to_text(), b"\""]);
+        let mut needle = Needle::EMPTY;
+        needle.extend(&mac.to_text());
+        needle.extend(b"\"");
+        self.add(&needle);
     }
 
     /// An IPv4 address has one text. Of the many of an IPv6 address, all end in its last group without
     /// leading zeros, but for those that end in a dotted quad or in `::`.
     fn add_address(&mut self, address: Address) {
-        let mut text = Text::new();
+        let mut needle = Needle::EMPTY;
         match address {
             Address::V4(octets) => {
                 for (at, octet) in octets.into_iter().enumerate() {
-                    text.push(if at == 0 { b'"' } else { b'.' });
-                    push_number(&mut text, &[octet / 100, octet / 10 % 10, octet % 10]);
+                    needle.extend(if at == 0 { b"\"" } else { b"." });
+                    add_number(&mut needle, &[octet / 100, octet / 10 % 10, octet % 10]);
                 }
             }
             Address::V6([.., 0, 0]) => return,
             Address::V6(octets) if starts_with_80_zero_bits(octets) => return,
             Address::V6([.., high, low]) => {
-                push_number(&mut text, &[high >> 4, high & 0xf, low >> 4, low & 0xf]);
+                add_number(&mut needle, &[high >> 4, high & 0xf, low >> 4, low & 0xf]);
             }
         }
-        self.add(&[text.as_bytes(), b"\""]);
+        needle.extend(b"\"");
+        self.add(&needle);
     }
 }
 
 /// Appends digits, without leading zeros.
-fn push_number(text: &mut Text, digits: &[u8]) {
+fn add_number(needle: &mut Needle, digits: &[u8]) {
     let zeros = digits.iter().take_while(|&&digit| digit == 0).count();
     let from = zeros.min(digits.len().saturating_sub(1));
-    digits.iter().skip(from).for_each(|&digit| text.push(hex_digit(digit)));
+    digits.iter().skip(from).for_each(|&digit| needle.extend(&[hex_digit(digit)]));
 }

@@ -1,5 +1,7 @@
 //! libvirt's state directory (`/var/lib/libvirt/dnsmasq`): which files matter, and how they are come by.
 
+use core::cmp::Ordering;
+
 use crate::text::Text;
 use crate::window::{Fault, StateFile};
 
@@ -24,11 +26,11 @@ impl Kind {
 }
 
 /// The name of a bridge, at most as long as the kernel lets it be (`IFNAMSIZ`: 15 bytes and a NUL).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Bridge([u8; 16]);
 
 impl Bridge {
-    /// No bridge. It comes before all others.
+    /// No bridge.
     pub const NONE: Self = Self([0; 16]);
 
     /// `None` for what is empty or too long to be a bridge's name.
@@ -52,6 +54,19 @@ impl Bridge {
     #[must_use]
     pub fn with_nul(&self) -> &[u8; 16] {
         &self.0
+    }
+}
+
+/// In the order of the names' bytes; [`Bridge::NONE`] comes first.
+impl Ord for Bridge {
+    fn cmp(&self, other: &Self) -> Ordering {
+        u128::from_be_bytes(self.0).cmp(&u128::from_be_bytes(other.0))
+    }
+}
+
+impl PartialOrd for Bridge {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 

@@ -24,11 +24,14 @@ struct Line {
 }
 
 impl Line {
-    #[inline(never)]
     fn new() -> Self {
-        let mut line = Self { bytes: [0; 512], len: 0 };
-        line.text(b"libvirt-nss: ");
-        line
+        Self { bytes: [0; 512], len: 0 }
+    }
+
+    /// The start of every line.
+    #[inline(never)]
+    fn begin(&mut self) {
+        self.text(b"libvirt-nss: ");
     }
 
     #[inline(never)]
@@ -113,27 +116,26 @@ impl Messages {
     }
 
     /// The start of a line about the file.
-    #[inline(never)]
-    fn line(&self) -> Line {
+    fn begin(&self, line: &mut Line) {
         let (bridge, kind) = self.file;
-        let mut line = Line::new();
+        line.begin();
         line.text(bridge.as_bytes());
         line.text(kind.suffix());
-        line
     }
 
     /// The start of a line about what stands at a byte of the file.
-    fn line_at(&self, start: u32) -> Line {
-        let mut line = self.line();
+    #[inline(never)]
+    fn begin_at(&self, line: &mut Line, start: u32) {
+        self.begin(line);
         line.text(b", byte ");
         line.number(start);
-        line
     }
 }
 
 impl Observer for Messages {
     fn no_directory(&mut self, fault: Fault) {
         let mut line = Line::new();
+        line.begin();
         line.text(STATE_DIRECTORY.to_bytes());
         line.text(b": ");
         line.fault(fault);
@@ -142,7 +144,8 @@ impl Observer for Messages {
 
     fn file(&mut self, bridge: Bridge, kind: Kind, opened: Result<(), Fault>) {
         self.file = (bridge, kind);
-        let mut line = self.line();
+        let mut line = Line::new();
+        self.begin(&mut line);
         match opened {
             Ok(()) => line.text(b": reading"),
             Err(fault) => {
@@ -154,14 +157,16 @@ impl Observer for Messages {
     }
 
     fn broken_off(&mut self, offset: u32, fault: Fault) {
-        let mut line = self.line_at(offset);
+        let mut line = Line::new();
+        self.begin_at(&mut line, offset);
         line.text(b": can't be read on: ");
         line.fault(fault);
         line.say();
     }
 
     fn malformed(&mut self, start: u32, end: u32) {
-        let mut line = self.line_at(start);
+        let mut line = Line::new();
+        self.begin_at(&mut line, start);
         line.text(b": dropped: not JSON at byte ");
         line.number(end);
         line.say();
@@ -175,7 +180,8 @@ impl Observer for Messages {
             Err(BadRecord::Mistyped) => b": dropped: a value has the wrong type",
             Err(BadRecord::NoAddress) => b": dropped: no address that can be read",
         };
-        let mut line = self.line_at(start);
+        let mut line = Line::new();
+        self.begin_at(&mut line, start);
         line.text(b": lease of ");
         line.name(&lease.hostname);
         line.address(lease.address, lease.mac);
@@ -189,7 +195,8 @@ impl Observer for Messages {
             (true, false) => b": not what was asked for",
             (true, true) => b": taken",
         };
-        let mut line = self.line_at(start);
+        let mut line = Line::new();
+        self.begin_at(&mut line, start);
         line.text(b": domain ");
         line.name(domain);
         line.text(verdict);
@@ -206,6 +213,7 @@ impl Observer for Messages {
             Fate::Outranked => b": dropped: another lease of the address comes first",
         };
         let mut line = Line::new();
+        line.begin();
         line.text(b"candidate");
         line.address(Some(candidate.address), candidate.mac);
         line.text(fate);

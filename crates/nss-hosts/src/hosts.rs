@@ -23,8 +23,9 @@ pub use libc::AF_INET;
 /// Bytes of the window on the state files.
 const WINDOW: usize = 16 << 10;
 
-/// Places for candidates. A name with more costs several passes over the files.
-const PLACES: usize = 32;
+/// Places for candidates. A name with more costs several passes over the files, and as many of the
+/// caller's buffer as the answer leaves.
+const PLACES: usize = 24;
 
 /// Where an answer goes and who is told how it went.
 pub struct Caller {

@@ -72,6 +72,7 @@ impl StateFile for File {
         })
     }
 
+    #[inline(never)]
     fn identity(&mut self) -> u64 {
         let mut status = core::mem::MaybeUninit::<libc::stat64>::zeroed();
         // SAFETY: `status` has room for what fstat writes.
@@ -145,13 +146,10 @@ impl StateDir for Directory {
     type File = File;
 
     fn rewind(&mut self) -> Result<(), Fault> {
+        // Opened again where it is needed: hardly any look-up lists the directory twice.
+        self.open = None;
         self.passed = 0;
         self.filled = 0;
-        if self.open.is_some() {
-            let fd = self.descriptor()?;
-            // SAFETY: takes no memory.
-            retry(|| unsafe { libc::lseek64(fd, 0, libc::SEEK_SET) as isize })?;
-        }
         Ok(())
     }
 
