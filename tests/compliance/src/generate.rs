@@ -7,7 +7,9 @@ use libc::{AF_INET, AF_INET6, AF_UNSPEC};
 use crate::peer::Ask;
 use crate::world::{Bridge, Damage, Expiry, Extra, File, Lease, MacMap, Style, World};
 
-const BRIDGES: [&str; 5] = ["virbr0", "virbr1", "virbr10", "br-lab", "lab.net"];
+/// The last is longer than a bridge's name can be.
+const BRIDGES: [&str; 6] =
+    ["virbr0", "virbr1", "fifteen-bytes15", "br-lab", "lab.net", "sixteen-bytes-16"];
 const HOST_NAMES: [&str; 9] =
     ["web", "Web", "db", "mail-1", "web.lab", "a", "node_7", "localhost", "two words"];
 const DOMAIN_NAMES: [&str; 8] =

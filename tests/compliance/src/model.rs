@@ -8,7 +8,7 @@ use libc::{AF_INET, AF_INET6, AF_UNSPEC};
 
 use crate::peer::Ask;
 use crate::rules::{Rule, Rules};
-use crate::world::{Damage, Expiry, Extra, Lease, World};
+use crate::world::{Bridge, Damage, Expiry, Extra, Lease, World};
 
 /// What comes back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,6 +131,12 @@ impl Situation<'_> {
         }
     }
 
+    /// The bridges whose files are read. A bridge's name has at most 15 bytes.
+    fn bridges(&self, rules: Rules) -> impl Iterator<Item = &Bridge> {
+        let all = self.world.bridges.iter();
+        all.filter(move |bridge| !rules.has(Rule::BridgeNames) || bridge.name.len() <= 15)
+    }
+
     /// The leases of a host name.
     fn host(&self, name: &str, rules: Rules) -> Result<Vec<Candidate>, Prediction> {
         let mut found = self.leases(rules, |_, lease| {
@@ -140,7 +146,9 @@ impl Situation<'_> {
                 let domain = domain.strip_suffix('.').unwrap_or(domain);
                 rules.has(Rule::NetworkDomain) && same(name, &format!("{hostname}.{domain}"))
             });
-            whole || with_domain
+            // A guest that calls itself `localhost` isn't `localhost.lab` either.
+            let may_be = !rules.has(Rule::HostNames) || may_be_asked_for(hostname, Kind::Host);
+            (whole || with_domain) && may_be
         })?;
         if found.is_empty() {
             return Err(UNKNOWN);
@@ -153,13 +161,13 @@ impl Situation<'_> {
 
     /// The leases of a domain's NICs.
     fn guest(&self, name: &str, rules: Rules) -> Result<Vec<Candidate>, Prediction> {
-        let files = self.world.bridges.iter().filter_map(|bridge| bridge.macs.as_ref());
-        if !rules.has(Rule::Files) && files.clone().any(|file| file.damage != Damage::None) {
+        let files = self.bridges(rules).filter_map(|bridge| bridge.macs.as_ref());
+        if !rules.has(Rule::Files) && { files }.any(|file| file.damage != Damage::None) {
             return Err(GIVES_UP);
         }
         let mut nics: Vec<Nic<'_>> = Vec::new();
         let (mut known, mut known_exactly) = (false, false);
-        for bridge in &self.world.bridges {
+        for bridge in self.bridges(rules) {
             for map in bridge.macs.as_ref().map_or(&[][..], |file| file.whole_records()) {
                 let exact = name.starts_with(&map.domain);
                 let rest = match rest_behind(name, &map.domain) {
@@ -208,7 +216,7 @@ impl Situation<'_> {
         wanted: impl Fn(&str, &Lease) -> bool,
     ) -> Result<Vec<Candidate>, Prediction> {
         let mut found = Vec::new();
-        for bridge in &self.world.bridges {
+        for bridge in self.bridges(rules) {
             let Some(file) = &bridge.leases else { continue };
             // libvirt's module takes a file without a byte for one without leases.
             if !rules.has(Rule::Files) && !matches!(file.damage, Damage::None | Damage::Empty) {

@@ -61,11 +61,13 @@ pub enum Rule {
     NoCrash = 26,
     /// A buffer may start anywhere.
     Alignment = 27,
+    /// A file is a bridge's.
+    BridgeNames = 28,
 }
 
 impl Rule {
     /// Every rule, by number.
-    pub const ALL: [Rule; 27] = [
+    pub const ALL: [Rule; 28] = [
         Rule::EntryPoints,
         Rule::LeftBehind,
         Rule::TrailingDot,
@@ -93,6 +95,7 @@ impl Rule {
         Rule::Strings,
         Rule::NoCrash,
         Rule::Alignment,
+        Rule::BridgeNames,
     ];
 
     /// Its number in `docs/differences.md`.
@@ -153,22 +156,23 @@ pub struct Section {
     pub cases: Vec<String>,
 }
 
-/// The sections of `docs/differences.md`: a heading `## 3. TITLE` each, and lines that begin with
-/// `Shown by` and name cases in backquotes.
+/// The sections of `docs/differences.md`: a heading `## 3. TITLE` each, and a paragraph that begins with
+/// `Shown by` and names cases in backquotes.
 #[must_use]
 pub fn sections(document: &str) -> Vec<Section> {
     let mut sections: Vec<Section> = Vec::new();
-    for line in document.lines() {
-        if let Some((number, title)) =
-            line.strip_prefix("## ").and_then(|rest| rest.split_once(". "))
-        {
+    for paragraph in document.split("\n\n") {
+        let heading = paragraph.strip_prefix("## ").and_then(|rest| rest.split_once(". "));
+        if let Some((number, title)) = heading {
             if let Ok(number) = number.parse() {
                 sections.push(Section { number, title: title.to_owned(), cases: Vec::new() });
             }
         } else if let (Some(rest), Some(section)) =
-            (line.strip_prefix("Shown by"), sections.last_mut())
+            (paragraph.strip_prefix("Shown by"), sections.last_mut())
         {
-            section.cases.extend(rest.split('`').skip(1).step_by(2).map(str::to_owned));
+            let cases = rest.split('`').skip(1).step_by(2);
+            // A name may go on in the next line.
+            section.cases.extend(cases.map(|name| name.replace('\n', " ")));
         }
     }
     sections
@@ -188,8 +192,9 @@ mod tests {
 
     #[test]
     fn a_document_has_sections() {
-        let found =
-            sections("# Title\n## 1. One\ntext\nShown by `a b`, `c`.\n## Other\n## 2. Two\n");
+        let text =
+            "# Title\n\n## 1. One\n\ntext\n\nShown by `a\nb`,\n`c`.\n\n## Other\n\n## 2. Two";
+        let found = sections(text);
         assert_eq!(found.len(), 2);
         assert_eq!((found[0].number, found[0].title.as_str()), (1, "One"));
         assert_eq!(found[0].cases, ["a b", "c"]);

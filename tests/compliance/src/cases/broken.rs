@@ -70,6 +70,13 @@ fn files() -> Vec<Case> {
             state.write("virbr1.macs", "nonsense");
         })
         .same(Query::name4("web"), ONE),
+        beside("a file that is no bridge's", |state, now| {
+            state.leases("sixteen-bytes-16", &[v4(now, "10.0.0.1", WEB, "web")]);
+            state.leases("", &[v4(now, "10.0.0.1", WEB, "web")]);
+            state.leases("fifteen-bytes15", &[v4(now, "10.0.0.2", DB, "db")]);
+        })
+        .differs(Rule::BridgeNames, Query::name4("web"), ONE, UNKNOWN)
+        .same(Query::name4("db"), "db: 10.0.0.2"),
         beside("a file of a single lease", |state, now| {
             let lease = v4(now, "10.0.0.1", WEB, "web").json();
             state.write("virbr0.status", lease);

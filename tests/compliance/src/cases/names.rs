@@ -47,6 +47,11 @@ pub(super) fn cases() -> Vec<Case> {
             "localhost.localdomain: 10.0.0.3",
             UNKNOWN,
         ),
+        Case::new("localhost and its network's domain", Host, |state, now| {
+            let lease = v4(now, "10.0.0.1", WEB, "localhost");
+            state.leases("virbr0", &[lease.text("domain", "lab")]);
+        })
+        .same(Query::name4("localhost.lab"), UNKNOWN),
         Case::new("what is no host name", Host, |state, now| {
             state.leases(
                 "virbr0",
