@@ -146,9 +146,7 @@ impl Situation<'_> {
                 let domain = domain.strip_suffix('.').unwrap_or(domain);
                 rules.has(Rule::NetworkDomain) && same(name, &format!("{hostname}.{domain}"))
             });
-            // A guest that calls itself `localhost` isn't `localhost.lab` either.
-            let may_be = !rules.has(Rule::HostNames) || may_be_asked_for(hostname, Kind::Host);
-            (whole || with_domain) && may_be
+            whole || with_domain
         })?;
         if found.is_empty() {
             return Err(UNKNOWN);

@@ -11,9 +11,18 @@ use libc::size_t;
 
 use crate::support::*;
 
+/// The most stack that one call may take, in bytes.
+const STACK: usize = 24 << 10;
+
+/// How much of the stack is painted: ten times as much, so that more is seen too.
+const PAINTED: usize = 240 << 10;
+
+const PAINT: u8 = 0xC3;
+
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
     static IN_CALL: Cell<u64> = const { Cell::new(0) };
+    static DEEPEST: Cell<usize> = const { Cell::new(0) };
 }
 
 unsafe extern "C" {
@@ -53,6 +62,36 @@ fn count(moment: Moment) {
             assert_eq!(ALLOCATIONS.get(), IN_CALL.get(), "a call has used the heap")
         }
     }
+}
+
+/// Paints the stack below the caller's frame before the call, and finds how far down the paint is
+/// gone after it.
+#[inline(never)]
+fn paint(moment: Moment) {
+    let here = 0_u8;
+    let top = (&raw const here) as usize;
+    // This function's own frame is spared.
+    let (low, high) = (top - PAINTED, top - 256);
+    match moment {
+        Moment::Before => {
+            for address in low..high {
+                // SAFETY: this thread's unused stack, far from its end (2 MiB).
+                unsafe {
+                    std::ptr::with_exposed_provenance_mut::<u8>(address).write_volatile(PAINT)
+                };
+            }
+        }
+        Moment::After { .. } => {
+            let touched = (low..high).find(|&address| {
+                // SAFETY: as above.
+                let byte =
+                    unsafe { std::ptr::with_exposed_provenance::<u8>(address).read_volatile() };
+                byte != PAINT
+            });
+            DEEPEST.set(DEEPEST.get().max(touched.map_or(0, |address| top - address)));
+        }
+    }
+    black_box(here);
 }
 
 /// Guests for every path through the look-up: many addresses, doubles, left-behind leases, damage.
@@ -123,6 +162,17 @@ fn no_heap_is_used() {
         watched(count);
         state.clear();
         watched(count);
+    });
+}
+
+#[test]
+fn stack_is_at_most_24_kib() {
+    sandboxed(|state| {
+        busy(state);
+        watched(paint);
+        println!("{} bytes of stack at most", DEEPEST.get());
+        assert!(DEEPEST.get() > 256, "the paint wasn't touched: nothing was measured");
+        assert!(DEEPEST.get() <= STACK, "{} bytes of stack", DEEPEST.get());
     });
 }
 

@@ -75,6 +75,14 @@ fn strings(file: &ElfFile<'_, Header>, tag: DynamicTag) -> Vec<String> {
 }
 
 #[test]
+fn size_is_at_most_32_kib() {
+    each(|kind, bytes, _| {
+        println!("{}: {} bytes", kind.file(), bytes.len());
+        assert!(bytes.len() <= 32 << 10, "{}: {} bytes", kind.file(), bytes.len());
+    });
+}
+
+#[test]
 fn libc_alone_is_needed() {
     each(|kind, _, file| {
         assert_eq!(strings(file, elf::DT_NEEDED), ["libc.so.6"], "{}", kind.file());

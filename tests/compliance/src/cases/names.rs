@@ -51,7 +51,12 @@ pub(super) fn cases() -> Vec<Case> {
             let lease = v4(now, "10.0.0.1", WEB, "localhost");
             state.leases("virbr0", &[lease.text("domain", "lab")]);
         })
-        .same(Query::name4("localhost.lab"), UNKNOWN),
+        .differs(
+            Rule::NetworkDomain,
+            Query::name4("localhost.lab"),
+            UNKNOWN,
+            "localhost.lab: 10.0.0.1",
+        ),
         Case::new("what is no host name", Host, |state, now| {
             state.leases(
                 "virbr0",
