@@ -1,0 +1,59 @@
+//! Writes the tables into docs/benchmarks.md, between their marks, and the plot beside it.
+//!
+//! ```text
+//! <!-- bench:NAME -->
+//! what stands here is replaced
+//! <!-- /bench -->
+//! ```
+
+use std::fs;
+use std::path::Path;
+
+use crate::error::{Context, Error, Result};
+use crate::system;
+use crate::table::Table;
+
+const END: &str = "<!-- /bench -->";
+
+/// Replaces what was measured now. Tables that were not stay as they are.
+pub(crate) fn write(folder: &Path, tables: &[Table], plot: Option<&str>) -> Result<()> {
+    let path = folder.join("benchmarks.md");
+    let mut text = fs::read_to_string(&path).context(path.display())?;
+    let machine = format!("{}.\n", system::description());
+    text = replace(&text, "machine", &machine).context(path.display())?;
+    for table in tables {
+        text = replace(&text, table.id, &table.for_markdown()).context(path.display())?;
+    }
+    fs::write(&path, text).context(path.display())?;
+    if let Some(plot) = plot {
+        let path = folder.join("benchmarks.svg");
+        fs::write(&path, plot).context(path.display())?;
+    }
+    Ok(())
+}
+
+fn replace(text: &str, id: &str, contents: &str) -> Result<String> {
+    let begin = format!("<!-- bench:{id} -->\n");
+    let lacks = |mark: &str| Error::new(format!("there is no line {}", mark.trim_end()));
+    let start = text.find(&begin).ok_or_else(|| lacks(&begin))? + begin.len();
+    let end = start + text[start..].find(END).ok_or_else(|| lacks(END))?;
+    Ok(format!("{}{contents}{}", &text[..start], &text[end..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prose_stays() {
+        let text =
+            "a\n<!-- bench:x -->\nold\n<!-- /bench -->\nb\n<!-- bench:y -->\n<!-- /bench -->\n";
+        let new = replace(text, "x", "new\n").expect("the marks are there");
+        assert_eq!(new, text.replace("old", "new"));
+        let again = replace(&new, "x", "new\n").expect("they still are");
+        assert_eq!(again, new);
+        assert!(
+            replace(text, "z", "").expect_err("it has no place").to_string().contains("bench:z")
+        );
+    }
+}

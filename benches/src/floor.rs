@@ -1,0 +1,207 @@
+//! The floor: the least that reading the state files takes, and where a look-up's time goes.
+//!
+//! A bare loop does what no reader of these files can do without: list the directory, open each file,
+//! read it to its end, go over its bytes once, close it.
+
+use std::ffi::{CStr, CString, c_int};
+use std::hint::black_box;
+
+use guest_names::needle::Needle;
+
+use crate::Bench;
+use crate::child::{self, Numbers};
+use crate::clock::{Turn, take_turns};
+use crate::contender::{Kind, OURS};
+use crate::error::{Context, Result};
+use crate::module::{Call, Module};
+use crate::sandbox::STATE_DIRECTORY;
+use crate::state::{Asked, UNKNOWN_NAME};
+use crate::table::{Table, time, times};
+
+/// Bytes of one read: more at once was no faster where it was tried, as these stay in the processor's
+/// first cache.
+const WINDOW: usize = 16 << 10;
+/// Bytes of one reading of the directory.
+const LISTING: usize = 32 << 10;
+
+/// How far the loop goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Depth {
+    List,
+    Open,
+    Read,
+    /// memchr(3) for a byte that is in no file.
+    Pass,
+}
+
+/// What is done with the bytes that are read.
+type Look<'l> = &'l mut dyn FnMut(&[u8]);
+
+/// An open file or directory.
+struct Descriptor(c_int);
+
+impl Descriptor {
+    fn open(at: c_int, path: &CStr, flags: c_int) -> Self {
+        // SAFETY: a C string.
+        let fd = unsafe { libc::openat(at, path.as_ptr(), flags | libc::O_CLOEXEC) };
+        assert!(fd >= 0, "{path:?} can't be opened");
+        Self(fd)
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        // SAFETY: it is ours, and nobody uses it afterwards.
+        unsafe { libc::close(self.0) };
+    }
+}
+
+/// Lists the directory and does with each file whose name ends so what `depth` says.
+fn walk(directory: &CStr, suffix: &[u8], depth: Depth, look: Look<'_>) {
+    let directory = Descriptor::open(libc::AT_FDCWD, directory, libc::O_DIRECTORY);
+    let mut listing = [0u8; LISTING];
+    loop {
+        let place = listing.as_mut_ptr();
+        // SAFETY: `listing` has room for LISTING bytes.
+        let filled = unsafe { libc::syscall(libc::SYS_getdents64, directory.0, place, LISTING) };
+        let Some(mut rest) = usize::try_from(filled).ok().and_then(|len| listing.get(..len)) else {
+            panic!("the state directory can't be listed");
+        };
+        if rest.is_empty() {
+            return;
+        }
+        // d_ino: 8 bytes, d_off: 8, d_reclen: 2, d_type: 1, then the name.
+        while let Some(&[low, high]) = rest.get(16..18) {
+            let (record, behind) = rest.split_at(usize::from(u16::from_ne_bytes([low, high])));
+            rest = behind;
+            if let Ok(name) = CStr::from_bytes_until_nul(&record[19..]) {
+                if name.to_bytes().ends_with(suffix) && depth > Depth::List {
+                    file(directory.0, name, depth, look);
+                }
+            }
+        }
+    }
+}
+
+fn file(directory: c_int, name: &CStr, depth: Depth, look: Look<'_>) {
+    let file = Descriptor::open(directory, name, 0);
+    if depth == Depth::Open {
+        return;
+    }
+    let mut window = std::mem::MaybeUninit::<[u8; WINDOW]>::uninit();
+    let mut offset = 0;
+    loop {
+        let place = window.as_mut_ptr().cast();
+        // SAFETY: `window` has room for WINDOW bytes.
+        let len = unsafe { libc::pread(file.0, place, WINDOW, offset) };
+        assert!(len >= 0, "{name:?} can't be read");
+        // SAFETY: so many bytes have been written there.
+        let bytes = unsafe { std::slice::from_raw_parts(place.cast::<u8>(), len as usize) };
+        if depth == Depth::Pass {
+            look(bytes);
+        }
+        // Of a file of a local file system there is no more, then.
+        if bytes.len() < WINDOW {
+            return;
+        }
+        offset += len as libc::off_t;
+    }
+}
+
+fn memchr(bytes: &[u8]) {
+    // SAFETY: `bytes` can be read for its length.
+    black_box(unsafe { libc::memchr(bytes.as_ptr().cast(), 0, bytes.len()) });
+}
+
+/// The floor under a module's look-up by name.
+pub(crate) fn turn<'t>(kind: Kind, known_on: Option<&str>) -> Result<Turn<'t>> {
+    let directory = CString::new(STATE_DIRECTORY).context(STATE_DIRECTORY)?;
+    Ok(match kind {
+        Kind::Host => Box::new(move || walk(&directory, b".status", Depth::Pass, &mut memchr)),
+        Kind::Guest => {
+            // A name that is known costs its bridge's leases besides.
+            let status = known_on.map(|bridge| format!("{STATE_DIRECTORY}/{bridge}.status"));
+            let status = status.map(CString::new).transpose().context("a bridge's name")?;
+            Box::new(move || {
+                walk(&directory, b".macs", Depth::Pass, &mut memchr);
+                if let Some(status) = &status {
+                    file(libc::AT_FDCWD, status, Depth::Pass, &mut memchr);
+                }
+            })
+        }
+    })
+}
+
+/// Where the time of a look-up goes, in the module `libvirt`.
+pub(crate) fn measure(bench: &Bench) -> Result<Vec<Table>> {
+    let header = [
+        "leases",
+        "directory",
+        "open, close",
+        "read",
+        "one pass",
+        "floor",
+        "search",
+        "the rest",
+        "unknown name",
+        "to floor",
+        "answer",
+        "known name",
+        "to floor",
+    ];
+    let title = "Where the time of a look-up goes (gethostbyname4_r of libvirt)";
+    let mut table = Table::new("floor", title, &header);
+    for scene in bench.scenes() {
+        let asked = scene.set()?;
+        let numbers = child::run(|| parts(bench, &asked))?;
+        let cell = |(at, number): (usize, f64)| {
+            if header[at + 1] == "to floor" { times(number) } else { time(number) }
+        };
+        let cells = numbers.into_iter().enumerate().map(cell);
+        table.row([scene.label()].into_iter().chain(cells));
+    }
+    Ok(vec![table])
+}
+
+/// The columns of the table. Each part is a difference within the rounds.
+fn parts(bench: &Bench, asked: &Asked) -> Numbers {
+    let module = Module::load(&bench.contenders[OURS].path(Kind::Host), Kind::Host)?;
+    let directory = CString::new(STATE_DIRECTORY).context(STATE_DIRECTORY)?;
+    let name = |name: &str| CString::new(name).context(name).map(Call::Both);
+    let (unknown, known) = (name(UNKNOWN_NAME)?, name(&asked.single.host)?);
+    let label = UNKNOWN_NAME.split('.').next().unwrap_or(UNKNOWN_NAME);
+    let needle = Needle::new(&[b"\"", label.as_bytes()]).ok_or("a name").context("no needle in")?;
+    let bare = |depth| -> Turn<'_> {
+        let directory = &directory;
+        Box::new(move || walk(directory, b".status", depth, &mut memchr))
+    };
+    let mut search = |bytes: &[u8]| {
+        black_box(needle.find(black_box(bytes)));
+    };
+    let (mut of_unknown, mut of_known) = (module.prepare(&unknown)?, module.prepare(&known)?);
+    let mut turns: Vec<Turn<'_>> = vec![
+        bare(Depth::List),
+        bare(Depth::Open),
+        bare(Depth::Read),
+        bare(Depth::Pass),
+        Box::new(|| walk(&directory, b".status", Depth::Pass, &mut search)),
+        Box::new(|| assert_eq!(of_unknown(), 0, "nobody is called so")),
+        Box::new(|| assert_eq!(of_known(), 1, "one guest is called so")),
+    ];
+    let samples = take_turns(&mut turns, bench.seconds());
+    let [list, open, read, pass, needle, unknown, known] = [0, 1, 2, 3, 4, 5, 6];
+    Ok(vec![
+        samples.median(list),
+        samples.difference(open, list),
+        samples.difference(read, open),
+        samples.difference(pass, read),
+        samples.median(pass),
+        samples.difference(needle, pass),
+        samples.difference(unknown, needle),
+        samples.median(unknown),
+        samples.ratio(unknown, pass),
+        samples.difference(known, unknown),
+        samples.median(known),
+        samples.ratio(known, pass),
+    ])
+}

@@ -1,0 +1,147 @@
+//! The command line.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use crate::drive::Drive;
+use crate::error::{Error, Result};
+
+pub(crate) const USAGE: &str = "\
+usage: bench [OPTION]...
+
+Measures this project's modules beside libvirt's own. Wants root, or a kernel that gives any user a
+mount namespace.
+
+  --modules DIR     this project's modules (target/release)
+  --stock DIR       libvirt's modules, anywhere below DIR (target/stock, as tests/setup makes it)
+  --also NAME=DIR   other modules, anywhere below DIR; may come more than once
+  --only PART,...   of: lookups, floor, loading, processes, memory, instructions
+  --quick           see that everything works, in seconds; the figures are of no use, and the last
+                    line counts the parts that work
+  --write DIR       write benchmarks.svg and the tables of benchmarks.md, both in DIR
+  --help            this text
+";
+
+/// What is asked for.
+pub(crate) enum Command {
+    Help,
+    /// A run of one look-up alone, which another program counts the instructions of.
+    Drive(Drive),
+    Measure(Options),
+}
+
+/// A thing that is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Lookups,
+    Floor,
+    Loading,
+    Processes,
+    Memory,
+    Instructions,
+}
+
+const PARTS: [(&str, Part); 6] = [
+    ("lookups", Part::Lookups),
+    ("floor", Part::Floor),
+    ("loading", Part::Loading),
+    ("processes", Part::Processes),
+    ("memory", Part::Memory),
+    ("instructions", Part::Instructions),
+];
+
+pub(crate) struct Options {
+    pub(crate) modules: PathBuf,
+    pub(crate) stock: PathBuf,
+    pub(crate) also: Vec<(String, PathBuf)>,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) quick: bool,
+    pub(crate) write: Option<PathBuf>,
+}
+
+pub(crate) fn read(arguments: impl Iterator<Item = OsString>) -> Result<Command> {
+    let mut arguments = arguments.peekable();
+    if arguments.peek().is_some_and(|first| first == "--drive") {
+        arguments.next();
+        return Drive::read(arguments).map(Command::Drive);
+    }
+    let mut options = Options {
+        modules: "target/release".into(),
+        stock: "target/stock".into(),
+        also: Vec::new(),
+        parts: PARTS.iter().map(|&(_, part)| part).collect(),
+        quick: false,
+        write: None,
+    };
+    while let Some(argument) = arguments.next() {
+        let mut value = || {
+            let missing = || Error::new(format!("{} wants a value", argument.to_string_lossy()));
+            arguments.next().ok_or_else(missing)
+        };
+        match argument.to_str() {
+            Some("--help") => return Ok(Command::Help),
+            Some("--modules") => options.modules = value()?.into(),
+            Some("--stock") => options.stock = value()?.into(),
+            Some("--also") => options.also.push(also(&value()?)?),
+            Some("--only") => options.parts = parts(&value()?)?,
+            Some("--quick") => options.quick = true,
+            Some("--write") => options.write = Some(value()?.into()),
+            _ => return Err(Error::new(format!("no option '{}'", argument.to_string_lossy()))),
+        }
+    }
+    if options.quick && options.write.is_some() {
+        return Err(Error::new("--quick measures nothing that could be written down (--write)"));
+    }
+    Ok(Command::Measure(options))
+}
+
+fn also(value: &OsStr) -> Result<(String, PathBuf)> {
+    let named = value.to_str().and_then(|text| text.split_once('='));
+    match named {
+        Some((name, directory)) if !name.is_empty() => Ok((name.to_owned(), directory.into())),
+        _ => Err(Error::new(format!("--also wants NAME=DIR, not '{}'", value.to_string_lossy()))),
+    }
+}
+
+fn parts(value: &OsStr) -> Result<Vec<Part>> {
+    let text = value.to_string_lossy();
+    let one = |name: &str| {
+        let known = PARTS.iter().find(|(known, _)| *known == name);
+        known.map(|&(_, part)| part).ok_or_else(|| Error::new(format!("no part '{name}'")))
+    };
+    text.split(',').map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command> {
+        read(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn what_is_measured() {
+        let Ok(Command::Measure(options)) = parse("--only memory,floor --also new=/x --quick")
+        else {
+            panic!("it is a good line");
+        };
+        assert_eq!(options.parts, [Part::Memory, Part::Floor]);
+        assert_eq!(options.also, [("new".to_owned(), PathBuf::from("/x"))]);
+        assert!(options.quick && options.write.is_none());
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (line, named) in [
+            ("--only speed", "speed"),
+            ("--also /x", "NAME=DIR"),
+            ("--stock", "--stock"),
+            ("--fast", "--fast"),
+            ("--quick --write docs", "--write"),
+        ] {
+            let Err(error) = parse(line) else { panic!("{line} is wrong") };
+            assert!(error.to_string().contains(named), "{error}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! A mount namespace of the program's own, with a file system in memory where libvirt keeps its state.
+//! The kernel takes it away with the last process in it; nothing outside sees any of it.
+
+use std::ffi::{CString, c_char, c_ulong};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::ptr;
+
+use crate::error::{Context, Error, Result};
+
+/// Where the modules look for their state files.
+pub(crate) const STATE_DIRECTORY: &str = "/var/lib/libvirt/dnsmasq";
+
+const NSSWITCH: &str = "/etc/nsswitch.conf";
+
+/// The namespace that the process is in.
+pub(crate) struct Sandbox {
+    root: PathBuf,
+}
+
+impl Sandbox {
+    /// Enters it. The process must have one thread.
+    pub(crate) fn enter() -> Result<Self> {
+        separate()?;
+        mount("none", Path::new("/"), None, libc::MS_REC | libc::MS_PRIVATE)?;
+        let libvirt = Path::new("/var/lib/libvirt");
+        // A directory that isn't there can't be mounted on; its parent always is.
+        let root = if libvirt.is_dir() { libvirt } else { Path::new("/var/lib") };
+        mount("tmpfs", root, Some("tmpfs"), 0)?;
+        fs::create_dir_all(STATE_DIRECTORY).context(STATE_DIRECTORY)?;
+        Ok(Self { root: root.to_owned() })
+    }
+
+    /// A new directory in memory, beside the state directory.
+    pub(crate) fn directory(&self, name: &str) -> Result<PathBuf> {
+        let path = self.root.join("bench").join(name);
+        fs::create_dir_all(&path).context(path.display())?;
+        Ok(path)
+    }
+
+    /// Makes this the `hosts` line of nsswitch.conf.
+    pub(crate) fn hosts_line(&self, services: &str) -> Result<()> {
+        let file = self.directory("etc")?.join("nsswitch.conf");
+        fs::write(&file, format!("hosts: {services}\n")).context(file.display())?;
+        let source = file.to_string_lossy().into_owned();
+        mount(&source, Path::new(NSSWITCH), None, libc::MS_BIND)
+    }
+}
+
+/// A mount namespace; where only root may have one, a user namespace with it.
+fn separate() -> Result<()> {
+    // SAFETY: they take and give numbers.
+    let user = unsafe { libc::getuid() };
+    // SAFETY: the same.
+    let group = unsafe { libc::getgid() };
+    // SAFETY: takes a number.
+    if unsafe { libc::unshare(libc::CLONE_NEWNS) } == 0 {
+        return Ok(());
+    }
+    let refused = io::Error::last_os_error();
+    // SAFETY: the same.
+    if unsafe { libc::unshare(libc::CLONE_NEWNS | libc::CLONE_NEWUSER) } != 0 {
+        return Err(Error::new(format!("a mount namespace: {refused}; run it as root")));
+    }
+    for (file, text) in [
+        ("/proc/self/setgroups", "deny".to_owned()),
+        ("/proc/self/uid_map", format!("0 {user} 1")),
+        ("/proc/self/gid_map", format!("0 {group} 1")),
+    ] {
+        fs::write(file, text).context(file)?;
+    }
+    Ok(())
+}
+
+fn mount(source: &str, target: &Path, kind: Option<&str>, flags: c_ulong) -> Result<()> {
+    let text = |text: &str| CString::new(text).context(text);
+    let (c_source, c_target) = (text(source)?, text(&target.to_string_lossy())?);
+    let c_kind = kind.map(text).transpose()?;
+    let kind: *const c_char = c_kind.as_ref().map_or(ptr::null(), |kind| kind.as_ptr());
+    // SAFETY: C strings that outlive the call, or NULL where mount(2) allows it.
+    let done =
+        unsafe { libc::mount(c_source.as_ptr(), c_target.as_ptr(), kind, flags, ptr::null()) };
+    if done == 0 {
+        return Ok(());
+    }
+    Err(io::Error::last_os_error()).context(format!("mounting {source} on {}", target.display()))
+}

@@ -1,0 +1,43 @@
+//! What the figures were taken on, without naming the machine.
+
+use std::ffi::CStr;
+use std::fs;
+
+/// One line: distribution, kernel, C library, processors.
+pub(crate) fn description() -> String {
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let distribution = release
+        .lines()
+        .find_map(|line| line.strip_prefix("PRETTY_NAME="))
+        .map_or("an unknown distribution", |name| name.trim_matches('"'));
+    format!(
+        "{distribution}, Linux {}, glibc {}, {}",
+        kernel().unwrap_or_else(|| "of an unknown version".to_owned()),
+        c_library(),
+        machine()
+    )
+}
+
+/// The first two numbers of the kernel's version: what follows can name its builder.
+fn kernel() -> Option<String> {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
+    let mut numbers = release.split('.');
+    Some(format!("{}.{}", numbers.next()?, numbers.next()?))
+}
+
+fn c_library() -> String {
+    // SAFETY: takes nothing.
+    let version = unsafe { libc::gnu_get_libc_version() };
+    // SAFETY: a C string that is always there.
+    let version = unsafe { CStr::from_ptr(version) };
+    version.to_string_lossy().into_owned()
+}
+
+fn machine() -> String {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let information = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let flags = information.lines().find(|line| line.starts_with("flags"));
+    let is_virtual = flags.is_some_and(|flags| flags.split(' ').any(|flag| flag == "hypervisor"));
+    let kind = if is_virtual { "virtual machine" } else { "machine" };
+    format!("{processors}-core {} {kind}", std::env::consts::ARCH)
+}
