@@ -26,7 +26,8 @@ use crate::pattern::Pattern;
   libvirt-nss list                     every guest and lease
   libvirt-nss resolve web              its addresses, as programs get them
   libvirt-nss explain web              why it resolves, or doesn't
-  ssh $(libvirt-nss wait --port 22 web)"
+  ssh $(libvirt-nss wait --port 22 web)
+  libvirt-nss doctor                   what is wrong, and what to do about it"
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -73,6 +74,7 @@ pub(crate) enum Command {
     Resolve(Resolve),
     Wait(Wait),
     Explain(Explain),
+    Doctor(Doctor),
     Enable(Enable),
     Disable(Disable),
 }
@@ -240,6 +242,29 @@ pub(crate) struct Explain {
     /// Show the records of other names too
     #[arg(long, short)]
     pub(crate) all: bool,
+    /// A JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Checks everything that guests' names depend on
+///
+/// Each finding comes with what to do about it: the modules, the hosts line and what in it hides ours, nscd,
+/// the leases helper, the state directory and its files, guests that share a host name or a client id,
+/// guests without a lease, leases that hide a guest, and files that a crash left.
+///
+/// The exit status is 0 where all is well, 3 with warnings, 4 with errors.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  libvirt-nss doctor
+  sudo libvirt-nss doctor --fix")]
+pub(crate) struct Doctor {
+    /// Show what can be done safely, ask, and do it
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) fix: bool,
+    /// Do it without asking
+    #[arg(long, short, requires = "fix")]
+    pub(crate) yes: bool,
     /// A JSON object
     #[arg(long)]
     pub(crate) json: bool,

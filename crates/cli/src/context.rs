@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::args::{Color, Global};
+use crate::error::Error;
 use crate::output::escape::printable;
 use crate::output::paint::{Paint, Tone};
 use crate::output::width_of;
@@ -52,6 +53,15 @@ impl Context {
             paint: Paint::new(global.color, &stdout),
             width: global.width.or_else(|| stdout.is_terminal().then(|| width_of(&stdout))),
         }
+    }
+
+    /// Says something on standard output.
+    ///
+    /// # Errors
+    /// Nobody reads it.
+    pub(crate) fn print(&self, message: &str) -> Result<(), Error> {
+        writeln!(io::stdout(), "{}", printable(message))?;
+        Ok(())
     }
 
     /// Says something on standard error.

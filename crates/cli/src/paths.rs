@@ -72,6 +72,19 @@ impl Paths {
         self.below("/var/run/nscd/socket")
     }
 
+    /// nscd.conf(5).
+    pub(crate) fn nscd_conf(&self) -> PathBuf {
+        self.below("/etc/nscd.conf")
+    }
+
+    /// Where distributions have libvirt's leases helper (Debian and Arch, Fedora, openSUSE).
+    pub(crate) fn leases_helpers(&self) -> Vec<PathBuf> {
+        ["/usr/lib/libvirt", "/usr/libexec", "/usr/libexec/libvirt", "/usr/lib64/libvirt"]
+            .iter()
+            .map(|directory| self.below(directory).join("libvirt_leaseshelper"))
+            .collect()
+    }
+
     /// This host's own name.
     pub(crate) fn host_name(&self) -> String {
         if self.is_this_system() {

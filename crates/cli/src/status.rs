@@ -11,6 +11,10 @@ pub(crate) enum Status {
     Failed = 1,
     /// `resolve`, `explain`: no guest has the name or the address. As getent(1).
     NotFound = 2,
+    /// `doctor`: warnings and no errors.
+    Warnings = 3,
+    /// `doctor`: errors.
+    Errors = 4,
     /// `wait`: the time is up and a guest has no address.
     NoAddress = 5,
     /// `wait`: the time is up, every guest has an address, and a port doesn't answer.

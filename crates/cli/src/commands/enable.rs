@@ -12,7 +12,6 @@ use crate::nsswitch::file::{self, Conf, Owner, backup};
 use crate::nsswitch::line::{Misread, parse};
 use crate::nsswitch::replace::{self, Place};
 use crate::nsswitch::{OURS, diff, edit};
-use crate::output::escape::printable;
 use crate::paths::Paths;
 use crate::state::snapshot::lossy;
 use crate::status::Status;
@@ -41,7 +40,7 @@ pub(crate) fn enable(options: &Enable, context: &Context) -> Result<Status, Erro
         change(&conf, &wish, options.dry_run, context)?;
     }
     if options.authoritative {
-        say(
+        context.print(
             "[UNAVAIL=return]: a guest's name goes no further than our services; where it has no \
              address of the family that is asked for, the DNS isn't asked either",
         )?;
@@ -79,7 +78,11 @@ fn change(conf: &Conf, wish: Wish<'_>, dry_run: bool, context: &Context) -> Resu
     let misread = |misread| Error::Nsswitch(conf.path.clone(), misread);
     let edited = wish(&conf.text).map_err(misread)?;
     if edited == conf.text {
-        say(&format!("{}: nothing to change in '{}'", conf.path.display(), hosts(&edited)))?;
+        context.print(&format!(
+            "{}: nothing to change in '{}'",
+            conf.path.display(),
+            hosts(&edited)
+        ))?;
         return remarks(&edited, conf, context);
     }
     if conf.owner == Owner::Store {
@@ -101,15 +104,15 @@ fn change(conf: &Conf, wish: Wish<'_>, dry_run: bool, context: &Context) -> Resu
     if like == &conf.target {
         keep_backup(&conf.target, &text, &edited, &vendor)?;
     } else {
-        say(&format!("{}: a copy of {}", conf.path.display(), vendor.display()))?;
+        context.print(&format!("{}: a copy of {}", conf.path.display(), vendor.display()))?;
     }
     if edited != text || like == &vendor {
         place.put(like, &text, &edited)?;
     }
-    say(&format!("{}: '{}'", conf.path.display(), hosts(&edited)))?;
+    context.print(&format!("{}: '{}'", conf.path.display(), hosts(&edited)))?;
     forget_backup(conf, &edited, context)?;
     if backup(&conf.target).exists() {
-        say(&format!("the file as it was is {}", backup(&conf.target).display()))?;
+        context.print(&format!("the file as it was is {}", backup(&conf.target).display()))?;
     }
     remarks(&edited, conf, context)
 }
@@ -137,7 +140,7 @@ fn forget_backup(conf: &Conf, now: &[u8], context: &Context) -> Result<(), Error
             if fs::read(&vendor).is_ok_and(|vendor| vendor == now) {
                 replace::remove(&conf.target)?;
                 let (path, vendor) = (conf.path.display(), vendor.display());
-                say(&format!("{path}: removed, {vendor} counts again"))?;
+                context.print(&format!("{path}: removed, {vendor} counts again"))?;
             }
             Ok(())
         }
@@ -155,7 +158,7 @@ fn restore(conf: &Conf, dry_run: bool, context: &Context) -> Result<(), Error> {
             if vendor.is_file() && conf.owner != Owner::Vendor {
                 return change(conf, &|text| edit::disable(text, &OURS), dry_run, context);
             }
-            return say(&format!("{}: nothing to undo", conf.path.display()));
+            return context.print(&format!("{}: nothing to undo", conf.path.display()));
         }
         Err(error) => {
             return Err(Error::file("read", &kept, "run this as root (sudo)")(error));
@@ -187,13 +190,13 @@ fn restore(conf: &Conf, dry_run: bool, context: &Context) -> Result<(), Error> {
     let place = Place::reserve(&conf.target)?;
     if restored == before {
         replace::move_to(&kept, &conf.target)?;
-        say(&format!("{}: as it was before", conf.path.display()))
+        context.print(&format!("{}: as it was before", conf.path.display()))
     } else {
         if restored != conf.text {
             place.put(&conf.target, &conf.text, &restored)?;
         }
         replace::remove(&kept)?;
-        say(&format!(
+        context.print(&format!(
             "{}: it was changed since; what enable added is off, the rest stays: '{}'",
             conf.path.display(),
             hosts(&restored)
@@ -226,22 +229,29 @@ fn by_authselect(
         )));
     }
     match authselect::way()? {
-        Way::Feature { on } if simple => by_feature(conf, deed, on, dry_run),
+        Way::Feature { on } if simple => by_feature(conf, deed, on, dry_run, context),
         way => by_user_file(deed, way, wish, dry_run, context),
     }
 }
 
 /// The backup tells that it was `enable` that turned the feature on.
-fn by_feature(conf: &Conf, deed: Deed, is_on: bool, dry_run: bool) -> Result<(), Error> {
+fn by_feature(
+    conf: &Conf,
+    deed: Deed,
+    is_on: bool,
+    dry_run: bool,
+    context: &Context,
+) -> Result<(), Error> {
     let on = deed == Deed::Enable;
     let kept = backup(&conf.path);
     if is_on == on || (deed == Deed::Restore && !kept.exists()) {
         let state = if is_on { "on" } else { "off" };
-        return say(&format!("nothing to change: authselect's feature with-libvirt is {state}"));
+        return context
+            .print(&format!("nothing to change: authselect's feature with-libvirt is {state}"));
     }
     let command = authselect::feature_command(on);
     if dry_run {
-        return say(&format!("this would run: {command}"));
+        return context.print(&format!("this would run: {command}"));
     }
     if on {
         replace::copy(&conf.target, &kept)?;
@@ -250,7 +260,7 @@ fn by_feature(conf: &Conf, deed: Deed, is_on: bool, dry_run: bool) -> Result<(),
         authselect::set_feature(false)?;
         replace::remove(&kept)?;
     }
-    say(&format!("done: {command}"))
+    context.print(&format!("done: {command}"))
 }
 
 fn by_user_file(
@@ -286,7 +296,7 @@ fn by_user_file(
         return Ok(());
     }
     authselect::apply_changes()?;
-    say("done: authselect apply-changes")
+    context.print("done: authselect apply-changes")
 }
 
 /// What someone should know who has this line.
@@ -326,9 +336,4 @@ fn hosts(text: &[u8]) -> String {
         Ok(line) => lossy(&text[line.range]).split_whitespace().collect::<Vec<_>>().join(" "),
         Err(_) => String::new(),
     }
-}
-
-fn say(message: &str) -> Result<(), Error> {
-    writeln!(io::stdout(), "{}", printable(message))?;
-    Ok(())
 }

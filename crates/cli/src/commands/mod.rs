@@ -1,6 +1,7 @@
 //! The subcommands.
 
-mod enable;
+mod doctor;
+pub(crate) mod enable;
 mod explain;
 mod list;
 pub(crate) mod resolve;
@@ -21,6 +22,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Status, Error>
         Command::Resolve(options) => resolve::run(options, context),
         Command::Wait(options) => wait::run(options, context),
         Command::Explain(options) => explain::run(options, context),
+        Command::Doctor(options) => doctor::run(options, context),
         Command::Enable(options) => enable::enable(options, context),
         Command::Disable(options) => enable::disable(options, context),
     }

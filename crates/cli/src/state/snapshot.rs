@@ -183,9 +183,7 @@ impl Snapshot {
                 if read.fault.is_none() {
                     read.damage.extend(around_records(&read.path, &read.damage));
                 }
-                if read.size > u64::from(READ_LIMIT) {
-                    read.damage.push(Damage::TooLarge);
-                }
+                read.damage.extend(too_large(read.size));
             }
         }
         self.files.push(read);
@@ -313,6 +311,10 @@ impl<F: StateFile> Records<F> for MapRecords<'_> {
     }
 }
 
+fn too_large(size: u64) -> Option<Damage> {
+    (size > u64::from(READ_LIMIT)).then_some(Damage::TooLarge)
+}
+
 /// What is wrong with a file apart from its objects: it must be one list, or nothing. The look-up
 /// doesn't mind, but libvirt and its helper do, who then take it for empty.
 fn around_records(path: &Path, known: &[Damage]) -> Option<Damage> {
@@ -374,6 +376,8 @@ mod tests {
         assert_eq!(status("[]\nx"), [Damage::NoList(3)]);
         assert_eq!(status(r#"{"ip-address": "10.0.0.1"}"#), [Damage::NoList(0)]);
         assert_eq!(damage("virbr0.macs", "[{}]"), [Damage::BadMap(1)]);
+        assert_eq!(too_large(32 << 20), None);
+        assert_eq!(too_large((32 << 20) + 1), Some(Damage::TooLarge));
     }
 
     #[test]

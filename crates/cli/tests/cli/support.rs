@@ -73,7 +73,7 @@ impl Sandbox {
 
     /// Runs a line of sh.
     pub(crate) fn run(&self, line: &str) -> Output {
-        self.command("sh").args(["-c", line]).output().unwrap()
+        self.command("sh").args(["-c", &format!("umask 022\n{line}")]).output().unwrap()
     }
 
     /// See `tests/cli/golden.rs`.

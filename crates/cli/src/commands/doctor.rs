@@ -1,0 +1,159 @@
+//! `libvirt-nss doctor`.
+
+use std::io::{self, BufRead as _, BufWriter, IsTerminal as _, Write};
+
+use serde::Serialize;
+
+use crate::args::Doctor;
+use crate::context::Context;
+use crate::doctor::fix::Fix;
+use crate::doctor::{Finding, Level, System};
+use crate::error::Error;
+use crate::output::escape::printable;
+use crate::output::paint::Tone;
+use crate::output::wrap::wrap;
+use crate::status::Status;
+
+pub(crate) fn run(options: &Doctor, context: &Context) -> Result<Status, Error> {
+    let findings = System::read(&context.paths, context.clock.now()).examine();
+    if options.json {
+        print_json(&findings)?;
+        return Ok(status(&findings));
+    }
+    print(&findings, context)?;
+    if options.fix && fix(&findings, options, context)? {
+        let findings = System::read(&context.paths, context.clock.now()).examine();
+        context.print("")?;
+        context.print("After that:")?;
+        print(&findings, context)?;
+        return Ok(status(&findings));
+    }
+    Ok(status(&findings))
+}
+
+fn status(findings: &[Finding]) -> Status {
+    match findings.iter().map(|finding| finding.level).max() {
+        Some(Level::Error) => Status::Errors,
+        Some(Level::Warning) => Status::Warnings,
+        _ => Status::Ok,
+    }
+}
+
+/// Shows what would be done, and does it if that is wanted. Whether it was done.
+fn fix(findings: &[Finding], options: &Doctor, context: &Context) -> Result<bool, Error> {
+    let mut fixes: Vec<&Fix> = Vec::new();
+    for fix in findings.iter().filter_map(|finding| finding.fix.as_ref()) {
+        if !fixes.contains(&fix) {
+            fixes.push(fix);
+        }
+    }
+    context.print("")?;
+    if fixes.is_empty() {
+        context.print("There is nothing that this command could fix by itself.")?;
+        return Ok(false);
+    }
+    context.print("This can be done:")?;
+    for fix in &fixes {
+        fix.run(true, context)?;
+    }
+    if !options.yes && !agreed()? {
+        context.print("Nothing was changed.")?;
+        return Ok(false);
+    }
+    for fix in &fixes {
+        fix.run(false, context)?;
+    }
+    Ok(true)
+}
+
+/// Asks, where there is someone to ask.
+fn agreed() -> Result<bool, Error> {
+    let stdin = io::stdin();
+    if !stdin.is_terminal() {
+        writeln!(io::stdout(), "Say --yes to have it done.")?;
+        return Ok(false);
+    }
+    write!(io::stdout(), "Do it? [y/N] ")?;
+    io::stdout().flush()?;
+    let mut answer = String::new();
+    stdin.lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+fn print(findings: &[Finding], context: &Context) -> Result<(), Error> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let width = context.width.unwrap_or(80).min(100);
+    for finding in findings {
+        let tone = match finding.level {
+            Level::Ok => Tone::Good,
+            Level::Note => Tone::Strong,
+            Level::Warning => Tone::Warning,
+            Level::Error => Tone::Bad,
+        };
+        let mut label = context.paint.paint(tone, &format!("{:<9}", finding.level.word()));
+        for line in wrap(&printable(&finding.text), width.saturating_sub(9)) {
+            writeln!(out, "{label}{line}")?;
+            label = " ".repeat(9);
+        }
+        if let Some(remedy) = &finding.remedy {
+            let mut label = format!("{:9}> ", "");
+            for line in wrap(&printable(remedy), width.saturating_sub(11)) {
+                writeln!(out, "{label}{line}")?;
+                label = " ".repeat(11);
+            }
+        }
+    }
+    let count = |level| findings.iter().filter(|finding| finding.level == level).count();
+    let plural =
+        |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    writeln!(out)?;
+    match (count(Level::Error), count(Level::Warning)) {
+        (0, 0) => writeln!(out, "All is well.")?,
+        (errors, warnings) => {
+            writeln!(out, "{}, {}.", plural(errors, "error"), plural(warnings, "warning"))?;
+        }
+    }
+    out.flush()?;
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct JsonReport<'f> {
+    /// `ok`, `warnings` or `errors`.
+    status: &'static str,
+    findings: Vec<JsonFinding<'f>>,
+}
+
+#[derive(Serialize)]
+struct JsonFinding<'f> {
+    check: &'f str,
+    level: &'static str,
+    text: &'f str,
+    remedy: Option<&'f str>,
+    /// Whether `--fix` does something about it.
+    fixable: bool,
+}
+
+fn print_json(findings: &[Finding]) -> Result<(), Error> {
+    let report = JsonReport {
+        status: match status(findings) {
+            Status::Errors => "errors",
+            Status::Warnings => "warnings",
+            _ => "ok",
+        },
+        findings: findings
+            .iter()
+            .map(|finding| JsonFinding {
+                check: finding.check,
+                level: finding.level.word(),
+                text: &finding.text,
+                remedy: finding.remedy.as_deref(),
+                fixable: finding.fix.is_some(),
+            })
+            .collect(),
+    };
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, &report).map_err(io::Error::from)?;
+    writeln!(out)?;
+    Ok(())
+}

@@ -1,0 +1,64 @@
+//! A daemon that answers look-ups in glibc's place.
+
+use std::fs;
+
+use super::fix::Fix;
+use super::{Finding, Level, System};
+
+const CHECK: &str = "cache";
+
+/// Seconds for which nscd remembers that a name is unknown, where nscd.conf doesn't say
+/// (nscd.conf(5): negative-time-to-live; glibc's own file has 20 for hosts).
+const NEGATIVE: &str = "20";
+
+pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
+    if !system.paths.nscd_socket().exists() {
+        return vec![Finding::ok(CHECK, "no nscd answers in glibc's place")];
+    }
+    if system.paths.is_this_system() && runs("nsncd") {
+        let text = "nsncd answers in glibc's place: it loads the modules, programs don't";
+        return vec![
+            Finding::new(CHECK, Level::Note, text).remedy(
+                "it must find the modules; restart it after they were installed or changed",
+            ),
+        ];
+    }
+    let conf = fs::read_to_string(system.paths.nscd_conf()).unwrap_or_default();
+    let option = |name: &str| {
+        conf.lines().find_map(|line| {
+            let mut words = line.split_whitespace();
+            let found = words.next() == Some(name) && words.next() == Some("hosts");
+            found.then(|| words.next().unwrap_or_default().to_owned())
+        })
+    };
+    if option("enable-cache").is_some_and(|value| value == "no") {
+        let text = "nscd runs, and keeps no names of hosts";
+        return vec![
+            Finding::new(CHECK, Level::Note, text)
+                .remedy("restart it after the modules were installed or changed"),
+        ];
+    }
+    let seconds = option("negative-time-to-live").unwrap_or_else(|| NEGATIVE.into());
+    let text = format!(
+        "nscd answers in glibc's place: a name that was asked for before its guest had an address \
+         stays unknown for {seconds} seconds"
+    );
+    vec![
+        Finding::new(CHECK, Level::Warning, text)
+            .remedy(
+                "make it forget ('sudo nscd -i hosts'), or put 'enable-cache hosts no' into \
+                 /etc/nscd.conf; restart it after the modules were installed or changed",
+            )
+            .fix(Fix::ForgetHosts),
+    ]
+}
+
+/// Whether a process of that name runs (proc(5)).
+fn runs(name: &str) -> bool {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut names = processes.filter_map(|process| {
+        let digits = process.file_name().to_str()?.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| fs::read_to_string(process.path().join("comm")).ok())?
+    });
+    names.any(|comm| comm.trim_end() == name)
+}

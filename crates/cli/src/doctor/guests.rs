@@ -1,0 +1,142 @@
+//! Guests whose names can't do what people expect of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Finding, Level, System};
+use crate::output::duration;
+use crate::state::rows::{Row, State};
+
+pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
+    if system.rows.is_empty() {
+        return Vec::new();
+    }
+    let checks = [shared_host_names, shared_client_ids, without_lease, hidden_by_stale];
+    let findings: Vec<Finding> = checks.iter().flat_map(|check| check(system)).collect();
+    if findings.is_empty() {
+        return vec![Finding::ok(
+            "guests",
+            "every running guest has a lease and a name of its own",
+        )];
+    }
+    findings
+}
+
+/// The leases of running guests that hold, with the guest's name.
+fn attached<'s>(system: &'s System<'_>) -> impl Iterator<Item = (&'s str, &'s Row)> {
+    let rows = system.rows.iter().filter(|row| row.state == State::Attached);
+    rows.filter_map(|row| Some((row.domain.as_deref()?, row)))
+}
+
+fn list(names: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let names: Vec<String> = names.into_iter().map(|name| name.as_ref().to_owned()).collect();
+    match names.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+        None => String::new(),
+    }
+}
+
+fn shared_host_names(system: &System<'_>) -> Vec<Finding> {
+    let mut owners: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
+    for (domain, row) in attached(system) {
+        if let Some(name) = &row.host_name {
+            owners.entry(name.to_ascii_lowercase()).or_default().insert(domain);
+        }
+    }
+    let shared = owners.into_iter().filter(|(_, domains)| domains.len() > 1);
+    shared
+        .map(|(name, domains)| {
+            let domains = list(domains);
+            let text = format!(
+                "{domains} call themselves {name}: whoever asks for {name} gets any of them"
+            );
+            Finding::new("shared-host-name", Level::Warning, text).remedy(
+                "give each guest a host name of its own (hostnamectl set-hostname), or use their \
+                 domain names",
+            )
+        })
+        .collect()
+}
+
+/// A guest with several NICs has one client id on all of them; two guests never should.
+fn shared_client_ids(system: &System<'_>) -> Vec<Finding> {
+    let Ok(snapshot) = &system.snapshot else { return Vec::new() };
+    let mut owners: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for lease in &snapshot.leases {
+        let domain = lease.mac.and_then(|mac| snapshot.domain_of(&lease.bridge, mac));
+        let Some(domain) = domain.filter(|_| !lease.has_expired(system.now)) else { continue };
+        if !lease.client_id.is_empty() {
+            owners.entry(&lease.client_id).or_default().insert(domain);
+        }
+    }
+    let shared = owners.into_iter().filter(|(_, domains)| domains.len() > 1);
+    shared
+        .map(|(id, domains)| {
+            let text = format!(
+                "{} have one DHCP client id ({id}), as clones with one machine-id do: their \
+                 addresses jump between them",
+                list(domains)
+            );
+            Finding::new("shared-client-id", Level::Warning, text).remedy(
+                "in all but one of them: 'rm /etc/machine-id && systemd-machine-id-setup', and \
+                 reboot; in the image that they come from: virt-sysprep",
+            )
+        })
+        .collect()
+}
+
+fn without_lease(system: &System<'_>) -> Vec<Finding> {
+    let leased: BTreeSet<&str> = attached(system).map(|(domain, _)| domain).collect();
+    let without: BTreeSet<(&str, &str)> = system
+        .rows
+        .iter()
+        .filter(|row| row.state == State::NoLease)
+        .filter_map(|row| Some((row.domain.as_deref()?, row.bridge.as_str())))
+        .filter(|(domain, _)| !leased.contains(domain))
+        .collect();
+    without
+        .into_iter()
+        .map(|(domain, bridge)| {
+            let text = format!("{domain} runs on {bridge} and has no lease: it doesn't resolve");
+            Finding::new("no-lease", Level::Warning, text).remedy(format!(
+                "it may still boot ('libvirt-nss wait {domain}'), or have an address that isn't from \
+                 DHCP: let it ask for one, and reserve that in the network (virsh net-update)"
+            ))
+        })
+        .collect()
+}
+
+/// A name that the module libvirt answers from a lease that was left behind, while a running guest is
+/// called that: the module libvirt_guest, which would know, isn't asked any more.
+fn hidden_by_stale(system: &System<'_>) -> Vec<Finding> {
+    let same = |a: &Option<String>, b: &Option<String>| match (a, b) {
+        (Some(a), Some(b)) => a.eq_ignore_ascii_case(b),
+        _ => false,
+    };
+    let stale = system.rows.iter().filter(|row| row.state == State::LeftBehind);
+    let hiding = stale.filter(|stale| {
+        let running = attached(system).any(|(_, row)| same(&row.host_name, &stale.host_name));
+        let called = system.rows.iter().any(|row| same(&row.domain, &stale.host_name));
+        called && !running
+    });
+    hiding
+        .map(|stale| {
+            let name = stale.host_name.as_deref().unwrap_or_default();
+            let address = stale.address.map(|address| address.to_string()).unwrap_or_default();
+            let left = match stale.expiry {
+                Some(0) | None => "for ever".into(),
+                Some(expiry) => format!("for {}", duration::left(expiry, system.now)),
+            };
+            let text = format!(
+                "{name} resolves to {address}, which a guest that is gone left behind, and not to \
+                 the running guest {name}; {left}, or until that tells DHCP its name"
+            );
+            let mac = stale.mac.map(|mac| mac.to_string()).unwrap_or_default();
+            Finding::new("stale-lease", Level::Warning, text).remedy(format!(
+                "wait, or take the lease back: 'sudo dhcp_release {} {address} {mac}' (package \
+                 dnsmasq-utils)",
+                stale.bridge
+            ))
+        })
+        .collect()
+}

@@ -1,0 +1,46 @@
+//! The leases helper that dnsmasq runs.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::{Finding, Level, System};
+
+const CHECK: &str = "leases-helper";
+
+/// Ours alone calls itself that.
+const MARK: &[u8] = b"(libvirt-nss)";
+
+pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
+    let found: Vec<PathBuf> =
+        system.paths.leases_helpers().into_iter().filter(|path| path.is_file()).collect();
+    if found.is_empty() {
+        let text = "libvirt_leaseshelper isn't there: no libvirt on this host hands out addresses";
+        return vec![Finding::new(CHECK, Level::Note, text)];
+    }
+    found
+        .into_iter()
+        .map(|path| {
+            let shown = path.display();
+            match fs::read(&path) {
+                Err(error) => Finding::new(
+                    CHECK,
+                    Level::Warning,
+                    format!("{shown} can't be read: {}", crate::error::reason(&error)),
+                )
+                .remedy("see to its mode: 0755 is usual"),
+                Ok(bytes) if bytes.windows(MARK.len()).any(|window| window == MARK) => {
+                    Finding::ok(CHECK, format!("{shown} is the one of libvirt-nss"))
+                }
+                Ok(_) => Finding::new(
+                    CHECK,
+                    Level::Note,
+                    format!(
+                        "{shown} is libvirt's own: guests resolve by name.domain only where the \
+                         host name has it, and a damaged list of leases is overwritten"
+                    ),
+                )
+                .remedy("'sudo make install' in libvirt-nss puts ours in its place"),
+            }
+        })
+        .collect()
+}

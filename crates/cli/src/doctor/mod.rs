@@ -1,0 +1,118 @@
+//! What is wrong with names of guests on this host, and what to do about it.
+
+mod cache;
+pub(crate) mod fix;
+mod guests;
+mod helper;
+mod installed;
+mod state_files;
+mod switch;
+
+use std::io;
+
+use crate::error::Error;
+use crate::nsswitch::file::{self, Conf};
+use crate::nsswitch::line::parse;
+use crate::paths::Paths;
+use crate::state::Snapshot;
+use crate::state::networks::Networks;
+use crate::state::rows::{Row, rows};
+use fix::Fix;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Level {
+    /// As it should be.
+    Ok,
+    /// Good to know.
+    Note,
+    /// Could be better.
+    Warning,
+    /// Guests' names don't resolve for it, or not all.
+    Error,
+}
+
+impl Level {
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// What a check found.
+#[derive(Debug)]
+pub(crate) struct Finding {
+    /// Which check it was; the words stay, for programs.
+    pub(crate) check: &'static str,
+    pub(crate) level: Level,
+    pub(crate) text: String,
+    /// What to do about it.
+    pub(crate) remedy: Option<String>,
+    /// What this command can do about it.
+    pub(crate) fix: Option<Fix>,
+}
+
+impl Finding {
+    fn new(check: &'static str, level: Level, text: impl Into<String>) -> Self {
+        Self { check, level, text: text.into(), remedy: None, fix: None }
+    }
+
+    fn ok(check: &'static str, text: impl Into<String>) -> Self {
+        Self::new(check, Level::Ok, text)
+    }
+
+    fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy = Some(remedy.into());
+        self
+    }
+
+    fn fix(mut self, fix: Fix) -> Self {
+        self.fix = Some(fix);
+        self
+    }
+}
+
+/// What the checks look at.
+pub(crate) struct System<'s> {
+    paths: &'s Paths,
+    /// Seconds since the epoch.
+    now: i64,
+    conf: Result<Conf, Error>,
+    snapshot: io::Result<Snapshot>,
+    rows: Vec<Row>,
+}
+
+impl<'s> System<'s> {
+    pub(crate) fn read(paths: &'s Paths, now: i64) -> Self {
+        let snapshot = Snapshot::read(&paths.state_directory());
+        let rows = match &snapshot {
+            Ok(snapshot) => rows(snapshot, &Networks::read(snapshot), now),
+            Err(_) => Vec::new(),
+        };
+        Self { paths, now, conf: file::read(paths), snapshot, rows }
+    }
+
+    /// The names of the services on the hosts line; none where that can't be told.
+    fn services(&self) -> Vec<String> {
+        let line = self.conf.as_ref().ok().and_then(|conf| parse(&conf.text).ok());
+        let services = line.map(|line| line.services).unwrap_or_default();
+        services.into_iter().map(|service| service.name).collect()
+    }
+
+    /// Makes every check.
+    pub(crate) fn examine(&self) -> Vec<Finding> {
+        let checks: [fn(&System<'_>) -> Vec<Finding>; 6] = [
+            installed::check,
+            switch::check,
+            cache::check,
+            helper::check,
+            state_files::check,
+            guests::check,
+        ];
+        checks.iter().flat_map(|check| check(self)).collect()
+    }
+}

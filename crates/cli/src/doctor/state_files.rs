@@ -1,0 +1,201 @@
+//! The state directory and its files: there, readable for everyone, whole; and what a crash left.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use guest_names::lease::BadRecord;
+use guest_names::state::Kind;
+use guest_names::window::READ_LIMIT;
+
+use super::fix::Fix;
+use super::{Finding, Level, System};
+use crate::nsswitch::file::new_version;
+use crate::output::duration;
+use crate::state::Snapshot;
+use crate::state::directory::fault_text;
+use crate::state::rows::State;
+use crate::state::snapshot::{Damage, ReadFile};
+
+const DIRECTORY: &str = "state-directory";
+const FILE: &str = "state-files";
+const LEFTOVER: &str = "leftovers";
+
+/// What is younger may still be at work. Seconds.
+const AT_WORK: i64 = 60;
+
+pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
+    let directory = system.paths.state_directory();
+    let snapshot = match &system.snapshot {
+        Ok(snapshot) => snapshot,
+        Err(error) => {
+            let mut findings = vec![unreadable(&directory, error)];
+            findings.extend(leftovers_of_switch(system));
+            return findings;
+        }
+    };
+    let mut findings = vec![readable(system, &directory, snapshot)];
+    let wrong: Vec<Finding> = snapshot.files.iter().flat_map(file).collect();
+    if wrong.is_empty() && !snapshot.files.is_empty() {
+        findings.push(Finding::ok(FILE, "all state files are whole and readable for everyone"));
+    }
+    findings.extend(wrong);
+    let mut left = leftovers(system, &directory, snapshot);
+    left.extend(leftovers_of_switch(system));
+    if left.is_empty() {
+        left.push(Finding::ok(LEFTOVER, "no crash has left files behind"));
+    }
+    findings.extend(left);
+    findings
+}
+
+fn unreadable(directory: &Path, error: &io::Error) -> Finding {
+    let text = format!("{}: {}", directory.display(), crate::error::reason(error));
+    if error.kind() == io::ErrorKind::NotFound {
+        Finding::new(DIRECTORY, Level::Warning, text).remedy(
+            "libvirt makes it with its first network: 'virsh net-start default' (package \
+             libvirt-daemon-system, or libvirt-daemon-driver-network)",
+        )
+    } else {
+        Finding::new(DIRECTORY, Level::Error, text).remedy(format!(
+            "it must be a directory that everyone can list, as programs look names up as their own \
+             user: 'sudo chmod o+rx {}', and o+x for the directories above",
+            directory.display()
+        ))
+    }
+}
+
+fn readable(system: &System<'_>, directory: &Path, snapshot: &Snapshot) -> Finding {
+    let closed = directory.ancestors().find(|place| {
+        let needed = if *place == directory { 0o005 } else { 0o001 };
+        fs::metadata(place).is_ok_and(|status| status.mode() & needed != needed)
+    });
+    if let Some(closed) = closed {
+        let mode = if closed == directory { "o+rx" } else { "o+x" };
+        let shown = closed.display();
+        return Finding::new(
+            DIRECTORY,
+            Level::Warning,
+            format!("{shown} isn't open to everyone: programs of some users find no guest"),
+        )
+        .remedy(format!("sudo chmod {mode} {shown}"));
+    }
+    let held = system.rows.iter().filter(|row| row.expiry.is_some() && row.state != State::Expired);
+    let mut domains: Vec<&str> = snapshot.nics.iter().map(|nic| nic.domain.as_str()).collect();
+    domains.sort_unstable();
+    domains.dedup();
+    Finding::ok(
+        DIRECTORY,
+        format!(
+            "{}: {} and {}",
+            directory.display(),
+            count(domains.len(), "running guest"),
+            count(held.count(), "lease"),
+        ),
+    )
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+fn file(file: &ReadFile) -> Vec<Finding> {
+    let path = file.path.display();
+    if let Some((at, fault)) = file.fault {
+        let at = if at == 0 { String::new() } else { format!(" from byte {at} on") };
+        let text = format!("{path} can't be read{at}: {}", fault_text(fault));
+        return vec![Finding::new(FILE, Level::Error, text).remedy(
+            "it must be a regular file that everyone may read (0644); if something else is in its \
+             place, move it away: libvirt writes it anew",
+        )];
+    }
+    let mut findings = Vec::new();
+    if fs::metadata(&file.path).is_ok_and(|status| status.mode() & 0o004 == 0) {
+        let text = format!("{path} isn't open to everyone: programs of some users miss its guests");
+        let finding = Finding::new(FILE, Level::Warning, text);
+        findings.push(finding.remedy(format!("sudo chmod o+r {path}")));
+    }
+    if !file.damage.is_empty() {
+        let damage: Vec<String> = file.damage.iter().take(3).map(describe).collect();
+        let more = match file.damage.len() {
+            0..=3 => String::new(),
+            all => format!("; and {} more", all - 3),
+        };
+        let text = format!("{path} is damaged: {}{more}", damage.join("; "));
+        findings.push(Finding::new(FILE, Level::Error, text).remedy(match file.kind {
+            Kind::Leases => {
+                "our modules read the rest. libvirt's own helper loses the whole list with the next \
+                 lease, ours keeps what can be read; a guest that renews its lease is in it again"
+            }
+            Kind::Macs => {
+                "our modules read the rest; libvirt writes it anew when a guest on the bridge starts \
+                 or stops, or 'systemctl restart virtnetworkd' (or libvirtd)"
+            }
+        }));
+    }
+    findings
+}
+
+fn describe(damage: &Damage) -> String {
+    match damage {
+        Damage::NotJson(start, end) => {
+            format!("the record at byte {start} is no JSON from byte {end} on")
+        }
+        Damage::BadLease(start, BadRecord::NoAddress) => {
+            format!("the lease at byte {start} has no address that can be read")
+        }
+        Damage::BadLease(start, BadRecord::Mistyped) => {
+            format!("the lease at byte {start} has a value of the wrong type")
+        }
+        Damage::BadMap(start) => {
+            format!("the record at byte {start} has no guest's name, or no list of NICs")
+        }
+        Damage::NoList(at) => format!("it is no JSON list at byte {at}"),
+        Damage::NoEnd => "its end is missing".into(),
+        Damage::TooLarge => {
+            format!("it is larger than {} MiB, behind which nobody reads on", READ_LIMIT >> 20)
+        }
+    }
+}
+
+/// New versions that never got into place, and lists that our helper put aside.
+fn leftovers(system: &System<'_>, directory: &Path, snapshot: &Snapshot) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for name in &snapshot.names {
+        let path = directory.join(name);
+        let name = name.to_string_lossy();
+        if name.contains(".status.broken-") {
+            let text = format!("{}: a damaged list of leases that was put aside", path.display());
+            findings.push(
+                Finding::new(LEFTOVER, Level::Note, text).remedy(
+                    "see what damaged it, and remove the file when it isn't needed any more",
+                ),
+            );
+        } else if name.ends_with(".new") {
+            findings.extend(left(system, &path));
+        }
+    }
+    findings
+}
+
+fn leftovers_of_switch(system: &System<'_>) -> Option<Finding> {
+    let conf = system.conf.as_ref().ok()?;
+    left(system, &new_version(&conf.target))
+}
+
+/// A file that was written to be renamed, and wasn't.
+fn left(system: &System<'_>, path: &Path) -> Option<Finding> {
+    let age = system.now - fs::symlink_metadata(path).ok()?.mtime();
+    if age < AT_WORK {
+        return None;
+    }
+    let text = format!(
+        "{} was to replace another file {} ago, and its writer died before",
+        path.display(),
+        duration::short(age)
+    );
+    let finding = Finding::new(LEFTOVER, Level::Warning, text);
+    let remedy = format!("sudo rm {}", path.display());
+    Some(finding.remedy(remedy).fix(Fix::Remove(path.to_owned())))
+}

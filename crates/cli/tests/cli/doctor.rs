@@ -1,0 +1,86 @@
+//! `libvirt-nss doctor`: what only shows on the running system, and at a terminal.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::support::Sandbox;
+
+/// A library of this machine that does nothing when it is loaded.
+fn a_library() -> PathBuf {
+    let maps = fs::read_to_string("/proc/self/maps").unwrap();
+    let libc = maps.split_whitespace().find(|word| word.ends_with("/libc.so.6")).unwrap();
+    Path::new(libc).with_file_name("libm.so.6")
+}
+
+/// What doctor says of the module libvirt where programs load it from the sandbox.
+fn module(sandbox: &Sandbox, content: &[u8]) -> String {
+    fs::write(sandbox.work().join("libnss_libvirt.so.2"), content).unwrap();
+    let line = "LD_LIBRARY_PATH=$WORK libvirt-nss --width 100 doctor | sed -n '1,/libvirt_guest/p'";
+    let output = sandbox.run(line);
+    String::from_utf8(output.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_module_that_programs_load_or_cannot() {
+    let sandbox = Sandbox::new("doctor");
+    let good = fs::read(a_library()).unwrap();
+    let path = sandbox.work().join("libnss_libvirt.so.2").display().to_string();
+    let said = module(&sandbox, &good);
+    assert!(said.starts_with(&format!("note libvirt: {path} is libvirt's own")), "{said}");
+    let ours = [&good, b"_nss_libvirt_gethostbyaddr_r\0".as_slice()].concat();
+    let said = module(&sandbox, &ours);
+    assert!(said.starts_with(&format!("ok libvirt: {path}")), "{said}");
+    let said = module(&sandbox, b"no library");
+    assert!(said.contains("can't be loaded"), "{said}");
+    assert!(said.contains(&path) && said.contains("file too short"), "{said}");
+}
+
+#[test]
+fn a_module_for_another_machine() {
+    let sandbox = Sandbox::new("doctor");
+    let root = sandbox.work().join("root");
+    let made = sandbox.run("./make-system $WORK/root");
+    assert!(made.status.success(), "{made:?}");
+    let module = root.join("usr/lib64/libnss_libvirt.so.2");
+    let mut bytes = fs::read(&module).unwrap();
+    // e_machine, whatever the byte order: no machine has this number.
+    bytes[18..20].copy_from_slice(&[0xfe, 0xfe]);
+    fs::write(&module, bytes).unwrap();
+    let output = sandbox.run("libvirt-nss --root $WORK/root doctor --json");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("is for machine 65278, 64 bits, and programs here are for"), "{said}");
+    assert_eq!(output.status.code(), Some(4));
+
+    // Programs for such a machine, as it has a C library, and no module of theirs.
+    fs::create_dir(root.join("usr/lib")).unwrap();
+    let foreign = fs::read(&module).unwrap();
+    fs::write(root.join("usr/lib/libc.so.6"), foreign).unwrap();
+    fs::copy(root.join("usr/lib64/libnss_libvirt_guest.so.2"), &module).unwrap();
+    let output = sandbox.run("libvirt-nss --root $WORK/root doctor --json");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("programs for machine 65278, 64 bits have no module here"), "{said}");
+    // A note is no warning.
+    assert_eq!(output.status.code(), Some(0), "{said}");
+}
+
+/// With someone to ask, it asks, and takes anything but yes for no.
+#[test]
+fn it_asks_before_it_mends() {
+    let sandbox = Sandbox::new("doctor");
+    let path = sandbox.work().join("root/etc/nsswitch.conf");
+    let made = sandbox.run("./make-system $WORK/root");
+    assert!(made.status.success(), "{made:?}");
+    fs::write(&path, "hosts: files dns\n").unwrap();
+    let answered = |answer: &str| {
+        let line = format!(
+            "echo {answer} | script -qec 'libvirt-nss --root $WORK/root doctor --fix' /dev/null"
+        );
+        String::from_utf8(sandbox.run(&line).stdout).unwrap()
+    };
+    let said = answered("n");
+    assert!(said.contains("Do it? [y/N] ") && said.contains("Nothing was changed."), "{said}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "hosts: files dns\n");
+    let said = answered("y");
+    assert!(said.contains("After that:"), "{said}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "hosts: files libvirt libvirt_guest dns\n");
+}
