@@ -1,7 +1,6 @@
 //! libvirt's own modules, as Debian builds them: fetched as packages and unpacked, not installed.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,31 +12,65 @@ pub const VERSION: &str = "9.0";
 /// The modules' package, and that of the library that they need.
 const PACKAGES: [&str; 2] = ["libnss-libvirt", "libyajl2"];
 
-/// libvirt's modules and what they need in one directory below `target`, fetched if they aren't there.
+const FILES: [&str; 3] = ["libnss_libvirt.so.2", "libnss_libvirt_guest.so.2", "libyajl.so.2"];
+
+/// libvirt's modules and what they need in one directory below `target`: out of the packages that
+/// `tests/setup` has fetched, or fetched here.
 ///
 /// # Errors
 ///
 /// What is missing, and what to do about it.
 pub fn modules(target: &Path) -> Result<Modules, String> {
     let directory = target.join("stock");
+    // The packages lie in directories of their own: the linker gets one with all.
     let together = directory.join("modules");
-    let complete = directory.join("complete");
-    if complete.exists() {
-        return Ok(Modules::at(together));
+    fs::create_dir_all(&together).map_err(|error| format!("{}: {error}", together.display()))?;
+    if FILES.iter().any(|name| find(&directory, name).is_none()) {
+        for package in PACKAGES {
+            fetch(package, &directory)?;
+        }
     }
-    let failure = |path: &Path, error: io::Error| format!("{}: {error}", path.display());
-    fs::create_dir_all(&together).map_err(|error| failure(&together, error))?;
-    for package in PACKAGES {
-        fetch(package, &directory)?;
-    }
-    // libyajl is unpacked into a directory of its own: the linker gets one with all.
-    for name in ["libnss_libvirt.so.2", "libnss_libvirt_guest.so.2", "libyajl.so.2"] {
+    check_version(&directory)?;
+    for name in FILES {
         let file = find(&directory, name)
             .ok_or_else(|| format!("no {name} in the packages {PACKAGES:?}"))?;
-        copy(&file, &together.join(name))?;
+        if !together.join(name).exists() {
+            copy(&file, &together.join(name))?;
+        }
     }
-    fs::write(&complete, "").map_err(|error| failure(&complete, error))?;
     Ok(Modules::at(together))
+}
+
+/// Where a package's archive is kept.
+fn archive(directory: &Path, package: &str) -> PathBuf {
+    directory.join(format!("{package}.deb"))
+}
+
+fn check_version(directory: &Path) -> Result<(), String> {
+    let package = PACKAGES[0];
+    let version =
+        step(Command::new("dpkg-deb").arg("-f").arg(archive(directory, package)).arg("Version"))?;
+    if version.starts_with(VERSION) {
+        return Ok(());
+    }
+    Err(format!(
+        "this system's {package} is {version}; the cases tell about {VERSION}, that of Debian 12"
+    ))
+}
+
+/// Runs a command to its end; what it prints.
+fn step(command: &mut Command) -> Result<String, String> {
+    let output = command
+        .output()
+        .map_err(|error| format!("{}: {error}", command.get_program().to_string_lossy()))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(format!(
+        "{command:?}: {}; run `apt-get update`, or `tests/setup compliance`, and try again",
+        said.trim()
+    ))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<(), String> {
@@ -49,18 +82,6 @@ fn copy(from: &Path, to: &Path) -> Result<(), String> {
 
 /// Fetches a package with apt and unpacks it into `directory`.
 fn fetch(package: &str, directory: &Path) -> Result<(), String> {
-    let next_step = "run `apt-get update`, or `tests/setup compliance`, and try again";
-    let step = |command: &mut Command| -> Result<String, String> {
-        let output = command
-            .output()
-            .map_err(|error| format!("{}: {error}", command.get_program().to_string_lossy()))?;
-        if output.status.success() {
-            Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-        } else {
-            let said = String::from_utf8_lossy(&output.stderr);
-            Err(format!("{command:?}: {}; {next_step}", said.trim()))
-        }
-    };
     let room = directory.join(format!("fetch-{package}-{}", std::process::id()));
     fs::create_dir_all(&room).map_err(|error| format!("{}: {error}", room.display()))?;
     // Without the sandbox user apt needs no directory that it may write to.
@@ -71,21 +92,15 @@ fn fetch(package: &str, directory: &Path) -> Result<(), String> {
         "download",
         package,
     ]))?;
-    let archive = fs::read_dir(&room)
+    let fetched = fs::read_dir(&room)
         .ok()
         .and_then(|mut entries| entries.next())
         .and_then(Result::ok)
         .ok_or_else(|| format!("apt-get download {package} left no file"))?
         .path();
-    if package == PACKAGES[0] {
-        let version = step(Command::new("dpkg-deb").arg("-f").arg(&archive).arg("Version"))?;
-        if !version.starts_with(VERSION) {
-            return Err(format!(
-                "this system's {package} is {version}; the cases tell about {VERSION}, that of Debian 12"
-            ));
-        }
-    }
-    step(Command::new("dpkg-deb").arg("-x").arg(&archive).arg(directory))?;
+    let kept = archive(directory, package);
+    fs::rename(&fetched, &kept).map_err(|error| format!("{}: {error}", kept.display()))?;
+    step(Command::new("dpkg-deb").arg("-x").arg(&kept).arg(directory))?;
     fs::remove_dir_all(&room).map_err(|error| format!("{}: {error}", room.display()))
 }
 
