@@ -1,7 +1,7 @@
 //! The JSON reader: every object of a text, compared with what `serde_json` makes of it, through
 //! windows of several sizes.
 
-use guest_names::json::{Members, Parsed, next_object, object};
+use guest_names::json::{Members, Parsed, Value, next_object, object};
 use guest_names::window::Window;
 
 use crate::memory::File;
@@ -24,24 +24,15 @@ struct Reading {
 struct Recorder(Vec<Event>);
 
 impl Members for Recorder {
-    fn string(&mut self, key: &[u8], value: &[u8]) {
-        self.0.push(Event::String(key.to_vec(), value.to_vec()));
-    }
-
-    fn integer(&mut self, key: &[u8], value: i64) {
-        self.0.push(Event::Integer(key.to_vec(), value));
-    }
-
-    fn array(&mut self, key: &[u8]) {
-        self.0.push(Event::Array(key.to_vec()));
-    }
-
-    fn element(&mut self, key: &[u8], value: &[u8]) {
-        self.0.push(Event::Element(key.to_vec(), value.to_vec()));
-    }
-
-    fn other(&mut self, key: &[u8]) {
-        self.0.push(Event::Other(key.to_vec()));
+    fn member(&mut self, key: &[u8], value: Value<'_>) {
+        let key = key.to_vec();
+        self.0.push(match value {
+            Value::String(text) => Event::String(key, text.to_vec()),
+            Value::Integer(value) => Event::Integer(key, value),
+            Value::Array => Event::Array(key),
+            Value::Element(text) => Event::Element(key, text.to_vec()),
+            Value::Other => Event::Other(key),
+        });
     }
 }
 

@@ -33,12 +33,15 @@ const PAIRS_LIMIT: usize = 16;
 struct Way {
     window: usize,
     places: usize,
+    /// How many the answer lends.
+    lends: usize,
     watched: bool,
     manner: Manner,
 }
 
 /// What the modules do.
-const USUAL: Way = Way { window: 16 << 10, places: 32, watched: false, manner: Manner::PLAIN };
+const USUAL: Way =
+    Way { window: 16 << 10, places: 32, lends: 0, watched: false, manner: Manner::PLAIN };
 
 /// What came of all look-ups of a scenario.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,21 +64,35 @@ struct Watcher;
 impl Observer for Watcher {}
 
 /// An answer that takes all.
-#[derive(Default)]
-struct Addresses(Vec<Address>);
+struct Addresses {
+    held: Vec<Address>,
+    /// How many places it has to lend.
+    lends: usize,
+    lent: Vec<Candidate>,
+}
 
 impl Answer for Addresses {
     fn clear(&mut self) {
-        self.0.clear();
+        self.held.clear();
+        self.lent.clear();
     }
 
     fn holds(&self, address: Address) -> bool {
-        self.0.contains(&address)
+        self.held.contains(&address)
     }
 
     fn add(&mut self, candidate: &Candidate) -> Result<(), NoRoom> {
-        self.0.push(candidate.address);
+        self.held.push(candidate.address);
         Ok(())
+    }
+
+    fn lend(&mut self, least: usize) {
+        let count = if self.lends > least { self.lends } else { 0 };
+        self.lent = vec![Candidate::EMPTY; count];
+    }
+
+    fn lent(&mut self) -> &mut [Candidate] {
+        &mut self.lent
     }
 }
 
@@ -98,7 +115,7 @@ fn outcome(scenario: &Scenario<'_>, way: &Way) -> Outcome {
     let mut outcome = Outcome { forward: Vec::new(), reverse: Vec::new() };
     for source in SOURCES {
         for family in FAMILIES {
-            let mut answer = Addresses::default();
+            let mut answer = Addresses { held: Vec::new(), lends: way.lends, lent: Vec::new() };
             let found = source.wanted(scenario.name).map(|wanted| {
                 let query = Query { source, wanted, family };
                 search(scenario, way, |search, places| {
@@ -106,9 +123,9 @@ fn outcome(scenario: &Scenario<'_>, way: &Way) -> Outcome {
                 })
             });
             if found.is_some_and(|found| found.is_ok()) {
-                assert_eq!(found == Some(Ok(Found::Data)), !answer.0.is_empty());
+                assert_eq!(found == Some(Ok(Found::Data)), !answer.held.is_empty());
             }
-            outcome.forward.push((source, family, found, answer.0));
+            outcome.forward.push((source, family, found, answer.held));
         }
         if let Some(address) = scenario.address {
             let mut name = Text::new();
@@ -126,11 +143,13 @@ fn outcome(scenario: &Scenario<'_>, way: &Way) -> Outcome {
 fn pairs(scenario: &Scenario<'_>, source: Source, way: &Way) -> Result<Vec<Pair>, Exhausted> {
     let (mut pairs, mut cursor) = (Vec::new(), Cursor::new());
     while pairs.len() < PAIRS_LIMIT {
-        let mut name = Text::new();
+        let (mut name, mut candidate) = (Text::new(), Candidate::EMPTY);
         let next = search(scenario, way, |search, places| {
-            search.next(source, &mut cursor, places, &mut name)
+            search.next(source, &mut cursor, places, &mut name, &mut candidate)
         })?;
-        let Some(candidate) = next else { break };
+        if !next {
+            break;
+        }
         pairs.push((name.as_bytes().to_vec(), candidate.address));
     }
     Ok(pairs)
@@ -145,11 +164,12 @@ pub fn run(data: &[u8]) {
     let usual = outcome(&scenario, &USUAL);
     let short = Manner { piece: scenario.piece, ..Manner::PLAIN };
     let (window, places) = (scenario.window, scenario.places);
-    let smallest = Way { window, places, watched: false, manner: short };
+    let smallest = Way { window, places, lends: 0, watched: false, manner: short };
     for way in [
         Way { watched: true, ..USUAL },
         Way { window, ..USUAL },
         Way { places, ..USUAL },
+        Way { places, lends: places + 2, ..USUAL },
         Way { manner: short, ..USUAL },
         smallest,
         Way { watched: true, ..smallest },

@@ -8,7 +8,7 @@ use guest_names::text::TEXT_MAX;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// How deep the values of an object may nest; see `guest_names::json`.
+/// How deep arrays and objects may nest in an object; see `guest_names::json`.
 const DEPTH_LIMIT: usize = 8;
 
 /// A member of an object, or an element of a member's array, as [`guest_names::json::Members`] is told
@@ -113,12 +113,12 @@ pub fn all_objects(text: &str) -> Option<Vec<Object>> {
 }
 
 impl Tree {
-    /// How many levels there are, itself one of them.
+    /// How many arrays and objects there are in one another, itself among them.
     fn levels(&self) -> usize {
         match self {
             Self::Array(elements) => 1 + elements.iter().map(Self::levels).max().unwrap_or(0),
             Self::Object(object) => 1 + object.levels(),
-            _ => 1,
+            _ => 0,
         }
     }
 

@@ -78,6 +78,8 @@ struct Parts<'d> {
     own_first: bool,
     /// It is cleared and filled again, as after a change of the files.
     twice: bool,
+    /// It lends places, again and again, of which it is asked for more than so many.
+    lends: Option<usize>,
     family: Family,
     name: &'d [u8],
     candidates: Vec<Candidate>,
@@ -90,20 +92,25 @@ impl<'d> Parts<'d> {
         // A C string that the caller has asked for has no NUL in it, and is not empty.
         let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
         let name = if end == 0 { b"a" } else { &name[..end] };
-        let bridge = Bridge::from(b"lo".as_slice());
+        let bridge = Bridge::new(b"lo")?;
         let candidates = rest.chunks(17).filter_map(|chunk| {
             let (&kind, octets) = chunk.split_first()?;
             let address = match kind % 2 {
                 0 => Address::V4(*octets.first_chunk()?),
                 _ => Address::V6(*octets.first_chunk()?),
             };
-            Some(Candidate::new(address, None, &bridge, 0, 0, 0))
+            Some(Candidate::new(address, None, bridge, 0, 0, 0))
         });
         Some(Self {
             misaligned: usize::from(misaligned % 16),
-            slack: i32::from(slack as i8),
+            // Little by little around the need, and then in steps up to what places take.
+            slack: match i32::from(slack as i8) {
+                much @ 65.. => 64 + (much - 64) * 16,
+                little => little,
+            },
             own_first: flags & 1 != 0,
             twice: flags & 2 != 0,
+            lends: (flags & 8 != 0).then_some(usize::from(flags >> 4)),
             family: if flags & 4 != 0 { Family::V6 } else { Family::V4 },
             name,
             candidates: candidates.collect(),
@@ -138,13 +145,42 @@ impl<'d> Parts<'d> {
             assert!(filled.is_err() || candidates.iter().all(|one| answer.holds(one.address)));
             answer.clear();
         }
-        for candidate in candidates {
-            assert!(!answer.holds(candidate.address));
-            answer.add(candidate)?;
-            assert!(answer.holds(candidate.address));
+        let mut rest = candidates;
+        while !rest.is_empty() {
+            let lent = self.borrow(answer);
+            // Without places all of the buffer is the answer's.
+            let (now, later) =
+                rest.split_at(if lent == 0 { rest.len() } else { lent.min(rest.len()) });
+            for candidate in now {
+                assert!(!answer.holds(candidate.address));
+                let added = answer.add(candidate);
+                assert!(added.is_ok() || lent == 0, "there is no room beside what is lent");
+                added?;
+                assert!(answer.holds(candidate.address));
+            }
+            let marked =
+                answer.lent().iter().enumerate().all(|(at, place)| place.is_record(&mark(at)));
+            assert!(marked, "an address stands in what is lent");
+            rest = later;
         }
         Ok(())
     }
+
+    /// Has places lent and puts something into each. How many there are.
+    fn borrow(&self, answer: &mut dyn Answer) -> usize {
+        let Some(least) = self.lends else { return 0 };
+        answer.lend(least);
+        let lent = answer.lent();
+        assert!(lent.is_empty() || lent.len() > least);
+        lent.iter_mut().enumerate().for_each(|(at, place)| *place = mark(at));
+        lent.len()
+    }
+}
+
+/// What is put into the place of this index.
+fn mark(at: usize) -> Candidate {
+    let number = at as u32;
+    Candidate::new(Address::V4(number.to_be_bytes()), None, Bridge::NONE, 1, 2, number)
 }
 
 /// Runs the target.

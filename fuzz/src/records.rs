@@ -3,7 +3,7 @@
 use guest_names::address::Mac;
 use guest_names::json::Parsed;
 use guest_names::lease::{BadRecord, Lease};
-use guest_names::macmap::MacMap;
+use guest_names::macmap::{MacMap, Macs};
 use guest_names::window::Window;
 
 use crate::memory::File;
@@ -133,6 +133,15 @@ pub fn run_lease(data: &[u8]) {
     assert_eq!(record, expected);
 }
 
+#[derive(Default)]
+struct Gathered(Vec<Mac>);
+
+impl Macs for Gathered {
+    fn mac(&mut self, mac: Mac) {
+        self.0.push(mac);
+    }
+}
+
 /// Runs the target of MAC maps' records.
 ///
 /// # Panics
@@ -140,13 +149,13 @@ pub fn run_lease(data: &[u8]) {
 pub fn run_macmap(data: &[u8]) {
     let Some((size, piece, text)) = split(data) else { return };
     let mut buffer = vec![0; size];
-    let (mut map, mut macs) = (MacMap::new(), Vec::new());
+    let (mut map, mut macs) = (MacMap::new(), Gathered::default());
     let mut window = Window::new(File::new(text.as_bytes(), piece), &mut buffer);
-    let parsed = map.read(&mut window, &mut |mac| macs.push(mac));
+    let parsed = map.read(&mut window, &mut macs);
     let expected = oracle::first_object(text).map(|(object, _)| MacRecord::of(&object));
     assert_eq!(is_whole(parsed), expected.is_some(), "{map:?}");
     let Some(expected) = expected else { return };
     assert_eq!(map.is_good(), expected.is_good());
     let domain = map.domain.as_bytes().to_vec();
-    assert_eq!(MacRecord { domain, macs, mistyped: expected.mistyped }, expected);
+    assert_eq!(MacRecord { domain, macs: macs.0, mistyped: expected.mistyped }, expected);
 }

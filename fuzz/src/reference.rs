@@ -94,7 +94,8 @@ impl Reference {
         let mut all = Self::default();
         for (file, (name, bytes)) in files.iter().enumerate() {
             let stem = |suffix: &[u8]| {
-                name.strip_suffix(suffix).filter(|stem| !stem.is_empty()).map(<[u8]>::to_vec)
+                let stem = name.strip_suffix(suffix)?;
+                ((1..=BRIDGE_MAX).contains(&stem.len())).then(|| stem.to_vec())
             };
             let (leases, macs) = (stem(b".status"), stem(b".macs"));
             if leases.is_none() && macs.is_none() {
@@ -134,7 +135,7 @@ impl Reference {
     }
 
     fn is_attached(&self, lease: &Lease) -> bool {
-        lease.bridge.len() <= BRIDGE_MAX && self.guest_of(lease).is_some()
+        self.guest_of(lease).is_some()
     }
 
     /// The leases of a name, best first, those of one address once.
