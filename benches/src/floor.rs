@@ -6,7 +6,7 @@
 use std::ffi::{CStr, CString, c_int};
 use std::hint::black_box;
 
-use guest_names::needle::Needle;
+use needle::Needle;
 
 use crate::Bench;
 use crate::child::{self, Numbers};
@@ -170,7 +170,9 @@ fn parts(bench: &Bench, asked: &Asked) -> Numbers {
     let name = |name: &str| CString::new(name).context(name).map(Call::Both);
     let (unknown, known) = (name(UNKNOWN_NAME)?, name(&asked.single.host)?);
     let label = UNKNOWN_NAME.split('.').next().unwrap_or(UNKNOWN_NAME);
-    let needle = Needle::new(&[b"\"", label.as_bytes()]).ok_or("a name").context("no needle in")?;
+    let mut needle = Needle::EMPTY;
+    needle.extend(b"\"");
+    needle.extend(label.as_bytes());
     let bare = |depth| -> Turn<'_> {
         let directory = &directory;
         Box::new(move || walk(directory, b".status", depth, &mut memchr))
