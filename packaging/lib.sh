@@ -13,7 +13,11 @@ die() {
 
 exists() { [[ -e $1 || -L $1 ]]; }
 
-checksum() { sha256sum <"$1" | cut -d ' ' -f 1; }
+checksum() {
+    local sum
+    sum=$(sha256sum <"$1")
+    printf '%s\n' "${sum%% *}"
+}
 
 # The name under which a new version of a file grows, in the file's own directory, so that a rename
 # puts it in place. Fixed, so that what a killed run left is overwritten; and with a dot in front,

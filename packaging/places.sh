@@ -3,7 +3,9 @@
 
 # machine_of FILE: class, byte order and machine of an ELF object, as hexadecimal digits.
 machine_of() {
-    { od -An -v -tx1 -j4 -N2 -- "$1" && od -An -v -tx1 -j18 -N2 -- "$1"; } | tr -d ' \n'
+    local bytes
+    read -r -a bytes <<<"$(od -An -v -tx1 -w20 -N20 -- "$1")"
+    printf '%s\n' "${bytes[4]}${bytes[5]}${bytes[18]}${bytes[19]}"
 }
 
 # find_libdir OBJECT: the directory in which the C library of OBJECT's architecture lies. The

@@ -45,15 +45,22 @@ recorded() { [[ -e $manifest ]] && grep -qxF -- "$1" "$manifest"; }
 
 # records KIND: the lines of that kind, without the kind.
 records() {
-    [[ ! -e $manifest ]] || sed -n "s/^$1"$'\t'"//p" "$manifest"
+    local line
+    [[ -e $manifest ]] || return 0
+    while IFS= read -r line; do
+        [[ $line != "$1"$'\t'* ]] || printf '%s\n' "${line#*$'\t'}"
+    done <"$manifest"
 }
 
 # is_installed PATH: is what lies there a file that install put there?
 is_installed() {
-    local sum
+    local sum component path known
     [[ -f $1 && ! -L $1 ]] || return 1
     sum=$(checksum "$1")
-    records file | awk -F '\t' -v path="$1" -v sum="$sum" '$2 == path && $3 == sum { found = 1 } END { exit !found }'
+    while IFS=$'\t' read -r component path known; do
+        [[ $path != "$1" || $known != "$sum" ]] || return 0
+    done < <(records file)
+    return 1
 }
 
 # Is this a system that dpkg keeps (and not one where it is a mere tool)?
@@ -62,28 +69,37 @@ dpkg_system() {
         [[ $(dpkg-query --show --showformat='${db:Status-Status}' dpkg 2>/dev/null) == installed ]]
 }
 
-# aliases PATH: the names under which a package may hold it. Where /lib is a link to usr/lib, dpkg
-# takes /lib/... and /usr/lib/... for two files, and Debian 12 has modules under the former.
+# is_merged PATH: is its first directory one of which /usr has the same, e.g. /lib a link to usr/lib?
+is_merged() {
+    local first=${1#/}
+    first=${first%%/*}
+    [[ /$first -ef /usr/$first ]]
+}
+
+# aliases PATH: the names under which a package may hold it. To dpkg /lib/... and /usr/lib/... are two
+# files even where they are one, and Debian 12 has modules under the former.
 aliases() {
     local short=${1#/usr}
     printf '%s\n' "$1"
-    if [[ $short != "$1" && $(realpath --canonicalize-missing -- "$short") == "$1" ]]; then
+    if [[ $short != "$1" ]] && is_merged "$short"; then
         printf '%s\n' "$short"
     fi
 }
+is_alias() { [[ $1 == "$2" || /usr$1 == "$2" ]]; }
 
 # aside_name PATH SUFFIX: without ".so...", as ldconfig takes every "lib*.so*" for a library: it would
 # complain about the second object of that SONAME, and link to it as soon as the first is gone.
 aside_name() {
-    printf '%s/%s.%s\n' "$(directory_of "$1")" "$(basename -- "$1" | sed 's/\.so[.0-9]*$//')" "$2"
+    local name=${1##*/}
+    printf '%s/%s.%s\n' "${1%/*}" "${name%.so*}" "$2"
 }
 
 # The names differ by alias, as dpkg removes the /lib one when a package moves to /usr/lib.
 diversion_of() {
-    if [[ $(realpath --canonicalize-missing -- "$1") == "$1" ]]; then
-        aside_name "$1" distrib
-    else
+    if [[ $1 != /usr/* ]] && is_merged "$1"; then
         aside_name "$1" distrib.usr-is-merged
+    else
+        aside_name "$1" distrib
     fi
 }
 
@@ -93,7 +109,7 @@ asides() {
         records divert
         records keep
     } | while IFS=$'\t' read -r path aside; do
-        if [[ " $(aliases "$1" | tr '\n' ' ') " == *" $path "* ]] && exists "$aside"; then
+        if is_alias "$path" "$1" && exists "$aside"; then
             printf '%s\n' "$aside"
         fi
     done
@@ -236,7 +252,7 @@ remove_file() {
     rm --force -- "$(new_name "$path")"
 
     while IFS=$'\t' read -r alias aside; do
-        [[ " $(aliases "$path" | tr '\n' ' ') " == *" $alias "* ]] || continue
+        is_alias "$alias" "$path" || continue
         if is_diverted "$alias" && [[ $(dpkg-divert --truename "$alias") == "$aside" ]]; then
             dpkg-divert --quiet --local --no-rename --divert "$aside" --remove "$alias"
         fi

@@ -3,9 +3,12 @@
 # are file systems of their own. What is written goes to a tmpfs.
 
 no_system=${no_system-}
-system=$work/system
-# Where the tests of a system find the tree and the objects: at /src and, copied, at /target.
-layers=$work/layers
+
+# Each test has one at a time. In it the tree is /src, and the objects are copied to /target.
+own_system() {
+    system=$work/system
+    layers=$work/layers
+}
 
 # new_system [LAYER...]: each LAYER is what an earlier system had changed, the newest first; see
 # keep_system.
@@ -35,11 +38,8 @@ new_system() {
     cp -- "$release"/libnss_libvirt*.so.2 "$system/target/release/"
     # The helper, where it is built; that it is not has tests of its own.
     [[ ! -f $release/libvirt_leaseshelper ]] || cp -- "$release/libvirt_leaseshelper" "$system/target/release/"
-    if (($#)); then
-        find_places
-    else
-        base_files
-    fi
+    # What a layer was made from had them.
+    (($#)) || base_files
 }
 
 # One state to start from, whatever this machine has: Debian's nsswitch.conf, none of our files.
@@ -49,10 +49,6 @@ base_files() {
         inside dpkg --purge libnss-libvirt
     fi
     cp -- "$here/nsswitch/debian.before" "$system/etc/nsswitch.conf"
-    find_places
-}
-
-find_places() {
     libdir=$(inside bash -c '. /src/packaging/lib.sh; . /src/packaging/places.sh; find_libdir /target/release/libnss_libvirt.so.2')
     module=$libdir/libnss_libvirt.so.2
 }

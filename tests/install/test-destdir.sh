@@ -3,7 +3,7 @@
 
 test_destdir() {
     local root="$work/a directory"
-    make --silent install DESTDIR="$root" LIBDIR=/usr/lib64 HELPER=no
+    make --silent install DESTDIR="$root" LIBDIR=/usr/lib64 HELPER=no COMMAND=no
     same "$release/libnss_libvirt.so.2" "$root/usr/lib64/libnss_libvirt.so.2"
     same "$release/libnss_libvirt_guest.so.2" "$root/usr/lib64/libnss_libvirt_guest.so.2"
     [[ $(stat -c %a "$root/usr/lib64/libnss_libvirt.so.2") == 644 ]] || fail "mode"
@@ -11,7 +11,7 @@ test_destdir() {
     same <(printf 'usr/lib64/%s\n' libnss_libvirt.so.2 libnss_libvirt_guest.so.2) "$work/output"
 
     # Again, over what is there.
-    make --silent install DESTDIR="$root" LIBDIR=/usr/lib64 HELPER=no
+    make --silent install DESTDIR="$root" LIBDIR=/usr/lib64 HELPER=no COMMAND=no
     refused "$work/output" make --silent uninstall DESTDIR="$root"
     says "$work/output" "remove $root yourself"
     refused "$work/output" make --silent install DESTDIR="$root" HELPERDIR=/usr/libexec HELPER=yes CARGO_TARGET_DIR="$work/empty"
