@@ -79,20 +79,17 @@ compliance: all
 	tests/setup compliance
 	$(CARGO) test --locked -p compliance
 
-# There once its package is.
-ifneq ($(wildcard benches/Cargo.toml),)
 TARGETS += bench
 HELP_bench := measure the modules and the leases helper beside those of libvirt (root)
-bench: all
-	tests/setup bench
-	$(CARGO) run --release --locked -p bench
+bench:
+	tests/setup build bench
+	benches/run
 	$(CARGO) bench --locked -p leaseshelper
-endif
 
 TARGETS += fuzz
 HELP_fuzz := fuzz every parser, each for FUZZ_SECONDS (60)
 fuzz:
-	tests/setup fuzz
+	tests/setup build fuzz
 	fuzz/run
 
 # Neither needs cargo: root's PATH may lack it.
