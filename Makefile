@@ -77,7 +77,7 @@ TARGETS += compliance
 HELP_compliance := the same cases against the modules that libvirt ships
 compliance: all
 	tests/setup compliance
-	$(CARGO) test --locked -p compliance
+	$(CARGO) run --quiet --locked -p compliance
 
 TARGETS += bench
 HELP_bench := measure the modules and the leases helper beside those of libvirt (root)

@@ -96,7 +96,7 @@ pub trait StateDir {
     /// Opens a bridge's file.
     ///
     /// # Errors
-    /// As the system has it; what is no regular file is [`Fault::Unreadable`].
+    /// As the system has it; a FIFO or a directory is [`Fault::Unreadable`], here or when it is read.
     fn open(&mut self, bridge: &Bridge, kind: Kind) -> Result<Self::File, Fault>;
 }
 

@@ -44,7 +44,7 @@ impl Line {
     fn put(&mut self, byte: u8) {
         // The last place is for the end of the line.
         if let (Some(place), true) = (self.bytes.get_mut(self.len), self.len < 511) {
-            let plain = byte >= b' ' && byte != 0x7f;
+            let plain = byte.is_ascii_graphic() || byte == b' ';
             *place = if plain { byte } else { b'?' };
             self.len += 1;
         }
