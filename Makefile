@@ -45,6 +45,9 @@ lint:
 	tests/setup build lint
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	@# A workspace of its own, as a fuzzed build wants flags that no other does.
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --all --check
+	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	@echo shellcheck
 	@$(SHELL_SCRIPTS) | xargs shellcheck --external-sources
