@@ -24,6 +24,7 @@ use crate::pattern::Pattern;
     arg_required_else_help = true,
     after_help = "Examples:
   libvirt-nss list                     every guest and lease
+  libvirt-nss watch                    the same, live
   libvirt-nss resolve web              its addresses, as programs get them
   libvirt-nss explain web              why it resolves, or doesn't
   ssh $(libvirt-nss wait --port 22 web)
@@ -71,6 +72,7 @@ pub(crate) enum Color {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     List(List),
+    Watch(Watch),
     Resolve(Resolve),
     Wait(Wait),
     Explain(Explain),
@@ -108,6 +110,27 @@ pub(crate) struct List {
     /// newline in a name are \\, \t and \n, and a name that is a lone dash is \-.
     #[arg(long)]
     pub(crate) plain: bool,
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+}
+
+/// Shows the list, live
+///
+/// On a terminal it fills the screen; ? tells the keys that sort and filter it. In a pipe it prints what
+/// is there (is), and then a line for each change: time, what happened (new, gone, renewed, renamed, or the
+/// state that a lease has now), and the fields of 'list --plain', with tabs between them. A change of
+/// the leases wakes it (inotify); it never polls.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  libvirt-nss watch
+  libvirt-nss watch --network default | tee -a leases.log")]
+pub(crate) struct Watch {
+    /// Expired leases too
+    #[arg(long, short)]
+    pub(crate) all: bool,
+    /// A JSON object a line for each change, also on a terminal
+    #[arg(long)]
+    pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) filter: Filter,
 }

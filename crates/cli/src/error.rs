@@ -31,6 +31,8 @@ pub(crate) enum Error {
     ChangedMeanwhile(PathBuf),
     /// Another program that was needed failed.
     Command { command: String, why: String },
+    /// The terminal can't be used for a screen.
+    Terminal(io::Error),
     /// Signals can't be waited for.
     Signals(io::Error),
 }
@@ -79,6 +81,11 @@ impl fmt::Display for Error {
                 path.display()
             ),
             Self::Command { command, why } => write!(f, "'{command}' failed: {why}"),
+            Self::Terminal(source) => write!(
+                f,
+                "cannot use the terminal: {}; in a pipe it isn't needed: 'libvirt-nss watch | cat'",
+                reason(source)
+            ),
             Self::Signals(source) => write!(f, "cannot wait for signals: {}", reason(source)),
             Self::Output(source) => write!(f, "cannot write the output: {}", reason(source)),
         }

@@ -13,11 +13,13 @@ mod nsswitch;
 mod output;
 mod paths;
 mod pattern;
+mod signals;
 mod state;
 mod status;
 #[cfg(test)]
 mod testing;
 mod waiting;
+mod watch;
 mod watcher;
 
 use std::process::ExitCode;

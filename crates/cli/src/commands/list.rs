@@ -80,7 +80,10 @@ impl Filter {
 
 /// The columns, and what stands in them.
 pub(crate) fn columns(rows: &[Row]) -> [Column; 8] {
-    let column = |title, elastic, dispensable| Column { title, elastic, dispensable };
+    let column = |title, elastic, dispensable| {
+        let hidden = title == "NETWORK" && rows.iter().all(|row| row.network.is_none());
+        Column { title, elastic, hidden, dispensable }
+    };
     // A bridge can go without a loss where the networks' names stand beside it.
     let networks = rows.iter().all(|row| row.network.is_some());
     [
@@ -124,7 +127,8 @@ fn lines(rows: &[Row], now: i64, room: Option<usize>, paint: Paint) -> Vec<Strin
     table::lines(&columns(rows), &cells, room, paint)
 }
 
-fn plain(row: &Row) -> String {
+/// The fields of `--plain`.
+pub(crate) fn plain(row: &Row) -> String {
     let address = row.address.map(|address| address.to_string());
     let mac = row.mac.map(|mac| mac.to_string());
     let expiry = row.expiry.map(|expiry| expiry.to_string());

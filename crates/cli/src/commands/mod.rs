@@ -3,9 +3,10 @@
 mod doctor;
 pub(crate) mod enable;
 mod explain;
-mod list;
+pub(crate) mod list;
 pub(crate) mod resolve;
 mod wait;
+mod watch;
 
 use crate::args::Command;
 use crate::context::Context;
@@ -19,6 +20,7 @@ use crate::status::Status;
 pub(crate) fn run(command: &Command, context: &Context) -> Result<Status, Error> {
     match command {
         Command::List(options) => list::run(options, context),
+        Command::Watch(options) => watch::run(options, context).map(|()| Status::Ok),
         Command::Resolve(options) => resolve::run(options, context),
         Command::Wait(options) => wait::run(options, context),
         Command::Explain(options) => explain::run(options, context),

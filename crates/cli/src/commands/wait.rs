@@ -5,19 +5,18 @@ use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::thread;
 use std::time::Instant;
 
 use guest_names::forward::Source;
 use guest_names::ranking::Candidate;
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 use crate::args::Wait;
 use crate::context::Context;
 use crate::error::Error;
 use crate::lookup;
+use crate::signals;
 use crate::state::snapshot::{MacAddress, lossy};
 use crate::state::{self, Snapshot, address};
 use crate::status::Status;
@@ -39,7 +38,7 @@ pub(crate) fn run(options: &Wait, context: &Context) -> Result<Status, Error> {
     let (sender, receiver) = channel();
     // First watched, then read: what comes in between is not missed.
     watcher::spawn(&directory, sender.clone(), Event::Changed)?;
-    watch_signals(sender.clone())?;
+    signals::spawn(&[SIGINT, SIGTERM, SIGHUP], sender.clone(), Event::Signal)?;
     let names = options.names_of_guests.iter().map(|name| lossy(name.as_bytes()));
     let waiting = Waiting {
         options,
@@ -51,17 +50,6 @@ pub(crate) fn run(options: &Wait, context: &Context) -> Result<Status, Error> {
         progress: Progress::new(options.verbose, began),
     };
     waiting.run(options.timeout.map(|timeout| began + timeout))
-}
-
-fn watch_signals(sender: Sender<Event>) -> Result<(), Error> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(Error::Signals)?;
-    thread::spawn(move || {
-        for signal in signals.forever() {
-            // Without a receiver the command has ended.
-            let _ = sender.send(Event::Signal(signal));
-        }
-    });
-    Ok(())
 }
 
 struct Waiting<'w> {

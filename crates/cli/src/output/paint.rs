@@ -34,6 +34,14 @@ impl Tone {
     }
 }
 
+#[cfg(test)]
+impl Paint {
+    /// Always.
+    pub(crate) fn always() -> Self {
+        Self(true)
+    }
+}
+
 /// Whether there are colours.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Paint(bool);
@@ -48,6 +56,11 @@ impl Paint {
             Color::Never => false,
             Color::Auto => stream.is_terminal() && !dumb && !set("NO_COLOR"),
         })
+    }
+
+    /// Never any.
+    pub(crate) fn none() -> Self {
+        Self(false)
     }
 
     pub(crate) fn paint(self, tone: Tone, text: &str) -> String {

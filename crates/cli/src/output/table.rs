@@ -15,6 +15,8 @@ pub(crate) struct Column {
     pub(crate) title: &'static str,
     /// Its texts may be cut.
     pub(crate) elastic: bool,
+    /// It isn't shown: it has nothing to say.
+    pub(crate) hidden: bool,
     /// Where the table is too wide, the column with the lowest number goes first.
     pub(crate) dispensable: Option<u8>,
 }
@@ -60,7 +62,9 @@ fn natural_widths(columns: &[Column], rows: &[Vec<Cell>]) -> Vec<usize> {
 
 /// The widths to show; none for a column that is left out.
 fn fit(columns: &[Column], natural: &[usize], room: Option<usize>) -> Vec<Option<usize>> {
-    let mut widths: Vec<Option<usize>> = natural.iter().copied().map(Some).collect();
+    let shown = columns.iter().map(|column| !column.hidden);
+    let mut widths: Vec<Option<usize>> =
+        natural.iter().zip(shown).map(|(&width, shown)| shown.then_some(width)).collect();
     let Some(room) = room else { return widths };
     let total = |widths: &[Option<usize>]| {
         let shown: Vec<usize> = widths.iter().flatten().copied().collect();
@@ -130,7 +134,8 @@ mod tests {
     use crate::args::Color;
 
     fn render(room: Option<usize>) -> Vec<String> {
-        let column = |title, elastic, dispensable| Column { title, elastic, dispensable };
+        let column =
+            |title, elastic, dispensable| Column { title, elastic, hidden: false, dispensable };
         let columns = [
             column("NAME", true, None),
             column("NETWORK", true, None),

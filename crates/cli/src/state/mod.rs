@@ -17,19 +17,21 @@ use crate::paths::Paths;
 /// # Errors
 /// It can't be listed.
 pub(crate) fn read(paths: &Paths) -> Result<Snapshot, Error> {
-    let directory = paths.state_directory();
-    Snapshot::read(&directory).map_err(|error| {
-        let next = match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                "libvirt makes it with its first network: start one with 'virsh net-start default', \
+    Snapshot::read(&paths.state_directory()).map_err(|error| unreadable(paths, error))
+}
+
+/// The state directory can't be listed, and what to do about it.
+pub(crate) fn unreadable(paths: &Paths, error: std::io::Error) -> Error {
+    let next = match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            "libvirt makes it with its first network: start one with 'virsh net-start default', \
                  or say with --state-dir where it is"
-            }
-            std::io::ErrorKind::PermissionDenied => {
-                "everyone may read it by default: see to its mode and to those above it, or run this \
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            "everyone may read it by default: see to its mode and to those above it, or run this \
                  as root"
-            }
-            _ => "say with --state-dir where libvirt's leases are",
-        };
-        Error::file("read", &directory, next)(error)
-    })
+        }
+        _ => "say with --state-dir where libvirt's leases are",
+    };
+    Error::file("read", &paths.state_directory(), next)(error)
 }

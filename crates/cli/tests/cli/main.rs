@@ -5,3 +5,4 @@ mod enable;
 mod golden;
 mod support;
 mod wait;
+mod watch;

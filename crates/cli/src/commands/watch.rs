@@ -1,0 +1,169 @@
+//! `libvirt-nss watch`.
+
+use std::io::{self, IsTerminal as _, Write};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use crossterm::event::Event as Input;
+use signal_hook::consts::{SIGHUP, SIGTERM, SIGTSTP};
+use signal_hook::low_level::emulate_default_handler;
+
+use crate::args::Watch;
+use crate::context::{Clock, Context};
+use crate::error::{Error, reason};
+use crate::signals;
+use crate::state::Snapshot;
+use crate::state::networks::Networks;
+use crate::state::rows::{Row, State, rows};
+use crate::watch::changes::{Change, What, between};
+use crate::watch::screen::{self, Screen};
+use crate::watch::view::{View, Wish};
+use crate::watch::{Event, line};
+use crate::watcher;
+
+pub(crate) fn run(options: &Watch, context: &Context) -> Result<(), Error> {
+    let (sender, receiver) = channel();
+    // First watched, then read: what comes in between is not missed.
+    watcher::spawn(&context.paths.state_directory(), sender.clone(), Event::Changed)?;
+    let files = Files { options, context, read: None };
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    if io::stdout().is_terminal() && !dumb && !options.json {
+        signals::spawn(&[SIGTERM, SIGHUP], sender.clone(), Event::Signal)?;
+        screen::give_back_on_panic();
+        let screen = Screen::open().map_err(Error::Terminal)?;
+        screen::spawn_input(sender);
+        on_screen(files, screen, &receiver)
+    } else {
+        in_lines(files, &receiver)
+    }
+}
+
+/// The files, as they were read last.
+struct Files<'w> {
+    options: &'w Watch,
+    context: &'w Context,
+    /// None while there is no state directory, which comes with the first network.
+    read: Option<(Snapshot, Networks)>,
+}
+
+impl Files<'_> {
+    fn read(&mut self) -> io::Result<()> {
+        self.read = match Snapshot::read(&self.context.paths.state_directory()) {
+            Ok(snapshot) => {
+                let networks = Networks::read(&snapshot);
+                Some((snapshot, networks))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        Ok(())
+    }
+
+    /// What they come to at this moment.
+    fn rows(&self) -> Vec<Row> {
+        let Some((snapshot, networks)) = &self.read else { return Vec::new() };
+        let mut rows = rows(snapshot, networks, self.context.clock.now());
+        rows.retain(|row| self.options.filter.lets_through(row));
+        rows
+    }
+}
+
+/// When the first of the leases that hold ends.
+fn next_end(rows: &[Row], clock: Clock) -> Option<Duration> {
+    let Clock::System = clock else { return None };
+    let holding = rows.iter().filter(|row| row.state != State::Expired);
+    let next = holding.filter_map(|row| row.expiry.filter(|&expiry| expiry != 0)).min()?;
+    // A lease holds in the second in which it ends.
+    let seconds = next.saturating_add(1).saturating_sub(clock.now()).max(1);
+    Some(Duration::from_secs(seconds.unsigned_abs()))
+}
+
+/// What comes first: an event, or the time. `None`: the time.
+fn next_event(receiver: &Receiver<Event>, patience: Option<Duration>) -> Option<Event> {
+    match patience {
+        // We hold a sender ourselves, or the thread that does has sent its last event.
+        Some(patience) => receiver.recv_timeout(patience).ok(),
+        None => receiver.recv().ok(),
+    }
+}
+
+fn in_lines(mut files: Files<'_>, receiver: &Receiver<Event>) -> Result<(), Error> {
+    let Files { options, context, .. } = files;
+    let failed = |error| crate::state::unreadable(&context.paths, error);
+    let shown = |files: &Files<'_>| -> Vec<Row> {
+        let rows = files.rows().into_iter();
+        rows.filter(|row| options.all || row.state != State::Expired).collect()
+    };
+    files.read().map_err(failed)?;
+    let mut old = shown(&files);
+    let first = old.iter().map(|row| Change { what: What::Is, row: row.clone() });
+    print(options, context, &first.collect::<Vec<_>>())?;
+    loop {
+        if let Some(Event::Changed(change)) = next_event(receiver, next_end(&old, context.clock)) {
+            change?;
+            files.read().map_err(failed)?;
+        }
+        let new = shown(&files);
+        print(options, context, &between(&old, &new))?;
+        old = new;
+    }
+}
+
+fn print(options: &Watch, context: &Context, changes: &[Change]) -> Result<(), Error> {
+    let mut out = io::stdout().lock();
+    let now = context.clock.now();
+    for change in changes {
+        let line = if options.json { line::json(change, now) } else { line::text(change, now) };
+        writeln!(out, "{line}")?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+fn on_screen(
+    mut files: Files<'_>,
+    mut screen: Screen,
+    receiver: &Receiver<Event>,
+) -> Result<(), Error> {
+    let Files { options, context, .. } = files;
+    let mut view = View::new(options.all, Screen::size());
+    view.trouble = files.read().err().map(|error| trouble(context, &error));
+    view.begin(files.rows());
+    // The times that are left change each second.
+    let tick = match context.clock {
+        Clock::System => Some(Duration::from_secs(1)),
+        Clock::Fixed(_) => None,
+    };
+    loop {
+        screen.show(&view.lines(context.clock.now(), context.paint)).map_err(Error::Terminal)?;
+        match next_event(receiver, tick) {
+            Some(Event::Input(Input::Key(pressed))) => match view.press(pressed) {
+                Wish::Show => {}
+                Wish::Quit => return Ok(()),
+                Wish::Suspend => {
+                    drop(screen);
+                    emulate_default_handler(SIGTSTP).map_err(Error::Signals)?;
+                    screen = Screen::open().map_err(Error::Terminal)?;
+                    view.resize(Screen::size());
+                }
+            },
+            Some(Event::Input(Input::Resize(..))) => view.resize(Screen::size()),
+            Some(Event::Input(_)) => {}
+            Some(Event::Signal(signal)) => {
+                drop(screen);
+                return emulate_default_handler(signal).map_err(Error::Signals);
+            }
+            Some(Event::NoInput(error)) => return Err(Error::Terminal(error)),
+            Some(Event::Changed(change)) => {
+                change?;
+                view.trouble = files.read().err().map(|error| trouble(context, &error));
+                view.update(files.rows(), context.clock.now());
+            }
+            None => view.update(files.rows(), context.clock.now()),
+        }
+    }
+}
+
+fn trouble(context: &Context, error: &io::Error) -> String {
+    format!("{}: {}", context.paths.state_directory().display(), reason(error))
+}

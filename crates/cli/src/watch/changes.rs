@@ -1,0 +1,133 @@
+//! What is different between two lists.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use crate::state::rows::{Row, State};
+use crate::state::snapshot::MacAddress;
+
+/// What makes two rows one and the same lease, or NIC without one.
+pub(crate) type Key = (String, Option<MacAddress>, Option<IpAddr>);
+
+pub(crate) fn key(row: &Row) -> Key {
+    (row.bridge.clone(), row.mac, row.address)
+}
+
+/// A difference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) what: What,
+    /// As it is now; what is gone, as it was.
+    pub(crate) row: Row,
+}
+
+/// What has happened to a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum What {
+    /// It was there from the start.
+    Is,
+    New,
+    Gone,
+    /// It ends at another time.
+    Renewed,
+    /// It has another state.
+    Turned,
+    /// The guest or its network is called otherwise.
+    Renamed,
+}
+
+impl What {
+    /// One word, which stays; of a turn it is the state.
+    pub(crate) fn word(self, state: State) -> &'static str {
+        match self {
+            Self::Is => "is",
+            Self::New => "new",
+            Self::Gone => "gone",
+            Self::Renewed => "renewed",
+            Self::Turned => state.word(),
+            Self::Renamed => "renamed",
+        }
+    }
+}
+
+/// The changes from one list to another, in the order of the new one, what is gone last.
+pub(crate) fn between(old: &[Row], new: &[Row]) -> Vec<Change> {
+    let mut before: BTreeMap<Key, &Row> = old.iter().map(|row| (key(row), row)).collect();
+    let mut changes = Vec::new();
+    for row in new {
+        let what = match before.remove(&key(row)) {
+            None => Some(What::New),
+            Some(old) => difference(old, row),
+        };
+        changes.extend(what.map(|what| Change { what, row: row.clone() }));
+    }
+    let gone = old.iter().filter(|row| before.contains_key(&key(row)));
+    changes.extend(gone.map(|row| Change { what: What::Gone, row: row.clone() }));
+    changes
+}
+
+/// The weightiest.
+fn difference(old: &Row, new: &Row) -> Option<What> {
+    let names = |row: &Row| {
+        [&row.domain, &row.host_name, &row.network, &row.network_domain].map(Clone::clone)
+    };
+    if old.state != new.state {
+        Some(What::Turned)
+    } else if old.expiry != new.expiry {
+        Some(What::Renewed)
+    } else {
+        (names(old) != names(new)).then_some(What::Renamed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(last: u8, expiry: i64, state: State) -> Row {
+        Row {
+            domain: Some("web-vm".into()),
+            host_name: Some("web".into()),
+            bridge: "virbr0".into(),
+            network: None,
+            network_domain: None,
+            address: Some(IpAddr::from([10, 0, 0, last])),
+            mac: None,
+            expiry: Some(expiry),
+            state,
+        }
+    }
+
+    fn words(old: &[Row], new: &[Row]) -> Vec<String> {
+        let show = |change: &Change| {
+            let address = change.row.address.unwrap();
+            format!("{} {address}", change.what.word(change.row.state))
+        };
+        between(old, new).iter().map(show).collect()
+    }
+
+    #[test]
+    fn each_kind() {
+        let old = [1, 2, 3, 4, 5].map(|last| row(last, 100, State::Attached));
+        let mut renamed = old[3].clone();
+        renamed.host_name = Some("www".into());
+        let new = [
+            row(9, 100, State::Attached),
+            row(1, 100, State::Attached),
+            row(2, 200, State::Attached),
+            row(3, 100, State::LeftBehind),
+            renamed,
+        ];
+        assert_eq!(
+            words(&old, &new),
+            [
+                "new 10.0.0.9",
+                "renewed 10.0.0.2",
+                "left-behind 10.0.0.3",
+                "renamed 10.0.0.4",
+                "gone 10.0.0.5",
+            ]
+        );
+        assert!(between(&new, &new).is_empty());
+    }
+}

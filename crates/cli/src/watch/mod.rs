@@ -1,0 +1,22 @@
+//! The list, live: what `libvirt-nss watch` shows and makes of keys and changes.
+
+pub(crate) mod changes;
+pub(crate) mod line;
+pub(crate) mod screen;
+pub(crate) mod view;
+
+use crossterm::event::Event as Input;
+
+use crate::error::Error;
+
+/// What wakes the command.
+pub(crate) enum Event {
+    /// Leases or NICs may have changed.
+    Changed(Result<(), Error>),
+    /// A key, or another size of the terminal.
+    Input(Input),
+    /// A signal that ends the command.
+    Signal(i32),
+    /// The terminal gives no more keys.
+    NoInput(std::io::Error),
+}
