@@ -14,11 +14,11 @@
 state=/var/lib/libvirt-nss/install
 manifest=$state/manifest
 
-# The state directory is the place where all that is known lies, so two runs must not meet. The
-# lock is on a directory that every system has, so that no lock file stays behind.
+# Two runs at once must not meet. The lock is on a directory that every system has, so that no lock
+# file stays behind.
 lock_system() {
     exec {lock_descriptor}</var/lib
-    flock --wait 60 "$lock_descriptor" || die "another install or uninstall is under way since a minute"
+    flock --wait 60 "$lock_descriptor" || die "another install or uninstall has been under way for a minute; wait for its end, and run this again"
 }
 
 need_root() {
@@ -182,7 +182,7 @@ make_directory() {
 
 # install_file COMPONENT SOURCE PATH MODE FLAGS. Says so where something changed.
 install_file() {
-    local component=$1 source=$2 path=$3 mode=$4 flags=$5 sum new old
+    local component=$1 source=$2 path=$3 mode=$4 flags=$5 sum new old_path old
     sum=$(checksum "$source")
     make_directory "$(directory_of "$path")"
     record file "$component" "$path" "$sum"
