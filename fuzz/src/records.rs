@@ -3,7 +3,7 @@
 use guest_names::address::Mac;
 use guest_names::json::Parsed;
 use guest_names::lease::{BadRecord, Lease};
-use guest_names::macmap::{MacMap, Macs};
+use guest_names::macmap::{MacMap, MacUse};
 use guest_names::window::Window;
 
 use crate::memory::File;
@@ -136,9 +136,17 @@ pub fn run_lease(data: &[u8]) {
 #[derive(Default)]
 struct Gathered(Vec<Mac>);
 
-impl Macs for Gathered {
+impl MacUse for Gathered {
+    fn begin(&mut self) {
+        self.0.clear();
+    }
+
     fn mac(&mut self, mac: Mac) {
         self.0.push(mac);
+    }
+
+    fn end(&mut self, _: &MacMap) -> bool {
+        true
     }
 }
 

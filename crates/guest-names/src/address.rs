@@ -181,6 +181,7 @@ impl Mac {
 
     /// The canonical text: lower case, colons.
     #[must_use]
+    #[inline(never)]
     pub fn to_text(self) -> [u8; 17] {
         let mut text = [b':'; 17];
         for (triple, octet) in text.chunks_mut(3).zip(self.0) {

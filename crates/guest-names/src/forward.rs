@@ -21,6 +21,7 @@ pub enum Source {
 impl Source {
     /// The name, ready to be compared. `None` where no guest can have it.
     #[must_use]
+    #[inline(never)]
     pub fn wanted(self, name: &[u8]) -> Option<Wanted<'_>> {
         match self {
             Self::HostName => Wanted::host(name),
@@ -204,7 +205,7 @@ impl<S: StateDir> Search<'_, S> {
         if first.census.count == 0 {
             return Ok(if first.known.name { Found::NoData } else { Found::Unknown });
         }
-        let in_one_page = !pages.page.overflowed;
+        let mut on_first_page = true;
         let rule = loop {
             if let Some(rule) = self.rule(query.source, first, pages)? {
                 break rule;
@@ -212,8 +213,9 @@ impl<S: StateDir> Search<'_, S> {
             if !self.next_page(query, pages, first)? {
                 break Rule::All;
             }
+            on_first_page = false;
         };
-        if !in_one_page {
+        if !on_first_page {
             self.page_behind(query, pages, first, Rank::FIRST)?;
         }
         let mut found = Found::NoData;
@@ -250,7 +252,7 @@ impl<S: StateDir> Search<'_, S> {
             Source::HostName => self.leases(Sought::Host(&query.wanted), &mut ranking)?,
             Source::Domain => known = self.leases_of_guest(&query.wanted, &mut ranking)?,
         }
-        pages.page = ranking.page();
+        pages.page = ranking.finish();
         Ok(Seen { census: pages.page.census, known })
     }
 

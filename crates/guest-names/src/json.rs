@@ -98,8 +98,10 @@ impl<F: StateFile> Reader<'_, '_, F> {
                     return Err(Malformed);
                 }
                 self.string(if open == MEMBERS { &mut key } else { &mut text })?;
-                self.blank()?;
-                self.expect(b':')?;
+                if self.blank()? != b':' {
+                    return Err(Malformed);
+                }
+                self.0.advance(1);
             }
             let mut opened = open;
             let value = match self.blank()? {
@@ -169,11 +171,12 @@ impl<F: StateFile> Reader<'_, '_, F> {
     /// Passes over white space and gives the byte behind it, which stays the next one.
     #[inline(never)]
     fn blank(&mut self) -> Result<u8, Malformed> {
+        let is_blank = |&&byte: &&u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
         loop {
-            match self.0.peek() {
-                Some(b' ' | b'\t' | b'\n' | b'\r') => self.0.advance(1),
-                Some(byte) => return Ok(byte),
-                None => return Err(Malformed),
+            self.0.advance(self.0.ahead().iter().take_while(is_blank).count());
+            let byte = self.0.peek().ok_or(Malformed)?;
+            if !is_blank(&&byte) {
+                return Ok(byte);
             }
         }
     }
@@ -193,10 +196,9 @@ impl<F: StateFile> Reader<'_, '_, F> {
     /// that can't be in it.
     #[inline(never)]
     fn string(&mut self, text: &mut Text) -> Result<(), Malformed> {
-        self.expect(b'"')?;
+        self.0.advance(1);
         text.clear();
         loop {
-            self.0.peek().ok_or(Malformed)?;
             let ahead = self.0.ahead();
             let special = |&byte: &u8| byte == b'"' || byte == b'\\' || byte < b' ';
             let plain = ahead.iter().position(special).unwrap_or(ahead.len());

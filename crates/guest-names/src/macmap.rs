@@ -15,10 +15,16 @@ pub struct MacMap {
     mistyped: bool,
 }
 
-/// Gets the MACs of a record.
-pub trait Macs {
-    /// The next of them, the domain's name known or not.
+/// What is done with the MACs of records.
+pub trait MacUse {
+    /// A record begins; what came of the one before counts only if it was ended.
+    fn begin(&mut self);
+
+    /// A MAC of the record, the domain's name known or not.
     fn mac(&mut self, mac: Mac);
+
+    /// The record is whole and good. Whether it is one that was looked for.
+    fn end(&mut self, map: &MacMap) -> bool;
 }
 
 impl MacMap {
@@ -32,11 +38,12 @@ impl MacMap {
     pub fn read<F: StateFile>(
         &mut self,
         window: &mut Window<'_, F>,
-        macs: &mut dyn Macs,
+        uses: &mut dyn MacUse,
     ) -> Parsed {
         self.domain.clear();
         self.mistyped = false;
-        json::object(window, &mut Reading { map: self, macs })
+        uses.begin();
+        json::object(window, &mut Reading { map: self, uses })
     }
 
     /// Whether the record, read to its end, is one.
@@ -54,7 +61,7 @@ impl Default for MacMap {
 
 struct Reading<'m> {
     map: &'m mut MacMap,
-    macs: &'m mut dyn Macs,
+    uses: &'m mut dyn MacUse,
 }
 
 impl Members for Reading<'_> {
@@ -68,7 +75,7 @@ impl Members for Reading<'_> {
             (false, Value::Array) => {}
             (false, Value::Element(text)) => {
                 if let Some(mac) = Mac::parse(text) {
-                    self.macs.mac(mac);
+                    self.uses.mac(mac);
                 }
             }
             _ => self.map.mistyped = true,
@@ -81,9 +88,15 @@ mod tests {
     use super::*;
     use crate::window::InMemory;
 
-    impl Macs for Vec<Mac> {
+    impl MacUse for Vec<Mac> {
+        fn begin(&mut self) {
+            self.clear();
+        }
         fn mac(&mut self, mac: Mac) {
             self.push(mac);
+        }
+        fn end(&mut self, _: &MacMap) -> bool {
+            true
         }
     }
 

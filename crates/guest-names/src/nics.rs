@@ -2,7 +2,7 @@
 
 use crate::address::Mac;
 use crate::lease::Lease;
-use crate::macmap::{MacMap, Macs};
+use crate::macmap::{MacMap, MacUse};
 use crate::name::{Fit, Wanted};
 use crate::ranking::{Attached, Candidate};
 use crate::state::Bridge;
@@ -10,15 +10,6 @@ use crate::text::Text;
 
 /// How many MACs of a domain are looked for in one go through a file.
 pub(crate) const MACS_AT_ONCE: usize = 32;
-
-/// What is asked of the domains of a bridge.
-pub(crate) trait MacUse: Macs {
-    /// A record begins; what came of the one before counts only if it was ended.
-    fn begin(&mut self);
-
-    /// The record is whole and good. Whether it is one that was looked for.
-    fn end(&mut self, map: &MacMap) -> bool;
-}
 
 /// Whether a libvirt domain of the wanted name was met.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,19 +80,17 @@ impl<'w> GuestMacs<'w> {
     }
 }
 
-impl Macs for GuestMacs<'_> {
+impl MacUse for GuestMacs<'_> {
+    fn begin(&mut self) {
+        self.met = self.committed;
+    }
+
     fn mac(&mut self, mac: Mac) {
         let place = self.met.checked_sub(self.passed);
         if let Some(place) = place.and_then(|place| self.listed.get_mut(place)) {
             place.mac = mac;
         }
         self.met += 1;
-    }
-}
-
-impl MacUse for GuestMacs<'_> {
-    fn begin(&mut self) {
-        self.met = self.committed;
     }
 
     fn end(&mut self, map: &MacMap) -> bool {
@@ -147,7 +136,11 @@ impl Owners<'_> {
     }
 }
 
-impl Macs for Owners<'_> {
+impl MacUse for Owners<'_> {
+    fn begin(&mut self) {
+        self.shift(Attached::Met, Attached::Unknown);
+    }
+
     fn mac(&mut self, mac: Mac) {
         for candidate in self.candidates.iter_mut() {
             let open = candidate.attached == Attached::Unknown;
@@ -155,12 +148,6 @@ impl Macs for Owners<'_> {
                 candidate.attached = Attached::Met;
             }
         }
-    }
-}
-
-impl MacUse for Owners<'_> {
-    fn begin(&mut self) {
-        self.shift(Attached::Met, Attached::Unknown);
     }
 
     fn end(&mut self, map: &MacMap) -> bool {

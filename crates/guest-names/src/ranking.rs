@@ -75,12 +75,8 @@ impl Candidate {
     }
 
     /// A number that two different sets of candidates hardly share the sum of.
-    fn mixed(&self) -> u64 {
-        let address = u128::from_be_bytes(self.address.padded());
-        let parts = [address, address >> 64, self.rank.0, self.rank.0 >> 64];
-        parts.iter().fold(0, |mix: u64, &part| {
-            (mix ^ part as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
-        })
+    fn mixed(&self) -> u128 {
+        u128::from_ne_bytes(self.address.padded()).wrapping_mul(self.rank.0 << 1 | 1)
     }
 }
 
@@ -115,7 +111,7 @@ pub struct Census {
     /// How many.
     pub count: u32,
     /// A sum over all of them: two passes with the same sum saw the same.
-    sum: u64,
+    sum: u128,
 }
 
 /// Keeps the best of what it is offered, best first, as many as there are places.
@@ -143,31 +139,74 @@ impl<'p> Ranking<'p> {
         Self { places, after, page: Page::default() }
     }
 
-    /// What came of it.
+    /// Puts what is kept in order, best first.
     #[must_use]
-    pub fn page(&self) -> Page {
-        self.page
+    pub fn finish(self) -> Page {
+        let Self { places, page, .. } = self;
+        heapify(places, page.len);
+        for len in (1..page.len).rev() {
+            exchange(places, 0, len);
+            sink(places, 0, len);
+        }
+        page
     }
 
     /// Takes `candidate` in, if it is among the best.
     pub fn offer(&mut self, candidate: &Candidate) {
-        self.page.census.count = self.page.census.count.saturating_add(1);
-        self.page.census.sum = self.page.census.sum.wrapping_add(candidate.mixed());
+        let page = &mut self.page;
+        page.census.count = page.census.count.saturating_add(1);
+        page.census.sum = page.census.sum.wrapping_add(candidate.mixed());
         if candidate.rank <= self.after {
             return;
         }
-        let mut carried = *candidate;
-        for place in self.places.iter_mut().take(self.page.len) {
-            if carried.rank < place.rank {
-                core::mem::swap(place, &mut carried);
+        if let Some(place) = self.places.get_mut(page.len) {
+            *place = *candidate;
+            page.len += 1;
+            if page.len == self.places.len() {
+                heapify(self.places, page.len);
+            }
+            return;
+        }
+        page.overflowed = true;
+        if let Some(worst) = self.places.first_mut() {
+            if candidate.rank < worst.rank {
+                *worst = *candidate;
+                sink(self.places, 0, page.len);
             }
         }
-        match self.places.get_mut(self.page.len) {
-            Some(place) => {
-                *place = carried;
-                self.page.len += 1;
-            }
-            None => self.page.overflowed = true,
+    }
+}
+
+/// Makes the first `len` places a heap with the worst on top.
+#[inline(never)]
+fn heapify(places: &mut [Candidate], len: usize) {
+    (0..len / 2).rev().for_each(|at| sink(places, at, len));
+}
+
+/// Lets the candidate at `at` sink to its place in the heap.
+fn sink(places: &mut [Candidate], mut at: usize, len: usize) {
+    let rank = |places: &[Candidate], at: usize| match places.get(at) {
+        Some(candidate) if at < len => candidate.rank,
+        _ => Rank::FIRST,
+    };
+    loop {
+        let left = 2 * at + 1;
+        let right_is_worse = rank(places, left + 1) > rank(places, left);
+        let worse = if right_is_worse { left + 1 } else { left };
+        if rank(places, worse) <= rank(places, at) {
+            return;
+        }
+        exchange(places, at, worse);
+        at = worse;
+    }
+}
+
+/// Exchanges the candidates at `low` and, above it, `high`.
+#[inline(never)]
+fn exchange(places: &mut [Candidate], low: usize, high: usize) {
+    if let Some((head, tail)) = places.split_at_mut_checked(high) {
+        if let (Some(low), Some(high)) = (head.get_mut(low), tail.first_mut()) {
+            core::mem::swap(low, high);
         }
     }
 }
@@ -199,7 +238,7 @@ mod tests {
                     let mut ranking =
                         Ranking::new(&mut places, ranks.last().copied().unwrap_or(Rank::FIRST));
                     all.iter().for_each(|candidate| ranking.offer(candidate));
-                    let page = ranking.page();
+                    let page = ranking.finish();
                     assert_eq!(*census.get_or_insert(page.census), page.census);
                     ranks.extend(places[..page.len].iter().map(|candidate| candidate.rank));
                     if !page.overflowed {

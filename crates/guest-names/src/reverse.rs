@@ -59,7 +59,7 @@ impl<S: StateDir> Search<'_, S> {
             let mut namesakes = Namesakes { source, ranking, wanted, named, name };
             self.leases(Sought::Address(address), &mut namesakes)?;
             named = namesakes.named;
-            let page = namesakes.ranking.page();
+            let page = namesakes.ranking.finish();
             if wanted.is_some() {
                 // The record may be gone by now.
                 return Ok(wanted == Some(named));

@@ -3,9 +3,9 @@
 use crate::enumerate::Place;
 use crate::json::Parsed;
 use crate::lease::Lease;
-use crate::macmap::MacMap;
+use crate::macmap::{MacMap, MacUse};
 use crate::name::Wanted;
-use crate::nics::{GuestMacs, Known, MACS_AT_ONCE, MacUse, Owners};
+use crate::nics::{GuestMacs, Known, MACS_AT_ONCE, Owners};
 use crate::observe::{Observer, Verdict};
 use crate::ranking::{Attached, Candidate, Ranking};
 use crate::scan::{self, Records};
@@ -312,7 +312,6 @@ struct MacRecords<'r> {
 
 impl<F: StateFile> Records<F> for MacRecords<'_> {
     fn read(&mut self, window: &mut Window<'_, F>) -> Parsed {
-        self.uses.begin();
         self.map.read(window, &mut *self.uses)
     }
 

@@ -49,46 +49,68 @@ impl Needle {
     /// The first place in `hay` where the needle or a backslash starts. A needle that could start in
     /// the last [`Needle::overlap`] bytes is not found; a backslash there is.
     #[must_use]
-    #[inline(never)]
     pub fn find(&self, hay: &[u8]) -> Option<usize> {
-        let bytes = self.bytes();
-        let last = self.overlap();
-        let middle = last.saturating_sub(1);
-        let (&first, &before, &end) = (bytes.first()?, bytes.get(middle)?, bytes.get(last)?);
-
-        let mut at = 0;
-        let heads = hay.chunks_exact(BLOCK);
-        let middles = hay.get(middle..).unwrap_or(&[]).chunks_exact(BLOCK);
-        let ends = hay.get(last..).unwrap_or(&[]).chunks_exact(BLOCK);
-        for ((a, b), c) in heads.zip(middles).zip(ends) {
-            // Three bytes, but for their case, are good enough to pass by nearly everything.
-            let mut hits = 0;
-            for ((&x, &y), &z) in a.iter().zip(b).zip(c) {
-                let other = ((x ^ first) | (y ^ before) | (z ^ end)) & !CASE;
-                hits |= u8::from(other == 0) | u8::from(x == b'\\');
-            }
-            if hits != 0 {
-                if let Some(found) = self.find_bytewise(hay, at, at + BLOCK) {
-                    return Some(found);
-                }
-            }
-            at += BLOCK;
+        let Some(last_block) = hay.len().checked_sub(BLOCK + self.overlap()) else {
+            return self.find_bytewise(hay, 0);
+        };
+        // A block is passed by for the backslashes behind it: see `suspect`.
+        let start = hay.get(..self.overlap())?;
+        if let Some(found) = start.iter().position(|&byte| byte == b'\\') {
+            return Some(found);
         }
-        self.find_bytewise(hay, at, hay.len())
+        let mut at = 0;
+        loop {
+            if let Some(suspect) = self.suspect(hay.get(at..)?) {
+                at += suspect;
+                let end = at + BLOCK + self.overlap();
+                let found = self.find_bytewise(hay.get(..end)?, at);
+                if found.is_some() || at == last_block {
+                    return found;
+                }
+                at = (at + BLOCK).min(last_block);
+            } else if at == last_block {
+                return None;
+            } else {
+                // Whatever is left over behind the blocks, and some of them again.
+                at = last_block;
+            }
+        }
     }
 
+    /// Where the first block of `hay` starts that may have a needle's start in it, or a backslash
+    /// [`Needle::overlap`] bytes behind one of its bytes.
     #[inline(never)]
-    fn find_bytewise(&self, hay: &[u8], from: usize, to: usize) -> Option<usize> {
-        let (&first, rest) = self.bytes().split_first()?;
-        for (at, &byte) in hay.iter().enumerate().take(to).skip(from) {
-            if byte == b'\\' {
-                return Some(at);
+    fn suspect(&self, hay: &[u8]) -> Option<usize> {
+        // Three bytes, but for their case, are good enough to pass by nearly everything: the last three,
+        // as many MACs and names begin alike.
+        let last = self.overlap();
+        let (first, middle) = (last.saturating_sub(2), last.saturating_sub(1));
+        let bytes = self.bytes();
+        let (&x, &y, &z) = (bytes.get(first)?, bytes.get(middle)?, bytes.get(last)?);
+        let blocks = |offset: usize| Some(hay.get(offset..)?.chunks_exact(BLOCK));
+        let mut blocks = blocks(first)?.zip(blocks(middle)?).zip(blocks(last)?);
+        let suspect = blocks.position(|((a, b), c)| {
+            let mut hits = 0;
+            for ((&a, &b), &c) in a.iter().zip(b).zip(c) {
+                let other = ((a ^ x) | (b ^ y) | (c ^ z)) & !CASE;
+                hits |= u8::from(other == 0) | u8::from(c == b'\\');
             }
-            if byte.to_ascii_lowercase() == first {
-                let behind = hay.get(at + 1..).and_then(|behind| behind.get(..rest.len()));
-                if behind.is_some_and(|behind| same(behind, rest)) {
-                    return Some(at);
-                }
+            hits != 0
+        })?;
+        Some(suspect * BLOCK)
+    }
+
+    /// The same from `from` on, byte by byte.
+    #[inline(never)]
+    fn find_bytewise(&self, hay: &[u8], from: usize) -> Option<usize> {
+        let (&first, rest) = self.bytes().split_first()?;
+        let mut behind = hay.get(from..)?;
+        while let [byte, tail @ ..] = behind {
+            behind = tail;
+            let rest_behind = || behind.get(..rest.len()).is_some_and(|text| same(text, rest));
+            let starts = byte.to_ascii_lowercase() == first && rest_behind();
+            if starts || *byte == b'\\' {
+                return Some(hay.len() - behind.len() - 1);
             }
         }
         None

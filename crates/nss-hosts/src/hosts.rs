@@ -1,4 +1,6 @@
 //! The entry points' work, for whichever source of names.
+//!
+//! Never inlined into them: they are compiled for speed, and this is to be small.
 
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char, c_int, c_void};
@@ -67,6 +69,7 @@ impl Caller {
 /// # Safety
 /// `name` is a C string, `result` can be written, `ttlp` and `canonp` too or are NULL, and `caller`
 /// holds what glibc passed.
+#[inline(never)]
 pub unsafe fn by_name(
     source: Source,
     name: *const c_char,
@@ -116,6 +119,7 @@ pub unsafe fn by_name(
 /// # Safety
 /// `name` is a C string, `pat` can be written and what it points to is NULL or a tuple that can be
 /// written, `ttlp` can be written or is NULL, and `caller` holds what glibc passed.
+#[inline(never)]
 pub unsafe fn tuples_by_name(
     source: Source,
     name: *const c_char,
@@ -150,6 +154,7 @@ pub unsafe fn tuples_by_name(
 /// # Safety
 /// `address` can be read for `len` bytes, `result` can be written, `ttlp` too or is NULL, and `caller`
 /// holds what glibc passed.
+#[inline(never)]
 pub unsafe fn by_address(
     source: Source,
     address: *const c_void,
@@ -193,6 +198,7 @@ static PROGRESS: Progress = Progress(UnsafeCell::new(Cursor::new()));
 ///
 /// # Safety
 /// As glibc has it: no other thread enumerates at the same time.
+#[inline(never)]
 pub unsafe fn rewind() -> Status {
     // SAFETY: as the caller promises.
     unsafe { PROGRESS.0.get().write(Cursor::new()) };
@@ -204,6 +210,7 @@ pub unsafe fn rewind() -> Status {
 /// # Safety
 /// `result` can be written, `caller` holds what glibc passed, and no other thread enumerates at the
 /// same time.
+#[inline(never)]
 pub unsafe fn next(source: Source, result: *mut HostEnt, caller: &Caller) -> Status {
     // SAFETY: as the caller promises.
     let progress = unsafe { &mut *PROGRESS.0.get() };
@@ -224,6 +231,7 @@ pub unsafe fn next(source: Source, result: *mut HostEnt, caller: &Caller) -> Sta
 
 /// # Safety
 /// `result` can be written and `caller` holds what glibc passed.
+#[inline(never)]
 unsafe fn one_address(
     name: &[u8],
     candidate: &Candidate,

@@ -150,6 +150,7 @@ impl<'n> HostEntAnswer<'n> {
     ///
     /// # Safety
     /// `result` can be written. At least one address has been added, so that there is room for all.
+    #[inline(never)]
     pub(crate) unsafe fn finish(self, result: *mut HostEnt) -> *mut c_char {
         let (len, count) = (self.address_len(), self.count);
         let table = POINTER;

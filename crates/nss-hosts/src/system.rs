@@ -9,8 +9,8 @@ use guest_names::window::{Fault, StateFile};
 /// Where libvirt keeps what its dnsmasq hands out.
 pub(crate) const STATE_DIRECTORY: &CStr = c"/var/lib/libvirt/dnsmasq";
 
-/// Bytes of one reading of the directory: some fifty names.
-const LISTING: usize = 2048;
+/// Bytes of one reading of the directory: some forty names.
+const LISTING: usize = 1536;
 
 /// An open file, closed when it goes.
 struct Descriptor(libc::c_int);

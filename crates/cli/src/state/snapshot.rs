@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use guest_names::address::Mac;
 use guest_names::json::Parsed;
 use guest_names::lease::BadRecord;
-use guest_names::macmap::{MacMap, Macs};
+use guest_names::macmap::{MacMap, MacUse};
 use guest_names::observe::Observer;
 use guest_names::scan::{self, Records};
 use guest_names::state::{Bridge, Kind};
@@ -271,9 +271,17 @@ impl<F: StateFile> Records<F> for LeaseRecords<'_> {
 #[derive(Default)]
 struct Collected(Vec<Mac>);
 
-impl Macs for Collected {
+impl MacUse for Collected {
+    fn begin(&mut self) {
+        self.0.clear();
+    }
+
     fn mac(&mut self, mac: Mac) {
         self.0.push(mac);
+    }
+
+    fn end(&mut self, _: &MacMap) -> bool {
+        true
     }
 }
 
@@ -288,7 +296,6 @@ struct MapRecords<'r> {
 impl<F: StateFile> Records<F> for MapRecords<'_> {
     fn read(&mut self, window: &mut Window<'_, F>) -> Parsed {
         let Self { map, macs, .. } = self;
-        macs.0.clear();
         map.read(window, macs)
     }
 
