@@ -78,7 +78,7 @@ pub(crate) struct Asked {
 }
 
 /// A name that no guest has, as most names that a host looks up.
-pub(crate) const UNKNOWN_NAME: &str = "deb.debian.org";
+pub(crate) const UNKNOWN_NAME: &str = "www.example.org";
 /// An address that no guest has (RFC 5737).
 pub(crate) const UNKNOWN_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 17);
 
