@@ -19,6 +19,7 @@ pub mod ranking;
 mod reverse;
 pub mod scan;
 pub mod search;
+pub mod snapshot;
 mod sought;
 pub mod state;
 #[cfg(test)]

@@ -44,6 +44,12 @@ impl Bridge {
         Some(bridge)
     }
 
+    /// From [`Bridge::with_nul`]; `None` where no NUL ends it.
+    #[must_use]
+    pub fn from_padded(bytes: [u8; 16]) -> Option<Self> {
+        (bytes.last() == Some(&0)).then_some(Self(bytes))
+    }
+
     /// The name.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
