@@ -13,8 +13,6 @@ fn main() {
         "-Wl,-s",
         // Nothing is to be done when the object is loaded or unloaded.
         "-nostartfiles",
-        // One segment for code and constants: GNU ld else fills up a page between them.
-        "-Wl,-z,noseparate-code",
         "-Wl,--no-eh-frame-hdr",
         "-T",
         script,

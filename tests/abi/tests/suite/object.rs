@@ -131,6 +131,17 @@ fn size_in_memory<P: ProgramHeader>(segment: &P, endian: P::Endian) -> u64 {
     segment.p_memsz(endian).into()
 }
 
+/// Each one is a call of mmap(2) and pages of its own when the module is loaded.
+#[test]
+fn two_segments_are_mapped() {
+    each(|kind, _, file| {
+        let endian = file.endian();
+        let segments = file.elf_program_headers().iter();
+        let mapped = segments.filter(|segment| segment.p_type(endian) == elf::PT_LOAD).count();
+        assert_eq!(mapped, 2, "{}", kind.file());
+    });
+}
+
 /// What stays writable once the dynamic linker is done: the enumeration's cursor, which has a file's
 /// name in it (`NAME_MAX`, 255 bytes), and what the compiler's start files bring along.
 #[test]
