@@ -2,14 +2,15 @@
 
 use guest_names::state::{Bridge, Kind, StateDir};
 use guest_names::text::Text;
-use guest_names::window::{Fault, StateFile};
+use guest_names::window::{Fault, SECTOR, StateFile};
 
 /// How a directory gives out its files.
 #[derive(Clone, Copy, Debug)]
 pub struct Manner {
-    /// Most bytes of one read.
+    /// Most bytes of one read, which goes on to the next sector: a real one ends nowhere else
+    /// ([`SECTOR`]).
     pub piece: usize,
-    /// From this byte of any file on, reading fails.
+    /// From the sector of this byte of any file on, reading fails.
     pub fault: Option<(u32, Fault)>,
     /// Every second time that a file is opened it has lost its second half, as where somebody
     /// rewrites it.
@@ -83,14 +84,18 @@ impl<'a> File<'a> {
 
 impl StateFile for File<'_> {
     fn read_at(&mut self, offset: u32, room: &mut [u8]) -> Result<usize, Fault> {
-        let mut rest = self.bytes.get(offset as usize..).unwrap_or(&[]);
+        let offset = offset as usize;
+        let mut rest = self.bytes.get(offset..).unwrap_or(&[]);
         if let Some((from, fault)) = self.manner.fault {
+            let from = from as usize / SECTOR * SECTOR;
             if offset >= from {
                 return Err(fault);
             }
-            rest = &rest[..rest.len().min((from - offset) as usize)];
+            rest = &rest[..rest.len().min(from - offset)];
         }
-        let len = rest.len().min(room.len()).min(self.manner.piece);
+        let piece = offset.saturating_add(self.manner.piece).checked_next_multiple_of(SECTOR);
+        let piece = piece.map_or(usize::MAX, |end| end - offset);
+        let len = rest.len().min(room.len()).min(piece);
         room[..len].copy_from_slice(&rest[..len]);
         Ok(len)
     }

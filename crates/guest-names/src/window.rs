@@ -12,7 +12,8 @@ pub enum Fault {
 
 /// An open state file.
 pub trait StateFile {
-    /// Reads from `offset` (bytes) into `room`, as far as there is something; 0 at the end.
+    /// Reads from `offset` (bytes) into `room`; 0 at the end. Less than `room` holds comes only before the
+    /// file's end, or before a multiple of [`SECTOR`].
     ///
     /// # Errors
     /// [`Fault`], as it is found.
@@ -25,17 +26,34 @@ pub trait StateFile {
 /// Readers stop here, as libvirt's own do (`VIR_NETWORK_DHCP_LEASE_FILE_SIZE_MAX`, 32 MiB).
 pub const READ_LIMIT: u32 = 32 << 20;
 
+/// Where a read ends early, and not before a multiple of so many bytes in the file, the file ends: nothing
+/// needs to be read again to know it. A read of a file comes back short at its end or where a signal breaks
+/// it off (POSIX, read(2)), and what is copied to a program until then are whole pages, or sectors of 512
+/// bytes where a file system keeps none.
+pub const SECTOR: usize = 512;
+
+/// Reads end before a multiple of so many bytes, so that the next one begins with a page.
+const PAGE: usize = 4096;
+
+/// Room before what is read for the end of what was read before: more than a needle's length.
+const FRONT: usize = 64;
+
+/// The length of a good buffer, which is best aligned to 64: each read is of four pages.
+pub const BUFFER: usize = FRONT + 4 * PAGE;
+
 /// A state file, seen through `buffer`.
 ///
 /// A fault ends the file where it struck and is kept for [`Window::fault`].
 pub struct Window<'b, F> {
     file: F,
     buffer: &'b mut [u8],
-    /// Offset in the file of the buffer's first byte.
-    start: u32,
-    /// Bytes of the buffer that hold something.
-    len: usize,
-    /// The next byte, as an index into the buffer.
+    /// Offset in the file of the buffer's first place, modulo 2³²: there may be none for it.
+    origin: u32,
+    /// Index of the first byte that holds something: at the end of the front or in it.
+    from: usize,
+    /// Index behind the last one.
+    to: usize,
+    /// Index of the next byte.
     at: usize,
     /// The file has nothing behind the buffer.
     at_end: bool,
@@ -45,7 +63,10 @@ pub struct Window<'b, F> {
 impl<'b, F: StateFile> Window<'b, F> {
     /// A window on the start of `file`. `buffer` is scratch of at least one byte.
     pub fn new(file: F, buffer: &'b mut [u8]) -> Self {
-        Self { file, buffer, start: 0, len: 0, at: 0, at_end: false, fault: None }
+        let mut window =
+            Self { file, buffer, origin: 0, from: 0, to: 0, at: 0, at_end: false, fault: None };
+        window.stand(0, 0);
+        window
     }
 
     /// What ended the file before its end, if anything did.
@@ -63,21 +84,21 @@ impl<'b, F: StateFile> Window<'b, F> {
     #[inline]
     #[must_use]
     pub fn offset(&self) -> u32 {
-        self.start.saturating_add(self.at as u32)
+        self.origin.wrapping_add(self.at as u32)
     }
 
     /// The bytes that are at hand from the next one on.
     #[inline]
     #[must_use]
     pub fn ahead(&self) -> &[u8] {
-        self.buffer.get(self.at..self.len).unwrap_or(&[])
+        self.buffer.get(self.at..self.to).unwrap_or(&[])
     }
 
     /// The bytes that are at hand before the next one.
     #[inline]
     #[must_use]
     pub fn behind(&self) -> &[u8] {
-        self.buffer.get(..self.at.min(self.len)).unwrap_or(&[])
+        self.buffer.get(self.from..self.at).unwrap_or(&[])
     }
 
     /// The next byte, or `None` at the end.
@@ -92,43 +113,59 @@ impl<'b, F: StateFile> Window<'b, F> {
     /// Passes over `count` bytes of [`Window::ahead`].
     #[inline]
     pub fn advance(&mut self, count: usize) {
-        self.at = (self.at + count).min(self.len);
+        self.at = (self.at + count).min(self.to);
     }
 
     /// Makes the byte at `offset` the next one.
     pub fn seek(&mut self, offset: u32) {
-        match offset.checked_sub(self.start) {
-            Some(at) if at as usize <= self.len => self.at = at as usize,
-            _ => self.load(offset),
+        let at = offset.wrapping_sub(self.origin) as usize;
+        if self.from <= at && at <= self.to {
+            self.at = at;
+        } else {
+            self.load(offset);
         }
     }
 
     /// Sees to it that the next `count` bytes come out of one read, where the file has them and the
     /// buffer can hold them.
     pub fn gather(&mut self, count: usize) {
-        let filled = self.len == self.buffer.len();
-        if filled && self.at > 0 && self.ahead().len() < count {
+        let front = self.front();
+        let cut = self.ahead().len() < count && !self.at_end;
+        if self.at < front || self.at > front && cut {
             self.load(self.offset());
         }
     }
 
-    /// Reads on behind the buffer, keeping its last `keep` bytes. `false` at the end, where the buffer
-    /// stays as it is.
+    /// Reads on behind the buffer, keeping its last `keep` bytes and making the first of them the next
+    /// byte. `false` at the end, where all that was read last stays.
     pub fn slide(&mut self, keep: usize) -> bool {
-        let end = self.start.saturating_add(self.len as u32);
-        let short = self.len > 0 && self.len < self.buffer.len();
-        if self.at_end || (short && self.is_end(end)) {
+        if self.at_end {
             return false;
         }
-        let kept = keep.min(self.len);
-        self.load(end.saturating_sub(kept as u32));
-        self.len > kept
-    }
-
-    /// Whether there is nothing at `offset`, without a loss where that is so.
-    fn is_end(&mut self, offset: u32) -> bool {
-        self.at_end = offset >= READ_LIMIT || self.read(offset) == 0;
-        self.at_end
+        let front = self.front();
+        let read_last = self.to.saturating_sub(front);
+        let kept = keep.min(self.to.saturating_sub(self.from));
+        let end = self.origin.wrapping_add(self.to as u32);
+        if kept > front || kept > read_last {
+            // So small is a buffer in tests alone, or what was read last.
+            self.load(end.wrapping_sub(kept as u32));
+            return self.to.saturating_sub(self.from) > kept;
+        }
+        self.from = front;
+        self.at = self.at.max(front);
+        if let Some((room, read)) = self.buffer.split_at_mut_checked(front) {
+            let from = read.get(read_last - kept..read_last);
+            if let (Some(room), Some(from)) = (room.get_mut(front - kept..), from) {
+                room.copy_from_slice(from);
+            }
+        }
+        let len = self.read(end);
+        if len > 0 {
+            self.stand(end, len);
+            self.from = front - kept;
+            self.at = self.from;
+        }
+        len > 0
     }
 
     /// Moves the buffer so that `offset`, which is made the next byte, has half a buffer behind it.
@@ -147,19 +184,42 @@ impl<'b, F: StateFile> Window<'b, F> {
     }
 
     fn load(&mut self, offset: u32) {
-        self.start = offset;
-        self.at = 0;
-        self.len = if offset < READ_LIMIT { self.read(offset) } else { 0 };
-        self.at_end = self.len == 0;
+        let len = self.read(offset);
+        self.stand(offset, len);
     }
 
-    /// How much was read; nothing behind a fault.
+    /// Behind the front stand `len` bytes from `offset` on.
+    fn stand(&mut self, offset: u32, len: usize) {
+        let front = self.front();
+        self.origin = offset.wrapping_sub(front as u32);
+        self.from = front;
+        self.at = front;
+        self.to = front + len;
+    }
+
+    fn front(&self) -> usize {
+        FRONT.min(self.buffer.len() / 4)
+    }
+
+    /// Reads into what is behind the front. How much was read; nothing behind a fault.
+    #[inline(never)]
     fn read(&mut self, offset: u32) -> usize {
-        if self.fault.is_some() {
+        self.at_end = true;
+        if self.fault.is_some() || offset >= READ_LIMIT {
             return 0;
         }
-        match self.file.read_at(offset, self.buffer) {
-            Ok(len) => len.min(self.buffer.len()),
+        let front = self.front();
+        let room = self.buffer.get_mut(front..).unwrap_or(&mut []);
+        let odd = (offset as usize + room.len()) % PAGE;
+        let room_len = if room.len() < 2 * PAGE { room.len() } else { room.len() - odd };
+        let room = room.get_mut(..room_len).unwrap_or(&mut []);
+        match self.file.read_at(offset, room) {
+            Ok(len) => {
+                let len = len.min(room_len);
+                let sector = (offset as usize + len) % SECTOR == 0;
+                self.at_end = len == 0 || len < room_len && !sector;
+                len
+            }
             Err(fault) => {
                 self.fault = Some(fault);
                 0
@@ -168,7 +228,7 @@ impl<'b, F: StateFile> Window<'b, F> {
     }
 }
 
-/// Test double: a file in memory, given out in pieces of at most `piece` bytes.
+/// Test double: a file in memory, given out in pieces of `piece` bytes, and on to the next [`SECTOR`].
 #[cfg(test)]
 pub(crate) struct InMemory<'a> {
     pub(crate) bytes: &'a [u8],
@@ -178,8 +238,11 @@ pub(crate) struct InMemory<'a> {
 #[cfg(test)]
 impl StateFile for InMemory<'_> {
     fn read_at(&mut self, offset: u32, room: &mut [u8]) -> Result<usize, Fault> {
-        let rest = self.bytes.get(offset as usize..).unwrap_or(&[]);
-        let len = rest.len().min(room.len()).min(self.piece);
+        let offset = offset as usize;
+        let rest = self.bytes.get(offset..).unwrap_or(&[]);
+        let piece = offset.saturating_add(self.piece).checked_next_multiple_of(SECTOR);
+        let piece = piece.map_or(usize::MAX, |end| end - offset);
+        let len = rest.len().min(room.len()).min(piece);
         room[..len].copy_from_slice(&rest[..len]);
         Ok(len)
     }
@@ -192,6 +255,7 @@ impl StateFile for InMemory<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::Random;
 
     fn window<'a>(bytes: &'a [u8], buffer: &'a mut [u8]) -> Window<'a, InMemory<'a>> {
         Window::new(InMemory { bytes, piece: usize::MAX }, buffer)
@@ -217,7 +281,8 @@ mod tests {
     #[test]
     fn seeking_and_gathering() {
         let bytes: Vec<u8> = (0..100).collect();
-        let mut buffer = [0; 10];
+        // A front of 3 bytes.
+        let mut buffer = [0; 13];
         let mut window = window(&bytes, &mut buffer);
         window.seek(95);
         assert_eq!(window.peek(), Some(95));
@@ -227,10 +292,93 @@ mod tests {
         window.advance(8);
         window.gather(5);
         assert_eq!(window.ahead(), &bytes[11..21]);
+        assert!(window.slide(3));
+        assert_eq!(window.ahead(), &bytes[18..31]);
         assert!(window.slide(4));
-        assert_eq!(window.ahead(), &bytes[17..27]);
+        assert_eq!(window.ahead(), &bytes[27..37]);
         window.seek(200);
         assert_eq!(window.peek(), None);
+    }
+
+    #[test]
+    fn slides_keep_what_they_are_told_to() {
+        let bytes: Vec<u8> = (0..3000u32).map(|at| (at % 251) as u8).collect();
+        let mut random = Random::new(11);
+        for _ in 0..2000 {
+            let bytes = &bytes[random.below(bytes.len())..];
+            let mut buffer = vec![0; 8 + random.below(2000)];
+            let keep = random.below(39.min(buffer.len() / 2));
+            let file = InMemory { bytes, piece: 39 + random.below(1000) };
+            let mut window = Window::new(file, &mut buffer);
+            let mut seen = Vec::new();
+            while window.slide(keep) {
+                let start = window.offset() as usize;
+                assert_eq!(start, seen.len() - keep.min(seen.len()), "{keep} bytes are kept");
+                seen.truncate(start);
+                seen.extend_from_slice(window.ahead());
+                window.advance(random.below(3000));
+            }
+            assert!(seen == bytes, "{} bytes of {}", seen.len(), bytes.len());
+        }
+    }
+
+    #[test]
+    fn a_record_in_what_was_kept_comes_out_of_one_read() {
+        let bytes = [b' '; 3000];
+        let mut buffer = [0; 1064];
+        let mut window = window(&bytes, &mut buffer);
+        assert!(window.slide(20) && window.slide(20));
+        window.advance(5);
+        assert_eq!((window.offset(), window.ahead().len()), (985, 1015));
+        window.gather(100);
+        assert_eq!((window.offset(), window.ahead().len()), (985, 1000));
+    }
+
+    /// Offset and length of each read until `slide` gives no more, and what came.
+    fn reads(len: usize, piece: usize) -> Vec<(u32, usize, usize)> {
+        struct Watched<'a>(InMemory<'a>, &'a mut Vec<(u32, usize, usize)>);
+        impl StateFile for Watched<'_> {
+            fn read_at(&mut self, offset: u32, room: &mut [u8]) -> Result<usize, Fault> {
+                let len = self.0.read_at(offset, room)?;
+                self.1.push((offset, room.len(), len));
+                Ok(len)
+            }
+
+            fn identity(&mut self) -> u64 {
+                0
+            }
+        }
+        let (bytes, mut buffer, mut reads) = (vec![b' '; len], [0; BUFFER], Vec::new());
+        let file = Watched(InMemory { bytes: &bytes, piece }, &mut reads);
+        let mut window = Window::new(file, &mut buffer);
+        while window.slide(10) {}
+        reads
+    }
+
+    #[test]
+    fn the_end_is_read_once() {
+        let all = usize::MAX;
+        assert_eq!(reads(100, all), [(0, 16384, 100)]);
+        assert_eq!(reads(0, all), [(0, 16384, 0)]);
+        assert_eq!(reads(20_000, all), [(0, 16384, 16384), (16384, 16384, 3616)]);
+        // Before a multiple of a sector more may come.
+        assert_eq!(reads(1024, all), [(0, 16384, 1024), (1024, 15360, 0)]);
+        assert_eq!(reads(1100, 600), [(0, 16384, 1024), (1024, 15360, 76)]);
+        assert_eq!(reads(16384, all), [(0, 16384, 16384), (16384, 16384, 0)]);
+    }
+
+    #[test]
+    fn reads_go_back_to_whole_pages() {
+        let bytes = [b' '; 60_000];
+        let mut buffer = [0; BUFFER];
+        let mut window = window(&bytes, &mut buffer);
+        window.seek(5000);
+        assert_eq!(window.ahead().len(), 20480 - 5000);
+        assert!(window.slide(0));
+        assert_eq!((window.offset(), window.ahead().len()), (20480, 16384));
+        window.look_back(40_000);
+        assert_eq!(window.offset(), 40_000);
+        assert_eq!(window.behind().len(), BUFFER / 2);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use guest_names::observe::Observer;
 use guest_names::ranking::Candidate;
 use guest_names::search::Search;
 use guest_names::text::Text;
+use guest_names::window::BUFFER;
 
 use crate::abi::{AddrTuple, HostEnt, Status};
 use crate::debug::Messages;
@@ -21,9 +22,6 @@ use crate::reply::Reply;
 use crate::system::{self, Directory, STATE_DIRECTORY};
 
 pub use libc::AF_INET;
-
-/// Bytes of the window on the state files.
-const WINDOW: usize = 16 << 10;
 
 /// Places for candidates. A name with more costs several passes over the files, and as many of the
 /// caller's buffer as the answer leaves.
@@ -258,6 +256,10 @@ unsafe fn set<T>(place: *mut T, value: T) {
     }
 }
 
+/// What the state files are read through. The kernel copies into it faster where it is aligned so.
+#[repr(align(64))]
+struct Room([u8; BUFFER]);
+
 /// What is looked up, and where what is found goes.
 enum Task<'t> {
     Addresses(&'t Query<'t>, &'t mut dyn Answer),
@@ -273,13 +275,13 @@ enum Task<'t> {
 fn look_up(task: Task<'_>) -> Reply {
     let _uncancelled = system::Uncancelled::new();
     let mut dir = Directory::new(STATE_DIRECTORY);
-    let mut window = [0; WINDOW];
+    let mut window = Room([0; BUFFER]);
     let mut places = [Candidate::EMPTY; PLACES];
     let mut messages = Messages::new();
     let observer =
         if system::debug_wanted() { Some(&mut messages as &mut dyn Observer) } else { None };
     let now = system::now();
-    let mut search = Search { dir: &mut dir, window: &mut window, now, observer };
+    let mut search = Search { dir: &mut dir, window: &mut window.0, now, observer };
     let found = match task {
         Task::Addresses(query, answer) => search.addresses(query, &mut places, answer),
         Task::Name(source, address, name) => {
