@@ -107,7 +107,7 @@ fn search<T>(
     let mut places = vec![Candidate::EMPTY; way.places];
     let mut watcher = Watcher;
     let observer = if way.watched { Some(&mut watcher as &mut dyn Observer) } else { None };
-    let mut search = Search { dir: &mut dir, window: &mut window, now: NOW, observer };
+    let mut search = Search::new(&mut dir, &mut window, NOW, observer);
     body(&mut search, &mut places)
 }
 

@@ -85,8 +85,7 @@ pub(crate) fn by_name(
     let mut window = vec![0; WINDOW];
     let mut places = vec![Candidate::EMPTY; PLACES];
     let mut dir = Directory::new(directory);
-    let mut search =
-        Search { dir: &mut dir, window: &mut window, now, observer: observing(&mut observer) };
+    let mut search = Search::new(&mut dir, &mut window, now, observing(&mut observer));
     match search.addresses(&query, &mut places, &mut answer) {
         Ok(found) => Ok(Answered { found, candidates: answer.0 }),
         Err(Failure::Exhausted | Failure::NoRoom) => Err(Error::Exhausted),
@@ -107,8 +106,7 @@ pub(crate) fn by_address(
     let mut window = vec![0; WINDOW];
     let mut places = vec![Candidate::EMPTY; PLACES];
     let mut dir = Directory::new(directory);
-    let mut search =
-        Search { dir: &mut dir, window: &mut window, now, observer: observing(&mut observer) };
+    let mut search = Search::new(&mut dir, &mut window, now, observing(&mut observer));
     let mut name = Text::new();
     match search.name_of(source, address::from_std(address), &mut places, &mut name) {
         Ok(found) => Ok(found.then(|| lossy(name.as_bytes()))),

@@ -15,9 +15,13 @@ use crate::text::Text;
 /// How far an enumeration has come. It holds no file open: each step goes back to the place.
 #[derive(Clone, Copy, Debug)]
 pub struct Cursor {
+    /// The state files have been gone through; what libvirt's API told comes behind them.
+    told: bool,
     /// The file; [`Bridge::NONE`] before the first.
     bridge: Bridge,
     place: Place,
+    /// How many pairs have been passed of the snapshot's record at the place.
+    within: u32,
 }
 
 /// A place between the records of a file.
@@ -36,7 +40,7 @@ impl Cursor {
     #[must_use]
     pub const fn new() -> Self {
         let place = Place { offset: 0, passed: 0, identity: 0 };
-        Self { bridge: Bridge::NONE, place }
+        Self { told: false, bridge: Bridge::NONE, place, within: 0 }
     }
 }
 
@@ -63,7 +67,15 @@ impl<S: StateDir> Search<'_, S> {
         name: &mut Text,
         candidate: &mut Candidate,
     ) -> Result<bool, Exhausted> {
-        while self.next_lease(cursor, candidate, name)? {
+        if let Some(snapshot) = &mut self.snapshot {
+            // It doesn't stand for the files, which are gone through.
+            snapshot.state = None;
+        }
+        while !cursor.told {
+            if !self.next_lease(cursor, candidate, name)? {
+                *cursor = Cursor { told: true, ..Cursor::new() };
+                break;
+            }
             let named = match source {
                 Source::HostName => is_host_name(name.as_bytes()),
                 Source::Domain => {
@@ -72,6 +84,11 @@ impl<S: StateDir> Search<'_, S> {
                 }
             };
             if named && self.is_answered(source, name, candidate, places)? {
+                return Ok(true);
+            }
+        }
+        while self.next_told(source, &mut cursor.place, &mut cursor.within, name, candidate) {
+            if self.is_answered(source, name, candidate, places)? {
                 return Ok(true);
             }
         }
@@ -110,7 +127,7 @@ impl<S: StateDir> Search<'_, S> {
             }
         }
         let Some(bridge) = next else { return Ok(false) };
-        *cursor = Cursor { bridge, place: Place::default() };
+        *cursor = Cursor { bridge, ..Cursor::new() };
         Ok(true)
     }
 

@@ -6,6 +6,7 @@ use crate::nics::Known;
 use crate::observe::Fate;
 use crate::ranking::{Attached, Candidate, Census, Page, Rank, Ranking};
 use crate::search::{Exhausted, Search};
+use crate::snapshot::consult::{Heard, Part};
 use crate::sought::Sought;
 use crate::state::StateDir;
 
@@ -239,7 +240,7 @@ impl<S: StateDir> Search<'_, S> {
         }
     }
 
-    /// One go through the files, for the best that rank behind `after`.
+    /// One go through the snapshot or the files, for the best that rank behind `after`.
     fn pass(
         &mut self,
         query: &Query<'_>,
@@ -248,9 +249,22 @@ impl<S: StateDir> Search<'_, S> {
     ) -> Result<Seen, Exhausted> {
         let mut ranking = Ranking::new(pages.places(), after);
         let mut known = Known::default();
-        match query.source {
-            Source::HostName => self.leases(Sought::Host(&query.wanted), &mut ranking)?,
-            Source::Domain => known = self.leases_of_guest(&query.wanted, &mut ranking)?,
+        let Query { source, wanted, .. } = query;
+        let heard = self.addresses_told(*source, wanted, Part::First, &mut ranking, &mut known);
+        if heard != Heard::All {
+            if heard == Heard::Nothing {
+                ranking = Ranking::new(pages.places(), after);
+                known = Known::default();
+            }
+            match source {
+                Source::HostName => self.leases(Sought::Host(wanted), &mut ranking)?,
+                Source::Domain => known = self.leases_of_guest(wanted, &mut ranking)?,
+            }
+        }
+        if heard == Heard::Some {
+            let any = known.name || ranking.any();
+            let part = if any { Part::Here } else { Part::Rest };
+            self.addresses_told(*source, wanted, part, &mut ranking, &mut known);
         }
         pages.page = ranking.finish();
         Ok(Seen { census: pages.page.census, known })

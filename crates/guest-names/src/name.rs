@@ -133,12 +133,12 @@ fn last_label(name: &[u8]) -> &[u8] {
 
 /// RFC 4343: the case of ASCII letters doesn't count.
 #[inline(never)]
-fn same(a: &[u8], b: &[u8]) -> bool {
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
     // Byte by byte: core's own comparison of slices is made for long ones, and is a lot of code.
     a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.eq_ignore_ascii_case(b))
 }
 
-fn without_trailing_dot(name: &[u8]) -> &[u8] {
+pub(crate) fn without_trailing_dot(name: &[u8]) -> &[u8] {
     name.strip_suffix(b".").unwrap_or(name)
 }
 

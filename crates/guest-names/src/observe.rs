@@ -5,6 +5,8 @@
 
 use crate::lease::{BadRecord, Lease};
 use crate::ranking::Candidate;
+use crate::snapshot::Standing;
+use crate::snapshot::format::Entry;
 use crate::state::{Bridge, Kind};
 use crate::text::Text;
 use crate::window::Fault;
@@ -60,6 +62,13 @@ pub trait Observer {
     /// A domain's record in a MAC map that starts at byte `start`, and whether it is good and the one
     /// that was asked for.
     fn mac_map(&mut self, _start: u32, _domain: &Text, _good: bool, _wanted: bool) {}
+
+    /// The snapshot was asked, and what of it counts; `None`: it is broken. Its entries have been told of
+    /// before.
+    fn snapshot(&mut self, _standing: Option<Standing>) {}
+
+    /// An entry of the snapshot at byte `offset`, and whether it goes on to be ranked.
+    fn entry(&mut self, _offset: u32, _entry: &Entry<'_>, _standing: Standing, _taken: bool) {}
 
     /// What has become of a candidate.
     fn candidate(&mut self, _candidate: &Candidate, _fate: Fate) {}

@@ -139,6 +139,12 @@ impl<'p> Ranking<'p> {
         Self { places, after, page: Page::default() }
     }
 
+    /// Whether it was offered anything.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        self.page.census.count > 0
+    }
+
     /// Puts what is kept in order, best first.
     #[must_use]
     pub fn finish(self) -> Page {

@@ -9,6 +9,7 @@ use crate::name::is_host_name;
 use crate::observe::Fate;
 use crate::ranking::{Attached, Candidate, Rank, Ranking};
 use crate::search::{Exhausted, Keep, Search};
+use crate::snapshot::consult::{Heard, Part};
 use crate::sought::Sought;
 use crate::state::StateDir;
 use crate::text::Text;
@@ -47,6 +48,24 @@ impl<S: StateDir> Search<'_, S> {
     /// # Errors
     /// See [`Exhausted`].
     pub fn name_of(
+        &mut self,
+        source: Source,
+        address: Address,
+        places: &mut [Candidate],
+        name: &mut Text,
+    ) -> Result<bool, Exhausted> {
+        let (heard, found) = self.name_told(source, address, Part::First, name);
+        if heard == Heard::All {
+            return Ok(found);
+        }
+        if self.name_in_files(source, address, places, name)? {
+            return Ok(true);
+        }
+        Ok(heard == Heard::Some && self.name_told(source, address, Part::Rest, name).1)
+    }
+
+    /// The same out of the state files alone.
+    fn name_in_files(
         &mut self,
         source: Source,
         address: Address,

@@ -9,6 +9,7 @@ use crate::nics::{GuestMacs, Known, MACS_AT_ONCE, Owners};
 use crate::observe::{Observer, Verdict};
 use crate::ranking::{Attached, Candidate, Ranking};
 use crate::scan::{self, Records};
+use crate::snapshot::Opened;
 use crate::sought::{Needles, Sought};
 use crate::state::{Bridge, Kind, StateDir, next_bridge};
 use crate::text::Text;
@@ -19,15 +20,14 @@ use crate::window::{Fault, StateFile, Window};
 pub struct Exhausted;
 
 /// What a look-up works with. One look-up goes on one file at a time.
-pub struct Search<'s, S> {
-    /// The state directory.
-    pub dir: &'s mut S,
-    /// Scratch that the files are read through: 16 KiB are good.
-    pub window: &'s mut [u8],
+pub struct Search<'s, S: StateDir> {
+    pub(crate) dir: &'s mut S,
+    pub(crate) window: &'s mut [u8],
     /// Seconds since the epoch.
-    pub now: i64,
-    /// Who is told, if anyone.
-    pub observer: Option<&'s mut dyn Observer>,
+    pub(crate) now: i64,
+    pub(crate) observer: Option<&'s mut dyn Observer>,
+    /// `None` where there is none, or none that is of use.
+    pub(crate) snapshot: Option<Opened<S::File>>,
 }
 
 /// Gets the leases that were looked for and hold.
@@ -39,6 +39,21 @@ pub(crate) trait Keep {
 impl Keep for Ranking<'_> {
     fn keep(&mut self, _: &Lease, candidate: &Candidate) {
         self.offer(candidate);
+    }
+}
+
+impl<'s, S: StateDir> Search<'s, S> {
+    /// One look-up in the state directory, and in the snapshot that belongs to it. `window` is scratch
+    /// that the files are read through: 16 KiB are good. `now` is in seconds since the epoch. `observer` is
+    /// told, if there is one.
+    pub fn new(
+        dir: &'s mut S,
+        window: &'s mut [u8],
+        now: i64,
+        observer: Option<&'s mut dyn Observer>,
+    ) -> Self {
+        let snapshot = dir.snapshot();
+        Self { dir, window, now, observer, snapshot }
     }
 }
 
@@ -253,7 +268,9 @@ fn close<F: StateFile>(
 }
 
 /// The same observer, for a shorter time.
-fn observing<'o>(observer: &'o mut Option<&mut dyn Observer>) -> Option<&'o mut dyn Observer> {
+pub(crate) fn observing<'o>(
+    observer: &'o mut Option<&mut dyn Observer>,
+) -> Option<&'o mut dyn Observer> {
     match observer {
         Some(observer) => Some(&mut **observer),
         None => None,

@@ -2,6 +2,7 @@
 
 use core::cmp::Ordering;
 
+use crate::snapshot::Opened;
 use crate::text::Text;
 use crate::window::{Fault, StateFile};
 
@@ -104,6 +105,12 @@ pub trait StateDir {
     /// # Errors
     /// As the system has it; a FIFO or a directory is [`Fault::Unreadable`], here or when it is read.
     fn open(&mut self, bridge: &Bridge, kind: Kind) -> Result<Self::File, Fault>;
+
+    /// Opens the snapshot that belongs to the directory, where there is one that only its daemon or root
+    /// can have written.
+    fn snapshot(&mut self) -> Option<Opened<Self::File>> {
+        None
+    }
 }
 
 /// The bridge of the listing's next file of `kind`; what can't be a bridge's file is passed over.

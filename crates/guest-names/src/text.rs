@@ -3,6 +3,13 @@
 /// The longest text: what the name of a file can hold (`NAME_MAX`), and more than a host name can.
 pub const TEXT_MAX: usize = 255;
 
+/// Copies `from` to the start of `to`, as far as that reaches. (Of `copy_from_slice` the compiler can't always
+/// prove that it doesn't panic.)
+#[inline(never)]
+pub(crate) fn copy(to: &mut [u8], from: &[u8]) {
+    to.iter_mut().zip(from).for_each(|(to, &from)| *to = from);
+}
+
 /// Up to [`TEXT_MAX`] bytes. Of more nothing stays: a name that is too long is no name.
 pub struct Text {
     bytes: [u8; TEXT_MAX + 1],
@@ -36,7 +43,7 @@ impl Text {
         let end = len + bytes.len();
         match self.bytes.get_mut(len..end) {
             Some(room) if end <= TEXT_MAX && !self.overflowed => {
-                room.copy_from_slice(bytes);
+                copy(room, bytes);
                 self.len = end as u8;
             }
             _ => {

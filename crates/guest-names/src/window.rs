@@ -1,5 +1,7 @@
 //! Reading a file of any length through one small piece of memory.
 
+use crate::text::copy;
+
 /// Why a state file, or the state directory, gave nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -156,7 +158,7 @@ impl<'b, F: StateFile> Window<'b, F> {
         if let Some((room, read)) = self.buffer.split_at_mut_checked(front) {
             let from = read.get(read_last - kept..read_last);
             if let (Some(room), Some(from)) = (room.get_mut(front - kept..), from) {
-                room.copy_from_slice(from);
+                copy(room, from);
             }
         }
         let len = self.read(end);

@@ -5,11 +5,16 @@ use guest_names::address::{Address, Mac, hex_digits};
 use guest_names::lease::{BadRecord, Lease};
 use guest_names::observe::{Fate, Observer, Verdict};
 use guest_names::ranking::Candidate;
+use guest_names::snapshot::Standing;
+use guest_names::snapshot::format::Entry;
 use guest_names::state::{Bridge, Kind};
 use guest_names::text::Text;
 use guest_names::window::Fault;
 
 use crate::system::{self, STATE_DIRECTORY};
+
+/// How messages call the snapshot.
+const SNAPSHOT: &[u8] = b"snapshot";
 
 /// The observer that writes.
 pub(crate) struct Messages {
@@ -62,9 +67,10 @@ impl Line {
     }
 
     /// What a guest or a domain calls itself.
-    fn name(&mut self, name: &Text) {
+    #[inline(never)]
+    fn name(&mut self, name: &[u8]) {
         self.text(b"\"");
-        self.text(name.as_bytes());
+        self.text(name);
         self.text(b"\"");
     }
 
@@ -183,7 +189,7 @@ impl Observer for Messages {
         let mut line = Line::new();
         self.begin_at(&mut line, start);
         line.text(b": lease of ");
-        line.name(&lease.hostname);
+        line.name(lease.hostname.as_bytes());
         line.address(lease.address, lease.mac);
         line.text(verdict);
         line.say();
@@ -198,7 +204,35 @@ impl Observer for Messages {
         let mut line = Line::new();
         self.begin_at(&mut line, start);
         line.text(b": domain ");
-        line.name(domain);
+        line.name(domain.as_bytes());
+        line.text(verdict);
+        line.say();
+    }
+
+    fn snapshot(&mut self, standing: Option<Standing>) {
+        let standing: &[u8] = match standing {
+            None => b": dropped: broken",
+            Some(Standing { leases: true, .. }) => b": stands for the state files",
+            Some(Standing { told: true, .. }) => b": goes with the state files",
+            Some(_) => b": dropped: out of date",
+        };
+        let mut line = Line::new();
+        line.begin();
+        line.text(SNAPSHOT);
+        line.text(standing);
+        line.say();
+    }
+
+    fn entry(&mut self, offset: u32, entry: &Entry<'_>, _: Standing, taken: bool) {
+        let verdict: &[u8] = if taken { b": a candidate" } else { b": dropped: doesn't count" };
+        let mut line = Line::new();
+        line.begin();
+        line.text(SNAPSHOT);
+        line.text(b", byte ");
+        line.number(offset);
+        line.text(b": ");
+        line.name(entry.name);
+        line.address(entry.address, entry.mac);
         line.text(verdict);
         line.say();
     }

@@ -281,7 +281,7 @@ fn look_up(task: Task<'_>) -> Reply {
     let observer =
         if system::debug_wanted() { Some(&mut messages as &mut dyn Observer) } else { None };
     let now = system::now();
-    let mut search = Search { dir: &mut dir, window: &mut window.0, now, observer };
+    let mut search = Search::new(&mut dir, &mut window.0, now, observer);
     let found = match task {
         Task::Addresses(query, answer) => search.addresses(query, &mut places, answer),
         Task::Name(source, address, name) => {

@@ -2,6 +2,8 @@
 
 use core::ffi::CStr;
 
+use guest_names::snapshot::Opened;
+use guest_names::snapshot::format::{self, Stamp};
 use guest_names::state::{Bridge, Kind, StateDir};
 use guest_names::text::Text;
 use guest_names::window::{Fault, StateFile};
@@ -36,6 +38,27 @@ impl Descriptor {
         })?;
         Ok(Self(fd as libc::c_int))
     }
+}
+
+impl Descriptor {
+    /// All zeroes where the system doesn't tell.
+    #[inline(never)]
+    fn status(&self) -> libc::stat64 {
+        let mut status = core::mem::MaybeUninit::zeroed();
+        // SAFETY: `status` has room for what fstat writes.
+        unsafe { libc::fstat64(self.0, status.as_mut_ptr()) };
+        // SAFETY: all zeroes is a valid stat64, and so is what fstat wrote.
+        unsafe { status.assume_init() }
+    }
+}
+
+/// The status of the directory at `path`; all zeroes where there is none.
+fn status_of(path: &CStr) -> libc::stat64 {
+    let mut status = core::mem::MaybeUninit::zeroed();
+    // SAFETY: `path` is a C string, and `status` has room for what stat writes.
+    unsafe { libc::stat64(path.as_ptr(), status.as_mut_ptr()) };
+    // SAFETY: all zeroes is a valid stat64, and so is what stat wrote.
+    unsafe { status.assume_init() }
 }
 
 /// Calls again what a signal interrupted.
@@ -74,11 +97,7 @@ impl StateFile for File {
 
     #[inline(never)]
     fn identity(&mut self) -> u64 {
-        let mut status = core::mem::MaybeUninit::<libc::stat64>::zeroed();
-        // SAFETY: `status` has room for what fstat writes.
-        unsafe { libc::fstat64(self.0.0, status.as_mut_ptr()) };
-        // SAFETY: all zeroes is a valid stat64, and so is what fstat wrote.
-        let status = unsafe { status.assume_init() };
+        let status = self.0.status();
         let parts = [
             status.st_ino,
             status.st_size as u64,
@@ -168,6 +187,33 @@ impl StateDir for Directory {
         let directory = self.descriptor()?;
         Ok(File(Descriptor::open(directory, path.with_nul(), 0)?))
     }
+
+    #[inline(never)]
+    fn snapshot(&mut self) -> Option<Opened<File>> {
+        let path = format::PATH.to_bytes_with_nul();
+        let file = Descriptor::open(libc::AT_FDCWD, path, libc::O_NOFOLLOW).ok()?;
+        let (status, home) = (file.status(), status_of(format::DIRECTORY));
+        // Whoever may write there can answer for any name: the owner of the directory and root alone.
+        let writable = (status.st_mode | home.st_mode) & (libc::S_IWGRP | libc::S_IWOTH) != 0;
+        let theirs = status.st_uid != 0 && status.st_uid != home.st_uid;
+        if writable || theirs || status.st_mode & libc::S_IFMT != libc::S_IFREG {
+            return None;
+        }
+        // Behind the opening: if the directory is now as the snapshot says, it was so before.
+        let state = status_of(self.path);
+        let stamp = Stamp {
+            seconds: seconds(state.st_mtime),
+            nanoseconds: state.st_mtime_nsec as u32,
+            device: state.st_dev,
+            inode: state.st_ino,
+        };
+        Some(Opened {
+            file: File(file),
+            modified: seconds(status.st_mtime),
+            length: u32::try_from(status.st_size).ok()?,
+            state: Some(stamp),
+        })
+    }
 }
 
 /// Keeps this thread from being cancelled, until it goes.
@@ -199,9 +245,12 @@ pub(crate) fn now() -> i64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` has room for what is written. The clock is always there.
     unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &raw mut time) };
-    #[allow(clippy::unnecessary_cast, reason = "time_t has 32 bits on 32-bit systems")]
-    let seconds = time.tv_sec as i64;
-    seconds
+    seconds(time.tv_sec)
+}
+
+#[allow(clippy::unnecessary_cast, reason = "time_t has 32 bits on 32-bit systems")]
+fn seconds(time: libc::time_t) -> i64 {
+    time as i64
 }
 
 /// The index of a bridge's interface; 0 where there is none.

@@ -16,7 +16,7 @@
 
 use crate::address::{Address, Mac};
 use crate::state::Bridge;
-use crate::text::TEXT_MAX;
+use crate::text::{TEXT_MAX, copy};
 
 /// Where the snapshot is.
 pub const PATH: &core::ffi::CStr = c"/run/libvirt-nss/names.cdb";
@@ -88,8 +88,11 @@ impl Meta {
     /// Bytes of it.
     pub const SIZE: usize = 64;
 
+    /// Where it stands in the file.
+    pub const START: usize = FIRST_RECORD as usize + RECORD_HEAD + META_KEY.len();
+
     /// Bytes of the file from its start to the end of this record.
-    pub const END: usize = FIRST_RECORD as usize + RECORD_HEAD + META_KEY.len() + Self::SIZE;
+    pub const END: usize = Self::START + Self::SIZE;
 
     /// The record's data.
     #[must_use]
@@ -144,6 +147,11 @@ pub mod flags {
     pub const DENIED: u8 = 8;
     /// Under an address: the name is a libvirt domain's, and else a host's.
     pub const DOMAIN: u8 = 16;
+    /// The guest is of another host's libvirt. Where the snapshot doesn't stand for this host's state
+    /// files, it answers to a name that these don't know.
+    pub const ELSEWHERE: u8 = 32;
+    /// It is of another host's libvirt, whose names win over those of this host's state files.
+    pub const BEFORE: u8 = 64;
 }
 
 /// Where an address is from: [`Entry::source`].
@@ -259,9 +267,7 @@ pub(super) fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> 
 }
 
 fn put(room: &mut [u8], at: usize, bytes: &[u8]) {
-    if let Some(place) = room.get_mut(at..).and_then(|room| room.get_mut(..bytes.len())) {
-        place.copy_from_slice(bytes);
-    }
+    copy(room.get_mut(at..).unwrap_or(&mut []), bytes);
 }
 
 #[cfg(test)]

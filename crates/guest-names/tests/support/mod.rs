@@ -1,9 +1,14 @@
 //! A state directory in memory, and numbers that look random.
 
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+use guest_names::snapshot::Opened;
+use guest_names::snapshot::format::Stamp;
 use guest_names::state::{Bridge, Kind, StateDir};
 use guest_names::text::Text;
 use guest_names::window::{Fault, StateFile};
 
+pub(crate) mod model;
 #[path = "../../src/testing.rs"]
 mod testing;
 
@@ -16,6 +21,15 @@ pub(crate) struct Directory {
     next: usize,
     listings: usize,
     change: Option<(usize, String, Vec<u8>)>,
+    snapshot: Option<Snapshot>,
+}
+
+/// A snapshot, as the system gives it.
+#[derive(Clone)]
+pub(crate) struct Snapshot {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) modified: i64,
+    pub(crate) state: Option<Stamp>,
 }
 
 impl Directory {
@@ -23,6 +37,11 @@ impl Directory {
     pub(crate) fn add(&mut self, name: String, content: &str) {
         self.files.retain(|(other, _)| *other != name);
         self.files.push((name, content.as_bytes().to_vec()));
+    }
+
+    /// Puts a snapshot beside it.
+    pub(crate) fn set_snapshot(&mut self, snapshot: Option<Snapshot>) {
+        self.snapshot = snapshot;
     }
 
     /// Replaces a file when the directory has been listed so many times.
@@ -81,5 +100,11 @@ impl StateDir for Directory {
         let name = [bridge.as_bytes(), kind.suffix()].concat();
         let file = self.files.iter().find(|(other, _)| other.as_bytes() == name);
         file.map(|(_, content)| File(content.clone())).ok_or(Fault::Unreadable(2))
+    }
+
+    fn snapshot(&mut self) -> Option<Opened<File>> {
+        let Snapshot { bytes, modified, state } = self.snapshot.clone()?;
+        let length = u32::try_from(bytes.len()).unwrap();
+        Some(Opened { file: File(bytes), modified, length, state })
     }
 }
