@@ -15,7 +15,7 @@ use guest_names::snapshot::format::{
 };
 use guest_names::state::Bridge;
 use guest_names::text::Text;
-use support::model::{NOW, State, WANTED, holds, look_up, state, text_of};
+use support::model::{Lease, NOW, State, WANTED, holds, look_up, state, text_of};
 use support::{Directory, Random, Snapshot};
 
 const STAMP: Stamp = Stamp { seconds: 17, nanoseconds: 18, device: 19, inode: 20 };
@@ -72,6 +72,14 @@ fn fresh(records: &Records, state: Option<Stamp>) -> Snapshot {
     Snapshot { bytes: write(records, META), modified: NOW - 5, state }
 }
 
+/// The domains that have the lease's NIC.
+fn owners<'s>(state: &'s State, lease: &Lease) -> impl Iterator<Item = &'s str> {
+    let (bridge, mac) = (lease.bridge, lease.mac);
+    let here = state.guests.iter().filter(move |guest| guest.bridge == bridge);
+    let its = here.filter(move |guest| guest.macs.iter().any(|&one| mac == Some(one)));
+    its.map(|guest| guest.name.as_str())
+}
+
 /// What the daemon makes of the state files alone.
 fn compile(state: &State) -> Records {
     let mut records = Records::new();
@@ -85,7 +93,7 @@ fn compile(state: &State) -> Records {
             add(&mut records, lower("g", &guest.name).as_bytes(), &entry);
         }
     }
-    for lease in leases {
+    for lease in &leases {
         let bridge = Bridge::new(format!("virbr{}", lease.bridge).as_bytes()).unwrap();
         let attached = if state.is_attached(lease) { flags::ATTACHED } else { 0 };
         let (mac, expiry) = (lease.mac, lease.expiry.unwrap_or(0));
@@ -96,7 +104,6 @@ fn compile(state: &State) -> Records {
             expiry,
             ..entry(name, Some(lease.address))
         };
-        let address = [b"a", lease.address.octets()].concat();
         let mut under = |kind: &str, name: &str, entry: &Entry<'_>| {
             add(&mut records, lower(kind, name).as_bytes(), entry);
             if let Some(domain) = &lease.domain {
@@ -108,19 +115,26 @@ fn compile(state: &State) -> Records {
         if let Some(name) = named {
             under("h", name, &entry(name));
         }
-        let owners = state.guests.iter().filter(|guest| guest.bridge == lease.bridge);
-        let owners = owners.filter(|guest| guest.macs.iter().any(|&mac| lease.mac == Some(mac)));
-        let names: Vec<_> = owners.map(|guest| guest.name.as_str()).collect();
-        for name in &names {
+        for name in owners(state, lease) {
             under("g", name, &entry(name));
         }
-        if let Some(name) = named {
-            add(&mut records, &address, &entry(name));
+    }
+    // The best name first.
+    leases.sort_by_key(|lease| {
+        let end = lease.expiry.filter(|&end| end != 0).unwrap_or(i64::MAX);
+        (!state.is_attached(lease), -end)
+    });
+    for lease in leases {
+        let key = [b"a", lease.address.octets()].concat();
+        let attached = if state.is_attached(lease) { flags::ATTACHED } else { 0 };
+        let flags = flags::LEASE | attached;
+        let expiry = lease.expiry.unwrap_or(0);
+        let entry = |name| Entry { flags, expiry, ..entry(name, Some(lease.address)) };
+        if let Some(name) = lease.hostname.as_deref().filter(|name| is_host_name(name.as_bytes())) {
+            add(&mut records, &key, &entry(name));
         }
-        if let Some(name) = names.first() {
-            let entry = entry(name);
-            let flags = entry.flags | flags::DOMAIN;
-            add(&mut records, &address, &Entry { flags, ..entry });
+        if let Some(name) = owners(state, lease).next() {
+            add(&mut records, &key, &Entry { flags: flags | flags::DOMAIN, ..entry(name) });
         }
     }
     records

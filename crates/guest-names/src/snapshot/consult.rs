@@ -5,8 +5,8 @@ use super::{Key, Standing, Take};
 use crate::forward::Source;
 use crate::name::{Wanted, is_host_name};
 use crate::nics::Known;
-use crate::observe::{Fate, Observer};
-use crate::ranking::{Attached, Candidate, Rank, Ranking};
+use crate::observe::Observer;
+use crate::ranking::{Attached, Candidate, Ranking};
 use crate::search::{Search, observing};
 use crate::state::StateDir;
 use crate::text::Text;
@@ -100,27 +100,20 @@ impl Hear for Addresses<'_, '_> {
     }
 }
 
-/// What an address is called: the name of a running guest before that of one that was left behind, then
-/// the one that lasts longest.
+/// What an address is called: the first name of the kind, as they stand in the order in which they win.
 struct Name<'n> {
     source: Source,
-    best: Option<(bool, Rank)>,
-    candidate: Candidate,
     name: &'n mut Text,
 }
 
 impl Hear for Name<'_> {
-    fn hear(&mut self, offset: u32, entry: &Entry<'_>) {
-        let attached = entry.is(flags::ATTACHED);
+    fn hear(&mut self, _: u32, entry: &Entry<'_>) {
+        let of_domain = entry.is(flags::DOMAIN);
         let good = match self.source {
-            Source::HostName => !entry.is(flags::DOMAIN) && is_host_name(entry.name),
-            Source::Domain => entry.is(flags::DOMAIN) && attached && !entry.name.is_empty(),
+            Source::HostName => !of_domain && is_host_name(entry.name),
+            Source::Domain => of_domain,
         };
-        let Some(candidate) = candidate(offset, entry, true).filter(|_| good) else { return };
-        let place = Some((!attached, candidate.rank));
-        if self.best.is_none() || place < self.best {
-            self.best = place;
-            self.candidate = candidate;
+        if good && self.name.is_empty() {
             self.name.set(entry.name);
         }
     }
@@ -156,13 +149,9 @@ impl<S: StateDir> Search<'_, S> {
         if self.snapshot.is_none() {
             return (Heard::Nothing, false);
         }
-        let mut best = Name { source, best: None, candidate: Candidate::EMPTY, name };
-        let heard = self.hear(&Key::of_address(address), part, &mut best);
-        let found = best.best.is_some() && heard != Heard::Nothing;
-        if let (Some(observer), true) = (&mut self.observer, found) {
-            observer.candidate(&best.candidate, Fate::Taken);
-        }
-        (heard, found)
+        name.clear();
+        let heard = self.hear(&Key::of_address(address), part, &mut Name { source, name });
+        (heard, heard != Heard::Nothing && !name.is_empty())
     }
 
     fn hear(&mut self, key: &Key, part: Part, to: &mut dyn Hear) -> Heard {

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `h`, a host name in lower case | [`Entry`]s: who answers to it |
 //! | `g`, the name of a domain in lower case, without one trailing dot | the same |
-//! | `a`, 4 or 16 address octets | [`Entry`]s: what the address is called |
+//! | `a`, 4 or 16 address octets | [`Entry`]s: what the address is called, the best name first |
 //! | `info` | JSON for people: the connections, and how they do. The look-up passes it by |
 //!
 //! Host names come without a trailing dot. A guest stands under each name that it answers to (`web`,
