@@ -10,60 +10,15 @@ use guest_names::forward::{Found, Source};
 use guest_names::name::is_host_name;
 use guest_names::ranking::Candidate;
 use guest_names::search::Search;
-use guest_names::snapshot::format::{
-    self, Entry, FIRST_RECORD, META_KEY, Meta, Stamp, flags, hash,
-};
+use guest_names::snapshot::format::{Entry, Meta, Stamp, flags, hash};
 use guest_names::state::Bridge;
 use guest_names::text::Text;
+use support::cdb::{Records, add, entry, write};
 use support::model::{Lease, NOW, State, WANTED, holds, look_up, state, text_of};
 use support::{Directory, Random, Snapshot};
 
 const STAMP: Stamp = Stamp { seconds: 17, nanoseconds: 18, device: 19, inode: 20 };
 const WINDOW: usize = 4096;
-
-/// Records by key, on their way into a snapshot.
-type Records = BTreeMap<Vec<u8>, Vec<u8>>;
-
-fn add(records: &mut Records, key: &[u8], entry: &Entry<'_>) {
-    let mut room = [0; format::ENTRY_MAX];
-    let length = entry.write(&mut room);
-    records.entry(key.to_vec()).or_default().extend(&room[..length]);
-}
-
-/// A constant database, written as cdb.txt says.
-fn write(records: &Records, meta: Meta) -> Vec<u8> {
-    let mut bytes = vec![0; FIRST_RECORD as usize];
-    let mut tables: Vec<Vec<(u32, u32)>> = vec![Vec::new(); 256];
-    let meta_record = (META_KEY.to_vec(), vec![0; Meta::SIZE]);
-    for (key, data) in [&meta_record].into_iter().map(|(k, d)| (k, d)).chain(records) {
-        let hash = hash(key);
-        tables[hash as usize & 0xff].push((hash, bytes.len() as u32));
-        bytes.extend((key.len() as u32).to_le_bytes());
-        bytes.extend((data.len() as u32).to_le_bytes());
-        bytes.extend(key);
-        bytes.extend(data);
-    }
-    for (at, table) in tables.into_iter().enumerate() {
-        let mut slots = vec![(0, 0); table.len() * 2];
-        for (hash, position) in table {
-            let mut slot = (hash >> 8) as usize % slots.len();
-            while slots[slot].1 != 0 {
-                slot = (slot + 1) % slots.len();
-            }
-            slots[slot] = (hash, position);
-        }
-        let place = (bytes.len() as u32).to_le_bytes();
-        bytes[at * 8..at * 8 + 4].copy_from_slice(&place);
-        bytes[at * 8 + 4..at * 8 + 8].copy_from_slice(&(slots.len() as u32).to_le_bytes());
-        for (hash, position) in slots {
-            bytes.extend(hash.to_le_bytes());
-            bytes.extend(position.to_le_bytes());
-        }
-    }
-    let meta = Meta { length: bytes.len() as u32, ..meta };
-    bytes[Meta::START..Meta::END].copy_from_slice(&meta.to_bytes());
-    bytes
-}
 
 const META: Meta = Meta { state: Some(STAMP), hold: 90, length: 0, compiled: NOW };
 
@@ -138,19 +93,6 @@ fn compile(state: &State) -> Records {
         }
     }
     records
-}
-
-fn entry(name: &str, address: Option<Address>) -> Entry<'_> {
-    Entry {
-        flags: flags::TOLD | flags::ATTACHED,
-        source: format::Source::Agent,
-        connection: 0,
-        address,
-        mac: None,
-        bridge: Bridge::NONE,
-        expiry: 0,
-        name: name.as_bytes(),
-    }
 }
 
 fn v4(last: u8) -> Address {

@@ -3,12 +3,14 @@
 //!
 //! - [`Module`] loads an object by its path; [`Query`] is a call, [`How`] the buffer and the seeds
 //!   that it is made with, [`Answer`] what came back.
-//! - [`StateDir`], [`Lease`] and [`MacMap`] write libvirt's state files; [`sandboxed`] gives a test
-//!   a state directory of its own.
+//! - [`StateDir`], [`Lease`] and [`MacMap`] write libvirt's state files, [`Snapshot`] the daemon's file;
+//!   [`sandboxed`] gives a test a state directory of its own.
 
 pub mod answer;
 pub mod buffer;
 pub mod c;
+#[path = "../../../crates/guest-names/tests/support/cdb.rs"]
+mod cdb;
 mod decode;
 pub mod json;
 pub mod module;
@@ -17,6 +19,7 @@ pub mod process;
 pub mod query;
 pub mod sandbox;
 pub mod seccomp;
+pub mod snapshot;
 pub mod state;
 
 pub use answer::{Address, Answer, Status};
@@ -25,4 +28,5 @@ pub use module::Module;
 pub use modules::{Kind, Modules};
 pub use query::{How, Place, Query};
 pub use sandbox::sandboxed;
+pub use snapshot::Snapshot;
 pub use state::StateDir;

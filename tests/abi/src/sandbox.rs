@@ -88,7 +88,18 @@ pub fn enter() -> io::Result<StateDir> {
         fs::create_dir_all(directory)?;
     }
     tmpfs(directory)?;
+    private_runtime_directory()?;
     Ok(StateDir::at(directory))
+}
+
+/// An empty directory where the daemon's snapshot would be.
+fn private_runtime_directory() -> io::Result<()> {
+    let directory = Path::new(crate::snapshot::DIRECTORY);
+    if !directory.is_dir() {
+        tmpfs(directory.parent().expect("an absolute path"))?;
+        fs::create_dir(directory)?;
+    }
+    tmpfs(directory)
 }
 
 /// A mount namespace of the calling thread's own. A file system that is mounted in the outer

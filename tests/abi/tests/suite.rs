@@ -31,5 +31,7 @@ mod names;
 mod object;
 #[path = "suite/reverse.rs"]
 mod reverse;
+#[path = "suite/snapshot.rs"]
+mod snapshot;
 #[path = "suite/table.rs"]
 mod table;

@@ -8,6 +8,7 @@ use guest_names::state::{Bridge, Kind, StateDir};
 use guest_names::text::Text;
 use guest_names::window::{Fault, StateFile};
 
+pub(crate) mod cdb;
 pub(crate) mod model;
 #[path = "../../src/testing.rs"]
 mod testing;

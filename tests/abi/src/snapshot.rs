@@ -1,0 +1,107 @@
+//! The daemon's snapshot, as a test wants it.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use guest_names::address::{Address, Mac};
+use guest_names::snapshot::format::{self, Entry, Meta, Stamp, flags};
+use guest_names::state::Bridge;
+
+use crate::cdb::{self, Records};
+use crate::state::StateDir;
+
+/// Where the modules look for it.
+pub const DIRECTORY: &str = "/run/libvirt-nss";
+/// The file in it.
+pub const PATH: &str = "/run/libvirt-nss/names.cdb";
+
+/// What a state file says, of a running guest.
+pub const LEASED: u8 = flags::LEASE | flags::ATTACHED;
+/// What libvirt's API tells of a guest on this host.
+pub const TOLD: u8 = flags::TOLD | flags::ATTACHED;
+
+/// A snapshot in the making.
+#[derive(Clone, Default)]
+pub struct Snapshot {
+    records: Records,
+}
+
+impl Snapshot {
+    /// An entry under `key` (its kind and the name in lower case) for an address on a bridge.
+    ///
+    /// # Panics
+    ///
+    /// Where the address or the bridge is none.
+    #[must_use]
+    pub fn entry(mut self, key: &str, flags: u8, name: &str, address: &str, bridge: &str) -> Self {
+        let address = Address::parse(address.as_bytes()).expect("an address");
+        let bridge = Bridge::new(bridge.as_bytes()).expect("a bridge");
+        let mac = Some(Mac([0x52, 0x54, 0, 0, 0, 1]));
+        let entry = Entry { flags, mac, bridge, ..cdb::entry(name, Some(address)) };
+        cdb::add(&mut self.records, key.as_bytes(), &entry);
+        let mut reverse = vec![format::kind::ADDRESS];
+        reverse.extend(address.octets());
+        let kind = if key.starts_with('g') { flags::DOMAIN } else { 0 };
+        let entry = Entry { flags: flags | kind, ..entry };
+        cdb::add(&mut self.records, &reverse, &entry);
+        self
+    }
+
+    /// An entry for a guest without an address.
+    #[must_use]
+    pub fn known(mut self, key: &str, flags: u8, name: &str) -> Self {
+        let entry = Entry { flags, ..cdb::entry(name, None) };
+        cdb::add(&mut self.records, key.as_bytes(), &entry);
+        self
+    }
+
+    /// The file's bytes, compiled from a state directory that was as `state` says.
+    #[must_use]
+    pub fn bytes(&self, state: Option<Stamp>) -> Vec<u8> {
+        cdb::write(&self.records, Meta { state, hold: 90, length: 0, compiled: now() })
+    }
+
+    /// Puts it in place, standing for the state directory as it is now.
+    pub fn publish(&self, state: &StateDir) {
+        put(&self.bytes(Some(stamp(state))));
+    }
+
+    /// Puts it in place, not standing for any state directory.
+    pub fn publish_beside(&self) {
+        put(&self.bytes(None));
+    }
+}
+
+/// Puts bytes in the snapshot's place, by rename.
+///
+/// # Panics
+///
+/// When the file system refuses.
+pub fn put(bytes: &[u8]) {
+    let new = Path::new(DIRECTORY).join("new");
+    fs::write(&new, bytes).expect("a file in the runtime directory");
+    fs::rename(&new, PATH).expect("a file in the runtime directory");
+}
+
+/// What a state directory is like.
+///
+/// # Panics
+///
+/// Where there is none.
+#[must_use]
+pub fn stamp(state: &StateDir) -> Stamp {
+    let status = fs::metadata(state.path()).expect("a state directory");
+    Stamp {
+        seconds: status.mtime(),
+        nanoseconds: u32::try_from(status.mtime_nsec()).expect("less than a second"),
+        device: status.dev(),
+        inode: status.ino(),
+    }
+}
+
+fn now() -> i64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
+    i64::try_from(elapsed.as_secs()).expect("the clock is before the end of time")
+}

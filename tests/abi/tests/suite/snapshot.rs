@@ -1,0 +1,216 @@
+//! The daemon's snapshot: what it answers, when it does, and that the files do where it can't.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use abi::snapshot::{DIRECTORY, LEASED, PATH, TOLD, put, stamp};
+use abi::{Lease, MacMap, Query, Snapshot, StateDir, sandbox, sandboxed};
+use guest_names::snapshot::format::{Meta, Stamp};
+
+use crate::support::*;
+
+const MAC: &str = "52:54:00:00:00:01";
+
+/// One guest by both names, as the snapshot has it, at an address of its own.
+fn snapshot(address: &str, flags: u8) -> Snapshot {
+    Snapshot::default()
+        .entry("hweb", flags, "Web", address, "virbr0")
+        .entry("gweb-vm", flags, "web-vm", address, "virbr0")
+}
+
+/// The same guest as the state files have it.
+fn files(state: &StateDir) {
+    state.leases("virbr0", &[Lease::v4("10.0.0.1", MAC, "web", later())]);
+    state.macs("virbr0", &[MacMap::new("web-vm", &[MAC])]);
+}
+
+/// Both names, and the address back to both.
+#[track_caller]
+fn assert_answered(address: &str, hostname: &str) {
+    assert_addresses(host(), "WEB.", &[address]);
+    assert_addresses(guest(), "web-vm", &[address]);
+    for (module, name) in [(host(), hostname), (guest(), "web-vm")] {
+        for query in [Query::addr(address), Query::addr2(address)] {
+            let answer = ask(module, &query);
+            assert_eq!(answer.triple(), FOUND, "{query}: {answer}");
+            assert_eq!(answer.names[0], name.as_bytes(), "{query}");
+        }
+    }
+}
+
+/// Nothing but the snapshot answers, as there is no state file.
+#[test]
+fn it_stands_for_the_files() {
+    sandboxed(|state| {
+        let snapshot = snapshot("10.0.0.2", LEASED).known("gnew", LEASED, "new");
+        snapshot.publish(state);
+        assert_answered("10.0.0.2", "Web");
+        assert_no_address(guest(), "new");
+        for module in [host(), guest()] {
+            assert_unknown(module, "nobody");
+        }
+        assert_eq!(ask(host(), &Query::addr("10.0.0.3")).triple(), UNKNOWN);
+        // Both families, and an enumeration, which has no leases of the snapshot's.
+        let snapshot = snapshot.entry("hweb", LEASED, "Web", "fd00::2", "virbr0");
+        snapshot.publish(state);
+        assert_addresses(host(), "web", &["10.0.0.2", "fd00::2"]);
+    });
+}
+
+/// Any change of the state directory, and its leases don't count.
+#[test]
+fn a_change_of_the_files_comes_first() {
+    sandboxed(|state| {
+        snapshot("10.0.0.2", LEASED).publish(state);
+        assert_answered("10.0.0.2", "Web");
+        files(state);
+        assert_answered("10.0.0.1", "web");
+        // Each part of the stamp counts.
+        let now = stamp(state);
+        for other in [
+            Stamp { seconds: now.seconds + 1, ..now },
+            Stamp { nanoseconds: now.nanoseconds ^ 1, ..now },
+            Stamp { device: now.device + 1, ..now },
+            Stamp { inode: now.inode + 1, ..now },
+        ] {
+            put(&snapshot("10.0.0.2", LEASED).bytes(Some(other)));
+            assert_answered("10.0.0.1", "web");
+        }
+        put(&snapshot("10.0.0.2", LEASED).bytes(Some(now)));
+        assert_answered("10.0.0.2", "Web");
+    });
+}
+
+#[test]
+fn what_is_told_joins_the_files() {
+    sandboxed(|state| {
+        let _cursor = cursor();
+        let told = Snapshot::default()
+            .entry("hweb", TOLD, "web", "10.0.0.9", "virbr0")
+            .entry("hbridged", TOLD, "bridged", "10.9.0.1", "br0")
+            .entry("gbridged-vm", TOLD, "bridged-vm", "10.9.0.1", "br0")
+            .entry("gbridged-vm.lan", TOLD, "bridged-vm", "10.9.0.1", "br0");
+        told.publish_beside();
+        files(state);
+        assert_addresses(host(), "bridged", &["10.9.0.1"]);
+        assert_addresses(guest(), "bridged-vm", &["10.9.0.1"]);
+        assert_addresses(guest(), "bridged-vm.LAN", &["10.9.0.1"]);
+        assert_addresses(guest(), "web-vm", &["10.0.0.1"]);
+        assert_addresses(host(), "web", &["10.0.0.9", "10.0.0.1"]);
+        let mut pairs = Vec::new();
+        for module in [host(), guest()] {
+            let _ = module.resolve(&Query::Set);
+            while let Some(answer) = module.resolve(&Query::Get).filter(|a| a.triple() == FOUND) {
+                let name = String::from_utf8_lossy(&answer.names[0]).into_owned();
+                pairs.push((name, answer.addresses_text().concat()));
+            }
+        }
+        let pair = |name: &str, address: &str| (name.to_owned(), address.to_owned());
+        let expected = [
+            pair("web", "10.0.0.1"),
+            pair("bridged", "10.9.0.1"),
+            pair("web", "10.0.0.9"),
+            pair("web-vm", "10.0.0.1"),
+            pair("bridged-vm", "10.9.0.1"),
+        ];
+        assert_eq!(pairs, expected);
+
+        // The daemon died a while ago.
+        let dead = SystemTime::now() - Duration::from_secs(91);
+        let file = fs::File::options().write(true).open(PATH).expect("the snapshot");
+        file.set_modified(dead).expect("a time stamp");
+        assert_answered("10.0.0.1", "web");
+        assert_unknown(host(), "bridged");
+        assert_unknown(guest(), "bridged-vm.lan");
+    });
+}
+
+#[test]
+fn link_local_addresses_have_their_bridge_as_scope() {
+    sandboxed(|state| {
+        sandbox::private_network().expect("a network namespace");
+        let snapshot = Snapshot::default().entry("hweb", LEASED, "web", "fe80::1", "lo");
+        snapshot.publish(state);
+        let answer = host().resolve(&Query::name4("web")).expect("exported");
+        let scopes: Vec<_> = answer.addresses.iter().map(|address| address.scope).collect();
+        assert_eq!(scopes, [1]);
+    });
+}
+
+/// Whatever is wrong with it, the files answer.
+#[test]
+fn one_that_is_broken_is_as_good_as_none() {
+    sandboxed(|state| {
+        files(state);
+        let whole = snapshot("10.0.0.2", LEASED).bytes(Some(stamp(state)));
+        put(&whole);
+        assert_answered("10.0.0.2", "Web");
+        for len in [0, 1, 2047, 2048, Meta::START, Meta::END, whole.len() / 2, whole.len() - 1] {
+            put(&whole[..len]);
+            assert_answered("10.0.0.1", "web");
+        }
+        put(&[&whole[..], b"x"].concat());
+        assert_answered("10.0.0.1", "web");
+        let mut version = whole.clone();
+        version[Meta::START + 3] = b'2';
+        put(&version);
+        assert_answered("10.0.0.1", "web");
+        put(&vec![0xff; whole.len()]);
+        assert_answered("10.0.0.1", "web");
+        // Positions and lengths that lead out of the file, but for those of what is read first.
+        for at in (0..2048).step_by(4) {
+            let mut led_out = whole.clone();
+            led_out[at..at + 4].copy_from_slice(&0xffff_fff0_u32.to_le_bytes());
+            put(&led_out);
+            let answer = host().resolve(&Query::name4("web")).expect("exported");
+            assert_eq!(answer.triple(), FOUND, "{answer}");
+        }
+    });
+}
+
+/// What somebody else may have put there doesn't count.
+#[test]
+fn a_foreign_one_is_as_good_as_none() {
+    sandboxed(|state| {
+        files(state);
+        let whole = snapshot("10.0.0.2", LEASED).bytes(Some(stamp(state)));
+        let mode = |path: &str, mode: u32| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("a mode");
+        };
+        put(&whole);
+        mode(PATH, 0o644);
+        assert_answered("10.0.0.2", "Web");
+        for writable in [0o664, 0o646] {
+            mode(PATH, writable);
+            assert_answered("10.0.0.1", "web");
+        }
+        mode(PATH, 0o644);
+        for writable in [0o775, 0o1777] {
+            mode(DIRECTORY, writable);
+            assert_answered("10.0.0.1", "web");
+        }
+        mode(DIRECTORY, 0o755);
+        assert_answered("10.0.0.2", "Web");
+        if chown(DIRECTORY, Some(65534), None).is_ok() {
+            // The daemon's own user has both, or root the file.
+            assert_answered("10.0.0.2", "Web");
+            chown(PATH, Some(65534), None).expect("an owner");
+            assert_answered("10.0.0.2", "Web");
+            chown(DIRECTORY, Some(0), None).expect("an owner");
+            assert_answered("10.0.0.1", "web");
+            chown(PATH, Some(0), None).expect("an owner");
+        }
+        fs::rename(PATH, Path::new(DIRECTORY).join("other")).expect("a rename");
+        symlink("other", PATH).expect("a link");
+        assert_answered("10.0.0.1", "web");
+        fs::remove_file(PATH).expect("the link");
+        fs::create_dir(PATH).expect("a directory");
+        assert_answered("10.0.0.1", "web");
+        fs::remove_dir(PATH).expect("the directory");
+        let status = std::process::Command::new("mkfifo").arg(PATH).status();
+        assert!(status.expect("mkfifo").success());
+        assert_answered("10.0.0.1", "web");
+    });
+}
