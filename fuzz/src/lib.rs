@@ -14,6 +14,7 @@ pub mod packing;
 pub mod records;
 pub mod reference;
 pub mod scenario;
+pub mod snapshot;
 
 // nss-hosts has a panic handler of its own, so it can't be linked into a program with std. These are its
 // files that pack answers, as they are.
@@ -31,10 +32,11 @@ mod system;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 5] = [
+pub const TARGETS: [Target; 6] = [
     ("json", json::run),
     ("lease", records::run_lease),
     ("macmap", records::run_macmap),
     ("lookup", lookup::run),
     ("pack", packing::run),
+    ("snapshot", snapshot::run),
 ];

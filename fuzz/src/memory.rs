@@ -1,5 +1,7 @@
 //! State files in memory.
 
+use guest_names::snapshot::Opened;
+use guest_names::snapshot::format::Stamp;
 use guest_names::state::{Bridge, Kind, StateDir};
 use guest_names::text::Text;
 use guest_names::window::{Fault, SECTOR, StateFile};
@@ -31,13 +33,31 @@ pub struct Directory<'a> {
     manner: Manner,
     listed: usize,
     opened: u64,
+    snapshot: Option<Snapshot<'a>>,
+}
+
+/// A snapshot beside a directory.
+#[derive(Clone, Copy, Debug)]
+pub struct Snapshot<'a> {
+    /// The file.
+    pub bytes: &'a [u8],
+    /// When it was written, in seconds since the epoch.
+    pub modified: i64,
+    /// What the directory is like.
+    pub state: Option<Stamp>,
 }
 
 impl<'a> Directory<'a> {
     /// A directory of these files.
     #[must_use]
     pub fn new(files: &'a [NamedFile<'a>], manner: Manner) -> Self {
-        Self { files, manner, listed: 0, opened: 0 }
+        Self { files, manner, listed: 0, opened: 0, snapshot: None }
+    }
+
+    /// The same with a snapshot.
+    #[must_use]
+    pub fn with(self, snapshot: Snapshot<'a>) -> Self {
+        Self { snapshot: Some(snapshot), ..self }
     }
 }
 
@@ -65,6 +85,12 @@ impl<'a> StateDir for Directory<'a> {
         let cut = self.manner.changing && self.opened % 2 == 0;
         let bytes = if cut { &bytes[..bytes.len() / 2] } else { bytes };
         Ok(File { bytes, manner: self.manner })
+    }
+
+    fn snapshot(&mut self) -> Option<Opened<File<'a>>> {
+        let Snapshot { bytes, modified, state } = self.snapshot?;
+        let length = u32::try_from(bytes.len()).ok()?;
+        Some(Opened { file: File { bytes, manner: self.manner }, modified, length, state })
     }
 }
 

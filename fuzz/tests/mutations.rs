@@ -181,9 +181,14 @@ fn pack() {
     run("pack", 100_000);
 }
 
+#[test]
+fn snapshot() {
+    run("snapshot", 20_000);
+}
+
 /// A target without a test would never run here.
 #[test]
 fn every_target_has_a_test() {
     let names = TARGETS.map(|(name, _)| name);
-    assert_eq!(names, ["json", "lease", "macmap", "lookup", "pack"]);
+    assert_eq!(names, ["json", "lease", "macmap", "lookup", "pack", "snapshot"]);
 }

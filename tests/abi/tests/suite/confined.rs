@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use abi::module::{Moment, watch};
 use abi::process::{Child, fork};
-use abi::{How, Lease, MacMap, Module, Query, StateDir, Status, sandboxed, seccomp};
+use abi::snapshot::{LEASED, TOLD};
+use abi::{How, Lease, MacMap, Module, Query, Snapshot, StateDir, Status, sandboxed, seccomp};
 use libc::c_long;
 
 use crate::support::*;
@@ -24,6 +25,8 @@ const LOOK_UP: [Call; 4] = [
     ("pread64", libc::SYS_pread64),
     ("close", libc::SYS_close),
 ];
+/// Where there is a snapshot.
+const SNAPSHOT: [Call; 2] = [("fstat", libc::SYS_fstat), ("newfstatat", libc::SYS_newfstatat)];
 /// Where the directory is listed again.
 const AGAIN: [Call; 1] = [("lseek", libc::SYS_lseek)];
 const ENUMERATION: [Call; 3] =
@@ -115,6 +118,31 @@ fn many_leases_of_one_name() {
 }
 
 #[test]
+fn a_snapshot() {
+    sandboxed(|state| {
+        guests(state);
+        let entry =
+            |key, flags, name| Snapshot::default().entry(key, flags, name, "10.0.0.7", "virbr0");
+        // What stands for the files spares them.
+        let alone: Vec<Call> =
+            LOOK_UP.into_iter().filter(|(name, _)| *name != "getdents64").collect();
+        entry("hweb", LEASED, "web").publish(state);
+        for (query, wanted) in [
+            (Query::name4("web"), Status::Success),
+            (Query::addr("10.0.0.7"), Status::Success),
+            (Query::name4("nobody"), Status::NotFound),
+        ] {
+            confined(host(), &query, &[&alone, &SNAPSHOT, &[TIME]], wanted).join();
+        }
+        entry("gtold", TOLD, "told").publish_beside();
+        for name in ["told", "web-vm"] {
+            let allowed: [&[Call]; 3] = [&LOOK_UP, &SNAPSHOT, &[TIME]];
+            confined(guest(), &Query::name4(name), &allowed, Status::Success).join();
+        }
+    });
+}
+
+#[test]
 fn enumeration() {
     sandboxed(|state| {
         let _cursor = cursor();
@@ -176,7 +204,7 @@ fn another_call_ends_the_process() {
 fn the_document_lists_the_calls() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sandboxing.md");
     let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let all: [&[Call]; 6] = [&LOOK_UP, &AGAIN, &ENUMERATION, &SCOPE, &MESSAGES, &[TIME]];
+    let all: [&[Call]; 7] = [&LOOK_UP, &SNAPSHOT, &AGAIN, &ENUMERATION, &SCOPE, &MESSAGES, &[TIME]];
     for (name, _) in all.concat() {
         assert!(text.contains(&format!("`{name}`")), "docs/sandboxing.md doesn't list {name}");
     }

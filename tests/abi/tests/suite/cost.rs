@@ -6,7 +6,8 @@ use std::fs;
 use std::hint::black_box;
 
 use abi::module::{Moment, watch};
-use abi::{How, Lease, MacMap, Query, StateDir, sandbox, sandboxed, seccomp};
+use abi::snapshot::{LEASED, TOLD};
+use abi::{How, Lease, MacMap, Query, Snapshot, StateDir, sandbox, sandboxed, seccomp};
 use libc::size_t;
 
 use crate::support::*;
@@ -117,12 +118,23 @@ fn busy(state: &StateDir) {
     state.write("virbr2.macs", "{".repeat(30_000));
 }
 
+/// The snapshot of a daemon: more addresses of one name than fit one reading, and other guests.
+fn told(flags: u8) -> Snapshot {
+    let many = |snapshot: Snapshot, i: u32| {
+        let address = format!("10.2.0.{i}");
+        let snapshot = snapshot.entry("hweb", flags, "web", &address, "virbr0");
+        snapshot.entry("gweb-vm", flags, "web-vm", &address, "virbr0")
+    };
+    let snapshot = (0..250).fold(Snapshot::default(), many);
+    snapshot.entry("hweb", flags, "web", "fe80::1", "lo").known("gmail", flags, "mail")
+}
+
 fn every_query() -> Vec<Query> {
     let mut queries = Vec::new();
     for name in ["web", "web-vm", "web.", "mail", "host7", "localhost", "no host name"] {
         queries.extend(Query::every_by_name(name));
     }
-    for address in ["10.0.0.5", "10.0.9.9", "fd00::5", "fd00::ffff:5"] {
+    for address in ["10.0.0.5", "10.2.0.5", "10.0.9.9", "fd00::5", "fd00::ffff:5"] {
         queries.extend([Query::addr(address), Query::addr2(address)]);
     }
     queries
@@ -160,7 +172,10 @@ fn no_heap_is_used() {
     sandboxed(|state| {
         busy(state);
         watched(count);
+        told(TOLD).publish_beside();
+        watched(count);
         state.clear();
+        told(LEASED).publish(state);
         watched(count);
     });
 }
@@ -169,6 +184,10 @@ fn no_heap_is_used() {
 fn stack_is_at_most_24_kib() {
     sandboxed(|state| {
         busy(state);
+        watched(paint);
+        told(TOLD).publish_beside();
+        watched(paint);
+        told(LEASED).publish(state);
         watched(paint);
         println!("{} bytes of stack at most", DEEPEST.get());
         assert!(DEEPEST.get() > 256, "the paint wasn't touched: nothing was measured");
@@ -193,6 +212,9 @@ fn no_descriptor_stays_open() {
         let before = descriptors();
         watched(|_| ());
         assert_eq!(descriptors(), before);
+        told(TOLD).publish_beside();
+        watched(|_| ());
+        assert_eq!(descriptors(), before);
         sandbox::hide_state_directory().expect("a mount");
         watched(|_| ());
         assert_eq!(descriptors(), before);
@@ -204,6 +226,7 @@ fn no_descriptor_stays_open() {
 fn files_are_opened_close_on_exec_and_without_waiting() {
     sandboxed(|state| {
         busy(state);
+        told(TOLD).publish_beside();
         for (module, name) in [(host(), "web"), (guest(), "web-vm")] {
             let query = Query::name4(name);
             let usual = module.resolve(&query);

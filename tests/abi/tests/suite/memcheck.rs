@@ -3,7 +3,8 @@
 
 use std::process::Command;
 
-use abi::{Kind, Lease, MacMap, Modules, sandbox, sandboxed};
+use abi::snapshot::TOLD;
+use abi::{Kind, Lease, MacMap, Modules, Snapshot, sandbox, sandboxed};
 
 use crate::support::later;
 
@@ -28,7 +29,18 @@ fn memcheck_finds_nothing() {
             "[{\"hostname\": \"w\\u0065b\", \"ip-address\": \"10.0.2.1\"}, {\"a\":",
         );
         state.write("virbr1.macs", "{\"domain\": \"web-vm\", \"macs\": [".repeat(300));
-        for kind in Kind::BOTH {
+        let snapshot = Snapshot::default()
+            .entry("hweb", TOLD, "web", "10.3.0.1", "lo")
+            .entry("hweb", TOLD, "web", "fe80::7", "lo")
+            .entry("gweb-vm", TOLD, "web-vm", "10.3.0.1", "lo");
+        for (kind, standing) in
+            Kind::BOTH.into_iter().flat_map(|kind| [(kind, false), (kind, true)])
+        {
+            if standing {
+                snapshot.publish(state)
+            } else {
+                snapshot.publish_beside()
+            }
             let output = Command::new("valgrind")
                 .args(["--quiet", "--error-exitcode=99", "--track-fds=yes", "--leak-check=full"])
                 .arg(env!("CARGO_BIN_EXE_abi-probe"))

@@ -1,12 +1,16 @@
 //! The daemon's snapshot: what it answers, when it does, and that the files do where it can't.
 
 use std::fs;
+use std::net::IpAddr;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 use abi::snapshot::{DIRECTORY, LEASED, PATH, TOLD, put, stamp};
-use abi::{Lease, MacMap, Query, Snapshot, StateDir, sandbox, sandboxed};
+use abi::{Kind, Lease, MacMap, Modules, Query, Snapshot, StateDir, sandbox, sandboxed};
 use guest_names::snapshot::format::{Meta, Stamp};
 
 use crate::support::*;
@@ -52,10 +56,114 @@ fn it_stands_for_the_files() {
             assert_unknown(module, "nobody");
         }
         assert_eq!(ask(host(), &Query::addr("10.0.0.3")).triple(), UNKNOWN);
-        // Both families, and an enumeration, which has no leases of the snapshot's.
         let snapshot = snapshot.entry("hweb", LEASED, "Web", "fd00::2", "virbr0");
         snapshot.publish(state);
         assert_addresses(host(), "web", &["10.0.0.2", "fd00::2"]);
+    });
+}
+
+/// The system calls of one look-up by `abi-probe`, as strace names them.
+fn system_calls(kind: Kind, name: &str) -> Vec<String> {
+    let output = Command::new("strace")
+        .args(["-qq", "-e", "signal=none"])
+        .arg(env!("CARGO_BIN_EXE_abi-probe"))
+        .arg(Modules::ours().path(kind))
+        .args([kind.service(), name])
+        .output()
+        .expect("strace starts");
+    assert!(output.status.success(), "{output:?}");
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    let calls: Vec<&str> = log.lines().collect();
+    let first = calls.iter().position(|call| call.contains("names.cdb")).expect("a look-up");
+    let last = calls.iter().rposition(|call| call.starts_with("close(")).expect("a look-up's end");
+    let names = calls[first..=last].iter().map(|call| call.split('(').next().unwrap_or(call));
+    names.map(str::to_owned).collect()
+}
+
+/// However many guests there are: a handful of system calls, for a name that is known or isn't.
+#[test]
+fn a_look_up_makes_at_most_eight_system_calls() {
+    if let Err(error) = Command::new("strace").arg("-V").output() {
+        return sandbox::skip(&format!("strace can't be run (tests/setup test): {error}"));
+    }
+    sandboxed(|state| {
+        for count in [0, 2_000] {
+            let other = |snapshot: Snapshot, i: usize| {
+                let address = format!("10.1.{}.{}", i / 250, i % 250);
+                let snapshot = snapshot.entry(&format!("hvm{i}"), LEASED, "vm", &address, "virbr0");
+                snapshot.entry(&format!("gvm{i}"), LEASED, "vm", &address, "virbr0")
+            };
+            let snapshot = (0..count).fold(snapshot("10.0.0.2", LEASED), other);
+            snapshot.publish(state);
+            for (kind, name) in [(Kind::Host, "web"), (Kind::Guest, "web-vm")] {
+                // Which call a stat is is glibc's choice.
+                let stat = |call: String| if call.contains("stat") { "stat".into() } else { call };
+                let calls: Vec<_> = system_calls(kind, name).into_iter().map(stat).collect();
+                let [open, read, close] = ["openat", "pread64", "close"];
+                let known = [open, "stat", "stat", "stat", read, read, read, close];
+                assert_eq!(calls, known, "{count} others");
+                let unknown = system_calls(kind, "nobody").len();
+                assert!((6..=8).contains(&unknown), "{unknown} calls, {count} others");
+            }
+        }
+    });
+}
+
+/// The daemon replaces its file while libvirt replaces the state files: every answer is of a version
+/// that was there during the call.
+#[test]
+fn answers_are_of_one_version() {
+    sandboxed(|state| {
+        let address = |version: u32| format!("10.1.{}.{}", version >> 8, version & 0xff);
+        let files = |version| {
+            state.leases("virbr0", &[Lease::v4(&address(version), MAC, "web", later())]);
+        };
+        files(0);
+        let (begun, done) = (AtomicU32::new(0), AtomicU32::new(0));
+        let stop = AtomicBool::new(false);
+        let module = host();
+        let (from_snapshot, from_files) = (AtomicU32::new(0), AtomicU32::new(0));
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Acquire) {
+                        let oldest = done.load(Ordering::SeqCst);
+                        let answer = module.resolve(&Query::name4("web")).expect("exported");
+                        let newest = begun.load(Ordering::SeqCst);
+                        let [only] = &answer.addresses[..] else { panic!("{answer}") };
+                        let IpAddr::V4(only) = only.ip else { panic!("{answer}") };
+                        let [_, one, high, low] = only.octets();
+                        let version = u32::from(high) << 8 | u32::from(low);
+                        assert!(
+                            (oldest..=newest).contains(&version),
+                            "{version} of {oldest}..={newest}"
+                        );
+                        let count = if one == 2 { &from_snapshot } else { &from_files };
+                        count.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+            for version in 1..2_000 {
+                begun.store(version, Ordering::SeqCst);
+                files(version);
+                done.store(version, Ordering::SeqCst);
+                if version % 2 == 0 {
+                    // The second octet tells the snapshot's address from the files'.
+                    let address = address(version).replacen("10.1.", "10.2.", 1);
+                    snapshot(&address, LEASED).publish(state);
+                }
+                if version % 100 == 0 {
+                    let seen = from_snapshot.load(Ordering::Relaxed);
+                    while from_snapshot.load(Ordering::Relaxed) == seen {
+                        thread::yield_now();
+                    }
+                }
+            }
+            stop.store(true, Ordering::Release);
+        });
+        let (from_snapshot, from_files) = (from_snapshot.into_inner(), from_files.into_inner());
+        println!("{from_snapshot} answers of the snapshot, {from_files} of the files");
+        assert!(from_files > 0, "the files were never read");
     });
 }
 
