@@ -136,7 +136,7 @@ fn take(bench: &Bench, turns: &mut [Turn<'_>]) -> Vec<f64> {
     (0..turns.len()).flat_map(of).collect()
 }
 
-fn turn<'q>(module: &Module, question: &'q Question) -> Result<Turn<'q>> {
+pub(crate) fn turn<'q>(module: &Module, question: &'q Question) -> Result<Turn<'q>> {
     let mut call = module.prepare(&question.call)?;
     Ok(Box::new(move || {
         let addresses = call();

@@ -1,5 +1,5 @@
-//! Measures the modules beside libvirt's own, in one run: look-ups, the floor under them, loading, a
-//! whole getent(1) process, memory, size, instructions.
+//! Measures the modules beside libvirt's own, in one run: look-ups, the floor under them, look-ups with the
+//! daemon's snapshot, loading, a whole getent(1) process, memory, size, instructions.
 //!
 //! Everything happens in a private mount namespace with a state directory of its own. Whatever is
 //! compared takes turns, so that a noise hits all alike, and processor time is taken rather than time
@@ -21,6 +21,7 @@ mod options;
 mod plot;
 mod processes;
 mod sandbox;
+mod snapshot;
 mod state;
 mod system;
 mod table;
@@ -67,6 +68,7 @@ impl Bench {
                 return Ok(Made { tables: lookups.tables(self), plot });
             }
             Part::Floor => floor::measure(self)?,
+            Part::Snapshot => snapshot::measure(self)?,
             Part::Loading => loading::measure(self)?,
             Part::Processes => processes::measure(self)?,
             Part::Memory => memory::measure(self)?,

@@ -14,8 +14,9 @@ mount namespace.
 
   --modules DIR     this project's modules (target/release)
   --stock DIR       libvirt's modules, anywhere below DIR (target/stock, as tests/setup makes it)
+  --daemon FILE     the daemon (target/release/libvirt-nssd)
   --also NAME=DIR   other modules, anywhere below DIR; may come more than once
-  --only PART,...   of: lookups, floor, loading, processes, memory, instructions
+  --only PART,...   of: lookups, floor, snapshot, loading, processes, memory, instructions
   --quick           see that everything works, in seconds; the figures are of no use, and the last
                     line counts the parts that work
   --write DIR       write benchmarks.svg and the tables of benchmarks.md, both in DIR
@@ -35,15 +36,17 @@ pub(crate) enum Command {
 pub(crate) enum Part {
     Lookups,
     Floor,
+    Snapshot,
     Loading,
     Processes,
     Memory,
     Instructions,
 }
 
-const PARTS: [(&str, Part); 6] = [
+const PARTS: [(&str, Part); 7] = [
     ("lookups", Part::Lookups),
     ("floor", Part::Floor),
+    ("snapshot", Part::Snapshot),
     ("loading", Part::Loading),
     ("processes", Part::Processes),
     ("memory", Part::Memory),
@@ -53,6 +56,7 @@ const PARTS: [(&str, Part); 6] = [
 pub(crate) struct Options {
     pub(crate) modules: PathBuf,
     pub(crate) stock: PathBuf,
+    pub(crate) daemon: PathBuf,
     pub(crate) also: Vec<(String, PathBuf)>,
     pub(crate) parts: Vec<Part>,
     pub(crate) quick: bool,
@@ -68,6 +72,7 @@ pub(crate) fn read(arguments: impl Iterator<Item = OsString>) -> Result<Command>
     let mut options = Options {
         modules: "target/release".into(),
         stock: "target/stock".into(),
+        daemon: "target/release/libvirt-nssd".into(),
         also: Vec::new(),
         parts: PARTS.iter().map(|&(_, part)| part).collect(),
         quick: false,
@@ -82,6 +87,7 @@ pub(crate) fn read(arguments: impl Iterator<Item = OsString>) -> Result<Command>
             Some("--help") => return Ok(Command::Help),
             Some("--modules") => options.modules = value()?.into(),
             Some("--stock") => options.stock = value()?.into(),
+            Some("--daemon") => options.daemon = value()?.into(),
             Some("--also") => options.also.push(also(&value()?)?),
             Some("--only") => options.parts = parts(&value()?)?,
             Some("--quick") => options.quick = true,

@@ -4,6 +4,7 @@
 use std::ffi::{CString, c_char, c_ulong};
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::ptr;
 
@@ -11,6 +12,9 @@ use crate::error::{Context, Error, Result};
 
 /// Where the modules look for their state files.
 pub(crate) const STATE_DIRECTORY: &str = "/var/lib/libvirt/dnsmasq";
+
+/// Where the daemon has its snapshot.
+pub(crate) const RUNTIME_DIRECTORY: &str = "/run/libvirt-nss";
 
 const NSSWITCH: &str = "/etc/nsswitch.conf";
 
@@ -29,6 +33,14 @@ impl Sandbox {
         let root = if libvirt.is_dir() { libvirt } else { Path::new("/var/lib") };
         mount("tmpfs", root, Some("tmpfs"), 0)?;
         fs::create_dir_all(STATE_DIRECTORY).context(STATE_DIRECTORY)?;
+        let runtime = Path::new(RUNTIME_DIRECTORY);
+        if !runtime.is_dir() {
+            mount("tmpfs", Path::new("/run"), Some("tmpfs"), 0)?;
+            fs::create_dir(runtime).context(RUNTIME_DIRECTORY)?;
+        }
+        mount("tmpfs", runtime, Some("tmpfs"), 0)?;
+        fs::set_permissions(runtime, fs::Permissions::from_mode(0o755))
+            .context(RUNTIME_DIRECTORY)?;
         Ok(Self { root: root.to_owned() })
     }
 

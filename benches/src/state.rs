@@ -29,6 +29,8 @@ impl Scene {
 
     pub(crate) const SMALLEST: Self = Self::ALL[0];
     pub(crate) const USUAL: Self = Self::ALL[1];
+    /// As many as usual, in more files.
+    pub(crate) const SPREAD: Self = Self::ALL[2];
     pub(crate) const MANY: Self = Self::ALL[3];
     pub(crate) const LARGEST: Self = Self::ALL[5];
 
