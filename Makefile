@@ -5,6 +5,9 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 # Where cargo puts release objects: with CARGO_BUILD_TARGET, in that architecture's directory.
 RELEASE := $(TARGET_DIR)/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)release
 
+# The command libvirt-nss that writes its manual pages; one of this machine's, where another's is built.
+GENERATOR ?= $(RELEASE)/libvirt-nss
+
 MODULES := libnss_libvirt libnss_libvirt_guest
 # The packages of the programs.
 PROGRAMS := leaseshelper libvirt-nss
@@ -33,6 +36,8 @@ modules:
 .PHONY: programs
 programs: modules
 	$(CARGO) build --release --locked $(addprefix -p ,$(PROGRAMS))
+	@# Manual pages and completions, by the command itself.
+	@$(GENERATOR) generate "$(RELEASE)/generated"
 
 TARGETS += test
 HELP_test := set up, build, run every test, say which part passed (root, or it skips)
@@ -99,7 +104,7 @@ fuzz:
 TARGETS += install uninstall
 HELP_install := put what was built into this system and enable it in nsswitch.conf (root)
 HELP_uninstall := put everything back as it was before (root)
-export DESTDIR LIBDIR HELPERDIR PREFIX BINDIR MANDIR HELPER COMMAND NSSWITCH
+export DESTDIR LIBDIR HELPERDIR PREFIX BINDIR MANDIR DATADIR HELPER COMMAND NSSWITCH
 install:
 	@BUILD='$(RELEASE)' packaging/install
 uninstall:
@@ -123,9 +128,10 @@ help:
 	  PREFIX 'for the command libvirt-nss and manual pages (/usr/local)' \
 	  BINDIR 'for the command (PREFIX/bin)' \
 	  MANDIR 'for manual pages (PREFIX/share/man)' \
+	  DATADIR 'for completions (PREFIX/share)' \
 	  HELPER 'no: leave libvirt_leaseshelper of libvirt in place' \
 	  COMMAND 'no: not the command' \
 	  NSSWITCH 'no: leave nsswitch.conf as it is'
-	@echo 'Variables of the build: CARGO, CARGO_TARGET_DIR, CARGO_BUILD_TARGET'
+	@echo 'Variables of the build: CARGO, CARGO_TARGET_DIR, CARGO_BUILD_TARGET, GENERATOR'
 
 .PHONY: $(TARGETS)

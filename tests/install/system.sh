@@ -36,8 +36,10 @@ new_system() {
     mount --bind "$repository" "$system/src"
     mount -o remount,bind,ro "$system/src"
     cp -- "$release"/libnss_libvirt*.so.2 "$system/target/release/"
-    # The helper, where it is built; that it is not has tests of its own.
-    [[ ! -f $release/libvirt_leaseshelper ]] || cp -- "$release/libvirt_leaseshelper" "$system/target/release/"
+    # The programs, where they are built; that they are not has tests of its own.
+    for directory in libvirt_leaseshelper libvirt-nss generated; do
+        [[ ! -e $release/$directory ]] || cp -r -- "$release/$directory" "$system/target/release/"
+    done
     # What a layer was made from had them.
     (($#)) || base_files
 }
@@ -70,8 +72,8 @@ inside() {
     env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb \
         CARGO_TARGET_DIR=/target chroot "$system" "$@"
 }
-# The stock helper stays unless a test is about it.
-do_install() { inside make --silent -C /src install HELPER=no "$@"; }
+# The stock helper stays, and the command with its many files stays away, unless a test is about them.
+do_install() { inside make --silent -C /src install HELPER=no COMMAND=no "$@"; }
 do_uninstall() { inside make --silent -C /src uninstall "$@"; }
 
 # listing: everything in the places that an installation may touch. Of dpkg's own backup of the

@@ -281,17 +281,30 @@ test_system_helper() {
     nothing_left
 }
 
+# The command, its manual pages and its completions.
 test_system_command() {
     new_system
-    cp "$system/bin/true" "$system/target/release/libvirt-nss"
+    local file
     listing >"$work/before"
     do_install COMMAND=no
-    [[ ! -e $system/usr/local/bin/libvirt-nss ]] || fail "there"
-    do_install
+    [[ -z $(find "$system/usr/local" -name '*libvirt-nss*') ]] || fail "there"
+    do_install COMMAND=
     same "$system/target/release/libvirt-nss" "$system/usr/local/bin/libvirt-nss"
+    for file in man/man1/libvirt-nss.1 man/man1/libvirt-nss-explain.1 \
+        bash-completion/completions/libvirt-nss zsh/site-functions/_libvirt-nss fish/vendor_completions.d/libvirt-nss.fish; do
+        [[ $(stat -c %U:%a "$system/usr/local/share/$file") == root:644 ]] || fail "$file"
+    done
+    do_install COMMAND=no
+    [[ -z $(find "$system/usr/local" -name '*libvirt-nss*') ]] || fail "left"
+    do_install COMMAND=yes
     do_uninstall
     listing >"$work/after"
     same "$work/before" "$work/after"
+
+    # Half of it built is not built.
+    rm "$system/target/release/generated/libvirt-nss.fish"
+    refused "$work/output" do_install COMMAND=yes
+    says "$work/output" "libvirt-nss.fish is missing: run make first"
 }
 
 test_system_helper_elsewhere() {

@@ -19,7 +19,6 @@ use crate::pattern::Pattern;
     name = "libvirt-nss",
     version,
     term_width = 80,
-    disable_help_subcommand = true,
     subcommand_required = true,
     arg_required_else_help = true,
     after_help = "Examples:
@@ -79,6 +78,7 @@ pub(crate) enum Command {
     Doctor(Doctor),
     Enable(Enable),
     Disable(Disable),
+    Generate(Generate),
 }
 
 /// Lists every guest and lease
@@ -191,7 +191,11 @@ pub(crate) struct Families {
   libvirt-nss resolve --reverse 192.168.122.7")]
 pub(crate) struct Resolve {
     /// The name; name.domain where the network has that DNS domain
-    #[arg(required_unless_present = "reverse", conflicts_with = "reverse")]
+    #[arg(
+        required_unless_present = "reverse",
+        conflicts_with = "reverse",
+        value_hint = ValueHint::Hostname
+    )]
     pub(crate) name: Option<OsString>,
     /// Print the name of the guest that has this address
     #[arg(long, short, value_name = "ADDRESS")]
@@ -225,7 +229,7 @@ Examples:
 )]
 pub(crate) struct Wait {
     /// The guests
-    #[arg(required = true, value_name = "NAME")]
+    #[arg(required = true, value_name = "NAME", value_hint = ValueHint::Hostname)]
     pub(crate) names_of_guests: Vec<OsString>,
     /// Give up after this time: 90, 90s, 5m, 2h [default: never]
     #[arg(long, short, value_name = "TIME", value_parser = crate::output::duration::parse)]
@@ -259,6 +263,7 @@ pub(crate) struct Wait {
   libvirt-nss explain -6 web --all")]
 pub(crate) struct Explain {
     /// The name
+    #[arg(value_hint = ValueHint::Hostname)]
     pub(crate) name: OsString,
     #[command(flatten)]
     pub(crate) families: Families,
@@ -351,4 +356,13 @@ pub(crate) struct Services {
     /// Only libvirt, the host names that guests chose
     #[arg(long, short = 'H')]
     pub(crate) host: bool,
+}
+
+/// Writes the manual pages and the completions of bash, zsh and fish
+#[derive(Debug, Args)]
+#[command(hide = true)]
+pub(crate) struct Generate {
+    /// Where to; it is made where it is missing
+    #[arg(value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) directory: PathBuf,
 }

@@ -7,6 +7,7 @@ mod context;
 mod doctor;
 mod error;
 mod explain;
+mod generate;
 mod lookup;
 mod modules;
 mod nsswitch;
@@ -22,10 +23,11 @@ mod waiting;
 mod watch;
 mod watcher;
 
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
 use signal_hook::consts::SIGPIPE;
 use signal_hook::low_level::emulate_default_handler;
 
@@ -38,7 +40,13 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Nobody is left to tell if this fails.
-            let _ = error.print();
+            let _ = match error.kind() {
+                // It would name the hidden ones, too.
+                ErrorKind::MissingSubcommand => {
+                    write!(io::stderr(), "{}", Cli::command().render_help())
+                }
+                _ => error.print(),
+            };
             return match error.kind() {
                 ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Status::Ok,
                 _ => Status::Usage,

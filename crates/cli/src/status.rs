@@ -23,6 +23,26 @@ pub(crate) enum Status {
     Usage = 64,
 }
 
+impl Status {
+    /// For the manual pages.
+    pub(crate) fn meaning(self) -> &'static str {
+        match self {
+            Self::Ok => "Done; found; nothing to complain of.",
+            Self::Failed => "It could not be done; standard error says why, and what to do.",
+            Self::NotFound => {
+                "No guest has the name or the address, or none of its addresses is of the family."
+            }
+            Self::Warnings => "Warnings, and no errors.",
+            Self::Errors => "Errors.",
+            Self::NoAddress => "The time is up, and a guest has no address.",
+            Self::PortClosed => {
+                "The time is up, every guest has an address, and a port doesn't answer."
+            }
+            Self::Usage => "The command line makes no sense.",
+        }
+    }
+}
+
 impl From<Status> for ExitCode {
     fn from(status: Status) -> Self {
         Self::from(status as u8)

@@ -11,6 +11,7 @@ mod watch;
 use crate::args::Command;
 use crate::context::Context;
 use crate::error::Error;
+use crate::generate;
 use crate::status::Status;
 
 /// Does what the command line says.
@@ -27,5 +28,6 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Status, Error>
         Command::Doctor(options) => doctor::run(options, context),
         Command::Enable(options) => enable::enable(options, context),
         Command::Disable(options) => enable::disable(options, context),
+        Command::Generate(options) => generate::run(options).map(|()| Status::Ok),
     }
 }

@@ -2,6 +2,7 @@
 
 mod doctor;
 mod enable;
+mod generate;
 mod golden;
 mod support;
 mod wait;
