@@ -108,7 +108,7 @@ export DESTDIR LIBDIR HELPERDIR PREFIX BINDIR MANDIR DATADIR HELPER COMMAND NSSW
 install:
 	@BUILD='$(RELEASE)' packaging/install
 uninstall:
-	@packaging/uninstall
+	@BUILD='$(RELEASE)' packaging/uninstall
 
 TARGETS += clean
 HELP_clean := remove what was built

@@ -36,10 +36,9 @@ new_system() {
     mount --bind "$repository" "$system/src"
     mount -o remount,bind,ro "$system/src"
     cp -- "$release"/libnss_libvirt*.so.2 "$system/target/release/"
-    # The programs, where they are built; that they are not has tests of its own.
-    for directory in libvirt_leaseshelper libvirt-nss generated; do
-        [[ ! -e $release/$directory ]] || cp -r -- "$release/$directory" "$system/target/release/"
-    done
+    cp -r -- "$release/libvirt-nss" "$release/generated" "$system/target/release/"
+    # The helper, where it is built; that it is not has tests of its own.
+    [[ ! -f $release/libvirt_leaseshelper ]] || cp -- "$release/libvirt_leaseshelper" "$system/target/release/"
     # What a layer was made from had them.
     (($#)) || base_files
 }
@@ -50,7 +49,7 @@ base_files() {
     if inside dpkg-query --show libnss-libvirt &>/dev/null; then
         inside dpkg --purge libnss-libvirt
     fi
-    cp -- "$here/nsswitch/debian.before" "$system/etc/nsswitch.conf"
+    cp -- "$hosts_lines/debian.before" "$system/etc/nsswitch.conf"
     libdir=$(inside bash -c '. /src/packaging/lib.sh; . /src/packaging/places.sh; find_libdir /target/release/libnss_libvirt.so.2')
     module=$libdir/libnss_libvirt.so.2
 }

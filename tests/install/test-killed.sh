@@ -71,7 +71,7 @@ keep_change() {
 state_of_things() {
     inside bash -c '
         cd /
-        find etc/nsswitch.conf etc/apt/apt.conf.d "${1#/}" var/lib/libvirt-nss \( -path "*nss*" -o -path "*/.*" \) \
+        find etc/*nsswitch* etc/.*nsswitch* etc/apt/apt.conf.d "${1#/}" var/lib/libvirt-nss \( -path "*nss*" -o -path "*/.*" \) \
             ! -name manifest -printf "%p %y %m %U:%G %l\n" \( -type f -exec sha256sum {} \; -o -true \) 2>/dev/null | sort
         sort var/lib/libvirt-nss/install/manifest 2>/dev/null
         dpkg-divert --list | sort' state_of_things "$libdir"

@@ -182,8 +182,8 @@ test_packages_usr_etc() {
     mv "$system/etc/nsswitch.conf" "$system/usr/etc/nsswitch.conf"
     listing >"$work/before"
     do_install
-    same "$here/nsswitch/debian.after" "$system/etc/nsswitch.conf"
-    same "$here/nsswitch/debian.before" "$system/usr/etc/nsswitch.conf"
+    same "$hosts_lines/debian.after" "$system/etc/nsswitch.conf"
+    same "$hosts_lines/debian.before" "$system/usr/etc/nsswitch.conf"
     do_uninstall
     [[ ! -e $system/etc/nsswitch.conf ]] || fail "the copy is left"
     listing >"$work/after"
@@ -192,12 +192,12 @@ test_packages_usr_etc() {
     do_install
     echo '# mine' >>"$system/etc/nsswitch.conf"
     do_uninstall
-    { cat "$here/nsswitch/debian.before" && echo '# mine'; } >"$work/expected"
+    { cat "$hosts_lines/debian.before" && echo '# mine'; } >"$work/expected"
     same "$work/expected" "$system/etc/nsswitch.conf"
     nothing_left
 }
 
-# Fedora: authselect makes the file. A script stands for it, with the four verbs that are used of it.
+# Fedora: authselect makes the file. A script stands for it, with the verbs that are used of it.
 with_authselect() {
     mkdir -p "$system/etc/authselect"
     mv "$system/etc/nsswitch.conf" "$system/etc/authselect/nsswitch.conf"
@@ -205,10 +205,9 @@ with_authselect() {
     cat >"$system/usr/bin/authselect" <<'END'
 #!/bin/bash
 case "$1 $2" in
-"current --raw") echo "local with-silent-lastlog" ;;
+"current --raw") echo "local with-silent-lastlog$(cat /etc/authselect/enabled 2>/dev/null)" ;;
 "list-features local") cat /etc/authselect/features ;;
-"is-feature-enabled with-libvirt") [[ -e /etc/authselect/enabled ]] ;;
-"enable-feature with-libvirt") touch /etc/authselect/enabled ;;
+"enable-feature with-libvirt") echo " with-libvirt" >/etc/authselect/enabled ;;
 "disable-feature with-libvirt") rm /etc/authselect/enabled ;;
 *) exit 9 ;;
 esac
@@ -223,14 +222,14 @@ test_packages_authselect() {
     listing >"$work/before"
     do_install
     [[ -e $system/etc/authselect/enabled ]] || fail "the feature is off"
-    same "$here/nsswitch/debian.before" "$system/etc/authselect/nsswitch.conf"
+    same "$hosts_lines/debian.before" "$system/etc/authselect/nsswitch.conf"
     do_install
     do_uninstall
     listing >"$work/after"
     same "$work/before" "$work/after"
 
     # On before us, it stays on.
-    touch "$system/etc/authselect/enabled"
+    echo " with-libvirt" >"$system/etc/authselect/enabled"
     listing >"$work/before"
     do_install
     do_uninstall

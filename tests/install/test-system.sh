@@ -9,7 +9,7 @@ test_system_fresh() {
     same "$system/target/release/libnss_libvirt.so.2" "$system$module"
     same "$system/target/release/libnss_libvirt_guest.so.2" "$system$libdir/libnss_libvirt_guest.so.2"
     [[ $(stat -c %u:%g:%a "$system$module") == 0:0:644 ]] || fail "mode or owner"
-    same "$here/nsswitch/debian.after" "$system/etc/nsswitch.conf"
+    same "$hosts_lines/debian.after" "$system/etc/nsswitch.conf"
     # The C library finds them, under the names on the hosts line.
     [[ $(realpath "$(loaded libvirt)") == "$module" ]] || fail "libvirt isn't loaded: $(loaded libvirt)"
     [[ -n $(loaded libvirt_guest) ]] || fail "libvirt_guest isn't loaded"
@@ -103,7 +103,7 @@ test_system_refused_nsswitch() {
     echo 'hosts: files' >>"$system/etc/nsswitch.conf"
     listing >"$work/before"
     refused "$work/output" do_install
-    says "$work/output" "has 2 hosts lines"
+    says "$work/output" "it has 2 hosts lines"
     says "$work/output" "NSSWITCH=no"
     listing >"$work/after"
     same "$work/before" "$work/after"
@@ -120,7 +120,7 @@ test_system_changed_since() {
     do_install
     sed -i 's/^hosts:.*/& myhostname/' "$system/etc/nsswitch.conf"
     do_uninstall
-    sed 's/^hosts:.*/& myhostname/' "$here/nsswitch/debian.before" >"$work/expected"
+    sed 's/^hosts:.*/& myhostname/' "$hosts_lines/debian.before" >"$work/expected"
     same "$work/expected" "$system/etc/nsswitch.conf"
     nothing_left
 }
@@ -132,8 +132,8 @@ test_system_nsswitch_mounted() {
     cp "$system/etc/nsswitch.conf" "$work/mounted"
     mount --bind "$work/mounted" "$system/etc/nsswitch.conf"
     refused "$work/output" do_install
-    says "$work/output" "/etc/nsswitch.conf can't be replaced"
-    same "$here/nsswitch/debian.before" "$work/mounted"
+    says "$work/output" "cannot replace /etc/nsswitch.conf"
+    same "$hosts_lines/debian.before" "$work/mounted"
     do_uninstall
     umount "$system/etc/nsswitch.conf"
     listing >"$work/after"
@@ -196,7 +196,7 @@ test_system_two_at_once() {
     first=$!
     do_install >"$work/output2" 2>&1 || { cat "$work/output2"; fail "the second failed"; }
     wait "$first" || { cat "$work/output"; fail "the first failed"; }
-    same "$here/nsswitch/debian.after" "$system/etc/nsswitch.conf"
+    same "$hosts_lines/debian.after" "$system/etc/nsswitch.conf"
     do_uninstall
     listing >"$work/after"
     same "$work/before" "$work/after"
@@ -307,6 +307,38 @@ test_system_command() {
     says "$work/output" "libvirt-nss.fish is missing: run make first"
 }
 
+# nsswitch.conf is put back by the command: that which was built, or that which is installed.
+test_system_command_is_gone() {
+    new_system
+    listing >"$work/before"
+    do_install COMMAND=yes
+    mv "$system/target/release/libvirt-nss" "$system/target/kept"
+    refused "$work/output" do_install
+    says "$work/output" "libvirt-nss is missing, which changes nsswitch.conf: run make first"
+    do_uninstall
+    listing >"$work/after"
+    same "$work/before" "$work/after"
+
+    do_install NSSWITCH=no
+    do_uninstall
+    listing >"$work/after"
+    same "$work/before" "$work/after"
+
+    mv "$system/target/kept" "$system/target/release/libvirt-nss"
+    do_install
+    mv "$system/target/release/libvirt-nss" "$system/target/kept"
+    exact_listing >"$work/installed"
+    refused "$work/output" do_uninstall
+    says "$work/output" "run make first"
+    exact_listing >"$work/after"
+    same "$work/installed" "$work/after"
+    mv "$system/target/kept" "$system/target/release/libvirt-nss"
+    do_uninstall
+    listing >"$work/after"
+    same "$work/before" "$work/after"
+    nothing_left
+}
+
 test_system_helper_elsewhere() {
     new_system
     cp "$system/bin/true" "$system/target/release/libvirt_leaseshelper"
@@ -324,7 +356,7 @@ test_system_golden_lines_are_read() {
     local after asked
     new_system
     do_install
-    for after in "$here"/nsswitch/*.after; do
+    for after in "$hosts_lines"/*.after; do
         echo "${after##*/}"
         cp "$after" "$system/etc/nsswitch.conf"
         mapfile -t asked < <(loaded)

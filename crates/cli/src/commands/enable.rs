@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use super::restore;
 use crate::args::{Disable, Enable, Services};
 use crate::context::Context;
 use crate::error::Error;
@@ -49,6 +51,10 @@ pub(crate) fn enable(options: &Enable, context: &Context) -> Result<Status, Erro
 }
 
 pub(crate) fn disable(options: &Disable, context: &Context) -> Result<Status, Error> {
+    if options.restore && file::is_gone(&context.paths) {
+        restore::without_file(options.dry_run, context)?;
+        return Ok(Status::Ok);
+    }
     let conf = file::read(&context.paths)?;
     let names = options.services.names();
     let wish = |text: &[u8]| {
@@ -63,7 +69,7 @@ pub(crate) fn disable(options: &Disable, context: &Context) -> Result<Status, Er
         let deed = if options.restore { Deed::Restore } else { Deed::Disable };
         by_authselect(&conf, deed, simple, &wish, options.dry_run, context)?;
     } else if options.restore {
-        restore(&conf, options.dry_run, context)?;
+        restore::run(&conf, options.dry_run, context)?;
     } else {
         change(&conf, &wish, options.dry_run, context)?;
     }
@@ -98,16 +104,23 @@ fn change(conf: &Conf, wish: Wish<'_>, dry_run: bool, context: &Context) -> Resu
     let place = Place::reserve(&conf.target)?;
     // Another run may have been at it until now.
     let vendor = context.paths.vendor_nsswitch();
-    let like = if conf.target.exists() { &conf.target } else { &vendor };
+    let is_vendors = !conf.target.exists();
+    let like = if is_vendors { &vendor } else { &conf.target };
     let text = fs::read(like).map_err(Error::file("read", like, "run this again"))?;
     let edited = wish(&text).map_err(misread)?;
-    if like == &conf.target {
-        keep_backup(&conf.target, &text, &edited, &vendor)?;
-    } else {
+    let is_new = if is_vendors {
+        link_backup(&conf.target)?;
         context.print(&format!("{}: a copy of {}", conf.path.display(), vendor.display()))?;
-    }
-    if edited != text || like == &vendor {
-        place.put(like, &text, &edited)?;
+        true
+    } else {
+        keep_backup(&conf.target, &text, &edited)?
+    };
+    if edited != text || is_vendors {
+        let put = place.put(like, &text, &edited);
+        if put.is_err() && is_new {
+            replace::remove(&backup(&conf.target))?;
+        }
+        put?;
     }
     context.print(&format!("{}: '{}'", conf.path.display(), hosts(&edited)))?;
     forget_backup(conf, &edited, context)?;
@@ -118,90 +131,37 @@ fn change(conf: &Conf, wish: Wish<'_>, dry_run: bool, context: &Context) -> Resu
 }
 
 /// The backup is the file as it was before ours came: one that has ours is no reason for a new one.
-/// Where the distribution's own takes over, nothing is lost.
-fn keep_backup(target: &Path, text: &[u8], edited: &[u8], vendor: &Path) -> Result<(), Error> {
+/// Tells whether it was made now.
+fn keep_backup(target: &Path, text: &[u8], edited: &[u8]) -> Result<bool, Error> {
     let backup = backup(target);
     let ours = edit::present(text).unwrap_or_default();
-    let is_vendors = fs::read(vendor).is_ok_and(|vendor| vendor == edited);
-    if ours.is_empty() || !(backup.exists() || is_vendors) {
+    let is_needed = edited != text && (ours.is_empty() || !backup.exists());
+    if is_needed {
         replace::copy(target, &backup)?;
     }
-    Ok(())
+    Ok(is_needed)
+}
+
+/// Where the file is a copy of the distribution's, the backup is a link to that, and tells so.
+fn link_backup(target: &Path) -> Result<(), Error> {
+    let backup = backup(target);
+    match symlink("../usr/etc/nsswitch.conf", &backup) {
+        // Of a run that was killed.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        linked => linked.map_err(Error::file("write", &backup, "run this as root (sudo)")),
+    }
 }
 
 /// Once the file is what it was, nothing of us stays.
 fn forget_backup(conf: &Conf, now: &[u8], context: &Context) -> Result<(), Error> {
     let kept = backup(&conf.target);
-    match fs::read(&kept) {
-        Ok(before) if before == now => replace::move_to(&kept, &conf.target),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            // Then it may be the copy of a vendor's file that enable made.
-            let vendor = context.paths.vendor_nsswitch();
-            if fs::read(&vendor).is_ok_and(|vendor| vendor == now) {
-                replace::remove(&conf.target)?;
-                let (path, vendor) = (conf.path.display(), vendor.display());
-                context.print(&format!("{path}: removed, {vendor} counts again"))?;
-            }
-            Ok(())
-        }
-        _ => Ok(()),
+    if !fs::read(&kept).is_ok_and(|before| before == now) {
+        return Ok(());
     }
-}
-
-/// Back to what was before `enable`.
-fn restore(conf: &Conf, dry_run: bool, context: &Context) -> Result<(), Error> {
-    let kept = backup(&conf.target);
-    let before = match fs::read(&kept) {
-        Ok(before) => before,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            let vendor = context.paths.vendor_nsswitch();
-            if vendor.is_file() && conf.owner != Owner::Vendor {
-                return change(conf, &|text| edit::disable(text, &OURS), dry_run, context);
-            }
-            return context.print(&format!("{}: nothing to undo", conf.path.display()));
-        }
-        Err(error) => {
-            return Err(Error::file("read", &kept, "run this as root (sudo)")(error));
-        }
-    };
-    let wishes: [(&[&str], bool); 6] = [
-        (&OURS, false),
-        (&OURS, true),
-        (&["libvirt"], false),
-        (&["libvirt"], true),
-        (&["libvirt_guest"], false),
-        (&["libvirt_guest"], true),
-    ];
-    let untouched = wishes.iter().any(|&(services, authoritative)| {
-        edit::enable(&before, services, authoritative).is_ok_and(|text| text == conf.text)
-    });
-    let restored = if untouched || before == conf.text {
-        before.clone()
-    } else {
-        let misread = |misread| Error::Nsswitch(conf.path.clone(), misread);
-        let old = edit::present(&before).unwrap_or_default();
-        let ours = edit::present(&conf.text).map_err(misread)?;
-        let added: Vec<&str> = ours.into_iter().filter(|name| !old.contains(name)).collect();
-        edit::disable(&conf.text, &added).map_err(misread)?
-    };
-    if dry_run {
-        return show(&conf.path, &conf.text, &restored, context);
+    if kept.is_symlink() {
+        return restore::drop_copy(conf, context);
     }
-    let place = Place::reserve(&conf.target)?;
-    if restored == before {
-        replace::move_to(&kept, &conf.target)?;
-        context.print(&format!("{}: as it was before", conf.path.display()))
-    } else {
-        if restored != conf.text {
-            place.put(&conf.target, &conf.text, &restored)?;
-        }
-        replace::remove(&kept)?;
-        context.print(&format!(
-            "{}: it was changed since; what enable added is off, the rest stays: '{}'",
-            conf.path.display(),
-            hosts(&restored)
-        ))
-    }
+    replace::move_to(&kept, &conf.target)
 }
 
 /// What is to be done.
@@ -228,6 +188,9 @@ fn by_authselect(
             conf.path.display()
         )));
     }
+    // Restored is what was changed.
+    let user_file = backup(&context.paths.below(Paths::AUTHSELECT_USER));
+    let simple = simple && !(deed == Deed::Restore && user_file.exists());
     match authselect::way()? {
         Way::Feature { on } if simple => by_feature(conf, deed, on, dry_run, context),
         way => by_user_file(deed, way, wish, dry_run, context),
@@ -244,6 +207,10 @@ fn by_feature(
 ) -> Result<(), Error> {
     let on = deed == Deed::Enable;
     let kept = backup(&conf.path);
+    if deed == Deed::Restore && !is_on && kept.exists() && !dry_run {
+        // Killed before the feature was on, or after it was off.
+        replace::remove(&kept)?;
+    }
     if is_on == on || (deed == Deed::Restore && !kept.exists()) {
         let state = if is_on { "on" } else { "off" };
         return context
@@ -288,7 +255,7 @@ fn by_user_file(
     };
     let conf = Conf { target: path.clone(), path, owner: Owner::Administrator, text };
     if deed == Deed::Restore {
-        restore(&conf, dry_run, context)?;
+        restore::run(&conf, dry_run, context)?;
     } else {
         change(&conf, wish, dry_run, context)?;
     }
@@ -322,7 +289,7 @@ fn remarks(text: &[u8], conf: &Conf, context: &Context) -> Result<(), Error> {
     Ok(())
 }
 
-fn show(path: &Path, old: &[u8], new: &[u8], context: &Context) -> Result<(), Error> {
+pub(super) fn show(path: &Path, old: &[u8], new: &[u8], context: &Context) -> Result<(), Error> {
     let mut out = io::stdout().lock();
     for line in diff::lines(&path.display().to_string(), old, new, context.paint) {
         writeln!(out, "{line}")?;
@@ -331,7 +298,7 @@ fn show(path: &Path, old: &[u8], new: &[u8], context: &Context) -> Result<(), Er
 }
 
 /// The hosts line, for people.
-fn hosts(text: &[u8]) -> String {
+pub(super) fn hosts(text: &[u8]) -> String {
     match parse(text) {
         Ok(line) => lossy(&text[line.range]).split_whitespace().collect::<Vec<_>>().join(" "),
         Err(_) => String::new(),

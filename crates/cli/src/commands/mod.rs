@@ -5,6 +5,7 @@ pub(crate) mod enable;
 mod explain;
 pub(crate) mod list;
 pub(crate) mod resolve;
+mod restore;
 mod wait;
 mod watch;
 

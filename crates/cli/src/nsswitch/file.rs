@@ -59,6 +59,12 @@ pub(crate) fn read(paths: &Paths) -> Result<Conf, Error> {
     Ok(Conf { path, target, owner, text })
 }
 
+/// Whether there is none at all, not even the distribution's.
+pub(crate) fn is_gone(paths: &Paths) -> bool {
+    let path = paths.nsswitch();
+    !path.is_symlink() && !path.exists() && !paths.vendor_nsswitch().is_file()
+}
+
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> Error {
     Error::file("read", path, "see nsswitch.conf(5), or say with --root which system is meant")
 }

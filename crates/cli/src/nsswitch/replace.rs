@@ -15,6 +15,10 @@ use crate::error::Error;
 const AS_ROOT: &str = "run this as root (sudo), or with --dry-run to see the change; on a read-only \
                        system change its image";
 
+/// The next step where a file system is mounted over the very file, as containers have it.
+const MOUNTED: &str = "something is mounted over it; change the file that is mounted, outside of this \
+                       container";
+
 /// The file in which a new version grows, and with it the sole right to change the old one: nobody but
 /// who may write there can hold it, and a run that was killed holds nothing.
 pub(crate) struct Place {
@@ -160,7 +164,13 @@ fn has(file: &File, name: &[u8], value: &[u8]) -> bool {
 /// # Errors
 /// Nothing was changed, or the disk didn't confirm it.
 pub(crate) fn move_to(new: &Path, path: &Path) -> Result<(), Error> {
-    fs::rename(new, path).map_err(Error::file("replace", path, AS_ROOT))?;
+    fs::rename(new, path).map_err(|error| {
+        let next = match error.kind() {
+            io::ErrorKind::ResourceBusy => MOUNTED,
+            _ => AS_ROOT,
+        };
+        Error::file("replace", path, next)(error)
+    })?;
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

@@ -108,6 +108,189 @@ fn side_by_side() {
     assert_eq!(fs::read_dir(etc).unwrap().count(), 2);
 }
 
+/// Every file that `enable` takes: it is right the second time, and `disable --restore` makes the old file of
+/// it, by its backup, and, where that can't be used, by taking off what was added.
+#[test]
+fn there_and_back() {
+    let sandbox = Sandbox::new("enable");
+    fs::create_dir(sandbox.work().join("etc")).unwrap();
+    let path = sandbox.work().join("etc/nsswitch.conf");
+    let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(981_173_106_789_000_000);
+    let mut count = 0;
+    for entry in fs::read_dir(fixtures().join("nsswitch")).unwrap() {
+        let before = entry.unwrap().path();
+        if before.extension().is_none_or(|extension| extension != "before")
+            || before.with_extension("refused").exists()
+        {
+            continue;
+        }
+        count += 1;
+        let case = format!("nsswitch/{}", before.file_stem().unwrap().to_str().unwrap());
+        fs::copy(&before, &path).unwrap();
+        fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+        run(&sandbox, "enable");
+        same(&case, "after", &path);
+        let number = fs::metadata(&path).unwrap().ino();
+        run(&sandbox, "enable");
+        assert_eq!(fs::metadata(&path).unwrap().ino(), number, "{case}");
+        run(&sandbox, "disable --restore");
+        same(&case, "before", &path);
+        assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), time, "{case}");
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "{case}");
+
+        run(&sandbox, "enable");
+        let note = b"\n# a line of the administrator\n".as_slice();
+        fs::write(&path, [fs::read(&path).unwrap(), note.to_vec()].concat()).unwrap();
+        run(&sandbox, "disable --restore");
+        let before = fs::read(&before).unwrap();
+        // A service that was there before stays where it was moved to.
+        let text = String::from_utf8_lossy(&before);
+        if !text.lines().any(|line| line.starts_with("hosts") && line.contains("libvirt")) {
+            let restored = fs::read(&path).unwrap();
+            assert_eq!(restored, [before, note.to_vec()].concat(), "{case}");
+        }
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "{case}");
+    }
+    assert!(count > 30, "{count}");
+}
+
+/// Changed by hand between `enable` and `disable --restore`, which undoes what enable did and no more.
+#[test]
+fn changed_since() {
+    let sandbox = Sandbox::new("enable");
+    fs::create_dir(sandbox.work().join("etc")).unwrap();
+    let path = sandbox.work().join("etc/nsswitch.conf");
+    let cases = [
+        (
+            "hosts: files dns # plain",
+            "hosts: files myhostname libvirt [UNAVAIL=return]  libvirt_guest mdns4 [NOTFOUND=return] dns",
+            "hosts: files myhostname mdns4 [NOTFOUND=return] dns",
+        ),
+        // They were taken out by hand already.
+        ("hosts: files dns", "hosts: dns files", "hosts: dns files"),
+        // Only what enable added goes.
+        (
+            "hosts: files libvirt dns",
+            "hosts: files libvirt libvirt_guest resolve dns",
+            "hosts: files libvirt resolve dns",
+        ),
+    ];
+    for (before, changed, restored) in cases {
+        fs::write(&path, format!("{before}\n")).unwrap();
+        run(&sandbox, "enable");
+        fs::write(&path, format!("{changed}\n")).unwrap();
+        run(&sandbox, "disable --restore");
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{restored}\n"));
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    // Enabled anew after the change: the way back leads to the changed file.
+    fs::write(&path, "hosts: files dns\n").unwrap();
+    run(&sandbox, "enable");
+    fs::write(&path, "hosts: files resolve [!UNAVAIL=return] libvirt dns\n").unwrap();
+    run(&sandbox, "enable");
+    let moved = "hosts: files libvirt libvirt_guest resolve [!UNAVAIL=return] dns\n";
+    assert_eq!(fs::read_to_string(&path).unwrap(), moved);
+    run(&sandbox, "disable --restore");
+    let without = "hosts: files resolve [!UNAVAIL=return] dns\n";
+    assert_eq!(fs::read_to_string(&path).unwrap(), without);
+
+    // What can't be understood any more is left as it is, with the backup for the next try.
+    fs::write(&path, "hosts: files dns\n").unwrap();
+    run(&sandbox, "enable");
+    let two = "hosts: files libvirt libvirt_guest dns\nhosts: files\n";
+    fs::write(&path, two).unwrap();
+    let output = sandbox.run("libvirt-nss --root $WORK disable --restore");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(fs::read_to_string(&path).unwrap(), two);
+    fs::write(&path, two.split_inclusive('\n').next().unwrap()).unwrap();
+    run(&sandbox, "disable --restore");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "hosts: files dns\n");
+
+    // Gone altogether.
+    run(&sandbox, "enable");
+    fs::remove_file(&path).unwrap();
+    run(&sandbox, "disable --restore");
+    assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 0);
+}
+
+/// The distribution's file below /usr/etc, and one that the administrator has made in its place.
+#[test]
+fn a_vendors_file() {
+    let sandbox = Sandbox::new("enable");
+    let (etc, vendors) = (sandbox.work().join("etc"), sandbox.work().join("usr/etc"));
+    fs::create_dir(&etc).unwrap();
+    fs::create_dir_all(&vendors).unwrap();
+    fs::write(vendors.join("nsswitch.conf"), "hosts: files dns\n").unwrap();
+    for how in ["disable", "disable --restore"] {
+        run(&sandbox, "enable");
+        let text = fs::read_to_string(etc.join("nsswitch.conf")).unwrap();
+        assert_eq!(text, "hosts: files libvirt libvirt_guest dns\n");
+        run(&sandbox, how);
+        assert_eq!(fs::read_dir(&etc).unwrap().count(), 0, "{how}");
+    }
+    // Killed when only the link was there.
+    symlink("../usr/etc/nsswitch.conf", etc.join("nsswitch.conf.libvirt-nss-backup")).unwrap();
+    run(&sandbox, "disable --restore");
+    assert_eq!(fs::read_dir(&etc).unwrap().count(), 0);
+
+    // Whose line had ours, and has nothing that enable added.
+    let own = "hosts: files libvirt libvirt_guest dns\n";
+    fs::write(etc.join("nsswitch.conf"), own).unwrap();
+    run(&sandbox, "enable");
+    run(&sandbox, "disable --restore");
+    assert_eq!(fs::read_to_string(etc.join("nsswitch.conf")).unwrap(), own);
+    // And one that is the distribution's, but a file of its own.
+    fs::write(etc.join("nsswitch.conf"), "hosts: files dns\n").unwrap();
+    run(&sandbox, "enable");
+    run(&sandbox, "disable");
+    assert_eq!(fs::read_dir(&etc).unwrap().count(), 1);
+    assert_eq!(fs::read_to_string(etc.join("nsswitch.conf")).unwrap(), "hosts: files dns\n");
+}
+
+/// What a run that was killed left goes with the restoring.
+#[test]
+fn unfinished_files() {
+    let sandbox = Sandbox::new("enable");
+    root_with(&sandbox, DEBIAN);
+    let etc = sandbox.work().join("etc");
+    let new = [
+        ".nsswitch.conf.libvirt-nss-new",
+        ".nsswitch.conf.libvirt-nss-backup.libvirt-nss-new",
+        // The backup was made, and the file not changed yet.
+        "nsswitch.conf.libvirt-nss-backup",
+    ];
+    for count in 1..=new.len() {
+        for name in &new[..count] {
+            fs::copy(etc.join("nsswitch.conf"), etc.join(name)).unwrap();
+        }
+        run(&sandbox, "disable --restore");
+        same(DEBIAN, "before", &etc.join("nsswitch.conf"));
+        assert_eq!(fs::read_dir(&etc).unwrap().count(), 1);
+    }
+}
+
+/// A file system is mounted over the file, as in containers: nothing is changed, and nothing is left.
+#[test]
+fn a_file_that_is_mounted() {
+    if !is_root("a mount namespace of its own") {
+        return;
+    }
+    let sandbox = Sandbox::new("enable");
+    root_with(&sandbox, DEBIAN);
+    let script = "cp $WORK/etc/nsswitch.conf $WORK/mounted && \
+                  mount --bind $WORK/mounted $WORK/etc/nsswitch.conf && libvirt-nss --root $WORK enable";
+    let output = sandbox.command("unshare").args(["--mount", "sh", "-c", script]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("nsswitch.conf: Device or resource busy; something is mounted over it"),
+        "{said}"
+    );
+    assert_eq!(output.status.code(), Some(1));
+    same(DEBIAN, "before", &sandbox.work().join("mounted"));
+    assert_eq!(fs::read_dir(sandbox.work().join("etc")).unwrap().count(), 1);
+}
+
 /// A system on which authselect makes the file, in a mount namespace; `authselect` is a double of it that
 /// writes down what it is asked.
 fn with_authselect(features: &str, user_file: bool, lines: &str) -> Option<String> {
@@ -153,7 +336,8 @@ esac
 fn authselect_with_the_feature() {
     let lines = "libvirt-nss disable --restore; libvirt-nss enable --dry-run; libvirt-nss enable; \
                  libvirt-nss enable; libvirt-nss enable --guest; libvirt-nss disable --restore; \
-                 libvirt-nss disable; ls -A /etc";
+                 libvirt-nss disable; \
+                 touch /etc/nsswitch.conf.libvirt-nss-backup; libvirt-nss disable --restore; ls -A /etc";
     let Some(text) = with_authselect("with-libvirt with-ecryptfs", false, lines) else { return };
     let expected = "\
 nothing to change: authselect's feature with-libvirt is off
@@ -161,6 +345,7 @@ this would run: authselect enable-feature with-libvirt
 done: authselect enable-feature with-libvirt
 nothing to change: authselect's feature with-libvirt is on
 done: authselect disable-feature with-libvirt
+nothing to change: authselect's feature with-libvirt is off
 nothing to change: authselect's feature with-libvirt is off
 authselect
 nsswitch.conf

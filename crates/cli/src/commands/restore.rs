@@ -1,0 +1,124 @@
+//! `libvirt-nss disable --restore`: undoing what `enable` did, and no more.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use super::enable::{hosts, show};
+use crate::context::Context;
+use crate::error::Error;
+use crate::nsswitch::file::{Conf, backup, new_version};
+use crate::nsswitch::replace::{self, Place};
+use crate::nsswitch::{OURS, edit};
+
+/// Back to what was before `enable`.
+///
+/// # Errors
+/// The file is as it is, and so is its backup.
+pub(crate) fn run(conf: &Conf, dry_run: bool, context: &Context) -> Result<(), Error> {
+    let kept = backup(&conf.target);
+    let before = match fs::read(&kept) {
+        Ok(before) => before,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !kept.is_symlink() => {
+            if !dry_run {
+                forget_unfinished(&conf.target)?;
+            }
+            return context.print(&format!("{}: nothing to undo", conf.path.display()));
+        }
+        Err(error) => {
+            return Err(Error::file("read", &kept, "run this as root (sudo)")(error));
+        }
+    };
+    let wishes: [(&[&str], bool); 6] = [
+        (&OURS, false),
+        (&OURS, true),
+        (&["libvirt"], false),
+        (&["libvirt"], true),
+        (&["libvirt_guest"], false),
+        (&["libvirt_guest"], true),
+    ];
+    let untouched = wishes.iter().any(|&(services, authoritative)| {
+        edit::enable(&before, services, authoritative).is_ok_and(|text| text == conf.text)
+    });
+    let restored = if untouched || before == conf.text {
+        before.clone()
+    } else {
+        let misread = |misread| Error::Nsswitch(conf.path.clone(), misread);
+        let old = edit::present(&before).unwrap_or_default();
+        let ours = edit::present(&conf.text).map_err(misread)?;
+        let added: Vec<&str> = ours.into_iter().filter(|name| !old.contains(name)).collect();
+        edit::disable(&conf.text, &added).map_err(misread)?
+    };
+    if dry_run {
+        return show(&conf.path, &conf.text, &restored, context);
+    }
+    undo(conf, &before, &restored, context)?;
+    forget_unfinished(&conf.target)
+}
+
+/// Makes the file `restored`. `before`: what the backup holds.
+fn undo(conf: &Conf, before: &[u8], restored: &[u8], context: &Context) -> Result<(), Error> {
+    let kept = backup(&conf.target);
+    let place = Place::reserve(&conf.target)?;
+    // Another run may have been at it until now; of a vendor's file there is none here.
+    if fs::read(&conf.target).is_ok_and(|now| now != conf.text) {
+        return Err(Error::ChangedMeanwhile(conf.path.clone()));
+    }
+    if restored != before {
+        if restored != conf.text {
+            place.put(&conf.target, &conf.text, restored)?;
+        }
+        replace::remove(&kept)?;
+        context.print(&format!(
+            "{}: it was changed since; what enable added is off, the rest stays: '{}'",
+            conf.path.display(),
+            hosts(restored)
+        ))
+    } else if kept.is_symlink() {
+        drop_copy(conf, context)
+    } else {
+        if before == conf.text {
+            // Killed before it was changed, or changed back by hand.
+            replace::remove(&kept)?;
+        } else {
+            replace::move_to(&kept, &conf.target)?;
+        }
+        context.print(&format!("{}: as it was before", conf.path.display()))
+    }
+}
+
+/// The file is gone, and takes what `enable` added with it.
+///
+/// # Errors
+/// Something of ours is still there.
+pub(crate) fn without_file(dry_run: bool, context: &Context) -> Result<(), Error> {
+    let path = context.paths.nsswitch();
+    if !dry_run {
+        replace::remove(&backup(&path))?;
+        forget_unfinished(&path)?;
+    }
+    context.print(&format!("{}: it is gone; nothing to undo", path.display()))
+}
+
+/// The copy that `enable` made of the distribution's file goes, and its link last, so that a run that
+/// is killed is known to the next one.
+///
+/// # Errors
+/// It is still there.
+pub(super) fn drop_copy(conf: &Conf, context: &Context) -> Result<(), Error> {
+    replace::remove(&conf.target)?;
+    replace::remove(&backup(&conf.target))?;
+    let vendor = context.paths.vendor_nsswitch();
+    let (path, vendor) = (conf.path.display(), vendor.display());
+    context.print(&format!("{path}: removed, {vendor} counts again"))
+}
+
+/// What a run that was killed left, if it isn't another run's that is at work: that is waited for.
+fn forget_unfinished(target: &Path) -> Result<(), Error> {
+    for path in [target, &backup(target)] {
+        if new_version(path).exists() {
+            drop(Place::reserve(path)?);
+        }
+    }
+    Ok(())
+}
