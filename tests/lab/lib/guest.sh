@@ -29,10 +29,19 @@ END
 # guest_create DOMAIN HOSTNAME [NETWORK [MAC]]: start a guest on NETWORK (`default`). DOMAIN is libvirt's name for it, HOSTNAME
 # what it gives to DHCP. Returns when libvirt has started it.
 guest_create() {
+    guest_description "$@" | virsh --quiet create /dev/stdin
+}
+
+# guest_define DOMAIN HOSTNAME [NETWORK [MAC]]: the same guest, for `virsh start`.
+guest_define() {
+    guest_description "$@" | virsh --quiet define /dev/stdin
+}
+
+guest_description() {
     local domain=$1 hostname=$2 network=${3:-default} mac=${4:+"<mac address='$4'/>"}
     guest_image
     # Emulated: /dev/kvm may be there and yet run no guest (in a virtual machine), and must not be needed.
-    virsh --quiet create /dev/stdin <<END
+    cat <<END
 <domain type='qemu'>
   <name>$domain</name>
   <memory unit='MiB'>192</memory>

@@ -1,0 +1,111 @@
+#!/bin/bash
+# libvirt-nss beside a real libvirt: it waits for a guest that is not there yet, and what list, resolve, explain, doctor and watch
+# tell is what libvirt and glibc tell, while the guest boots, runs, gets a namesake and is gone.
+set -euo pipefail
+# shellcheck source=../lib/lab.sh
+. "$LAB/lib/lab.sh"
+# shellcheck source=../lib/checks.sh
+. "$LAB/lib/checks.sh"
+# shellcheck source=../lib/paths.sh
+. "$LAB/lib/paths.sh"
+
+PATH=$lab_target/release:$PATH
+if [[ -z $(type -P libvirt-nss) ]]; then
+    check_skip "the command" "make hasn't built $lab_target/release/libvirt-nss"
+    exit
+fi
+
+as_nobody() {
+    setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
+}
+
+# table FIELDS: these of `list --plain`, as cut(1) wants them, with blanks between them.
+table() {
+    libvirt-nss list --plain | cut -f "$1" | tr '\t' ' '
+}
+
+# says TEXT COMMAND...: COMMAND prints TEXT somewhere, whatever its exit status.
+says() {
+    local text=$1 output
+    shift
+    output=$("$@") || true
+    printf '%s\n' "$output"
+    [[ $(tr -s ' \n' ' ' <<<"$output") == *"$text"* ]]
+}
+
+modules_use
+helper=$lab_target/release/libvirt_leaseshelper
+lab_domain=-
+if [[ -e $helper ]]; then
+    leaseshelper_use "$helper"
+    lab_domain=lab.example
+fi
+libvirt_start
+network_start default virbr0 192.168.122 --domain lab.example
+network_start second virbr1 192.168.123
+guest_ssh_setup
+guest_define web-vm web
+
+# Both are there before the guest; that they are is what they say first.
+mkfifo /run/lab/waiting
+libvirt-nss wait --timeout 2m --verbose web >/run/lab/waited 2>/run/lab/waiting &
+waiting=$!
+exec {said}</run/lab/waiting
+read -r -u "$said" line
+check_output "wait says what it waits for" "libvirt-nss: web has no address yet" echo "$line"
+libvirt-nss watch --network default >/run/lab/watched &
+watching=$!
+
+# As people write it.
+start_and_ssh() {
+    virsh --quiet start web-vm && ssh "$(libvirt-nss wait --timeout 2m --port 22 web-vm)" 'echo $(hostname) $(cat /sys/class/dmi/id/product_uuid)'
+}
+check_output "virsh start && ssh \$(libvirt-nss wait --port 22)" "web $(virsh domuuid web-vm | sed -n 1p)" start_and_ssh
+web=$(guest_address web-vm)
+mac=$(guest_mac web-vm)
+status=0
+wait "$waiting" || status=$?
+check_output "wait, begun before, ends well" 0 echo "$status"
+check_output "... with the guest's address" "$web" cat /run/lab/waited
+check_output "wait for what is there" "$web $web" bash -c 'echo $(libvirt-nss wait web web-vm)'
+check_answer "wait gives up: no such guest" 5 "" libvirt-nss wait --timeout 0.1 nobody
+check_answer "wait gives up: nothing listens" 6 "" libvirt-nss wait --timeout 0.1 --port 81 web
+
+check_output "list" "web-vm web virbr0 default $web $mac attached $lab_domain" table 1-6,8,9
+# Which network has the bridge only root can read.
+check_output "... as an ordinary user" "web-vm web virbr0 - $web $mac attached $lab_domain" as_nobody bash -c "$(declare -f table); table 1-6,8,9"
+check_output "... as virsh net-dhcp-leases has it" \
+    "$(virsh net-dhcp-leases default | awk '/ipv4/ { sub("/.*", "", $5); print $6, $5, $3 }')" table 2,5,6
+check_output "... by network" "" libvirt-nss list --plain --network second
+check_output "... in JSON" "$web" bash -c "libvirt-nss list --json --domain 'WEB-*' | python3 -c 'import json, sys; [guest] = json.load(sys.stdin); print(guest[\"address\"])'"
+for name in web web-vm web.; do
+    check_output "resolve $name, as getent" "$(getent ahostsv4 "$name" | awk '{ print $1; exit }')" as_nobody libvirt-nss resolve "$name"
+done
+check_output "resolve --reverse" web libvirt-nss resolve --reverse "$web"
+check_answer "resolve an unknown name" 2 "" libvirt-nss resolve nobody
+check "explain tells the answer" says "What programs get $web" as_nobody libvirt-nss explain web-vm
+check "explain tells why not" says "no lease of this host name holds: NOTFOUND, goes on" libvirt-nss explain nobody
+check "doctor finds nothing" as_nobody libvirt-nss doctor
+
+# The same host name from another network, while it boots and when it has its lease.
+guest_create other-vm web second
+check "doctor: a guest that boots has no lease" says "other-vm runs on virbr1 and has no lease" libvirt-nss doctor
+other=$(guest_await other-vm)
+check_answer "doctor: two guests of one host name" 3 "warning" bash -c 'libvirt-nss doctor | grep -o ^warning; exit ${PIPESTATUS[0]}'
+check "... names both" says "other-vm" libvirt-nss doctor
+check_output "resolve: both, as getent" "$(getent ahostsv4 web | awk '{ print $1 }' | sort -u)" bash -c 'libvirt-nss resolve web | sort'
+check_output "resolve --guest: the one" "$other" libvirt-nss resolve --guest other-vm
+
+guest_destroy web-vm
+check_output "list: what a destroyed guest left" "- web $web left-behind" \
+    bash -c "libvirt-nss list --plain --network default | cut -f 1,2,5,8"
+check_answer "its domain's name is unknown" 2 "" libvirt-nss resolve --guest web-vm
+check_output "its host name is the other's" "$other" libvirt-nss resolve web
+check "explain tells of it" says "left behind" libvirt-nss explain web
+
+kill -TERM "$watching"
+status=0
+wait "$watching" || status=$?
+check_output "watch ends by the signal" 143 echo "$status"
+check_output "watch told of every change" "new no-lease|new attached|gone no-lease|left-behind left-behind" \
+    bash -c 'cut -f 2,10 /run/lab/watched | tr "\t" " " | paste -s -d "|"'
