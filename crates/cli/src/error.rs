@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use crate::nsswitch::line::Misread;
 
+pub(crate) use state_dir::reason;
+
 /// Why it could not be done.
 #[derive(Debug)]
 pub(crate) enum Error {
@@ -89,14 +91,5 @@ impl fmt::Display for Error {
             Self::Signals(source) => write!(f, "cannot wait for signals: {}", reason(source)),
             Self::Output(source) => write!(f, "cannot write the output: {}", reason(source)),
         }
-    }
-}
-
-/// What the system says, without the number.
-pub(crate) fn reason(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error") {
-        Some((text, _)) => text.to_owned(),
-        None => text,
     }
 }

@@ -1,13 +1,13 @@
 //! libvirt's state directory, read as the modules read it.
 
 pub(crate) mod address;
-pub(crate) mod directory;
 pub(crate) mod networks;
 mod record;
 pub(crate) mod rows;
 pub(crate) mod snapshot;
 
 pub(crate) use snapshot::Snapshot;
+pub(crate) use state_dir as directory;
 
 use crate::error::Error;
 use crate::paths::Paths;

@@ -1,4 +1,5 @@
-//! The state directory and its files, through std.
+//! libvirt's state directory and its files, through std: for the command and the daemon, which read
+//! them with the heart's own readers, and so see what the modules see.
 
 use std::fs::{self, File, OpenOptions, ReadDir};
 use std::io;
@@ -13,13 +14,15 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 /// The state directory.
-pub(crate) struct Directory {
+pub struct Directory {
     path: PathBuf,
     listing: Option<ReadDir>,
 }
 
 impl Directory {
-    pub(crate) fn new(path: &Path) -> Self {
+    /// Nothing is opened yet.
+    #[must_use]
+    pub fn new(path: &Path) -> Self {
         Self { path: path.to_owned(), listing: None }
     }
 }
@@ -50,16 +53,20 @@ impl StateDir for Directory {
 }
 
 /// The name of a bridge's file.
-pub(crate) fn file_name(bridge: &[u8], kind: Kind) -> std::ffi::OsString {
+#[must_use]
+pub fn file_name(bridge: &[u8], kind: Kind) -> std::ffi::OsString {
     std::ffi::OsString::from_vec([bridge, kind.suffix()].concat())
 }
 
 /// An open state file.
-pub(crate) struct OpenFile(File);
+pub struct OpenFile(File);
 
 impl OpenFile {
     /// Opens a regular file; never waits for the other end of a FIFO.
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// As the system has it; ESPIPE for what is no regular file.
+    pub fn open(path: &Path) -> io::Result<Self> {
         let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
         if !file.metadata()?.is_file() {
@@ -69,7 +76,10 @@ impl OpenFile {
     }
 
     /// Bytes in it, as of now.
-    pub(crate) fn size(&self) -> io::Result<u64> {
+    ///
+    /// # Errors
+    /// As the system has it.
+    pub fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
 }
@@ -95,7 +105,8 @@ impl StateFile for OpenFile {
 }
 
 /// As the modules sort errors: what ends a look-up, and what costs one file.
-pub(crate) fn fault(error: &io::Error) -> Fault {
+#[must_use]
+pub fn fault(error: &io::Error) -> Fault {
     match Errno::from_io_error(error) {
         Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => Fault::Exhausted,
         Some(errno) => Fault::Unreadable(errno.raw_os_error()),
@@ -104,12 +115,23 @@ pub(crate) fn fault(error: &io::Error) -> Fault {
 }
 
 /// What the system says of a fault.
-pub(crate) fn fault_text(fault: Fault) -> String {
+#[must_use]
+pub fn fault_text(fault: Fault) -> String {
     match fault {
         Fault::Exhausted => "out of file descriptors or of memory".into(),
         Fault::Unreadable(errno) if errno == Errno::SPIPE.raw_os_error() => {
             "is no regular file".into()
         }
-        Fault::Unreadable(errno) => crate::error::reason(&io::Error::from_raw_os_error(errno)),
+        Fault::Unreadable(errno) => reason(&io::Error::from_raw_os_error(errno)),
+    }
+}
+
+/// What the system says, without the number.
+#[must_use]
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((text, _)) => text.to_owned(),
+        None => text,
     }
 }
