@@ -8,8 +8,9 @@ use crate::window::StateFile;
 /// Bytes of a record that are read at first: most are shorter.
 const GLIMPSE: usize = 1024;
 
-/// Slots of a hash table that are read at once: as the tables are half empty, hardly ever more are needed.
-const SLOTS_AT_ONCE: u32 = 8;
+/// Slots of a hash table that are read at once. The tables are half empty, but names that count up (`vm-1`,
+/// `vm-2`) stand in long rows there.
+const SLOTS_AT_ONCE: u32 = 64;
 
 /// How many records are looked into for one key. Others have the same hash by chance, or because somebody
 /// chose their names so; then the state files are quicker.
