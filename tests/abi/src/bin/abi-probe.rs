@@ -1,5 +1,5 @@
 //! `abi-probe [--all] OBJECT SERVICE NAME...`: loads a module and prints what `gethostbyname4_r` answers
-//! to each name, a line each. With `--all`, every entry point is asked: of the names, with buffers of
+//! to each name, and `gethostbyaddr_r` to each address, a line each. With `--all`, every entry point is asked: of the names, with buffers of
 //! growing length up to what the answer needs, of the addresses that come back, and for the list of all.
 //!
 //! For tests that need a program of its own: with other privileges, or under another program's eyes.
@@ -27,10 +27,12 @@ fn main() -> ExitCode {
         }
     };
     for name in names {
-        match module.resolve(&Query::name4(name)) {
+        let is_address = name.parse::<std::net::IpAddr>().is_ok();
+        let query = if is_address { Query::addr(name) } else { Query::name4(name) };
+        match module.resolve(&query) {
             Some(answer) => println!("{answer}"),
             None => {
-                eprintln!("abi-probe: {object} has no gethostbyname4_r");
+                eprintln!("abi-probe: {object} has no entry point for {query}");
                 return ExitCode::FAILURE;
             }
         }
