@@ -86,33 +86,27 @@ impl Default for Lease {
     }
 }
 
-/// The keys that matter here.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Key {
-    Address,
-    Mac,
-    Hostname,
-    Domain,
-    Expiry,
-}
+/// The keys that matter here, in one text: a table of texts would be pointers, which the dynamic linker
+/// has to set in every process.
+const KEYS: &[u8] = b"ip-address,mac-address,hostname,domain,expiry-time";
 
-const KEYS: [(&[u8], Key); 5] = [
-    (b"ip-address", Key::Address),
-    (b"mac-address", Key::Mac),
-    (b"hostname", Key::Hostname),
-    (b"domain", Key::Domain),
-    (b"expiry-time", Key::Expiry),
-];
+// Which of them is which.
+const ADDRESS: usize = 0;
+const MAC: usize = 1;
+const HOSTNAME: usize = 2;
+const DOMAIN: usize = 3;
+const EXPIRY: usize = 4;
 
 impl Members for Lease {
     fn member(&mut self, key: &[u8], value: Value<'_>) {
-        let Some(&(_, key)) = KEYS.iter().find(|(name, _)| *name == key) else { return };
+        let mut keys = KEYS.split(|&byte| byte == b',');
+        let Some(key) = keys.position(|name| name == key) else { return };
         match (key, value) {
-            (Key::Address, Value::String(text)) => self.address = Address::parse(text),
-            (Key::Mac, Value::String(text)) => self.mac = Mac::parse(text),
-            (Key::Hostname, Value::String(text)) => self.hostname.set(text),
-            (Key::Domain, Value::String(text)) => self.domain.set(text),
-            (Key::Expiry, Value::Integer(seconds)) => self.expiry = seconds,
+            (ADDRESS, Value::String(text)) => self.address = Address::parse(text),
+            (MAC, Value::String(text)) => self.mac = Mac::parse(text),
+            (HOSTNAME, Value::String(text)) => self.hostname.set(text),
+            (DOMAIN, Value::String(text)) => self.domain.set(text),
+            (EXPIRY, Value::Integer(seconds)) => self.expiry = seconds,
             _ => self.mistyped = true,
         }
     }

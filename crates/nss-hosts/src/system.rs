@@ -270,8 +270,10 @@ pub(crate) fn debug_wanted() -> bool {
 
 /// Writes to standard error. A message that can't be written is lost: there is nobody to tell.
 pub(crate) fn write_stderr(message: &[u8]) {
+    // By syscall, which is there anyway: one more name costs each process that loads a module a search.
     // SAFETY: `message` can be read for its whole length.
     let _ = retry(|| unsafe {
-        libc::write(libc::STDERR_FILENO, message.as_ptr().cast(), message.len())
+        libc::syscall(libc::SYS_write, libc::STDERR_FILENO, message.as_ptr(), message.len())
+            as isize
     });
 }
