@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::output::escape::printable;
 use crate::output::paint::{Paint, Tone};
 use crate::output::width_of;
+use crate::output::wrap::wrap;
 use crate::paths::Paths;
 
 /// The surroundings of one run.
@@ -68,9 +69,16 @@ impl Context {
     pub(crate) fn say(&self, tone: Tone, message: &str) {
         let mut stderr = io::stderr();
         let paint = Paint::new(self.color, &stderr);
-        let line = paint.paint(tone, &printable(message));
-        // Nobody is left to tell if this fails.
-        let _ = writeln!(stderr, "libvirt-nss: {line}");
+        let message = format!("libvirt-nss: {}", printable(message));
+        // In a pipe a message is a line.
+        let lines = match stderr.is_terminal() {
+            true => wrap(&message, width_of(&stderr)),
+            false => vec![message],
+        };
+        for line in lines {
+            // Nobody is left to tell if this fails.
+            let _ = writeln!(stderr, "{}", paint.paint(tone, &line));
+        }
     }
 
     /// See [`say`](Self::say).

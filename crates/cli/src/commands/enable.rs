@@ -91,6 +91,9 @@ fn change(conf: &Conf, wish: Wish<'_>, dry_run: bool, context: &Context) -> Resu
         ))?;
         return remarks(&edited, conf, context);
     }
+    if dry_run {
+        show(&conf.path, &conf.text, &edited, context)?;
+    }
     if conf.owner == Owner::Store {
         return Err(Error::Refused(format!(
             "{} belongs to the system's configuration, which makes it anew; change the hosts line \
@@ -99,7 +102,7 @@ fn change(conf: &Conf, wish: Wish<'_>, dry_run: bool, context: &Context) -> Resu
         )));
     }
     if dry_run {
-        return show(&conf.path, &conf.text, &edited, context);
+        return Ok(());
     }
     let place = Place::reserve(&conf.target)?;
     // Another run may have been at it until now.

@@ -99,8 +99,10 @@ fn without_lease(system: &System<'_>) -> Vec<Finding> {
         .map(|(domain, bridge)| {
             let text = format!("{domain} runs on {bridge} and has no lease: it doesn't resolve");
             Finding::new("no-lease", Level::Warning, text).remedy(format!(
-                "it may still boot ('libvirt-nss wait {domain}'), or have an address that isn't from \
-                 DHCP: let it ask for one, and reserve that in the network (virsh net-update)"
+                "it may still boot ('libvirt-nss wait {domain}'); or be a clone whose machine-id \
+                 another guest has too, which takes its lease away (systemd-machine-id-setup); or \
+                 have an address that isn't from DHCP: let it ask for one, and reserve that in the \
+                 network (virsh net-update)"
             ))
         })
         .collect()

@@ -11,7 +11,7 @@ use guest_names::window::READ_LIMIT;
 
 use super::fix::Fix;
 use super::{Finding, Level, System};
-use crate::nsswitch::file::new_version;
+use crate::nsswitch::file::{backup, new_version};
 use crate::output::duration;
 use crate::state::Snapshot;
 use crate::state::directory::fault_text;
@@ -179,9 +179,10 @@ fn leftovers(system: &System<'_>, directory: &Path, snapshot: &Snapshot) -> Vec<
     findings
 }
 
-fn leftovers_of_switch(system: &System<'_>) -> Option<Finding> {
-    let conf = system.conf.as_ref().ok()?;
-    left(system, &new_version(&conf.target))
+fn leftovers_of_switch(system: &System<'_>) -> Vec<Finding> {
+    let Ok(conf) = &system.conf else { return Vec::new() };
+    let places = [conf.target.clone(), backup(&conf.target)];
+    places.iter().filter_map(|place| left(system, &new_version(place))).collect()
 }
 
 /// A file that was written to be renamed, and wasn't.

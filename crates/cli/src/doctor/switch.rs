@@ -2,6 +2,7 @@
 
 use super::fix::Fix;
 use super::{Finding, Level, System};
+use crate::nsswitch::file::Owner;
 use crate::nsswitch::line::{HostsLine, Service, Status, parse};
 use crate::nsswitch::{OURS, order};
 use crate::state::snapshot::lossy;
@@ -9,6 +10,18 @@ use crate::state::snapshot::lossy;
 const CHECK: &str = "hosts-line";
 
 const ENABLE: &str = "sudo libvirt-nss enable";
+
+/// Where the file is made from the system's configuration.
+const CONFIGURE: &str = "change it in the system's configuration (NixOS: system.nssDatabases.hosts); \
+                         'libvirt-nss enable --dry-run' tells where ours belong";
+
+/// With what puts these services where they are asked.
+fn enabling(finding: Finding, owner: &Owner, services: &[&'static str]) -> Finding {
+    match owner {
+        Owner::Store => finding.remedy(CONFIGURE),
+        _ => finding.remedy(ENABLE).fix(Fix::Enable(services.to_vec())),
+    }
+}
 
 pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
     let path = system.paths.nsswitch();
@@ -27,15 +40,12 @@ pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
     let present: Vec<&'static str> =
         OURS.into_iter().filter(|name| line.position(name).is_some()).collect();
     match present.as_slice() {
-        [] => findings.push(
-            Finding::new(
-                CHECK,
-                Level::Error,
-                format!("{path}, line {}: neither libvirt nor libvirt_guest is there", line.number),
-            )
-            .remedy(ENABLE)
-            .fix(Fix::Enable(OURS.to_vec())),
-        ),
+        [] => {
+            let text =
+                format!("{path}, line {}: neither libvirt nor libvirt_guest is there", line.number);
+            let finding = Finding::new(CHECK, Level::Error, text);
+            findings.push(enabling(finding, &conf.owner, &OURS));
+        }
         [one] => {
             let other = OURS.iter().find(|name| *name != one).copied().unwrap_or_default();
             let what = match other {
@@ -56,8 +66,11 @@ pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
         }
         _ => {}
     }
-    findings.extend(hidden(&line, &present, &format!("{path}, line {}", line.number)));
-    findings.extend(oddities(&line, &conf.text, &format!("{path}, line {}", line.number)));
+    let place = format!("{path}, line {}", line.number);
+    findings.extend(
+        hidden(&line, &present, &place).map(|finding| enabling(finding, &conf.owner, &present)),
+    );
+    findings.extend(oddities(&line, &conf.text, &place));
     if findings.iter().all(|finding| finding.level == Level::Note) && !present.is_empty() {
         let verb = if present.len() == 1 { "stands where it is" } else { "stand where they are" };
         let text = format!("{path}, line {}: {} {verb} asked", line.number, present.join(" and "));
@@ -83,8 +96,7 @@ fn hidden(line: &HostsLine, present: &[&'static str], place: &str) -> Option<Fin
         many => format!("{} aren't", many.join(" and ")),
     };
     let (level, text) = by_what(service, &ours);
-    let finding = Finding::new(CHECK, level, format!("{place}: {text}"));
-    Some(finding.remedy(ENABLE).fix(Fix::Enable(present.to_vec())))
+    Some(Finding::new(CHECK, level, format!("{place}: {text}")))
 }
 
 /// `ours`: which of ours, and "isn't" or "aren't".
@@ -126,6 +138,13 @@ fn oddities(line: &HostsLine, text: &[u8], place: &str) -> Vec<Finding> {
                     "take NOTFOUND=return out; [UNAVAIL=return] is what keeps guests' names here",
                 ),
             );
+        }
+    }
+    for name in OURS {
+        if ours.clone().filter(|service| service.name == name).count() > 1 {
+            let text = format!("{place}: {name} stands there twice, and is asked twice");
+            let finding = Finding::new(CHECK, Level::Warning, text);
+            findings.push(finding.remedy("leave the first of them"));
         }
     }
     let first = ours.clone().next().and_then(|service| line.position(&service.name));

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::support::Sandbox;
+use crate::support::{Sandbox, is_root};
 
 /// A library of this machine that does nothing when it is loaded.
 fn a_library() -> PathBuf {
@@ -61,6 +61,49 @@ fn a_module_for_another_machine() {
     assert!(said.contains("programs for machine 65278, 64 bits have no module here"), "{said}");
     // A note is no warning.
     assert_eq!(output.status.code(), Some(0), "{said}");
+}
+
+/// A daemon on nscd's socket, in a mount namespace: nscd, nsncd, and one that has died.
+#[test]
+fn a_daemon_that_answers_for_glibc() {
+    if !is_root("a mount namespace of its own") {
+        return;
+    }
+    let sandbox = Sandbox::new("doctor");
+    fs::create_dir_all(sandbox.work().join("run/nscd")).unwrap();
+    let sleep = ["/usr/bin/sleep", "/bin/sleep"].iter().find(|path| Path::new(path).exists());
+    fs::copy(sleep.unwrap(), sandbox.work().join("nsncd")).unwrap();
+    let said = |what: &str| {
+        let doctor = format!("libvirt-nss doctor --json >{what}.json");
+        let listening = format!(
+            r#"python3 -c 'import socket, subprocess
+listener = socket.socket(socket.AF_UNIX)
+listener.bind("/var/run/nscd/socket")
+listener.listen()
+subprocess.run(["sh", "-c", "{doctor}"])'"#
+        );
+        let script = match what {
+            "nscd" => listening,
+            "nsncd" => format!("rm -f /var/run/nscd/socket; ./nsncd 60 & {listening}; kill $!"),
+            _ => doctor,
+        };
+        let script = format!("cd $WORK && mount --bind run /run && {{ {script}; }}");
+        let run = sandbox.command("unshare").args(["--mount", "sh", "-c", &script]).output();
+        let report = fs::read(sandbox.work().join(format!("{what}.json")));
+        let report: serde_json::Value =
+            serde_json::from_slice(&report.unwrap()).unwrap_or_else(|_| panic!("{run:?}"));
+        let findings = report["findings"].as_array().unwrap();
+        let finding = findings.iter().find(|finding| finding["check"] == "cache").unwrap();
+        format!("{}: {}", finding["level"].as_str().unwrap(), finding["text"].as_str().unwrap())
+    };
+    assert!(said("nscd").starts_with("warning: nscd answers in glibc's place"), "{}", said("nscd"));
+    let socket_is_left = sandbox.work().join("run/nscd/socket");
+    assert!(socket_is_left.exists());
+    assert_eq!(said("dead"), "ok: no nscd answers in glibc's place");
+    assert_eq!(
+        said("nsncd"),
+        "note: nsncd answers in glibc's place: it loads the modules, programs don't"
+    );
 }
 
 /// With someone to ask, it asks, and takes anything but yes for no.

@@ -198,7 +198,8 @@ fn a_spinner_on_a_terminal() {
     assert!(text.contains("⠋ 0s  web has no address yet"), "{text:?}");
     assert!(text.contains("⠙ 0s  web has no address yet"), "{text:?}");
     let (_, after) = text.rsplit_once("\r\x1b[K").unwrap();
-    let last = "libvirt-nss: the time is up: web has no address yet; 'libvirt-nss explain web' tells more\r\n";
+    let last = "libvirt-nss: the time is up: web has no address yet; 'libvirt-nss explain web'\r\n\
+                tells more\r\n";
     assert_eq!(after, last);
     assert_eq!(output.status.code(), Some(5));
 }
