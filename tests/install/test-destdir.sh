@@ -35,3 +35,18 @@ test_destdir_helper() {
     make --silent install DESTDIR="$work/root" HELPERDIR=/usr/libexec CARGO_TARGET_DIR="$work/target"
     [[ $(stat -c %a "$work/root/usr/libexec/libvirt_leaseshelper") == 755 ]] || fail "mode"
 }
+
+# A package's layout: pages and completions where the shells and man of a distribution look.
+test_destdir_command() {
+    make --silent install DESTDIR="$work/root" PREFIX=/usr HELPER=no
+    find "$work/root/usr" -path '*libvirt-nss*' -type f -printf '%P %m\n' | grep -v '/man1/libvirt-nss-' | sort >"$work/output"
+    same <(sort <<END
+bin/libvirt-nss 755
+share/man/man1/libvirt-nss.1 644
+share/bash-completion/completions/libvirt-nss 644
+share/zsh/site-functions/_libvirt-nss 644
+share/fish/vendor_completions.d/libvirt-nss.fish 644
+END
+    ) "$work/output"
+    [[ $(find "$work/root/usr/share/man/man1" -name 'libvirt-nss-*.1' | wc -l) == 8 ]] || fail "the subcommands' pages"
+}

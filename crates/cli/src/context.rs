@@ -61,7 +61,14 @@ impl Context {
     /// # Errors
     /// Nobody reads it.
     pub(crate) fn print(&self, message: &str) -> Result<(), Error> {
-        writeln!(io::stdout(), "{}", printable(message))?;
+        let message = printable(message);
+        let lines = match self.width {
+            Some(width) => wrap(&message, width),
+            None => vec![message],
+        };
+        for line in lines {
+            writeln!(io::stdout(), "{line}")?;
+        }
         Ok(())
     }
 
