@@ -106,7 +106,7 @@ pub(crate) struct List {
     ///
     /// The fields are: domain, host name, bridge, network, address, MAC, expiry (seconds since the
     /// epoch, 0 never), state (attached, left-behind, unclear, no-lease or expired), network's DNS
-    /// domain. `-` stands for what isn't known. New fields may come at the end. Backslash, tab and
+    /// domain, DHCP client id. `-` stands for what isn't known. New fields may come at the end. Backslash, tab and
     /// newline in a name are \\, \t and \n, and a name that is a lone dash is \-.
     #[arg(long)]
     pub(crate) plain: bool,

@@ -75,7 +75,7 @@ check_output "list" "web-vm web virbr0 default $web $mac attached $lab_domain" t
 # Which network has the bridge only root can read.
 check_output "... as an ordinary user" "web-vm web virbr0 - $web $mac attached $lab_domain" as_nobody bash -c "$(declare -f table); table 1-6,8,9"
 check_output "... as virsh net-dhcp-leases has it" \
-    "$(virsh net-dhcp-leases default | awk '/ipv4/ { sub("/.*", "", $5); print $6, $5, $3 }')" table 2,5,6
+    "$(virsh net-dhcp-leases default | awk '/ipv4/ { sub("/.*", "", $5); print $6, $5, $3, $7 }')" table 2,5,6,10
 check_output "... by network" "" libvirt-nss list --plain --network second
 check_output "... in JSON" "$web" bash -c "libvirt-nss list --json --domain 'WEB-*' | python3 -c 'import json, sys; [guest] = json.load(sys.stdin); print(guest[\"address\"])'"
 for name in web web-vm web.; do

@@ -142,6 +142,7 @@ pub(crate) fn plain(row: &Row) -> String {
         expiry.as_deref(),
         Some(row.state.word()),
         row.network_domain.as_deref(),
+        row.client_id.as_deref(),
     ]
     .map(field)
     .join("\t")
@@ -158,6 +159,7 @@ pub(crate) struct JsonRow<'r> {
     address: Option<String>,
     family: Option<&'static str>,
     mac: Option<String>,
+    client_id: Option<&'r str>,
     expiry: Option<i64>,
     state: &'static str,
 }
@@ -173,6 +175,7 @@ impl<'r> JsonRow<'r> {
             address: row.address.map(|address| address.to_string()),
             family: row.address.map(state::address::family),
             mac: row.mac.map(|mac| mac.to_string()),
+            client_id: row.client_id.as_deref(),
             expiry: row.expiry,
             state: row.state.word(),
         }

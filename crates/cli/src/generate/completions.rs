@@ -81,7 +81,7 @@ fn with_guests_in_zsh(script: &str) -> String {
     let rest = rest.replace(":_hosts'", ":_libvirt_nss_guests'");
     format!(
         "{first}\n\n_libvirt_nss_guests() {{\n    local -a guests\n    guests=(${{(f)\"$({GUESTS})\"}})\n    \
-         compadd -a guests\n}}\n{rest}"
+         compadd \"$@\" -a guests\n}}\n{rest}"
     )
 }
 

@@ -57,6 +57,8 @@ pub(crate) struct Row {
     pub(crate) network_domain: Option<String>,
     pub(crate) address: Option<IpAddr>,
     pub(crate) mac: Option<MacAddress>,
+    /// By which the guest told DHCP itself apart: a client id, or a DUID; hexadecimal bytes, colons between.
+    pub(crate) client_id: Option<String>,
     /// Seconds since the epoch; 0 never ends. None without a lease.
     pub(crate) expiry: Option<i64>,
     pub(crate) state: State,
@@ -91,6 +93,7 @@ pub(crate) fn rows(snapshot: &Snapshot, networks: &Networks, now: i64) -> Vec<Ro
                 .or_else(|| network.and_then(|network| network.domain.clone())),
             address: Some(lease.address),
             mac: lease.mac,
+            client_id: filled(&lease.client_id),
             expiry: Some(lease.expiry),
             state,
         });
@@ -106,6 +109,7 @@ pub(crate) fn rows(snapshot: &Snapshot, networks: &Networks, now: i64) -> Vec<Ro
                 network_domain: network.and_then(|network| network.domain.clone()),
                 address: None,
                 mac: Some(nic.mac),
+                client_id: None,
                 expiry: None,
                 state: State::NoLease,
             });

@@ -319,6 +319,7 @@ mod tests {
             network_domain: None,
             address: Some(IpAddr::from([10, 0, 0, last])),
             mac: None,
+            client_id: None,
             expiry: Some(expiry),
             state,
         }
