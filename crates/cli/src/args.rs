@@ -252,11 +252,11 @@ pub(crate) struct Wait {
 /// Tells why a name resolves, or doesn't
 ///
 /// The whole way of a look-up, as getaddrinfo(3) makes it: the hosts line of nsswitch.conf and what each
-/// service on it does with the name; each file that our services read, each record that was
+/// service on it does with the name; each file that libvirt and libvirt_guest read, each record that was
 /// considered, by its place in the file, and why it was taken or dropped; and what programs get in the end.
 /// The network isn't asked.
 ///
-/// The exit status is 0 where one of our services answers, else 2.
+/// The exit status is 0 where libvirt or libvirt_guest answers, else 2.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   libvirt-nss explain web
@@ -298,9 +298,9 @@ pub(crate) struct Doctor {
     pub(crate) json: bool,
 }
 
-/// Puts our services on the hosts line of nsswitch.conf
+/// Puts libvirt and libvirt_guest on the hosts line of nsswitch.conf
 ///
-/// They go directly before the first service that is dns or resolve, or that can end a look-up without
+/// These services go directly before the first service that is dns or resolve, or that can end a look-up without
 /// an answer, as mdns4_minimal [NOTFOUND=return] does; where there is none, to the end. What is there
 /// already stays where it is, if it is asked there. Nothing else in the file changes, nor its owner, mode
 /// and SELinux label; a copy of the file as it was is kept beside it. Where authselect(8) makes the file, it
@@ -313,7 +313,7 @@ pub(crate) struct Doctor {
 pub(crate) struct Enable {
     #[command(flatten)]
     pub(crate) services: Services,
-    /// Add [UNAVAIL=return]: a guest's name is asked of nobody behind our services
+    /// Add [UNAVAIL=return]: a guest's name is asked of nobody behind these services
     ///
     /// Without it the name of a guest that has no IPv6 address is asked of the DNS for one, where it may
     /// be another host's.
@@ -324,7 +324,7 @@ pub(crate) struct Enable {
     pub(crate) dry_run: bool,
 }
 
-/// Takes our services off the hosts line of nsswitch.conf
+/// Takes libvirt and libvirt_guest off the hosts line of nsswitch.conf
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   sudo libvirt-nss disable

@@ -85,9 +85,8 @@ fn head(name: &str, about: &str, usage: &str, long: Option<&str>) -> Roff {
     let words = usage.find(['[', '<']).unwrap_or(usage.len());
     roff.text([bold(&usage[..words]), roman(&usage[words..])]);
     roff.control("SH", ["DESCRIPTION"]);
-    // What the first sentence says is above.
     let rest = long.and_then(|long| long.split_once("\n\n")).map(|(_, rest)| rest);
-    paragraphs(&mut roff, rest.unwrap_or(&format!("{about}.")));
+    paragraphs(&mut roff, &[&format!("{about}."), rest.unwrap_or_default()].join("\n\n"));
     roff
 }
 
@@ -100,7 +99,8 @@ fn section(heading: &str, fill: impl FnOnce(&mut Roff)) -> Roff {
 
 /// Paragraphs with empty lines between them. What stands between backquotes is bold.
 fn paragraphs(roff: &mut Roff, text: &str) {
-    for (at, paragraph) in text.split("\n\n").enumerate() {
+    let filled = text.split("\n\n").filter(|paragraph| !paragraph.is_empty());
+    for (at, paragraph) in filled.enumerate() {
         if at > 0 {
             roff.control("PP", []);
         }
