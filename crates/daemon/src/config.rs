@@ -1,0 +1,441 @@
+//! The configuration, `/etc/libvirt-nss.toml`. Without the file everything is as [`Config::default`] has it.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::ops::{Range, RangeInclusive};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use guest_names::name::is_host_name;
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::model::{ConnectionConfig, ConnectionId};
+
+/// Where it is, unless told.
+pub const PATH: &str = "/etc/libvirt-nss.toml";
+
+/// What the daemon is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// For how long what libvirt told counts without a sign of life of the daemon, or of the connection.
+    pub hold: Duration,
+    /// The connections, in the order in which their names win.
+    pub connections: Vec<Connection>,
+}
+
+/// A connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// What is asked over it.
+    pub config: ConnectionConfig,
+    /// It leads to libvirt on this host, whose state files and bridges are at hand.
+    pub here: bool,
+    /// Addresses on networks that mean nothing beyond their host count too.
+    pub nat: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let defaults = Keys { hold: None, refresh: None, connection: None };
+        defaults
+            .check()
+            .unwrap_or(Self { hold: Duration::from_secs(HOLD), connections: Vec::new() })
+    }
+}
+
+/// Seconds.
+const HOLD: u64 = 90;
+const HOLD_RANGE: RangeInclusive<u64> = 3..=86_400;
+const REFRESH: u64 = 30;
+const REFRESH_RANGE: RangeInclusive<u64> = 1..=86_400;
+const AGENT_TIMEOUT: u64 = 5;
+const AGENT_TIMEOUT_RANGE: RangeInclusive<u64> = 1..=600;
+
+/// The file's keys.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
+struct Keys {
+    hold: Option<Spanned<u64>>,
+    refresh: Option<Spanned<u64>>,
+    connection: Option<Vec<ConnectionKeys>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table [[connection]]")]
+struct ConnectionKeys {
+    name: Spanned<String>,
+    uri: Spanned<String>,
+    agent: Option<bool>,
+    arp: Option<bool>,
+    leases: Option<bool>,
+    refresh: Option<Spanned<u64>>,
+    agent_timeout: Option<Spanned<u64>>,
+    nat: Option<bool>,
+}
+
+/// What is wrong at which bytes of the file.
+type Wrong = (Range<usize>, String);
+
+impl Keys {
+    fn check(self) -> Result<Config, Wrong> {
+        let hold = seconds(self.hold.as_ref(), HOLD, HOLD_RANGE)?;
+        let refresh = seconds(self.refresh.as_ref(), REFRESH, REFRESH_RANGE)?;
+        let mut connections: Vec<Connection> = Vec::new();
+        match self.connection {
+            None => connections.push(local(refresh)),
+            Some(all) => {
+                for (place, keys) in all.into_iter().enumerate() {
+                    let span = keys.name.span();
+                    let connection = keys.check(place, refresh)?;
+                    let name = &connection.config.name;
+                    if connections.iter().any(|one| one.config.name.eq_ignore_ascii_case(name)) {
+                        let text = format!(
+                            "\"{name}\" is the name of two connections, expected one of its own"
+                        );
+                        return Err((span, text));
+                    }
+                    connections.push(connection);
+                }
+            }
+        }
+        Ok(Config { hold, connections })
+    }
+}
+
+/// The connection that there is without any in the file.
+fn local(refresh: Duration) -> Connection {
+    Connection {
+        config: ConnectionConfig {
+            id: ConnectionId(0),
+            name: "local".into(),
+            uri: "qemu:///system".into(),
+            agent: true,
+            arp: true,
+            leases: false,
+            refresh,
+            agent_timeout: Duration::from_secs(AGENT_TIMEOUT),
+        },
+        here: true,
+        nat: false,
+    }
+}
+
+impl ConnectionKeys {
+    fn check(self, place: usize, refresh: Duration) -> Result<Connection, Wrong> {
+        let name = self.name.get_ref();
+        if !is_host_name(name.as_bytes()) {
+            let text = format!(
+                "\"{}\" can't stand behind a guest's name, expected a host name such as \"rack1\"",
+                name.escape_debug()
+            );
+            return Err((self.name.span(), text));
+        }
+        let uri = self.uri.get_ref();
+        if !uri.contains(":/") || uri.contains(char::is_whitespace) {
+            let text = format!(
+                "\"{}\" is no libvirt URI, expected one such as \"qemu+ssh://root@host/system\"",
+                uri.escape_debug()
+            );
+            return Err((self.uri.span(), text));
+        }
+        let id = u16::try_from(place).map_err(|_| {
+            (self.name.span(), String::from("too many connections, expected at most 65536"))
+        })?;
+        let here = is_here(uri);
+        let refresh = match &self.refresh {
+            None => refresh,
+            own => seconds(own.as_ref(), REFRESH, REFRESH_RANGE)?,
+        };
+        let agent_timeout =
+            seconds(self.agent_timeout.as_ref(), AGENT_TIMEOUT, AGENT_TIMEOUT_RANGE)?;
+        Ok(Connection {
+            config: ConnectionConfig {
+                id: ConnectionId(id),
+                name: self.name.into_inner(),
+                uri: self.uri.into_inner(),
+                agent: self.agent.unwrap_or(true),
+                arp: self.arp.unwrap_or(true),
+                leases: self.leases.unwrap_or(!here),
+                refresh,
+                agent_timeout,
+            },
+            here,
+            nat: self.nat.unwrap_or(false),
+        })
+    }
+}
+
+fn seconds(
+    given: Option<&Spanned<u64>>,
+    default: u64,
+    range: RangeInclusive<u64>,
+) -> Result<Duration, Wrong> {
+    let Some(given) = given else { return Ok(Duration::from_secs(default)) };
+    let seconds = *given.get_ref();
+    if range.contains(&seconds) {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let (least, most) = (range.start(), range.end());
+    let text = format!("{seconds} is out of range, expected {least} to {most} (seconds)");
+    Err((given.span(), text))
+}
+
+/// Whether the URI leads to libvirt on this host: no transport but a local socket, no host, and no socket
+/// of one's own, which may be another host's (<https://libvirt.org/uri.html>).
+#[must_use]
+pub fn is_here(uri: &str) -> bool {
+    let Some((scheme, rest)) = uri.split_once(':') else { return false };
+    let local = scheme.split_once('+').is_none_or(|(_, transport)| transport == "unix");
+    let (path, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+    let host = path.strip_prefix("//").map_or("", |path| path.split('/').next().unwrap_or(path));
+    let own_socket = parameters.split(['&', ';']).any(|parameter| {
+        let socket = parameter.strip_prefix("socket=");
+        socket.is_some_and(|path| !is_standard_socket(path))
+    });
+    local && host.is_empty() && !own_socket
+}
+
+/// libvirtd's, and those of the daemons that it has been split into.
+fn is_standard_socket(path: &str) -> bool {
+    let name = path.strip_prefix("/var").unwrap_or(path).strip_prefix("/run/libvirt/");
+    let name = name.map(|name| name.strip_suffix("-ro").unwrap_or(name));
+    name.is_some_and(|name| !name.contains('/') && name.ends_with("-sock"))
+}
+
+/// Why there is no configuration.
+#[derive(Debug)]
+pub enum Error {
+    /// The file can't be read.
+    Unreadable(PathBuf, io::Error),
+    /// It says something that makes no sense.
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1 on.
+        line: usize,
+        /// The key that it is about, where there is one.
+        key: Option<String>,
+        /// What is wrong, and what is expected.
+        what: String,
+    },
+}
+
+impl std::error::Error for Error {}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(path, error) => {
+                write!(f, "cannot read {}: {}", path.display(), state_dir::reason(error))
+            }
+            Self::Wrong { path, line, key: Some(key), what } => {
+                write!(f, "{}:{line}: {key}: {what}", path.display())
+            }
+            Self::Wrong { path, line, key: None, what } => {
+                write!(f, "{}:{line}: {what}", path.display())
+            }
+        }
+    }
+}
+
+/// Reads the configuration: of `path` or, where that is `None`, of [`PATH`], which need not exist.
+///
+/// # Errors
+/// See [`Error`].
+pub fn read(path: Option<&Path>) -> Result<Config, Error> {
+    let place = path.unwrap_or(Path::new(PATH));
+    match fs::read(place) {
+        Ok(bytes) => match String::from_utf8(bytes) {
+            Ok(text) => parse(place, &text),
+            Err(error) => {
+                let good = error.utf8_error().valid_up_to();
+                let before = &error.as_bytes()[..good];
+                let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+                let what = String::from("a byte that is no UTF-8, expected UTF-8");
+                Err(Error::Wrong { path: place.into(), line, key: None, what })
+            }
+        },
+        Err(error) if path.is_none() && error.kind() == io::ErrorKind::NotFound => {
+            Ok(Config::default())
+        }
+        Err(error) => Err(Error::Unreadable(place.into(), error)),
+    }
+}
+
+/// Makes sense of the file's text.
+///
+/// # Errors
+/// See [`Error`].
+pub fn parse(path: &Path, text: &str) -> Result<Config, Error> {
+    let keys = toml::from_str::<Keys>(text).map_err(|error| {
+        // Only what lies outside of the file has no place in it.
+        (error.span().unwrap_or(0..0), error.message().to_owned())
+    });
+    keys.and_then(Keys::check).map_err(|(span, what)| {
+        let (line, key) = place(text, span.start);
+        let what = what.lines().collect::<Vec<_>>().join(", ").replace('`', "'");
+        Error::Wrong { path: path.into(), line, key, what }
+    })
+}
+
+/// The number of the line that byte `at` is in, from 1 on, and the key of that line.
+fn place(text: &str, at: usize) -> (usize, Option<String>) {
+    let at = at.min(text.len());
+    let start =
+        text.as_bytes()[..at].iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+    let line = text[start..].lines().next().unwrap_or("").trim();
+    let key = match line.split_once('=') {
+        Some((key, _)) => Some(key.trim()),
+        None => line.starts_with('[').then(|| line.trim_matches(['[', ']', ' '])),
+    };
+    let number = 1 + text.as_bytes()[..start].iter().filter(|&&byte| byte == b'\n').count();
+    (number, key.filter(|key| !key.is_empty()).map(str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<Config, String> {
+        parse(Path::new("f.toml"), text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn nothing_is_the_default() {
+        let config = parsed("").unwrap();
+        assert_eq!(config, Config::default());
+        assert_eq!(config.hold, Duration::from_secs(90));
+        let [connection] = &config.connections[..] else { panic!("{config:?}") };
+        assert_eq!(connection.config.name, "local");
+        assert_eq!(connection.config.uri, "qemu:///system");
+        assert!(connection.here && !connection.nat && !connection.config.leases);
+        assert_eq!(
+            read(Some(Path::new("/nonexistent/f"))).unwrap_err().to_string(),
+            "cannot read /nonexistent/f: No such file or directory"
+        );
+    }
+
+    #[test]
+    fn every_key() {
+        let config = parsed(
+            "hold = 30\nrefresh = 10\n[[connection]]\nname = \"rack1\"\nuri = \"qemu+ssh://root@rack1/system\"\n\
+             agent = false\narp = false\nleases = false\nrefresh = 5\nagent-timeout = 2\nnat = true\n\
+             [[connection]]\nname = \"here\"\nuri = \"qemu:///system\"\n",
+        )
+        .unwrap();
+        let [rack, here] = &config.connections[..] else { panic!("{config:?}") };
+        assert_eq!(config.hold, Duration::from_secs(30));
+        let expected = ConnectionConfig {
+            id: ConnectionId(0),
+            name: "rack1".into(),
+            uri: "qemu+ssh://root@rack1/system".into(),
+            agent: false,
+            arp: false,
+            leases: false,
+            refresh: Duration::from_secs(5),
+            agent_timeout: Duration::from_secs(2),
+        };
+        assert_eq!(*rack, Connection { config: expected, here: false, nat: true });
+        assert_eq!(
+            (here.config.id, here.config.refresh),
+            (ConnectionId(1), Duration::from_secs(10))
+        );
+        assert!(here.here && !here.config.leases);
+        assert_eq!(parsed("connection = []").unwrap().connections, []);
+    }
+
+    #[test]
+    fn what_is_wrong() {
+        let one = |line: &str| {
+            format!("\n[[connection]]\nname = \"a\"\nuri = \"qemu:///system\"\n{line}\n")
+        };
+        let cases = [
+            (
+                "hold = \"long\"".to_owned(),
+                "f.toml:1: hold: invalid type: string \"long\", expected u64",
+            ),
+            (
+                "\nhold = 1\n".into(),
+                "f.toml:2: hold: 1 is out of range, expected 3 to 86400 (seconds)",
+            ),
+            ("hold = -1".into(), "f.toml:1: hold: invalid value: integer '-1', expected u64"),
+            (
+                "holt = 1".into(),
+                "f.toml:1: holt: unknown field 'holt', expected one of 'hold', 'refresh', 'connection'",
+            ),
+            ("hold = 9\nhold = 9".into(), "f.toml:2: hold: duplicate key"),
+            ("hold".into(), "f.toml:1: key with no value, expected '='"),
+            (one("nat = 1"), "f.toml:5: nat: invalid type: integer '1', expected a boolean"),
+            (
+                one("agent-timeout = 0"),
+                "f.toml:5: agent-timeout: 0 is out of range, expected 1 to 600 (seconds)",
+            ),
+            (
+                one("refresh = 99999"),
+                "f.toml:5: refresh: 99999 is out of range, expected 1 to 86400 (seconds)",
+            ),
+            (
+                one("adress = 1"),
+                "f.toml:5: adress: unknown field 'adress', expected one of 'name', 'uri', 'agent', 'arp', \
+                 'leases', 'refresh', 'agent-timeout', 'nat'",
+            ),
+            (
+                "[[connection]]\nuri = \"qemu:///system\"".into(),
+                "f.toml:1: connection: missing field 'name'",
+            ),
+            (
+                "[[connection]]\nuri = \"here\"\nname = \"a\"".into(),
+                "f.toml:2: uri: \"here\" is no libvirt URI, expected one such as \"qemu+ssh://root@host/system\"",
+            ),
+            (
+                "[[connection]]\nuri = \"qemu:///system\"\nname = \"a b\"".into(),
+                "f.toml:3: name: \"a b\" can't stand behind a guest's name, expected a host name such as \"rack1\"",
+            ),
+            (
+                one("[[connection]]\nname = \"A\"\nuri = \"qemu:///system\""),
+                "f.toml:6: name: \"A\" is the name of two connections, expected one of its own",
+            ),
+            (
+                "connection = 1".into(),
+                "f.toml:1: connection: invalid type: integer '1', expected a sequence",
+            ),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(parsed(&text).unwrap_err(), expected, "{text}");
+        }
+        let binary = crate::testing::Directory::new();
+        let path = binary.path().join("f");
+        fs::write(&path, b"hold = 9\n\xff").unwrap();
+        let error = read(Some(&path)).unwrap_err().to_string();
+        assert!(error.ends_with("f:2: a byte that is no UTF-8, expected UTF-8"), "{error}");
+    }
+
+    #[test]
+    fn which_uris_are_here() {
+        for uri in [
+            "qemu:///system",
+            "qemu:/system",
+            "qemu+unix:///system",
+            "lxc:///",
+            "qemu:///system?no_verify=1",
+            "qemu+unix:///system?socket=/run/libvirt/virtqemud-sock",
+            "qemu:///system?socket=/var/run/libvirt/libvirt-sock-ro",
+        ] {
+            assert!(is_here(uri), "{uri}");
+        }
+        for uri in [
+            "qemu+ssh://root@host/system",
+            "qemu+ssh:///system",
+            "qemu+tls://host/system",
+            "qemu://host/system",
+            "qemu+tcp://127.0.0.1:16510/system",
+            "qemu+unix:///system?socket=/tmp/other",
+            "qemu:///system?socket=/run/libvirt/other/libvirt-sock",
+            "nothing",
+        ] {
+            assert!(!is_here(uri), "{uri}");
+        }
+    }
+}

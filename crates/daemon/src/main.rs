@@ -1,0 +1,3 @@
+//! The daemon `libvirt-nssd`.
+
+fn main() {}

@@ -1,0 +1,154 @@
+//! What libvirt tells: guests, their NICs, networks, by connection. Values alone.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use guest_names::address::Mac;
+
+/// A connection, by its place in the configuration: the first one's names win.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(pub u16);
+
+/// Who told an address: the sources of virDomainInterfaceAddresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// A DHCP server of libvirt's; virNetworkGetDHCPLeases too.
+    Lease,
+    /// The guest's agent.
+    Agent,
+    /// The ARP table of the guest's host.
+    Arp,
+}
+
+/// An address that a guest's NIC is said to have. Raw: what is not to be believed is dropped by
+/// [`crate::names::trust`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The address, without a scope.
+    pub address: IpAddr,
+    /// Who said so.
+    pub source: Source,
+    /// Seconds since the epoch; 0 where no end was told.
+    pub expiry: i64,
+}
+
+/// A NIC that libvirt gave to a guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Nic {
+    /// Its MAC, in libvirt's words and not the guest's.
+    pub mac: Mac,
+    /// The libvirt network that it is on, for `<interface type='network'>`.
+    pub network: Option<String>,
+    /// The bridge of the guest's host that it is on, from the domain's or the network's XML. macvtap has
+    /// none.
+    pub bridge: Option<String>,
+    /// What it is said to have.
+    pub addresses: Vec<Told>,
+}
+
+/// What the agent of a guest has said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Agent {
+    /// It isn't connected, didn't answer, or isn't asked.
+    Silent,
+    /// Its addresses in [`Guest::nics`] are all that the guest has.
+    Answered,
+}
+
+/// A running guest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guest {
+    /// What libvirt knows it by.
+    pub uuid: [u8; 16],
+    /// The name of the domain.
+    pub name: String,
+    /// Its title, for people.
+    pub title: Option<String>,
+    /// What the agent calls the host (guest-get-host-name); unchecked.
+    pub host_name: Option<String>,
+    /// Whether the agent answers.
+    pub agent: Agent,
+    /// Its NICs.
+    pub nics: Vec<Nic>,
+}
+
+/// A libvirt network that is up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// libvirt's name of it.
+    pub name: String,
+    /// Its bridge, on the host of the connection.
+    pub bridge: Option<String>,
+    /// `<domain name='...'/>`.
+    pub domain: Option<String>,
+    /// Addresses on it mean something beyond its host: its forward mode is route, open, bridge or the
+    /// like, and not nat, and it isn't isolated.
+    pub routed: bool,
+    /// virNetworkGetDHCPLeases; empty where not asked for.
+    pub leases: Vec<NetworkLease>,
+}
+
+/// A DHCP lease of a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkLease {
+    /// The NIC.
+    pub mac: Option<Mac>,
+    /// The address.
+    pub address: IpAddr,
+    /// What the guest called itself; unchecked.
+    pub host_name: Option<String>,
+    /// Seconds since the epoch; 0: never.
+    pub expiry: i64,
+}
+
+/// How a connection does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConnectionState {
+    /// It is being opened.
+    Connecting,
+    /// It is open.
+    Up,
+    /// It isn't.
+    Down {
+        /// Why, in libvirt's words.
+        reason: String,
+        /// Seconds until the next try.
+        retry_in: u64,
+    },
+}
+
+/// What a connection tells the daemon's main loop.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Update {
+    /// How it does.
+    State(ConnectionId, ConnectionState),
+    /// All networks as of now.
+    Networks(ConnectionId, Vec<Network>),
+    /// All running guests as of now; guests that are not in it are gone.
+    Guests(ConnectionId, Vec<Guest>),
+    /// One guest started or changed.
+    Guest(ConnectionId, Guest),
+    /// One guest has stopped.
+    Gone(ConnectionId, [u8; 16]),
+}
+
+/// What the configuration says of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionConfig {
+    /// Its place.
+    pub id: ConnectionId,
+    /// What its guests' names may have behind them.
+    pub name: String,
+    /// libvirt's connection URI.
+    pub uri: String,
+    /// Ask guest agents, which needs a connection that may write.
+    pub agent: bool,
+    /// Ask the host's ARP table (virDomainInterfaceAddresses, source ARP).
+    pub arp: bool,
+    /// Ask for DHCP leases by API: not where the host's own state files are read.
+    pub leases: bool,
+    /// How often what has no event is asked again.
+    pub refresh: Duration,
+    /// How long one agent may take for one answer.
+    pub agent_timeout: Duration,
+}

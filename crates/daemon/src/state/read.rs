@@ -1,0 +1,192 @@
+//! Reading the state files, with the heart's own readers: what the daemon takes for a record is what the
+//! modules take for one.
+
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use guest_names::address::Mac;
+use guest_names::json::Parsed;
+use guest_names::lease;
+use guest_names::macmap::{MacMap, MacUse};
+use guest_names::observe::Observer;
+use guest_names::scan::{self, Records};
+use guest_names::state::{Bridge, Kind};
+use guest_names::window::{Fault, StateFile, Window};
+use rustix::io::Errno;
+use state_dir::{OpenFile, fault, fault_text};
+
+use super::files::{Domain, Files, KNOWN_BEFORE, Lease};
+
+/// What came of a reading.
+#[derive(Debug)]
+pub struct Reading {
+    /// What could be read.
+    pub files: Files,
+    /// Files that may say something to others, and why they don't here: the snapshot can't stand for
+    /// them.
+    pub unread: Vec<Unread>,
+}
+
+/// A state file that was not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// Its name in the directory.
+    pub name: String,
+    /// Why.
+    pub why: String,
+    /// Asked again later, it may be readable without any change of it.
+    pub exhausted: bool,
+}
+
+/// Reads all state files of `directory`.
+///
+/// # Errors
+/// It can't be listed.
+pub fn read(directory: &Path) -> io::Result<Reading> {
+    let mut reading = Reading { files: Files::default(), unread: Vec::new() };
+    let mut buffer = vec![0; 64 << 10];
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some((bridge, kind)) = bridge_and_kind(name.as_bytes()) else { continue };
+        let read = if entry.file_type()?.is_symlink() {
+            // What it stands for changes without a trace in this directory.
+            Err((String::from("is a symbolic link"), false))
+        } else {
+            reading
+                .read_file(&entry.path(), bridge, kind, &mut buffer)
+                .map_err(|fault| (fault_text(fault), fault == Fault::Exhausted))
+        };
+        if let Err((why, exhausted)) = read {
+            let name = name.to_string_lossy().into_owned();
+            reading.unread.push(Unread { name, why, exhausted });
+        }
+    }
+    Ok(reading)
+}
+
+/// Which bridge's file it is, as the look-up sorts names.
+fn bridge_and_kind(name: &[u8]) -> Option<(Bridge, Kind)> {
+    [Kind::Leases, Kind::Macs].into_iter().find_map(|kind| {
+        let stem = name.strip_suffix(kind.suffix())?;
+        Bridge::new(stem).map(|bridge| (bridge, kind))
+    })
+}
+
+/// Whether nobody gets anything out of the file.
+fn is_nothing(fault: Fault) -> bool {
+    // Not there any more, a directory, a FIFO.
+    let nothing = [Errno::NOENT, Errno::ISDIR, Errno::SPIPE, Errno::NXIO];
+    nothing.iter().any(|errno| fault == Fault::Unreadable(errno.raw_os_error()))
+}
+
+impl Reading {
+    fn read_file(
+        &mut self,
+        path: &Path,
+        bridge: Bridge,
+        kind: Kind,
+        buffer: &mut [u8],
+    ) -> Result<(), Fault> {
+        let file = match OpenFile::open(path).map_err(|error| fault(&error)) {
+            Ok(file) => file,
+            Err(fault) if is_nothing(fault) => return Ok(()),
+            Err(fault) => return Err(fault),
+        };
+        let files = &mut self.files;
+        let bridge = files.add_bridge(bridge);
+        let mut window = Window::new(file, buffer);
+        match kind {
+            Kind::Leases => {
+                let mut records = LeaseRecords { lease: lease::Lease::new(), bridge, files };
+                while scan::next(&mut window, &mut records) {}
+            }
+            Kind::Macs => {
+                let macs = Collected(Vec::new());
+                let mut records = MapRecords { map: MacMap::new(), macs, bridge, files };
+                while scan::next(&mut window, &mut records) {}
+            }
+        }
+        window.fault().map_or(Ok(()), Err)
+    }
+}
+
+struct LeaseRecords<'r> {
+    lease: lease::Lease,
+    bridge: u16,
+    files: &'r mut Files,
+}
+
+impl<F: StateFile> Records<F> for LeaseRecords<'_> {
+    fn read(&mut self, window: &mut Window<'_, F>) -> Parsed {
+        self.lease.read(window)
+    }
+
+    fn take(&mut self, _: u32) {
+        let Self { lease, bridge, files } = self;
+        if let Ok(address) = lease.checked() {
+            let domain = files.add_text(lease.domain.as_bytes());
+            let host_name = files.add_text(lease.hostname.as_bytes());
+            files.leases.push(Lease {
+                bridge: *bridge,
+                address,
+                mac: lease.mac,
+                expiry: lease.expiry,
+                host_name,
+                domain,
+                since: KNOWN_BEFORE,
+            });
+        }
+    }
+
+    fn observer(&mut self) -> Option<&mut dyn Observer> {
+        None
+    }
+}
+
+/// The MACs of a record.
+struct Collected(Vec<Mac>);
+
+impl MacUse for Collected {
+    fn begin(&mut self) {
+        self.0.clear();
+    }
+
+    fn mac(&mut self, mac: Mac) {
+        self.0.push(mac);
+    }
+
+    fn end(&mut self, _: &MacMap) -> bool {
+        true
+    }
+}
+
+struct MapRecords<'r> {
+    map: MacMap,
+    macs: Collected,
+    bridge: u16,
+    files: &'r mut Files,
+}
+
+impl<F: StateFile> Records<F> for MapRecords<'_> {
+    fn read(&mut self, window: &mut Window<'_, F>) -> Parsed {
+        self.map.read(window, &mut self.macs)
+    }
+
+    fn take(&mut self, _: u32) {
+        if self.map.is_good() {
+            let Self { map, macs, bridge, files } = self;
+            let name = files.add_text(map.domain.as_bytes());
+            let from = files.macs.len() as u32;
+            files.macs.extend(&macs.0);
+            let macs = (from, files.macs.len() as u32);
+            files.domains.push(Domain { bridge: *bridge, name, macs });
+        }
+    }
+
+    fn observer(&mut self) -> Option<&mut dyn Observer> {
+        None
+    }
+}
