@@ -1,8 +1,18 @@
 //! `libvirt-nssd`: compiles what libvirt knows of guests into the snapshot that look-ups read.
 
 pub mod cdb;
+pub mod check;
+pub mod compiler;
 pub mod config;
+pub mod daemon;
+pub mod facts;
+pub mod inbox;
+pub mod info;
 pub mod model;
+pub mod names;
+pub mod publish;
+pub mod service;
+pub mod source;
 pub mod state;
 #[cfg(test)]
 mod testing;

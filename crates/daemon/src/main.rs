@@ -1,3 +1,37 @@
 //! The daemon `libvirt-nssd`.
 
-fn main() {}
+mod args;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use daemon::service::{log::Log, memory};
+use daemon::source::Source;
+
+/// Who tells of guests.
+const LIBVIRT: Source = Source {
+    start: |_, _| Err("this build has no libvirt".into()),
+    check: |_, _| Err("this build has no libvirt".into()),
+};
+
+fn main() -> ExitCode {
+    memory::set_up();
+    let args = args::Args::parse();
+    let log = Log::new();
+    let outcome = if args.check {
+        daemon::check::run(&args.options(), LIBVIRT, &mut io::stdout().lock())
+            .map_err(|error| format!("cannot write the output: {}", state_dir::reason(&error)))
+    } else {
+        let run = daemon::daemon::run(&args.options(), LIBVIRT, log);
+        run.map(|()| true).map_err(|error| error.to_string())
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            log.error(error);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use daemon::daemon::{Options, SNAPSHOT_DIRECTORY, STATE_DIRECTORY};
+
+/// Compiles what libvirt knows of guests into the snapshot that the NSS modules read.
+#[derive(Debug, Parser)]
+#[command(name = "libvirt-nssd", version, about, max_term_width = 100)]
+pub(crate) struct Args {
+    /// Read the configuration from FILE [default: /etc/libvirt-nss.toml, which need not exist]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Read libvirt's leases in DIR
+    #[arg(long, value_name = "DIR", default_value = STATE_DIRECTORY)]
+    state_dir: PathBuf,
+
+    /// Write the snapshot into DIR; the modules read that in /run/libvirt-nss alone
+    #[arg(long, value_name = "DIR", default_value = SNAPSHOT_DIRECTORY)]
+    snapshot: PathBuf,
+
+    /// Read the configuration, try every connection, say how that went, and write nothing
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+impl Args {
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            config: self.config.clone(),
+            state_directory: self.state_dir.clone(),
+            snapshot_directory: self.snapshot.clone(),
+        }
+    }
+}

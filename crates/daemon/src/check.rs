@@ -1,0 +1,78 @@
+//! `libvirt-nssd --check`: what would come of this configuration.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use crate::config::{self, Config};
+use crate::daemon::Options;
+use crate::source::Source;
+use crate::state::read;
+
+/// How long one connection may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Tries everything, one line each to `out`. Whether all is well.
+///
+/// # Errors
+/// `out` can't be written to.
+pub fn run(options: &Options, source: Source, out: &mut dyn Write) -> io::Result<bool> {
+    let config = match config::read(options.config.as_deref()) {
+        Ok(config) => config,
+        Err(error) => {
+            writeln!(out, "{error}")?;
+            return Ok(false);
+        }
+    };
+    let leases = leases(options, out)?;
+    let connections = connections(&config, source, out)?;
+    Ok(leases && connections)
+}
+
+fn leases(options: &Options, out: &mut dyn Write) -> io::Result<bool> {
+    let directory = &options.state_directory;
+    let place = directory.display();
+    match read::read(directory) {
+        Ok(reading) => {
+            let (leases, bridges) = (reading.files.leases.len(), reading.files.bridges.len());
+            writeln!(out, "leases: {place}: {leases} on {bridges} bridges")?;
+            for unread in &reading.unread {
+                writeln!(out, "leases: {place}/{}: {}", unread.name, unread.why)?;
+            }
+            Ok(reading.unread.is_empty())
+        }
+        // libvirt makes it with its first network.
+        Err(error) => {
+            writeln!(out, "leases: {place}: {}", state_dir::reason(&error))?;
+            Ok(error.kind() == io::ErrorKind::NotFound)
+        }
+    }
+}
+
+/// All at once: one that hangs holds up no other.
+fn connections(config: &Config, source: Source, out: &mut dyn Write) -> io::Result<bool> {
+    let outcomes: Vec<_> = std::thread::scope(|scope| {
+        let tries: Vec<_> = config
+            .connections
+            .iter()
+            .map(|connection| scope.spawn(|| (source.check)(&connection.config, TIMEOUT)))
+            .collect();
+        tries.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
+    });
+    let mut well = true;
+    for (connection, outcome) in config.connections.iter().zip(outcomes) {
+        let (name, uri) = (&connection.config.name, &connection.config.uri);
+        let text = match outcome {
+            Ok(Ok(report)) => report,
+            Ok(Err(reason)) => {
+                well = false;
+                reason
+            }
+            Err(_) => {
+                well = false;
+                String::from("the try ended in a panic")
+            }
+        };
+        writeln!(out, "{name}: {uri}: {text}")?;
+    }
+    Ok(well)
+}

@@ -1,0 +1,348 @@
+//! The main loop: one thread that waits for the state directory, for libvirt, for signals and for time to
+//! pass, and acts on it.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use crate::compiler::{Compiler, epoch};
+use crate::config::{self, Config};
+use crate::facts::{Change, Facts, Millis};
+use crate::inbox::Inbox;
+use crate::model::ConnectionState;
+use crate::publish::Publisher;
+use crate::service::lock::{self, Lock};
+use crate::service::log::Log;
+use crate::service::notify::Manager;
+use crate::service::signals::{Signals, Wish};
+use crate::source::{Source, Stop};
+use crate::state::watch::Watch;
+
+/// libvirt's state directory (its `configure` option is `--localstatedir`; every distribution has this).
+pub const STATE_DIRECTORY: &str = "/var/lib/libvirt/dnsmasq";
+
+/// Where look-ups read the snapshot: the directory of [`guest_names::snapshot::format::PATH`].
+pub const SNAPSHOT_DIRECTORY: &str = "/run/libvirt-nss";
+
+/// For how long the first snapshot waits for all connections: the one of a daemon that was killed counts
+/// until then, and who starts the service finds the guests' names there once it is up.
+const FIRST: Duration = Duration::from_secs(2);
+
+/// What the daemon is told when it is started.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The configuration's file; see [`config::read`].
+    pub config: Option<PathBuf>,
+    /// Where the leases are.
+    pub state_directory: PathBuf,
+    /// Where the snapshot goes.
+    pub snapshot_directory: PathBuf,
+}
+
+/// Why the daemon doesn't run.
+#[derive(Debug)]
+pub enum Error {
+    /// The configuration makes no sense.
+    Config(config::Error),
+    /// It isn't alone, or can't tell.
+    Lock(lock::Error),
+    /// libvirt's bindings can't be set up.
+    Source(String),
+    /// The system doesn't give what it needs.
+    System {
+        /// As in "cannot `doing`".
+        doing: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl std::error::Error for Error {}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::Lock(error) => error.fmt(f),
+            Self::Source(reason) => write!(f, "cannot start libvirt's event loop: {reason}"),
+            Self::System { doing, source } => {
+                write!(f, "cannot {doing}: {}", state_dir::reason(source))
+            }
+        }
+    }
+}
+
+impl Error {
+    fn system(doing: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::System { doing, source }
+    }
+}
+
+/// Runs the daemon until a signal ends it.
+///
+/// # Errors
+/// See [`Error`]. There is no snapshot then.
+pub fn run(options: &Options, source: Source, log: Log) -> Result<(), Error> {
+    let mut signals = Signals::new().map_err(Error::system("wait for signals"))?;
+    let config = config::read(options.config.as_deref()).map_err(Error::Config)?;
+    let lock = Lock::take(&options.snapshot_directory).map_err(Error::Lock)?;
+    let mut daemon = Daemon::new(options, config, source, log)?;
+    let outcome = daemon.run(&mut signals);
+    daemon.manager.stopping();
+    // The words of a daemon that is gone count for nothing; closing connections may take time.
+    daemon.compiler.end();
+    daemon.stop();
+    drop(lock);
+    outcome
+}
+
+struct Daemon<'o> {
+    options: &'o Options,
+    config: Config,
+    source: Source,
+    log: Log,
+    manager: Manager,
+    watch: Watch,
+    inbox: Inbox,
+    stop: Option<Stop>,
+    facts: Facts,
+    compiler: Compiler,
+    /// The start of [`Millis`].
+    start: Instant,
+    /// The service manager has been told that the first snapshot, or the one after a reload, is there.
+    is_ready: bool,
+    /// Until when the first snapshot waits for connections.
+    patience: Instant,
+    beat: Instant,
+    alive: Instant,
+    /// What was said of the directory that can't be watched.
+    unwatched: Option<String>,
+}
+
+impl<'o> Daemon<'o> {
+    fn new(options: &'o Options, config: Config, source: Source, log: Log) -> Result<Self, Error> {
+        let now = Instant::now();
+        let watch =
+            Watch::new(&options.state_directory).map_err(Error::system("watch directories"))?;
+        let inbox = Inbox::new().map_err(Error::system("make an event descriptor"))?;
+        let publisher = Publisher::new(&options.snapshot_directory);
+        let mut daemon = Self {
+            options,
+            source,
+            log,
+            manager: Manager::new(log),
+            watch,
+            inbox,
+            stop: None,
+            facts: Facts::default(),
+            compiler: Compiler::new(&options.state_directory, publisher, log),
+            start: now,
+            is_ready: false,
+            patience: now + FIRST,
+            beat: now,
+            alive: now,
+            unwatched: None,
+            config: Config { hold: config.hold, connections: Vec::new() },
+        };
+        daemon.arm();
+        daemon.connect(config)?;
+        Ok(daemon)
+    }
+
+    /// Milliseconds of [`Instant`].
+    fn now(&self) -> Millis {
+        self.start.elapsed().as_millis().try_into().unwrap_or(Millis::MAX)
+    }
+
+    fn hold(&self) -> Millis {
+        self.config.hold.as_millis().try_into().unwrap_or(Millis::MAX)
+    }
+
+    /// From here on no change of the state directory is missed, if it can be watched.
+    fn arm(&mut self) {
+        let unwatched = self.watch.arm().err().map(|error| state_dir::reason(&error));
+        if let (Some(reason), true) = (&unwatched, self.unwatched != unwatched) {
+            self.log.warning(format!(
+                "cannot watch {}: {reason}; changes are seen late, and look-ups read the files until then",
+                self.options.state_directory.display()
+            ));
+        }
+        self.unwatched = unwatched;
+    }
+
+    fn connect(&mut self, config: Config) -> Result<(), Error> {
+        let before = std::mem::take(&mut self.facts);
+        self.facts = Facts::new(&config.connections, before, self.now(), epoch());
+        let configs: Vec<_> =
+            config.connections.iter().map(|connection| connection.config.clone()).collect();
+        self.config = config;
+        self.compiler.facts_changed();
+        let outbox = self.inbox.renew();
+        if !configs.is_empty() {
+            self.stop = Some((self.source.start)(configs, outbox).map_err(Error::Source)?);
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            stop();
+        }
+    }
+
+    fn run(&mut self, signals: &mut Signals) -> Result<(), Error> {
+        loop {
+            self.wait(signals)?;
+            for wish in signals.take() {
+                match wish {
+                    Wish::End => return Ok(()),
+                    Wish::Reload => self.reload()?,
+                }
+            }
+            if self.watch.take().map_err(Error::system("read inotify's events"))? {
+                self.arm();
+                self.compiler.files_changed();
+            }
+            self.take_updates();
+            self.act();
+        }
+    }
+
+    /// Until something has happened, or something is due.
+    fn wait(&self, signals: &Signals) -> Result<(), Error> {
+        let timeout = self.due().map(|due| {
+            let left = due.saturating_duration_since(Instant::now());
+            Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() }
+        });
+        let mut fds = [
+            PollFd::new(signals, PollFlags::IN),
+            PollFd::new(&self.watch, PollFlags::IN),
+            PollFd::new(&self.inbox, PollFlags::IN),
+        ];
+        match poll(&mut fds, timeout.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(Error::system("wait")(errno.into())),
+        }
+    }
+
+    fn due(&self) -> Option<Instant> {
+        let compile = if self.is_patient() { Some(self.patience) } else { self.compiler.due() };
+        let expiry = self
+            .facts
+            .next_expiry(self.hold())
+            .map(|expiry| self.start + Duration::from_millis(u64::try_from(expiry).unwrap_or(0)));
+        let beat = self.compiler.published().map(|_| self.beat);
+        let alive = self.manager.watchdog.map(|_| self.alive);
+        [compile, expiry, beat, alive].into_iter().flatten().min()
+    }
+
+    /// Whether the first snapshot waits.
+    fn is_patient(&self) -> bool {
+        self.compiler.published().is_none()
+            && !self.facts.are_told()
+            && Instant::now() < self.patience
+    }
+
+    fn take_updates(&mut self) {
+        let updates: Vec<_> = self.inbox.take().collect();
+        for update in updates {
+            self.log_state(&update);
+            let change = self.facts.apply(update, self.now(), epoch());
+            let matters = match change {
+                Change::None => false,
+                Change::Repeated => self.compiler.is_undecided(),
+                Change::Facts => true,
+            };
+            if matters {
+                self.compiler.facts_changed();
+            }
+        }
+    }
+
+    fn log_state(&self, update: &crate::model::Update) {
+        let crate::model::Update::State(id, state) = update else { return };
+        let Some(connection) = self.facts.connections.get(usize::from(id.0)) else { return };
+        let (name, uri) = (&connection.settings.config.name, &connection.settings.config.uri);
+        match state {
+            ConnectionState::Connecting => {}
+            ConnectionState::Up => self.log.info(format!("{name}: connected to {uri}")),
+            ConnectionState::Down { reason, retry_in } => {
+                let is_new = !matches!(&connection.state, ConnectionState::Down { reason: old, .. } if old == reason);
+                if is_new {
+                    self.log.warning(format!("{name}: {uri}: {reason}; next try in {retry_in} s"));
+                }
+            }
+        }
+    }
+
+    fn act(&mut self) {
+        let now = Instant::now();
+        if self.manager.watchdog.is_some() && now >= self.alive {
+            self.manager.alive();
+            self.alive = now + self.manager.watchdog.unwrap_or_default();
+        }
+        if self.facts.expire(self.now(), self.hold()) {
+            self.compiler.facts_changed();
+        }
+        if self.compiler.published().is_some() && now >= self.beat {
+            self.arm();
+            self.compiler.beat();
+            self.beat = now + self.config.hold / 3;
+        }
+        if self.is_patient() {
+            return;
+        }
+        let first = self.compiler.published().is_none();
+        if self.compiler.run(&self.facts, self.config.hold, self.now()) {
+            if first {
+                self.beat = now + self.config.hold / 3;
+            }
+            let status = self.status();
+            if self.is_ready {
+                self.manager.status(&status);
+            } else {
+                self.manager.ready(&status);
+                self.log.info(format!("ready: {status}"));
+                self.is_ready = true;
+            }
+        }
+    }
+
+    /// For `systemctl status`.
+    fn status(&self) -> String {
+        let Some(published) = self.compiler.published() else { return String::from("starting") };
+        let guests: usize =
+            self.facts.connections.iter().map(|connection| connection.guests.len()).sum();
+        let up = |connection: &&crate::facts::Connection| connection.state == ConnectionState::Up;
+        let connected = self.facts.connections.iter().filter(up).count();
+        format!(
+            "{} names and addresses; {guests} guests over {connected} of {} connections{}",
+            published.written.keys,
+            self.facts.connections.len(),
+            if published.current { "" } else { "; leases are read from the state files" }
+        )
+    }
+
+    fn reload(&mut self) -> Result<(), Error> {
+        self.manager.reloading();
+        match config::read(self.options.config.as_deref()) {
+            Ok(config) => {
+                self.log.info("reading the configuration again");
+                self.stop();
+                self.connect(config)?;
+                self.beat = Instant::now();
+                // With the next snapshot.
+                self.is_ready = false;
+            }
+            Err(error) => {
+                self.log.error(format!("{error}; the configuration stays as it was"));
+                self.manager.ready(&self.status());
+            }
+        }
+        Ok(())
+    }
+}

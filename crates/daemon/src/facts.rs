@@ -1,0 +1,318 @@
+//! What is known from libvirt, by connection.
+
+use std::collections::BTreeMap;
+
+use crate::config;
+use crate::model::{Agent, ConnectionState, Guest, Network, Update};
+
+/// A libvirt domain's UUID.
+pub type Uuid = [u8; 16];
+
+/// A time in milliseconds of a clock that is never set and has an arbitrary start.
+pub type Millis = i64;
+
+/// All connections, in the configuration's order.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// By [`crate::model::ConnectionId`].
+    pub connections: Vec<Connection>,
+}
+
+/// A connection, and what was told over it.
+#[derive(Debug)]
+pub struct Connection {
+    /// What the configuration says of it.
+    pub settings: config::Connection,
+    /// How it does.
+    pub state: ConnectionState,
+    /// Since when it does so, in seconds since the epoch.
+    pub since: i64,
+    /// Its networks.
+    pub networks: Vec<Network>,
+    /// Its running guests.
+    pub guests: BTreeMap<Uuid, Known>,
+    /// Since when nothing has been heard, as the connection is down.
+    lost: Option<Millis>,
+    /// Whether all guests have been told once, or it is known that they can't be.
+    pub has_spoken: bool,
+}
+
+/// A guest, and what is known of it.
+#[derive(Debug)]
+pub struct Known {
+    /// As it was told.
+    pub guest: Guest,
+    /// When its agent last answered.
+    pub answered: Option<Millis>,
+}
+
+impl Known {
+    fn new(mut guest: Guest, now: Millis) -> Self {
+        guest.nics.shrink_to_fit();
+        let answered = (guest.agent == Agent::Answered).then_some(now);
+        Self { guest, answered }
+    }
+
+    fn change(old: Option<&Self>, new: &Self) -> Change {
+        match old {
+            Some(old) if old.guest == new.guest => {
+                if new.answered.is_some() {
+                    Change::Repeated
+                } else {
+                    Change::None
+                }
+            }
+            _ => Change::Facts,
+        }
+    }
+}
+
+/// What an update changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Change {
+    /// Nothing.
+    None,
+    /// An agent has said again what it said before: that matters where it leaves out a lease that may have
+    /// been younger than its last answer.
+    Repeated,
+    /// What the snapshot says.
+    Facts,
+}
+
+impl Change {
+    fn facts_if(changed: bool) -> Self {
+        if changed { Self::Facts } else { Self::None }
+    }
+}
+
+impl Facts {
+    /// Nothing is known yet of `connections`; of those that `before` has too, what it knows is kept for
+    /// as long as it is for one that is down.
+    #[must_use]
+    pub fn new(connections: &[config::Connection], before: Self, now: Millis, epoch: i64) -> Self {
+        let mut before = before.connections;
+        let connections = connections.iter().map(|settings| {
+            let same = |one: &Connection| {
+                let (config, other) = (&one.settings.config, &settings.config);
+                (&config.name, &config.uri) == (&other.name, &other.uri)
+            };
+            let known = before.iter().position(same).map(|at| before.swap_remove(at));
+            let (networks, guests, lost) = match known {
+                Some(known) => (known.networks, known.guests, known.lost.or(Some(now))),
+                None => (Vec::new(), BTreeMap::new(), None),
+            };
+            Connection {
+                settings: settings.clone(),
+                state: ConnectionState::Connecting,
+                since: epoch,
+                networks,
+                guests,
+                lost,
+                has_spoken: false,
+            }
+        });
+        Self { connections: connections.collect() }
+    }
+
+    /// Takes in what was told.
+    pub fn apply(&mut self, update: Update, now: Millis, epoch: i64) -> Change {
+        let (Update::State(id, _)
+        | Update::Networks(id, _)
+        | Update::Guests(id, _)
+        | Update::Guest(id, _)
+        | Update::Gone(id, _)) = update;
+        let Some(connection) = self.connections.get_mut(usize::from(id.0)) else {
+            return Change::None;
+        };
+        match update {
+            Update::State(_, state) => Change::facts_if(connection.enter(state, now, epoch)),
+            Update::Networks(_, networks) => {
+                let changed = connection.networks != networks;
+                connection.networks = networks;
+                Change::facts_if(changed)
+            }
+            Update::Guests(_, guests) => {
+                connection.has_spoken = true;
+                let mut before = std::mem::take(&mut connection.guests);
+                let mut change = Change::facts_if(before.len() != guests.len());
+                for guest in guests {
+                    let known = Known::new(guest, now);
+                    let old = before.remove(&known.guest.uuid);
+                    change = change.max(Known::change(old.as_ref(), &known));
+                    connection.guests.insert(known.guest.uuid, known);
+                }
+                change
+            }
+            Update::Guest(_, guest) => {
+                let known = Known::new(guest, now);
+                let change = Known::change(connection.guests.get(&known.guest.uuid), &known);
+                connection.guests.insert(known.guest.uuid, known);
+                change
+            }
+            Update::Gone(_, uuid) => Change::facts_if(connection.guests.remove(&uuid).is_some()),
+        }
+    }
+
+    /// Drops what was told over connections that are down for `hold` milliseconds. Whether there was
+    /// anything.
+    pub fn expire(&mut self, now: Millis, hold: Millis) -> bool {
+        let mut any = false;
+        for connection in &mut self.connections {
+            if connection.lost.is_some_and(|lost| lost + hold <= now) {
+                connection.lost = None;
+                any |= !(connection.guests.is_empty() && connection.networks.is_empty());
+                connection.guests.clear();
+                connection.networks.clear();
+            }
+        }
+        any
+    }
+
+    /// When [`Facts::expire`] has something to do, if nothing else happens.
+    #[must_use]
+    pub fn next_expiry(&self, hold: Millis) -> Option<Millis> {
+        self.connections
+            .iter()
+            .filter_map(|connection| connection.lost)
+            .min()
+            .map(|lost| lost + hold)
+    }
+
+    /// Whether of each connection it is known which guests there are, or that it can't be told.
+    #[must_use]
+    pub fn are_told(&self) -> bool {
+        self.connections.iter().all(|connection| connection.has_spoken)
+    }
+}
+
+impl Connection {
+    fn enter(&mut self, state: ConnectionState, now: Millis, epoch: i64) -> bool {
+        match state {
+            ConnectionState::Up => self.lost = None,
+            ConnectionState::Down { .. } => {
+                self.has_spoken = true;
+                self.lost = self.lost.or(Some(now));
+            }
+            ConnectionState::Connecting => {}
+        }
+        let changed = self.state != state;
+        if std::mem::discriminant(&self.state) != std::mem::discriminant(&state) {
+            self.since = epoch;
+        }
+        self.state = state;
+        changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::model::ConnectionId;
+
+    const ID: ConnectionId = ConnectionId(0);
+
+    fn guest(uuid: u8, name: &str) -> Guest {
+        Guest {
+            uuid: [uuid; 16],
+            name: name.into(),
+            title: None,
+            host_name: None,
+            agent: Agent::Silent,
+            nics: Vec::new(),
+        }
+    }
+
+    fn facts() -> Facts {
+        Facts::new(&Config::default().connections, Facts::default(), 0, 0)
+    }
+
+    fn names(facts: &Facts) -> Vec<&str> {
+        facts.connections[0].guests.values().map(|known| known.guest.name.as_str()).collect()
+    }
+
+    fn down(reason: &str) -> ConnectionState {
+        ConnectionState::Down { reason: reason.into(), retry_in: 1 }
+    }
+
+    #[test]
+    fn updates() {
+        let mut facts = facts();
+        assert!(!facts.are_told());
+        let mut change = |update, epoch| facts.apply(update, 1, epoch);
+        assert_eq!(change(Update::State(ID, ConnectionState::Up), 100), Change::Facts);
+        assert_eq!(change(Update::State(ID, ConnectionState::Up), 101), Change::None);
+        let both = || Update::Guests(ID, vec![guest(2, "b"), guest(1, "a")]);
+        assert_eq!(change(both(), 0), Change::Facts);
+        assert_eq!(change(both(), 0), Change::None);
+        assert_eq!(change(Update::Guest(ID, guest(3, "c")), 0), Change::Facts);
+        assert_eq!(change(Update::Guest(ID, guest(3, "c")), 0), Change::None);
+        assert_eq!(change(Update::Guest(ID, guest(3, "d")), 0), Change::Facts);
+        assert_eq!(change(Update::Gone(ID, [1; 16]), 0), Change::Facts);
+        assert_eq!(change(Update::Gone(ID, [1; 16]), 0), Change::None);
+        assert_eq!(change(Update::Gone(ConnectionId(9), [3; 16]), 0), Change::None);
+        let network = Network {
+            name: "n".into(),
+            bridge: None,
+            domain: None,
+            routed: false,
+            leases: Vec::new(),
+        };
+        assert_eq!(change(Update::Networks(ID, vec![network.clone()]), 0), Change::Facts);
+        assert_eq!(change(Update::Networks(ID, vec![network]), 0), Change::None);
+        assert_eq!(facts.connections[0].since, 100);
+        assert_eq!(names(&facts), ["b", "d"]);
+        assert!(facts.are_told());
+        assert_eq!(facts.apply(Update::Guests(ID, vec![guest(3, "d")]), 1, 0), Change::Facts);
+        assert_eq!(names(&facts), ["d"]);
+    }
+
+    #[test]
+    fn an_agent_that_repeats_itself() {
+        let mut facts = facts();
+        let answered = Guest { agent: Agent::Answered, ..guest(1, "a") };
+        assert_eq!(facts.apply(Update::Guest(ID, answered.clone()), 1, 0), Change::Facts);
+        assert_eq!(facts.apply(Update::Guest(ID, answered), 2, 0), Change::Repeated);
+        assert_eq!(facts.connections[0].guests[&[1; 16]].answered, Some(2));
+    }
+
+    #[test]
+    fn a_connection_that_is_down() {
+        let mut facts = facts();
+        facts.apply(Update::State(ID, ConnectionState::Up), 0, 100);
+        facts.apply(Update::Guests(ID, vec![guest(1, "a")]), 0, 100);
+        assert_eq!(facts.next_expiry(90), None);
+        facts.apply(Update::State(ID, down("gone")), 10, 110);
+        facts.apply(Update::State(ID, ConnectionState::Connecting), 20, 120);
+        facts.apply(Update::State(ID, down("still")), 30, 130);
+        assert_eq!(facts.next_expiry(90), Some(100));
+        assert!(!facts.expire(99, 90));
+        assert_eq!(names(&facts), ["a"]);
+        assert!(facts.expire(100, 90));
+        assert_eq!(names(&facts), [""; 0]);
+        assert_eq!(facts.next_expiry(90), None);
+        // It came back before that.
+        facts.apply(Update::Guests(ID, vec![guest(1, "a")]), 200, 300);
+        facts.apply(Update::State(ID, down("gone")), 210, 310);
+        facts.apply(Update::State(ID, ConnectionState::Up), 220, 320);
+        assert!(!facts.expire(1000, 90));
+        assert_eq!(names(&facts), ["a"]);
+    }
+
+    #[test]
+    fn another_configuration() {
+        let mut before = facts();
+        before.apply(Update::State(ID, ConnectionState::Up), 0, 100);
+        before.apply(Update::Guests(ID, vec![guest(1, "a")]), 0, 100);
+        let mut settings = Config::default().connections;
+        let mut other = settings[0].clone();
+        other.config.name = "other".into();
+        settings.insert(0, other);
+        settings[1].config.id = ConnectionId(1);
+        let mut facts = Facts::new(&settings, before, 1000, 200);
+        assert_eq!(facts.connections[0].guests.len(), 0);
+        assert_eq!(facts.connections[1].guests.len(), 1);
+        assert_eq!(facts.next_expiry(90), Some(1090));
+        assert!(facts.expire(1090, 90));
+    }
+}

@@ -1,0 +1,94 @@
+//! Finding one's way among the state files' leases and NICs.
+
+use guest_names::address::{Address, Mac};
+use guest_names::state::Bridge;
+
+use crate::state::files::{Domain, Files, Lease};
+
+/// The files' leases that hold, and the NICs of their MAC maps, by what they are looked for.
+pub(super) struct Index<'f> {
+    pub(super) files: &'f Files,
+    now: i64,
+    /// Bridge, MAC, index of the domain's record.
+    nics: Vec<(u16, [u8; 6], u32)>,
+    /// Leases by bridge and MAC.
+    by_nic: Vec<u32>,
+    /// Leases by address.
+    by_address: Vec<u32>,
+}
+
+impl<'f> Index<'f> {
+    pub(super) fn new(files: &'f Files, now: i64) -> Self {
+        let mut nics = Vec::with_capacity(files.macs.len());
+        for (record, domain) in files.domains.iter().enumerate() {
+            let record = record as u32;
+            nics.extend(files.macs_of(domain).iter().map(|mac| (domain.bridge, mac.0, record)));
+        }
+        nics.sort_unstable();
+        nics.dedup();
+        let holding = |&at: &u32| !files.leases[at as usize].has_expired(now);
+        let mut by_address: Vec<u32> = (0..files.leases.len() as u32).filter(holding).collect();
+        let mut by_nic: Vec<u32> = by_address.clone();
+        by_nic.retain(|&at| files.leases[at as usize].mac.is_some());
+        by_nic.sort_unstable_by_key(|&at| (nic(&files.leases[at as usize]), at));
+        by_address.sort_unstable_by_key(|&at| (octets(files.leases[at as usize].address), at));
+        Self { files, now, nics, by_nic, by_address }
+    }
+
+    /// Seconds since the epoch.
+    pub(super) fn now(&self) -> i64 {
+        self.now
+    }
+
+    /// A lease, where it holds.
+    pub(super) fn lease(&self, at: u32) -> Option<&'f Lease> {
+        self.files.leases.get(at as usize).filter(|lease| !lease.has_expired(self.now))
+    }
+
+    /// The bridge's index, where it has files.
+    pub(super) fn bridge(&self, bridge: Bridge) -> Option<u16> {
+        let at = self.files.bridges.iter().position(|&known| known == bridge)?;
+        u16::try_from(at).ok()
+    }
+
+    /// The leases of a NIC, in the order of the file.
+    pub(super) fn leases_of(&self, bridge: u16, mac: Mac) -> &[u32] {
+        let wanted = (bridge, Some(mac.0));
+        run(&self.by_nic, |&at| nic(&self.files.leases[at as usize]).cmp(&wanted))
+    }
+
+    /// The leases of an address.
+    pub(super) fn leases_with(&self, address: Address) -> &[u32] {
+        let wanted = octets(address);
+        run(&self.by_address, |&at| octets(self.files.leases[at as usize].address).cmp(&wanted))
+    }
+
+    /// The domains that have a NIC, in the order of the file.
+    pub(super) fn domains_of(
+        &self,
+        bridge: u16,
+        mac: Option<Mac>,
+    ) -> impl Iterator<Item = &'f Domain> {
+        let found = mac.map_or(&[][..], |mac| {
+            run(&self.nics, |&(on, other, _)| (on, other).cmp(&(bridge, mac.0)))
+        });
+        found.iter().filter_map(|&(_, _, record)| self.files.domains.get(record as usize))
+    }
+}
+
+fn nic(lease: &Lease) -> (u16, Option<[u8; 6]>) {
+    (lease.bridge, lease.mac.map(|mac| mac.0))
+}
+
+/// Something to sort addresses by.
+pub(super) fn octets(address: Address) -> (usize, [u8; 16]) {
+    (address.octets().len(), address.padded())
+}
+
+/// The run of what compares equal in a sorted slice.
+fn run<T>(sorted: &[T], compare: impl Fn(&T) -> std::cmp::Ordering) -> &[T] {
+    let from = sorted.partition_point(|item| compare(item).is_lt());
+    let rest = sorted.get(from..).unwrap_or(&[]);
+    let length = rest.partition_point(|item| compare(item).is_eq());
+    rest.get(..length).unwrap_or(&[])
+}

@@ -1,0 +1,60 @@
+//! sd_notify(3): telling the service manager how it goes.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+use super::log::Log;
+
+/// The service manager, if there is one.
+#[derive(Debug)]
+pub struct Manager {
+    /// How often it wants a sign of life.
+    pub watchdog: Option<Duration>,
+    log: Log,
+}
+
+impl Manager {
+    /// Who started this process.
+    #[must_use]
+    pub fn new(log: Log) -> Self {
+        // Half of the time after which it takes us for dead (sd_watchdog_enabled(3)).
+        let watchdog = sd_notify::watchdog_enabled().map(|limit| limit / 2);
+        Self { watchdog: watchdog.filter(|interval| !interval.is_zero()), log }
+    }
+
+    /// The first snapshot is there, or the one after a reload.
+    pub fn ready(&self, status: &str) {
+        self.tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+    }
+
+    /// How it goes, for people.
+    pub fn status(&self, status: &str) {
+        self.tell(&[NotifyState::Status(status)]);
+    }
+
+    /// The configuration is read again.
+    pub fn reloading(&self) {
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => self.tell(&[NotifyState::Reloading, now]),
+            Err(error) => self.log.warning(format!("no monotonic clock: {error}")),
+        }
+    }
+
+    /// The end is near.
+    pub fn stopping(&self) {
+        self.tell(&[NotifyState::Stopping]);
+    }
+
+    /// A sign of life.
+    pub fn alive(&self) {
+        self.tell(&[NotifyState::Watchdog]);
+    }
+
+    fn tell(&self, states: &[NotifyState<'_>]) {
+        // Without a manager there is nobody to tell, and that is fine.
+        if let Err(error) = sd_notify::notify(states) {
+            self.log.warning(format!("cannot tell the service manager: {error}"));
+        }
+    }
+}
