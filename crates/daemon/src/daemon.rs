@@ -13,7 +13,7 @@ use crate::compiler::{Compiler, epoch};
 use crate::config::{self, Config};
 use crate::facts::{Change, Facts, Millis};
 use crate::inbox::Inbox;
-use crate::model::ConnectionState;
+use crate::model::{ConnectionState, Update};
 use crate::publish::Publisher;
 use crate::service::lock::{self, Lock};
 use crate::service::log::Log;
@@ -250,7 +250,7 @@ impl<'o> Daemon<'o> {
     fn take_updates(&mut self) {
         let updates: Vec<_> = self.inbox.take().collect();
         for update in updates {
-            self.log_state(&update);
+            self.log(&update);
             let change = self.facts.apply(update, self.now(), epoch());
             let matters = match change {
                 Change::None => false,
@@ -263,10 +263,16 @@ impl<'o> Daemon<'o> {
         }
     }
 
-    fn log_state(&self, update: &crate::model::Update) {
-        let crate::model::Update::State(id, state) = update else { return };
+    /// Logs what people want to know of an update.
+    fn log(&self, update: &Update) {
+        let (Update::State(id, _) | Update::Warning(id, _)) = update else { return };
         let Some(connection) = self.facts.connections.get(usize::from(id.0)) else { return };
         let (name, uri) = (&connection.settings.config.name, &connection.settings.config.uri);
+        let state = match update {
+            Update::State(_, state) => state,
+            Update::Warning(_, warning) => return self.log.warning(format!("{name}: {warning}")),
+            _ => return,
+        };
         match state {
             ConnectionState::Connecting => {}
             ConnectionState::Up => self.log.info(format!("{name}: connected to {uri}")),

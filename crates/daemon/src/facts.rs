@@ -120,6 +120,7 @@ impl Facts {
         | Update::Networks(id, _)
         | Update::Guests(id, _)
         | Update::Guest(id, _)
+        | Update::Warning(id, _)
         | Update::Gone(id, _)) = update;
         let Some(connection) = self.connections.get_mut(usize::from(id.0)) else {
             return Change::None;
@@ -149,6 +150,7 @@ impl Facts {
                 connection.guests.insert(known.guest.uuid, known);
                 change
             }
+            Update::Warning(..) => Change::None,
             Update::Gone(_, uuid) => Change::facts_if(connection.guests.remove(&uuid).is_some()),
         }
     }

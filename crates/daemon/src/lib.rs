@@ -8,6 +8,7 @@ pub mod daemon;
 pub mod facts;
 pub mod inbox;
 pub mod info;
+pub mod libvirt;
 pub mod model;
 pub mod names;
 pub mod publish;

@@ -6,13 +6,21 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use daemon::libvirt::{self, Libvirt};
 use daemon::service::{log::Log, memory};
 use daemon::source::Source;
 
 /// Who tells of guests.
 const LIBVIRT: Source = Source {
-    start: |_, _| Err("this build has no libvirt".into()),
-    check: |_, _| Err("this build has no libvirt".into()),
+    start: |connections, outbox| {
+        let libvirt = Libvirt::start(connections, move |update| outbox.put(update));
+        let libvirt = libvirt.map_err(|error| error.to_string())?;
+        Ok(Box::new(move || libvirt.stop()))
+    },
+    check: |connection, timeout| match libvirt::check(connection, timeout) {
+        Ok(report) => Ok(report.to_string()),
+        Err(error) => Err(error.to_string()),
+    },
 };
 
 fn main() -> ExitCode {

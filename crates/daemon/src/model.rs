@@ -128,6 +128,8 @@ pub enum Update {
     Guests(ConnectionId, Vec<Guest>),
     /// One guest started or changed.
     Guest(ConnectionId, Guest),
+    /// Something doesn't work that the connection lives without; one line for the log.
+    Warning(ConnectionId, String),
     /// One guest has stopped.
     Gone(ConnectionId, [u8; 16]),
 }

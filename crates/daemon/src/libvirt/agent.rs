@@ -1,0 +1,313 @@
+//! Asking guest agents, so that one that hangs blocks nothing but itself.
+//!
+//! A few workers ask one guest each. Whoever did not answer last time is asked in the slow lane, which has a
+//! worker of its own, so those that answer never wait behind those that don't.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use virt::connect::Connect;
+use virt::domain::Domain;
+use virt::error::ErrorNumber;
+use virt::sys;
+
+use super::error::{is, is_unsupported, words};
+use super::raw::{self, Asked, Interface};
+use super::threads;
+
+/// libvirtd runs five calls of one client at a time by default (`max_client_requests`).
+const QUICK_WORKERS: usize = 3;
+
+/// How long a guest that has not answered before may take in the quick lane.
+const FIRST_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What an agent says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// The guest's name for itself, where the agent tells it. Unchecked.
+    pub(super) host_name: Option<String>,
+    /// Its interfaces. Unchecked.
+    pub(super) interfaces: Vec<Interface>,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The agent did not answer in time: the next try belongs in the slow lane. libvirt's words.
+    TimedOut(String),
+    /// libvirt or the agent said no. libvirt's words.
+    Refused(String),
+    /// This libvirt can't bound the time that an agent takes (before 5.10), so no agent of it is asked.
+    NoTimeout,
+}
+
+/// Asks one guest. The workers call it at the same time.
+pub(super) trait Ask: Send + Sync + 'static {
+    /// Blocks until the agent of the guest with this UUID has answered, or for about `patience`.
+    fn ask(&self, guest: [u8; 16], patience: Duration) -> Result<Answer, Failure>;
+}
+
+/// Who is asked where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// Guests that have answered, or that were not asked before (those are given a second).
+    Quick {
+        /// Whether it has answered before.
+        known: bool,
+    },
+    /// Guests that did not answer in time.
+    Slow,
+}
+
+/// The workers of one connection. Dropping it lets them end when they are back from their calls.
+pub(super) struct Pool {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    queues: Mutex<Queues>,
+    quick: Condvar,
+    slow: Condvar,
+}
+
+#[derive(Default)]
+struct Queues {
+    quick: VecDeque<([u8; 16], bool)>,
+    slow: VecDeque<[u8; 16]>,
+    closed: bool,
+}
+
+impl Pool {
+    /// Starts the workers. `answered` is called by them, with each guest's UUID.
+    ///
+    /// # Errors
+    /// Where a thread can't be started.
+    pub(super) fn start(
+        ask: impl Ask,
+        patience: Duration,
+        answered: impl Fn([u8; 16], Result<Answer, Failure>) + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            queues: Mutex::default(),
+            quick: Condvar::new(),
+            slow: Condvar::new(),
+        });
+        let pool = Self { shared: Arc::clone(&shared) };
+        let work = Arc::new((ask, answered));
+        for _ in 0..QUICK_WORKERS {
+            let (shared, work) = (Arc::clone(&shared), Arc::clone(&work));
+            threads::spawn("agents", move || {
+                while let Some((guest, known)) = shared.next(&shared.quick, |q| q.quick.pop_front())
+                {
+                    let patience = if known { patience } else { patience.min(FIRST_PATIENCE) };
+                    work.1(guest, work.0.ask(guest, patience));
+                }
+            })?;
+        }
+        threads::spawn("slow-agents", move || {
+            while let Some(guest) = shared.next(&shared.slow, |queues| queues.slow.pop_front()) {
+                work.1(guest, work.0.ask(guest, patience));
+            }
+        })?;
+        Ok(pool)
+    }
+
+    /// Has a guest asked as soon as a worker of its lane is free.
+    pub(super) fn put(&self, guest: [u8; 16], lane: Lane) {
+        let mut queues = self.shared.lock();
+        match lane {
+            Lane::Quick { known } => {
+                queues.quick.push_back((guest, known));
+                self.shared.quick.notify_one();
+            }
+            Lane::Slow => {
+                queues.slow.push_back(guest);
+                self.shared.slow.notify_one();
+            }
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let mut queues = self.shared.lock();
+        *queues = Queues { closed: true, ..Queues::default() };
+        self.shared.quick.notify_all();
+        self.shared.slow.notify_all();
+    }
+}
+
+impl Shared {
+    /// The queues are whole between any two of their changes, so a panic elsewhere takes nothing from them.
+    fn lock(&self) -> MutexGuard<'_, Queues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the next guest of a lane; `None` when the pool is dropped.
+    fn next<T>(&self, lane: &Condvar, take: impl Fn(&mut Queues) -> Option<T>) -> Option<T> {
+        let mut queues = self.lock();
+        loop {
+            if queues.closed {
+                return None;
+            }
+            if let Some(guest) = take(&mut queues) {
+                return Some(guest);
+            }
+            queues = lane.wait(queues).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+/// The agents of a connection's guests.
+pub(super) struct Agents {
+    /// Read-write, and used by the workers alone.
+    pub(super) connect: Connect,
+}
+
+impl Ask for Agents {
+    /// The time that libvirt lets agent commands take belongs to the domain, not to the call, and others (a
+    /// backup that freezes file systems, say) rely on libvirt's default, to wait for ever. So it is set for
+    /// these calls alone.
+    fn ask(&self, guest: [u8; 16], patience: Duration) -> Result<Answer, Failure> {
+        let domain = self
+            .connect
+            .lookup_domain_by_uuid(uuid::Uuid::from_bytes(guest))
+            .map_err(|error| failure(&error))?;
+        let seconds = i32::try_from(patience.as_secs()).unwrap_or(i32::MAX).max(1);
+        let bounded = raw::set_agent_timeout(&domain, seconds);
+        if let Err(error) = bounded {
+            let missing = is_unsupported(&error) || is(&error, ErrorNumber::Rpc);
+            return Err(if missing { Failure::NoTimeout } else { failure(&error) });
+        }
+        let answer = ask_domain(&domain);
+        let unbounded = raw::set_agent_timeout(&domain, raw::WAIT_FOR_EVER);
+        let answer = answer?;
+        // The guest may be gone by now, and its time limit with it; then the next call says so.
+        unbounded.map_err(|error| failure(&error))?;
+        Ok(answer)
+    }
+}
+
+fn ask_domain(domain: &Domain) -> Result<Answer, Failure> {
+    let interfaces = raw::interface_addresses(domain, Asked::Agent).map_err(|e| failure(&e))?;
+    let host_name = match host_name(domain) {
+        Ok(name) => Some(name),
+        Err(error) => match failure(&error) {
+            timed_out @ Failure::TimedOut(_) => return Err(timed_out),
+            // Old agents don't have the command, and administrators block commands.
+            _ => None,
+        },
+    };
+    Ok(Answer { host_name, interfaces })
+}
+
+fn host_name(domain: &Domain) -> Result<String, virt::error::Error> {
+    match domain.hostname(sys::VIR_DOMAIN_GET_HOSTNAME_AGENT) {
+        // Before 6.1 there is no such flag, and the agent is the only one that is asked.
+        Err(error) if is(&error, ErrorNumber::InvalidArg) => domain.hostname(0),
+        answer => answer,
+    }
+}
+
+fn failure(error: &virt::error::Error) -> Failure {
+    let hangs = [
+        ErrorNumber::AgentUnresponsive,
+        ErrorNumber::AgentCommandTimeout,
+        ErrorNumber::AgentUnsynced,
+        // Somebody else's agent command has been going on for 30 s.
+        ErrorNumber::OperationTimeout,
+    ];
+    if hangs.into_iter().any(|code| is(error, code)) {
+        Failure::TimedOut(words(error))
+    } else {
+        Failure::Refused(words(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{self, Receiver, Sender};
+
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    /// Guest 0 hangs until it is let go; all others answer at once.
+    struct Fake {
+        let_go: Mutex<Receiver<()>>,
+        hanging: Sender<Duration>,
+    }
+
+    impl Ask for Fake {
+        fn ask(&self, guest: [u8; 16], patience: Duration) -> Result<Answer, Failure> {
+            if guest[0] == 0 {
+                self.hanging.send(patience).unwrap();
+                let _ = self.let_go.lock().unwrap().recv();
+                return Err(Failure::TimedOut("hung".into()));
+            }
+            Ok(Answer { host_name: Some(format!("guest-{}", guest[0])), interfaces: Vec::new() })
+        }
+    }
+
+    type Answered = Receiver<([u8; 16], Result<Answer, Failure>)>;
+
+    fn pool(patience: Duration) -> (Pool, Answered, Receiver<Duration>, Sender<()>) {
+        let (let_go, gate) = mpsc::channel();
+        let (hanging, hung) = mpsc::channel();
+        let (done, answers) = mpsc::channel();
+        let fake = Fake { let_go: Mutex::new(gate), hanging };
+        let answered = move |guest, answer| {
+            let _ = done.send((guest, answer));
+        };
+        (Pool::start(fake, patience, answered).unwrap(), answers, hung, let_go)
+    }
+
+    fn guest(number: u8) -> [u8; 16] {
+        [number; 16]
+    }
+
+    #[test]
+    fn guests_that_hang_in_the_slow_lane_hold_nobody_up() {
+        let (pool, answers, hung, let_go) = pool(LONG);
+        pool.put(guest(0), Lane::Slow);
+        pool.put(guest(0), Lane::Slow);
+        assert_eq!(hung.recv_timeout(LONG), Ok(LONG));
+        for number in 1..=100 {
+            pool.put(guest(number), Lane::Quick { known: true });
+        }
+        let mut seen: Vec<u8> =
+            (1..=100).map(|_| answers.recv_timeout(LONG).unwrap().0[0]).collect();
+        seen.sort_unstable();
+        assert_eq!(seen, (1..=100).collect::<Vec<u8>>());
+        let_go.send(()).unwrap();
+        let late = answers.recv_timeout(LONG).unwrap();
+        assert_eq!(late, (guest(0), Err(Failure::TimedOut("hung".into()))));
+    }
+
+    #[test]
+    fn one_that_hangs_in_the_quick_lane_leaves_the_other_workers() {
+        let (pool, answers, hung, _let_go) = pool(LONG);
+        pool.put(guest(0), Lane::Quick { known: false });
+        assert_eq!(hung.recv_timeout(LONG), Ok(FIRST_PATIENCE), "one it has not heard of");
+        pool.put(guest(7), Lane::Quick { known: true });
+        let (who, answer) = answers.recv_timeout(LONG).unwrap();
+        assert_eq!(who, guest(7));
+        assert_eq!(answer.unwrap().host_name.as_deref(), Some("guest-7"));
+    }
+
+    #[test]
+    fn a_dropped_pool_ends_its_workers_but_the_one_that_hangs() {
+        let (pool, answers, hung, let_go) = pool(LONG);
+        pool.put(guest(0), Lane::Slow);
+        hung.recv_timeout(LONG).unwrap();
+        pool.put(guest(0), Lane::Slow);
+        drop(pool);
+        let_go.send(()).unwrap();
+        // The one that was under way is told; the other is not asked, and the channel closes with the workers.
+        assert!(answers.recv_timeout(LONG).is_ok());
+        assert_eq!(answers.recv_timeout(LONG), Err(mpsc::RecvTimeoutError::Disconnected));
+        assert_eq!(hung.try_recv(), Err(mpsc::TryRecvError::Disconnected));
+    }
+}

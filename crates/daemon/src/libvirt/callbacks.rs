@@ -1,0 +1,352 @@
+//! libvirt's events of one connection, handed to a function. One of the two files with `unsafe`; see `raw.rs`.
+//!
+//! The callbacks run in the thread of libvirt's event loop (and sometimes in one that is inside of a call), so
+//! they only tell what to look at: whoever receives that asks libvirt how it is now.
+
+use std::ffi::{c_char, c_int, c_void};
+use std::mem;
+use std::sync::Arc;
+
+use virt::connect::Connect;
+use virt::error::Error;
+use virt::sys;
+
+use super::error::is_unsupported;
+
+/// Something happened that is to be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// The domain of this UUID started, stopped or changed, or its agent did.
+    Guest([u8; 16]),
+    /// Networks started, stopped or changed.
+    Networks,
+    /// The connection is closed, and why.
+    Closed(&'static str),
+}
+
+/// Where the events go. It must not call libvirt, block or panic.
+pub(super) type Sink = Arc<dyn Fn(Event) + Send + Sync>;
+
+/// The events of a connection, for as long as this lives.
+pub(super) struct Subscription {
+    connect: Connect,
+    domain_callbacks: Vec<c_int>,
+    network_callbacks: Vec<c_int>,
+    closing: bool,
+    /// Whether the driver tells when guests start and stop.
+    pub(super) tells_guests: bool,
+    /// Whether the driver tells when networks start and stop.
+    pub(super) tells_networks: bool,
+}
+
+/// virConnectDomainEventGenericCallback and virConnectNetworkEventGenericCallback.
+type DomainCallback = unsafe extern "C" fn(sys::virConnectPtr, sys::virDomainPtr, *mut c_void);
+type NetworkCallback = unsafe extern "C" fn(sys::virConnectPtr, sys::virNetworkPtr, *mut c_void);
+
+/// `VIR_DOMAIN_EVENT_ID_NIC_MAC_CHANGE`: an older libvirt says that it doesn't know it.
+const NIC_MAC_CHANGE: sys::virDomainEventID = sys::VIR_DOMAIN_EVENT_ID_NIC_MAC_CHANGE;
+
+impl Subscription {
+    /// Registers for everything that changes what guests are called or where they are. What a driver or an
+    /// older libvirt doesn't have is left out.
+    ///
+    /// # Errors
+    /// What libvirt says where the registration fails for another reason.
+    pub(super) fn new(connect: &Connect, sink: &Sink) -> Result<Self, Error> {
+        let mut new = Self {
+            connect: connect.clone(),
+            domain_callbacks: Vec::new(),
+            network_callbacks: Vec::new(),
+            closing: false,
+            tells_guests: false,
+            tells_networks: false,
+        };
+        new.watch_closing(sink)?;
+        // SAFETY: libvirt calls each with the arguments of its event's own callback type, which
+        // the function has; see libvirt-domain.h and libvirt-network.h.
+        let lifecycle =
+            unsafe { mem::transmute::<LifecycleCallback, DomainCallback>(domain_lifecycle) };
+        new.tells_guests =
+            new.watch_domains(sys::VIR_DOMAIN_EVENT_ID_LIFECYCLE, lifecycle, sink)?;
+        // SAFETY: as above; the agent's event has the same shape, but for what it gives back.
+        let agent = unsafe { mem::transmute::<AgentCallback, DomainCallback>(agent_lifecycle) };
+        new.watch_domains(sys::VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE, agent, sink)?;
+        // SAFETY: as above.
+        let device = unsafe { mem::transmute::<DeviceCallback, DomainCallback>(device_changed) };
+        new.watch_domains(sys::VIR_DOMAIN_EVENT_ID_DEVICE_ADDED, device, sink)?;
+        new.watch_domains(sys::VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED, device, sink)?;
+        // SAFETY: as above.
+        let metadata =
+            unsafe { mem::transmute::<MetadataCallback, DomainCallback>(metadata_changed) };
+        new.watch_domains(sys::VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, metadata, sink)?;
+        // SAFETY: as above.
+        let mac = unsafe { mem::transmute::<MacCallback, DomainCallback>(mac_changed) };
+        new.watch_domains(NIC_MAC_CHANGE, mac, sink)?;
+
+        // SAFETY: as above, for libvirt-network.h.
+        let network = unsafe {
+            mem::transmute::<NetworkLifecycleCallback, NetworkCallback>(network_lifecycle)
+        };
+        new.tells_networks =
+            new.watch_networks(sys::VIR_NETWORK_EVENT_ID_LIFECYCLE, network, sink)?;
+        // SAFETY: as above.
+        let metadata = unsafe {
+            mem::transmute::<NetworkMetadataCallback, NetworkCallback>(network_metadata_changed)
+        };
+        new.watch_networks(sys::VIR_NETWORK_EVENT_ID_METADATA_CHANGE, metadata, sink)?;
+        Ok(new)
+    }
+
+    fn watch_closing(&mut self, sink: &Sink) -> Result<(), Error> {
+        let opaque = give(sink);
+        // SAFETY: used within this function, where the connection lives.
+        let connect = unsafe { self.connect.as_ptr() };
+        // SAFETY: the connection is valid; `opaque` is a sink that `release` takes back.
+        let status = unsafe {
+            sys::virConnectRegisterCloseCallback(connect, Some(closed), opaque, Some(release))
+        };
+        self.closing = registered(status, opaque)?.is_some();
+        Ok(())
+    }
+
+    fn watch_domains(
+        &mut self,
+        event: sys::virDomainEventID,
+        callback: DomainCallback,
+        sink: &Sink,
+    ) -> Result<bool, Error> {
+        let Ok(event) = c_int::try_from(event) else { return Ok(false) };
+        let opaque = give(sink);
+        // SAFETY: used within this function, where the connection lives.
+        let connect = unsafe { self.connect.as_ptr() };
+        // SAFETY: the connection is valid, no domain stands for all; `opaque` is a sink that `release` takes
+        // back; `callback` is of the event's type.
+        let status = unsafe {
+            sys::virConnectDomainEventRegisterAny(
+                connect,
+                std::ptr::null_mut(),
+                event,
+                Some(callback),
+                opaque,
+                Some(release),
+            )
+        };
+        let id = registered(status, opaque)?;
+        self.domain_callbacks.extend(id);
+        Ok(id.is_some())
+    }
+
+    fn watch_networks(
+        &mut self,
+        event: sys::virNetworkEventID,
+        callback: NetworkCallback,
+        sink: &Sink,
+    ) -> Result<bool, Error> {
+        let Ok(event) = c_int::try_from(event) else { return Ok(false) };
+        let opaque = give(sink);
+        // SAFETY: used within this function, where the connection lives.
+        let connect = unsafe { self.connect.as_ptr() };
+        // SAFETY: as for domains.
+        let status = unsafe {
+            sys::virConnectNetworkEventRegisterAny(
+                connect,
+                std::ptr::null_mut(),
+                event,
+                Some(callback),
+                opaque,
+                Some(release),
+            )
+        };
+        let id = registered(status, opaque)?;
+        self.network_callbacks.extend(id);
+        Ok(id.is_some())
+    }
+}
+
+impl Drop for Subscription {
+    /// Takes the callbacks back. On a closed connection libvirt says that it can't tell the other side, which
+    /// has forgotten them by itself then, and takes them back on this side all the same.
+    fn drop(&mut self) {
+        // SAFETY: used within this function, where the connection lives.
+        let connect = unsafe { self.connect.as_ptr() };
+        for &id in &self.domain_callbacks {
+            // SAFETY: the connection is valid, and the id is one of its own.
+            unsafe { sys::virConnectDomainEventDeregisterAny(connect, id) };
+        }
+        for &id in &self.network_callbacks {
+            // SAFETY: as above.
+            unsafe { sys::virConnectNetworkEventDeregisterAny(connect, id) };
+        }
+        if self.closing {
+            // SAFETY: the connection is valid, and this is the function that was registered.
+            unsafe { sys::virConnectUnregisterCloseCallback(connect, Some(closed)) };
+        }
+    }
+}
+
+/// What a registration gave: an id, or nothing where it is not supported. A sink that libvirt didn't take is
+/// taken back.
+fn registered(status: c_int, opaque: *mut c_void) -> Result<Option<c_int>, Error> {
+    if status >= 0 {
+        return Ok(Some(status));
+    }
+    let error = Error::last_error();
+    // SAFETY: where the registration fails, libvirt has not kept `opaque` and never calls `release`.
+    unsafe { release(opaque) };
+    // An event that this libvirt doesn't know is an invalid argument to it.
+    let unknown = super::error::is(&error, virt::error::ErrorNumber::InvalidArg);
+    if is_unsupported(&error) || unknown { Ok(None) } else { Err(error) }
+}
+
+/// A sink as libvirt keeps it; [`release`] is its counterpart.
+fn give(sink: &Sink) -> *mut c_void {
+    Box::into_raw(Box::new(Arc::clone(sink))).cast()
+}
+
+/// libvirt calls it once when it has no more use of the sink.
+unsafe extern "C" fn release(opaque: *mut c_void) {
+    // SAFETY: it comes from `give`, and libvirt hands it over once.
+    drop(unsafe { Box::from_raw(opaque.cast::<Sink>()) });
+}
+
+/// Hands an event to the sink behind `opaque`.
+///
+/// # Safety
+/// `opaque` comes from [`give`] and was not released.
+unsafe fn tell(opaque: *mut c_void, event: Event) {
+    // SAFETY: the caller's promise.
+    if let Some(sink) = unsafe { opaque.cast::<Sink>().as_ref() } {
+        sink(event);
+    }
+}
+
+/// Hands a domain's event on.
+///
+/// # Safety
+/// As for [`tell`], and `domain` is valid.
+unsafe fn tell_guest(domain: sys::virDomainPtr, opaque: *mut c_void) {
+    let mut uuid = [0; sys::VIR_UUID_BUFLEN as usize];
+    // SAFETY: the domain is valid during the callback, and the array has the length that libvirt asks for.
+    if unsafe { sys::virDomainGetUUID(domain, uuid.as_mut_ptr()) } == 0 {
+        // SAFETY: the caller's promise.
+        unsafe { tell(opaque, Event::Guest(uuid)) };
+    }
+}
+
+unsafe extern "C" fn closed(_: sys::virConnectPtr, reason: c_int, opaque: *mut c_void) {
+    let why = match sys::virConnectCloseReason::try_from(reason) {
+        Ok(sys::VIR_CONNECT_CLOSE_REASON_EOF) => "the other side closed the connection",
+        Ok(sys::VIR_CONNECT_CLOSE_REASON_KEEPALIVE) => {
+            "the other side did not answer keepalive messages"
+        }
+        Ok(sys::VIR_CONNECT_CLOSE_REASON_CLIENT) => "the connection was closed on this side",
+        _ => "an I/O error closed the connection",
+    };
+    // SAFETY: libvirt hands over what was registered.
+    unsafe { tell(opaque, Event::Closed(why)) };
+}
+
+type LifecycleCallback =
+    unsafe extern "C" fn(sys::virConnectPtr, sys::virDomainPtr, c_int, c_int, *mut c_void) -> c_int;
+
+unsafe extern "C" fn domain_lifecycle(
+    _: sys::virConnectPtr,
+    domain: sys::virDomainPtr,
+    _event: c_int,
+    _detail: c_int,
+    opaque: *mut c_void,
+) -> c_int {
+    // SAFETY: libvirt hands over what was registered, and a valid domain.
+    unsafe { tell_guest(domain, opaque) };
+    0
+}
+
+type AgentCallback =
+    unsafe extern "C" fn(sys::virConnectPtr, sys::virDomainPtr, c_int, c_int, *mut c_void);
+
+unsafe extern "C" fn agent_lifecycle(
+    _: sys::virConnectPtr,
+    domain: sys::virDomainPtr,
+    _state: c_int,
+    _reason: c_int,
+    opaque: *mut c_void,
+) {
+    // SAFETY: libvirt hands over what was registered, and a valid domain.
+    unsafe { tell_guest(domain, opaque) };
+}
+
+type DeviceCallback =
+    unsafe extern "C" fn(sys::virConnectPtr, sys::virDomainPtr, *const c_char, *mut c_void);
+
+unsafe extern "C" fn device_changed(
+    _: sys::virConnectPtr,
+    domain: sys::virDomainPtr,
+    _alias: *const c_char,
+    opaque: *mut c_void,
+) {
+    // SAFETY: libvirt hands over what was registered, and a valid domain.
+    unsafe { tell_guest(domain, opaque) };
+}
+
+type MetadataCallback =
+    unsafe extern "C" fn(sys::virConnectPtr, sys::virDomainPtr, c_int, *const c_char, *mut c_void);
+
+unsafe extern "C" fn metadata_changed(
+    _: sys::virConnectPtr,
+    domain: sys::virDomainPtr,
+    _kind: c_int,
+    _namespace: *const c_char,
+    opaque: *mut c_void,
+) {
+    // SAFETY: libvirt hands over what was registered, and a valid domain.
+    unsafe { tell_guest(domain, opaque) };
+}
+
+type MacCallback = unsafe extern "C" fn(
+    sys::virConnectPtr,
+    sys::virDomainPtr,
+    *const c_char,
+    *const c_char,
+    *const c_char,
+    *mut c_void,
+);
+
+unsafe extern "C" fn mac_changed(
+    _: sys::virConnectPtr,
+    domain: sys::virDomainPtr,
+    _alias: *const c_char,
+    _old: *const c_char,
+    _new: *const c_char,
+    opaque: *mut c_void,
+) {
+    // SAFETY: libvirt hands over what was registered, and a valid domain.
+    unsafe { tell_guest(domain, opaque) };
+}
+
+type NetworkLifecycleCallback =
+    unsafe extern "C" fn(sys::virConnectPtr, sys::virNetworkPtr, c_int, c_int, *mut c_void);
+
+unsafe extern "C" fn network_lifecycle(
+    _: sys::virConnectPtr,
+    _: sys::virNetworkPtr,
+    _event: c_int,
+    _detail: c_int,
+    opaque: *mut c_void,
+) {
+    // SAFETY: libvirt hands over what was registered.
+    unsafe { tell(opaque, Event::Networks) };
+}
+
+type NetworkMetadataCallback =
+    unsafe extern "C" fn(sys::virConnectPtr, sys::virNetworkPtr, c_int, *const c_char, *mut c_void);
+
+unsafe extern "C" fn network_metadata_changed(
+    _: sys::virConnectPtr,
+    _: sys::virNetworkPtr,
+    _kind: c_int,
+    _namespace: *const c_char,
+    opaque: *mut c_void,
+) {
+    // SAFETY: libvirt hands over what was registered.
+    unsafe { tell(opaque, Event::Networks) };
+}

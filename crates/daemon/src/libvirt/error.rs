@@ -1,0 +1,151 @@
+//! Every way in which libvirt fails the daemon. Each is one line with libvirt's own words and the next step.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use virt::enumutil::RawEnum;
+use virt::error::ErrorNumber;
+
+/// What went wrong between libvirt and the daemon.
+#[derive(Debug)]
+pub enum Error {
+    /// libvirt's event loop could not be set up.
+    EventLoop(virt::error::Error),
+    /// A thread could not be started.
+    Thread(io::Error),
+    /// The URI has a NUL byte in it; holds the connection's name.
+    BadUri(String),
+    /// The connection was refused or failed.
+    Connect {
+        /// The connection's URI.
+        uri: String,
+        /// What libvirt said.
+        source: virt::error::Error,
+    },
+    /// Nothing came back when the connection was opened or tried.
+    NoAnswer {
+        /// The connection's URI.
+        uri: String,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// A call on an open connection failed.
+    Call {
+        /// What was tried, as in "cannot `doing`".
+        doing: &'static str,
+        /// The connection's URI.
+        uri: String,
+        /// What libvirt said.
+        source: virt::error::Error,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EventLoop(source) => {
+                write!(
+                    f,
+                    "cannot set up libvirt's event loop: {}; check memory and open files (ulimit -n)",
+                    words(source)
+                )
+            }
+            Self::Thread(source) => {
+                write!(f, "cannot start a thread: {source}; raise TasksMax or the memory limit")
+            }
+            Self::BadUri(name) => {
+                write!(
+                    f,
+                    "connection {}: its URI has a NUL byte; see libvirt.org/uri.html",
+                    one_line(name)
+                )
+            }
+            Self::Connect { uri, source } => write!(
+                f,
+                "cannot connect to {}: {}; {}",
+                one_line(uri),
+                words(source),
+                next_step(source, uri)
+            ),
+            Self::NoAnswer { uri, waited } => write!(
+                f,
+                "cannot connect to {}: no answer within {} s; \
+                 check that the host is up and its libvirt daemon is not stopped",
+                one_line(uri),
+                waited.as_secs()
+            ),
+            Self::Call { doing, uri, source } => {
+                let step = if is_refusal(source) {
+                    LET_IN
+                } else {
+                    "see the log of libvirt's daemon there"
+                };
+                write!(f, "cannot {doing} of {}: {}; {step}", one_line(uri), words(source))
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::EventLoop(source) | Self::Connect { source, .. } | Self::Call { source, .. } => {
+                Some(source)
+            }
+            Self::Thread(source) => Some(source),
+            Self::BadUri(_) | Self::NoAnswer { .. } => None,
+        }
+    }
+}
+
+/// libvirt's message, on one line and without its error codes.
+pub(super) fn words(error: &virt::error::Error) -> String {
+    one_line(error.message())
+}
+
+/// Text from outside, on one line and without control characters.
+pub(super) fn one_line(text: &str) -> String {
+    text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Whether libvirt's error has this code.
+pub(super) fn is(error: &virt::error::Error, code: ErrorNumber) -> bool {
+    error.code().to_raw() == code.to_raw()
+}
+
+/// Whether the driver behind the connection doesn't have the call at all.
+pub(super) fn is_unsupported(error: &virt::error::Error) -> bool {
+    [ErrorNumber::NoSupport, ErrorNumber::ArgumentUnsupported, ErrorNumber::OperationUnsupported]
+        .into_iter()
+        .any(|code| is(error, code))
+}
+
+/// Whether the user is not let in.
+pub(super) fn is_refusal(error: &virt::error::Error) -> bool {
+    let refused = [
+        ErrorNumber::AuthFailed,
+        ErrorNumber::AuthUnavailable,
+        ErrorNumber::AuthCancelled,
+        ErrorNumber::AccessDenied,
+        ErrorNumber::OperationDenied,
+    ];
+    // A socket's permissions show in the message alone.
+    refused.into_iter().any(|code| is(error, code)) || error.message().contains("Permission denied")
+}
+
+const LET_IN: &str =
+    "let the daemon's user in (group libvirt, or a polkit rule for org.libvirt.unix.manage)";
+
+/// What a person can do about a connection that can't be opened.
+fn next_step(error: &virt::error::Error, uri: &str) -> String {
+    if is_refusal(error) {
+        return LET_IN.into();
+    }
+    let local = uri.split_once("://").is_some_and(|(_, rest)| rest.starts_with('/'));
+    if local {
+        return "check that libvirtd, or virtqemud and virtnetworkd, runs (systemctl status libvirtd)"
+            .into();
+    }
+    format!("as the daemon's user, try: virsh -c '{}' list", one_line(uri))
+}

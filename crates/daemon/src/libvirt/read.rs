@@ -1,0 +1,111 @@
+//! Reading what a connection has now.
+
+use roxmltree::Document;
+use virt::connect::Connect;
+use virt::domain::Domain;
+use virt::error::{Error, ErrorNumber};
+use virt::sys;
+
+use super::error::{is, is_unsupported, one_line, words};
+use super::known::{Description, Names};
+use super::raw;
+use super::xml::{DomainXml, NetworkXml};
+use crate::model::Network;
+
+/// Why something could not be read.
+pub(super) enum Failed {
+    /// The call as a whole; libvirt's error.
+    Call(Error),
+    /// This one alone; a line for the log.
+    Odd(String),
+}
+
+/// The description of a domain, or `None` if it doesn't run.
+pub(super) fn description(
+    domain: &Domain,
+    names: &mut Names,
+) -> Result<Option<Description>, Failed> {
+    let xml = match domain.xml_desc(0) {
+        Ok(xml) => xml,
+        Err(error) if is(&error, ErrorNumber::NoDomain) => return Ok(None),
+        Err(error) => return Err(Failed::Call(error)),
+    };
+    let odd = |why: &str| {
+        let name = domain.name().unwrap_or_default();
+        Failed::Odd(format!("the XML of domain {} is left out: {why}", one_line(&name)))
+    };
+    let document = Document::parse(&xml).map_err(|error| odd(&error.to_string()))?;
+    let read = DomainXml::read(&document).ok_or_else(|| odd("no <domain> with a <name>"))?;
+    Ok(read.id.is_some().then(|| Description::keep(&read, names)))
+}
+
+/// The description of the domain with this UUID, or `None` if there is none that runs.
+pub(super) fn lookup(
+    connect: &Connect,
+    uuid: [u8; 16],
+    names: &mut Names,
+) -> Result<Option<Description>, Failed> {
+    match connect.lookup_domain_by_uuid(uuid::Uuid::from_bytes(uuid)) {
+        Ok(domain) => description(&domain, names),
+        Err(error) if is(&error, ErrorNumber::NoDomain) => Ok(None),
+        Err(error) => Err(Failed::Call(error)),
+    }
+}
+
+/// The running domains.
+pub(super) fn domains(connect: &Connect) -> Result<Vec<Domain>, Error> {
+    connect.list_all_domains(sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+}
+
+/// The active networks in order of their names, with their leases if `leases`. A driver without networks has
+/// none. What is odd is told to `warn`; leases that can't be had are those of `before`.
+pub(super) fn networks(
+    connect: &Connect,
+    leases: bool,
+    before: &[Network],
+    warn: &mut dyn FnMut(String),
+) -> Result<Vec<Network>, Error> {
+    let listed = match connect.list_all_networks(sys::VIR_CONNECT_LIST_NETWORKS_ACTIVE) {
+        Ok(listed) => listed,
+        Err(error) if is_unsupported(&error) => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut networks = Vec::with_capacity(listed.len());
+    for network in &listed {
+        let xml = match network.xml_desc(0) {
+            Ok(xml) => xml,
+            Err(error) if is(&error, ErrorNumber::NoNetwork) => continue,
+            Err(error) => return Err(error),
+        };
+        let read = match Document::parse(&xml) {
+            Ok(document) => NetworkXml::read(&document).map(|read| Network {
+                name: read.name.into(),
+                bridge: read.bridge.map(Into::into),
+                domain: read.domain.map(Into::into),
+                routed: read.routed,
+                leases: Vec::new(),
+            }),
+            Err(_) => None,
+        };
+        let Some(mut read) = read else {
+            let name = network.name().unwrap_or_default();
+            warn(format!("the XML of network {} can't be read", one_line(&name)));
+            continue;
+        };
+        if leases {
+            match raw::dhcp_leases(network) {
+                Ok(leases) => read.leases = leases,
+                Err(error) => {
+                    if let Some(before) = before.iter().find(|one| one.name == read.name) {
+                        read.leases.clone_from(&before.leases);
+                    }
+                    let name = one_line(&read.name);
+                    warn(format!("cannot ask for the leases of network {name}: {}", words(&error)));
+                }
+            }
+        }
+        networks.push(read);
+    }
+    networks.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(networks)
+}

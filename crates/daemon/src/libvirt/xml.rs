@@ -1,0 +1,126 @@
+//! What matters of libvirt's XML (<https://libvirt.org/formatdomain.html>, `formatnetwork.html`).
+
+use guest_names::address::Mac;
+use roxmltree::{Document, Node};
+
+/// The channel that the guest agent speaks on.
+const AGENT_CHANNEL: &str = "org.qemu.guest_agent.0";
+
+/// A domain's XML, read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct DomainXml<'a> {
+    /// The number of this run; `None` if it doesn't run.
+    pub(super) id: Option<&'a str>,
+    /// `<name>`.
+    pub(super) name: &'a str,
+    /// `<title>`, unless it is empty.
+    pub(super) title: Option<&'a str>,
+    /// Whether the agent has its end of the channel open.
+    pub(super) agent_is_connected: bool,
+    /// Interfaces with a MAC, in the XML's order.
+    pub(super) nics: Vec<NicXml<'a>>,
+}
+
+/// An `<interface>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NicXml<'a> {
+    /// `<mac address=>`.
+    pub(super) mac: Mac,
+    /// `<source network=>`, for type `network`.
+    pub(super) network: Option<&'a str>,
+    /// `<source bridge=>`: of type `bridge`, and of a running domain's type `network` too, where the network
+    /// has a bridge.
+    pub(super) bridge: Option<&'a str>,
+}
+
+impl<'a> DomainXml<'a> {
+    /// Reads a parsed `<domain>`. `None` if it is none or has no name.
+    pub(super) fn read(document: &'a Document<'_>) -> Option<Self> {
+        let domain = document.root_element();
+        if !domain.has_tag_name("domain") {
+            return None;
+        }
+        let devices = child(domain, "devices");
+        Some(Self {
+            id: domain.attribute("id"),
+            name: child(domain, "name").and_then(|name| name.text())?,
+            title: child(domain, "title").and_then(|title| title.text()),
+            agent_is_connected: children(devices, "channel").any(is_connected_agent),
+            nics: children(devices, "interface").filter_map(nic).collect(),
+        })
+    }
+}
+
+fn is_connected_agent(channel: Node<'_, '_>) -> bool {
+    child(channel, "target").is_some_and(|target| {
+        target.attribute("name") == Some(AGENT_CHANNEL)
+            && target.attribute("state") == Some("connected")
+    })
+}
+
+fn nic<'a>(interface: Node<'a, '_>) -> Option<NicXml<'a>> {
+    let mac = Mac::parse(child(interface, "mac")?.attribute("address")?.as_bytes())?;
+    let source = child(interface, "source");
+    let of = |kinds: &[&str], name: &str| {
+        source
+            .filter(|_| interface.attribute("type").is_some_and(|kind| kinds.contains(&kind)))
+            .and_then(|source| source.attribute(name))
+            .filter(|value| !value.is_empty())
+    };
+    Some(NicXml {
+        mac,
+        network: of(&["network"], "network"),
+        bridge: of(&["network", "bridge"], "bridge"),
+    })
+}
+
+/// A network's XML, read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NetworkXml<'a> {
+    /// `<name>`.
+    pub(super) name: &'a str,
+    /// `<bridge name=>`; networks of macvtap and SR-IOV have none.
+    pub(super) bridge: Option<&'a str>,
+    /// `<domain name=>`.
+    pub(super) domain: Option<&'a str>,
+    /// `<forward>` of a mode that leaves guests' addresses as they are: any but `nat`, which is also what
+    /// none stands for. A network without it is isolated.
+    pub(super) routed: bool,
+}
+
+impl<'a> NetworkXml<'a> {
+    /// Reads a parsed `<network>`. `None` if it is none or has no name.
+    pub(super) fn read(document: &'a Document<'_>) -> Option<Self> {
+        let network = document.root_element();
+        if !network.has_tag_name("network") {
+            return None;
+        }
+        let named = |tag| {
+            child(network, tag)
+                .and_then(|node: Node<'a, '_>| node.attribute("name"))
+                .filter(|name| !name.is_empty())
+        };
+        let forward = child(network, "forward");
+        let mode = forward.map(|forward| forward.attribute("mode").unwrap_or("nat"));
+        Some(Self {
+            name: child(network, "name").and_then(|name| name.text())?,
+            bridge: named("bridge"),
+            domain: named("domain"),
+            routed: mode.is_some_and(|mode| !["nat", "none"].contains(&mode)),
+        })
+    }
+}
+
+fn child<'a, 'input>(node: Node<'a, 'input>, tag: &str) -> Option<Node<'a, 'input>> {
+    node.children().find(|child| child.has_tag_name(tag))
+}
+
+fn children<'a, 'input>(
+    node: Option<Node<'a, 'input>>,
+    tag: &'static str,
+) -> impl Iterator<Item = Node<'a, 'input>> {
+    node.into_iter().flat_map(|node| node.children()).filter(move |child| child.has_tag_name(tag))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! Connections to libvirt's own test driver, which lives inside of this process (libvirt.org/drvtest.html).
+//! Each connection to a file has guests of its own; `test:///default` is one for all, and `libvirt_events.rs`'s.
+
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+use daemon::libvirt::{Agents, Error, Libvirt, check};
+use daemon::model::{
+    Agent, ConnectionConfig, ConnectionId, ConnectionState, Guest, Network, Source, Update,
+};
+
+const LONG: Duration = Duration::from_secs(20);
+
+fn config(id: u16, uri: &str) -> ConnectionConfig {
+    ConnectionConfig {
+        id: ConnectionId(id),
+        name: format!("test-{id}"),
+        uri: uri.into(),
+        agent: false,
+        arp: false,
+        leases: false,
+        refresh: Duration::from_millis(50),
+        agent_timeout: Duration::from_secs(5),
+    }
+}
+
+fn host() -> String {
+    format!("test://{}/tests/host.xml", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn start(configs: Vec<ConnectionConfig>) -> (Libvirt, Receiver<Update>) {
+    let (send, updates) = mpsc::channel();
+    let libvirt = Libvirt::start(configs, move |update| {
+        let _ = send.send(update);
+    });
+    (libvirt.unwrap(), updates)
+}
+
+fn next(updates: &Receiver<Update>) -> Update {
+    updates.recv_timeout(LONG).unwrap()
+}
+
+/// The first networks and guests of a connection, in order of their names.
+fn first(updates: &Receiver<Update>) -> (Vec<Network>, Vec<Guest>) {
+    assert!(matches!(next(updates), Update::State(_, ConnectionState::Connecting)));
+    let up = next(updates);
+    assert!(matches!(up, Update::State(_, ConnectionState::Up)), "{up:?}");
+    let Update::Networks(_, networks) = next(updates) else { panic!("no networks") };
+    let Update::Guests(_, mut guests) = next(updates) else { panic!("no guests") };
+    guests.sort_by(|a, b| a.name.cmp(&b.name));
+    (networks, guests)
+}
+
+#[test]
+fn lists_networks_and_running_guests() {
+    let (libvirt, updates) = start(vec![config(3, &host())]);
+    let (networks, guests) = first(&updates);
+
+    let names: Vec<_> = (networks.iter())
+        .map(|one| (one.name.as_str(), one.bridge.as_deref(), one.domain.as_deref()))
+        .collect();
+    let expected = [("default", Some("virbr0"), Some("lab.example")), ("lan", None, None)];
+    assert_eq!(names, expected);
+
+    // The defined one that is off is not among them.
+    let names: Vec<_> = guests.iter().map(|guest| guest.name.as_str()).collect();
+    assert_eq!(names, ["bridged", "web-vm"]);
+    let web = &guests[1];
+    assert_eq!(web.title.as_deref(), Some("The web server"));
+    assert_eq!(web.agent, Agent::Silent);
+    assert_eq!(web.nics.len(), 1);
+    assert_eq!(web.nics[0].mac.0, [0x52, 0x54, 0, 0, 0, 1]);
+    assert_eq!(web.nics[0].network.as_deref(), Some("default"));
+    assert_eq!(web.nics[0].bridge.as_deref(), Some("virbr0"));
+    let nics: Vec<_> =
+        guests[0].nics.iter().map(|n| (n.network.as_deref(), n.bridge.as_deref())).collect();
+    assert_eq!(nics, [(None, Some("br0")), (None, None)]);
+    libvirt.stop();
+    // The keeper has ended and said nothing else.
+    assert_eq!(updates.recv_timeout(LONG), Err(mpsc::RecvTimeoutError::Disconnected));
+}
+
+#[test]
+fn addresses_come_from_the_arp_table() {
+    let (_libvirt, updates) = start(vec![ConnectionConfig { arp: true, ..config(0, &host()) }]);
+    first(&updates);
+    // Whatever the source, the test driver tells one address for each NIC.
+    let web = loop {
+        if let Update::Guest(_, guest) = next(&updates) {
+            if guest.name == "web-vm" {
+                break guest;
+            }
+        }
+    };
+    let told = &web.nics[0].addresses;
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].address.to_string(), "192.168.122.129");
+    assert_eq!((told[0].source, told[0].expiry), (Source::Arp, 0));
+}
+
+#[test]
+fn leases_that_a_driver_cannot_tell_cost_one_warning() {
+    let (_libvirt, updates) = start(vec![ConnectionConfig { leases: true, ..config(0, &host()) }]);
+    let mut warnings = 0;
+    loop {
+        match next(&updates) {
+            Update::Warning(_, text) => {
+                assert!(text.contains("leases"), "{text}");
+                warnings += 1;
+            }
+            Update::Guests(..) => break,
+            _ => {}
+        }
+    }
+    // One for each network, and none at the next refreshes.
+    assert_eq!(warnings, 2);
+    let silence = updates.recv_timeout(Duration::from_millis(300));
+    assert_eq!(silence, Err(mpsc::RecvTimeoutError::Timeout));
+}
+
+#[test]
+fn one_that_cannot_be_opened_is_tried_again_and_holds_up_no_other() {
+    let (_libvirt, updates) = start(vec![config(0, "test:///nonexistent.xml"), config(1, &host())]);
+    let (mut down, mut guests) = (Vec::new(), false);
+    while down.len() < 2 || !guests {
+        match next(&updates) {
+            Update::State(ConnectionId(0), ConnectionState::Down { reason, retry_in }) => {
+                assert!(reason.contains("nonexistent.xml"), "{reason}");
+                down.push(retry_in);
+            }
+            Update::Guests(ConnectionId(1), _) => guests = true,
+            _ => {}
+        }
+    }
+    assert_eq!(down, [1, 2]);
+}
+
+#[test]
+fn a_server_that_says_nothing_holds_up_no_other() {
+    // It takes the connection and never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let uri = format!("qemu+tcp://127.0.0.1:{port}/system");
+    let (libvirt, updates) = start(vec![config(0, &uri), config(1, &host())]);
+    let _held = silent.accept().unwrap();
+    loop {
+        if let Update::Guests(id, _) = next(&updates) {
+            assert_eq!(id, ConnectionId(1));
+            break;
+        }
+    }
+    // Nor does it hold up the end.
+    libvirt.stop();
+    let error = check(&config(0, &uri), Duration::from_millis(100)).unwrap_err();
+    assert!(matches!(error, Error::NoAnswer { .. }), "{error}");
+}
+
+#[test]
+fn check_counts() {
+    let report = check(&ConnectionConfig { agent: true, ..config(0, &host()) }, LONG).unwrap();
+    assert_eq!((report.guests, report.networks), (2, 2));
+    assert_eq!(report.agents, Agents::Yes);
+    assert!(report.version >= 6_000_000);
+    let text = report.to_string();
+    assert!(text.contains("running guests: 2, active networks: 2"), "{text}");
+    assert!(text.ends_with("guest agents: can be asked"), "{text}");
+}
+
+#[test]
+fn check_says_why_and_what_to_do() {
+    let error = check(&config(0, "test:///nonexistent.xml"), LONG).unwrap_err().to_string();
+    assert!(error.contains("nonexistent.xml"), "{error}");
+    assert!(error.contains("; check that libvirtd"), "{error}");
+    assert_eq!(error.lines().count(), 1);
+
+    let nul = check(&config(0, "test:///\0"), LONG).unwrap_err();
+    assert!(matches!(nul, Error::BadUri(_)), "{nul}");
+}
