@@ -31,8 +31,7 @@ impl Merge {
     pub(super) fn settle(&mut self, table: &Table, key: &[u8], rows: &[Row]) -> Option<i64> {
         let until = self.choose(table, rows);
         if self.kept.len() > 1 {
-            let is_host = key.first() == Some(&kind::HOST);
-            self.unite(table, rows, is_host);
+            self.unite(table, rows, key.first().copied().unwrap_or_default());
         }
         until
     }
@@ -64,7 +63,7 @@ impl Merge {
     }
 
     /// Makes one of a lease and what libvirt tells of it.
-    fn unite(&mut self, table: &Table, rows: &[Row], is_host: bool) {
+    fn unite(&mut self, table: &Table, rows: &[Row], of: u8) {
         let Self { kept, sorted } = self;
         sorted.clear();
         sorted.extend(0..kept.len() as u32);
@@ -73,7 +72,7 @@ impl Merge {
             |&a: &u32, &b: &u32| identity(table, rows, kept, a) == identity(table, rows, kept, b);
         let runs: Vec<&[u32]> = sorted.chunk_by(same).filter(|run| run.len() > 1).collect();
         for run in runs {
-            unite_run(table, rows, kept, run, is_host);
+            unite_run(table, rows, kept, run, of);
         }
     }
 
@@ -110,7 +109,7 @@ fn identity(table: &Table, rows: &[Row], kept: &[Kept], at: u32) -> Identity {
 
 /// Of rows with one address and NIC: what libvirt tells goes into the leases that it is about or, without
 /// one, into what is told of it before. Two leases are never one, as look-ups tell them apart too.
-fn unite_run(table: &Table, rows: &[Row], kept: &mut [Kept], run: &[u32], is_host: bool) {
+fn unite_run(table: &Table, rows: &[Row], kept: &mut [Kept], run: &[u32], of: u8) {
     let same = |kept: &[Kept], a: u32, b: u32| {
         let row = |at: u32| &rows[kept[at as usize].at as usize];
         let (a, b) = (row(a), row(b));
@@ -118,14 +117,13 @@ fn unite_run(table: &Table, rows: &[Row], kept: &mut [Kept], run: &[u32], is_hos
         let (name, other_name) = (table.name_of(a), table.name_of(b));
         let bridges = one.bridge == other.bridge
             || [one, other].iter().any(|fact| fact.bridge == Bridge::NONE);
-        let names = match is_host || !a.is(flags::DOMAIN) {
-            true => name.eq_ignore_ascii_case(other_name),
-            false => name == other_name,
-        };
+        // Domain names that differ in case alone are two guests'.
+        let exact = of == kind::GUEST || a.is(flags::DOMAIN);
+        let names = name == other_name || (!exact && name.eq_ignore_ascii_case(other_name));
         one.rank == other.rank
             && bridges
             && a.is(flags::DOMAIN) == b.is(flags::DOMAIN)
-            && (is_host || names)
+            && (of == kind::HOST || names)
     };
     for (place, &at) in run.iter().enumerate() {
         let one = kept[at as usize];
