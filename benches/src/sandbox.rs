@@ -33,14 +33,8 @@ impl Sandbox {
         let root = if libvirt.is_dir() { libvirt } else { Path::new("/var/lib") };
         mount("tmpfs", root, Some("tmpfs"), 0)?;
         fs::create_dir_all(STATE_DIRECTORY).context(STATE_DIRECTORY)?;
-        let runtime = Path::new(RUNTIME_DIRECTORY);
-        if !runtime.is_dir() {
-            mount("tmpfs", Path::new("/run"), Some("tmpfs"), 0)?;
-            fs::create_dir(runtime).context(RUNTIME_DIRECTORY)?;
-        }
-        mount("tmpfs", runtime, Some("tmpfs"), 0)?;
-        fs::set_permissions(runtime, fs::Permissions::from_mode(0o755))
-            .context(RUNTIME_DIRECTORY)?;
+        // Without a daemon, as long as none is started: see `runtime_directory`.
+        mount("tmpfs", Path::new("/run"), Some("tmpfs"), 0)?;
         Ok(Self { root: root.to_owned() })
     }
 
@@ -51,12 +45,31 @@ impl Sandbox {
         Ok(path)
     }
 
+    /// The daemon's directory, as its service makes it; it is gone with what is returned.
+    pub(crate) fn runtime_directory(&self) -> Result<RuntimeDirectory> {
+        fs::create_dir(RUNTIME_DIRECTORY).context(RUNTIME_DIRECTORY)?;
+        let directory = RuntimeDirectory(());
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(RUNTIME_DIRECTORY, mode).context(RUNTIME_DIRECTORY)?;
+        Ok(directory)
+    }
+
     /// Makes this the `hosts` line of nsswitch.conf.
     pub(crate) fn hosts_line(&self, services: &str) -> Result<()> {
         let file = self.directory("etc")?.join("nsswitch.conf");
         fs::write(&file, format!("hosts: {services}\n")).context(file.display())?;
         let source = file.to_string_lossy().into_owned();
         mount(&source, Path::new(NSSWITCH), None, libc::MS_BIND)
+    }
+}
+
+/// See [`Sandbox::runtime_directory`].
+pub(crate) struct RuntimeDirectory(());
+
+impl Drop for RuntimeDirectory {
+    fn drop(&mut self) {
+        // What can't be removed goes with the namespace.
+        let _ = fs::remove_dir_all(RUNTIME_DIRECTORY);
     }
 }
 

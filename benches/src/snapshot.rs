@@ -146,6 +146,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Table>> {
         "The daemon and its snapshot, in MiB",
         &["leases", "daemon, resident", "snapshot"],
     );
+    let _directory = bench.sandbox.runtime_directory()?;
     // Ours at the fewest leases, in the order of the questions.
     let mut fewest: Vec<f64> = Vec::new();
     for scene in bench.scenes().into_iter().filter(|scene| *scene != Scene::SPREAD) {
