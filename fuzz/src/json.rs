@@ -2,7 +2,7 @@
 //! windows of several sizes.
 
 use guest_names::json::{Members, Parsed, Value, next_object, object};
-use guest_names::window::Window;
+use guest_names::window::{FRONT, Window};
 
 use crate::memory::File;
 use crate::oracle::{self, Event};
@@ -38,7 +38,7 @@ impl Members for Recorder {
 
 /// Every object of `text`, as the look-up goes through them.
 fn readings(text: &[u8], buffer: usize, piece: usize) -> Vec<Reading> {
-    let mut buffer = vec![0; buffer];
+    let mut buffer = vec![0; FRONT + buffer];
     let mut window = Window::new(File::new(text, piece), &mut buffer);
     let mut readings = Vec::new();
     while next_object(&mut window) {

@@ -4,7 +4,7 @@ use guest_names::address::Mac;
 use guest_names::json::Parsed;
 use guest_names::lease::{BadRecord, Lease};
 use guest_names::macmap::{MacMap, MacUse};
-use guest_names::window::Window;
+use guest_names::window::{FRONT, Window};
 
 use crate::memory::File;
 use crate::oracle::{self, Event, Object};
@@ -110,7 +110,7 @@ fn is_whole(parsed: Parsed) -> bool {
 /// When something is wrong.
 pub fn run_lease(data: &[u8]) {
     let Some((size, piece, text)) = split(data) else { return };
-    let mut buffer = vec![0; size];
+    let mut buffer = vec![0; FRONT + size];
     let mut lease = Lease::new();
     let parsed = lease.read(&mut Window::new(File::new(text.as_bytes(), piece), &mut buffer));
     let expected = oracle::first_object(text).map(|(object, _)| LeaseRecord::of(&object));
@@ -156,7 +156,7 @@ impl MacUse for Gathered {
 /// When something is wrong.
 pub fn run_macmap(data: &[u8]) {
     let Some((size, piece, text)) = split(data) else { return };
-    let mut buffer = vec![0; size];
+    let mut buffer = vec![0; FRONT + size];
     let (mut map, mut macs) = (MacMap::new(), Gathered::default());
     let mut window = Window::new(File::new(text.as_bytes(), piece), &mut buffer);
     let parsed = map.read(&mut window, &mut macs);

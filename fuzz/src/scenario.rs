@@ -11,6 +11,7 @@ use std::net::IpAddr;
 
 use guest_names::address::Address;
 use guest_names::text::TEXT_MAX;
+use guest_names::window::FRONT;
 
 use crate::memory::NamedFile;
 
@@ -69,10 +70,10 @@ impl<'a> Scenario<'a> {
         Some(Self {
             name,
             address,
-            // A needle has up to 64 bytes, and has to fit in.
-            window: 64 + 8 * control(0),
+            // A needle has to fit in, and its start before it.
+            window: 2 * FRONT + 8 * control(0),
             // A read that gives less than a needle, and is not at the end, is taken for the end.
-            piece: 64 + 8 * control(1),
+            piece: FRONT + 8 * control(1),
             places: 1 + control(2) % 4,
             fault: 4 * control(3) as u32,
             files,

@@ -115,11 +115,11 @@ impl Members for Lease {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::window::InMemory;
+    use crate::window::{FRONT, InMemory};
 
     fn read(text: &str) -> (Lease, Parsed) {
         let mut lease = Lease::new();
-        let mut buffer = [0; 16];
+        let mut buffer = [0; FRONT + 16];
         let file = InMemory { bytes: text.as_bytes(), piece: usize::MAX };
         let parsed = lease.read(&mut Window::new(file, &mut buffer));
         (lease, parsed)

@@ -86,7 +86,7 @@ impl Members for Reading<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::window::InMemory;
+    use crate::window::{FRONT, InMemory};
 
     impl MacUse for Vec<Mac> {
         fn begin(&mut self) {
@@ -103,7 +103,7 @@ mod tests {
     fn read(text: &str) -> (MacMap, Vec<Mac>, Parsed) {
         let mut map = MacMap::new();
         let mut macs = Vec::new();
-        let mut buffer = [0; 16];
+        let mut buffer = [0; FRONT + 16];
         let file = InMemory { bytes: text.as_bytes(), piece: usize::MAX };
         let parsed = map.read(&mut Window::new(file, &mut buffer), &mut macs);
         (map, macs, parsed)

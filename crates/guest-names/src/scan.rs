@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use crate::lease::Lease;
     use crate::testing::Random;
-    use crate::window::InMemory;
+    use crate::window::{FRONT, InMemory};
     use std::collections::BTreeSet;
 
     /// The names and places of all leases called `wanted`, in either case.
@@ -186,7 +186,7 @@ mod tests {
         let mut found = 0;
         for _ in 0..60_000 {
             let text: String = (0..1 + random.below(14)).map(|_| *random.pick(&pieces)).collect();
-            let [slow, fast] = both_ways(text.as_bytes(), "web", 8 + random.below(200));
+            let [slow, fast] = both_ways(text.as_bytes(), "web", 2 * FRONT + random.below(200));
             assert_eq!(slow, fast, "{text:?}");
             found += slow.len();
         }
@@ -211,7 +211,7 @@ mod tests {
             "{\"a\": 01}",
         ] {
             for text in [format!("[{bad}\n,{good}]"), format!("[{good},{bad}")] {
-                let [slow, fast] = both_ways(text.as_bytes(), "web", 64);
+                let [slow, fast] = both_ways(text.as_bytes(), "web", 2 * FRONT);
                 assert_eq!(slow.len(), 1, "{text:?}");
                 assert_eq!(slow, fast, "{text:?}");
             }

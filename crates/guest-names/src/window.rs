@@ -34,14 +34,12 @@ pub const READ_LIMIT: u32 = 32 << 20;
 /// bytes where a file system keeps none.
 pub const SECTOR: usize = 512;
 
-/// Reads end before a multiple of so many bytes, so that the next one begins with a page.
-const PAGE: usize = 4096;
+/// So many bytes of a buffer come before what is read: room for the end of what was read before, which is
+/// longer than a needle.
+pub const FRONT: usize = 64;
 
-/// Room before what is read for the end of what was read before: more than a needle's length.
-const FRONT: usize = 64;
-
-/// The length of a good buffer, which is best aligned to 64: each read is of four pages.
-pub const BUFFER: usize = FRONT + 4 * PAGE;
+/// The length of a good buffer, which is best aligned to [`FRONT`]: each read is of four pages.
+pub const BUFFER: usize = FRONT + (16 << 10);
 
 /// A state file, seen through `buffer`.
 ///
@@ -63,12 +61,11 @@ pub struct Window<'b, F> {
 }
 
 impl<'b, F: StateFile> Window<'b, F> {
-    /// A window on the start of `file`. `buffer` is scratch of at least one byte.
+    /// A window on the start of `file`. `buffer` is scratch of more than [`FRONT`] bytes, and of twice as
+    /// many where it is slid.
     pub fn new(file: F, buffer: &'b mut [u8]) -> Self {
-        let mut window =
-            Self { file, buffer, origin: 0, from: 0, to: 0, at: 0, at_end: false, fault: None };
-        window.stand(0, 0);
-        window
+        let (origin, from, to, at) = (0u32.wrapping_sub(FRONT as u32), FRONT, FRONT, FRONT);
+        Self { file, buffer, origin, from, to, at, at_end: false, fault: None }
     }
 
     /// What ended the file before its end, if anything did.
@@ -131,9 +128,8 @@ impl<'b, F: StateFile> Window<'b, F> {
     /// Sees to it that the next `count` bytes come out of one read, where the file has them and the
     /// buffer can hold them.
     pub fn gather(&mut self, count: usize) {
-        let front = self.front();
         let cut = self.ahead().len() < count && !self.at_end;
-        if self.at < front || self.at > front && cut {
+        if self.at < FRONT || self.at > FRONT && cut {
             self.load(self.offset());
         }
     }
@@ -144,27 +140,22 @@ impl<'b, F: StateFile> Window<'b, F> {
         if self.at_end {
             return false;
         }
-        let front = self.front();
-        let read_last = self.to.saturating_sub(front);
-        let kept = keep.min(self.to.saturating_sub(self.from));
-        let end = self.origin.wrapping_add(self.to as u32);
-        if kept > front || kept > read_last {
-            // So small is a buffer in tests alone, or what was read last.
-            self.load(end.wrapping_sub(kept as u32));
-            return self.to.saturating_sub(self.from) > kept;
-        }
-        self.from = front;
-        self.at = self.at.max(front);
-        if let Some((room, read)) = self.buffer.split_at_mut_checked(front) {
-            let from = read.get(read_last - kept..read_last);
-            if let (Some(room), Some(from)) = (room.get_mut(front - kept..), from) {
-                copy(room, from);
+        // All but the last read give more than a needle.
+        let kept = keep.min(self.to.saturating_sub(FRONT));
+        if let Some((front, read)) = self.buffer.split_at_mut_checked(FRONT) {
+            let tail = self.to.saturating_sub(FRONT + kept);
+            let tail = read.get(tail..tail + kept);
+            if let (Some(room), Some(tail)) = (front.get_mut(FRONT - kept..), tail) {
+                copy(room, tail);
             }
         }
+        self.from = FRONT;
+        self.at = self.at.max(FRONT);
+        let end = self.origin.wrapping_add(self.to as u32);
         let len = self.read(end);
         if len > 0 {
             self.stand(end, len);
-            self.from = front - kept;
+            self.from = FRONT - kept;
             self.at = self.from;
         }
         len > 0
@@ -192,15 +183,10 @@ impl<'b, F: StateFile> Window<'b, F> {
 
     /// Behind the front stand `len` bytes from `offset` on.
     fn stand(&mut self, offset: u32, len: usize) {
-        let front = self.front();
-        self.origin = offset.wrapping_sub(front as u32);
-        self.from = front;
-        self.at = front;
-        self.to = front + len;
-    }
-
-    fn front(&self) -> usize {
-        FRONT.min(self.buffer.len() / 4)
+        self.origin = offset.wrapping_sub(FRONT as u32);
+        self.from = FRONT;
+        self.at = FRONT;
+        self.to = FRONT + len;
     }
 
     /// Reads into what is behind the front. How much was read; nothing behind a fault.
@@ -210,16 +196,12 @@ impl<'b, F: StateFile> Window<'b, F> {
         if self.fault.is_some() || offset >= READ_LIMIT {
             return 0;
         }
-        let front = self.front();
-        let room = self.buffer.get_mut(front..).unwrap_or(&mut []);
-        let odd = (offset as usize + room.len()) % PAGE;
-        let room_len = if room.len() < 2 * PAGE { room.len() } else { room.len() - odd };
-        let room = room.get_mut(..room_len).unwrap_or(&mut []);
+        let room = self.buffer.get_mut(FRONT..).unwrap_or(&mut []);
         match self.file.read_at(offset, room) {
             Ok(len) => {
-                let len = len.min(room_len);
-                let sector = (offset as usize + len) % SECTOR == 0;
-                self.at_end = len == 0 || len < room_len && !sector;
+                let len = len.min(room.len());
+                let at_sector = (offset as usize + len) % SECTOR == 0;
+                self.at_end = len == 0 || len < room.len() && !at_sector;
                 len
             }
             Err(fault) => {
@@ -267,7 +249,7 @@ mod tests {
     fn every_byte_comes_once_whatever_the_buffer() {
         let bytes: Vec<u8> = (0..=255).collect();
         for size in 1..20 {
-            let mut buffer = vec![0; size];
+            let mut buffer = vec![0; FRONT + size];
             let mut window = window(&bytes, &mut buffer);
             let mut seen = Vec::new();
             while let Some(byte) = window.peek() {
@@ -283,8 +265,7 @@ mod tests {
     #[test]
     fn seeking_and_gathering() {
         let bytes: Vec<u8> = (0..100).collect();
-        // A front of 3 bytes.
-        let mut buffer = [0; 13];
+        let mut buffer = [0; FRONT + 10];
         let mut window = window(&bytes, &mut buffer);
         window.seek(95);
         assert_eq!(window.peek(), Some(95));
@@ -296,8 +277,6 @@ mod tests {
         assert_eq!(window.ahead(), &bytes[11..21]);
         assert!(window.slide(3));
         assert_eq!(window.ahead(), &bytes[18..31]);
-        assert!(window.slide(4));
-        assert_eq!(window.ahead(), &bytes[27..37]);
         window.seek(200);
         assert_eq!(window.peek(), None);
     }
@@ -308,8 +287,8 @@ mod tests {
         let mut random = Random::new(11);
         for _ in 0..2000 {
             let bytes = &bytes[random.below(bytes.len())..];
-            let mut buffer = vec![0; 8 + random.below(2000)];
-            let keep = random.below(39.min(buffer.len() / 2));
+            let mut buffer = vec![0; 2 * FRONT + random.below(2000)];
+            let keep = random.below(39);
             let file = InMemory { bytes, piece: 39 + random.below(1000) };
             let mut window = Window::new(file, &mut buffer);
             let mut seen = Vec::new();
@@ -327,7 +306,7 @@ mod tests {
     #[test]
     fn a_record_in_what_was_kept_comes_out_of_one_read() {
         let bytes = [b' '; 3000];
-        let mut buffer = [0; 1064];
+        let mut buffer = [0; FRONT + 1000];
         let mut window = window(&bytes, &mut buffer);
         assert!(window.slide(20) && window.slide(20));
         window.advance(5);
@@ -364,23 +343,21 @@ mod tests {
         assert_eq!(reads(0, all), [(0, 16384, 0)]);
         assert_eq!(reads(20_000, all), [(0, 16384, 16384), (16384, 16384, 3616)]);
         // Before a multiple of a sector more may come.
-        assert_eq!(reads(1024, all), [(0, 16384, 1024), (1024, 15360, 0)]);
-        assert_eq!(reads(1100, 600), [(0, 16384, 1024), (1024, 15360, 76)]);
+        assert_eq!(reads(1024, all), [(0, 16384, 1024), (1024, 16384, 0)]);
+        assert_eq!(reads(1100, 600), [(0, 16384, 1024), (1024, 16384, 76)]);
         assert_eq!(reads(16384, all), [(0, 16384, 16384), (16384, 16384, 0)]);
     }
 
     #[test]
-    fn reads_go_back_to_whole_pages() {
-        let bytes = [b' '; 60_000];
-        let mut buffer = [0; BUFFER];
+    fn looking_back() {
+        let bytes: Vec<u8> = (0..1000).map(|at| (at % 251) as u8).collect();
+        let mut buffer = [0; FRONT + 200];
         let mut window = window(&bytes, &mut buffer);
-        window.seek(5000);
-        assert_eq!(window.ahead().len(), 20480 - 5000);
-        assert!(window.slide(0));
-        assert_eq!((window.offset(), window.ahead().len()), (20480, 16384));
-        window.look_back(40_000);
-        assert_eq!(window.offset(), 40_000);
-        assert_eq!(window.behind().len(), BUFFER / 2);
+        window.look_back(50);
+        assert_eq!((window.offset(), window.behind().len()), (50, 50));
+        window.look_back(500);
+        assert_eq!(window.behind(), &bytes[368..500]);
+        assert_eq!(window.ahead(), &bytes[500..568]);
     }
 
     #[test]
@@ -399,7 +376,7 @@ mod tests {
                 0
             }
         }
-        let mut buffer = [0; 4];
+        let mut buffer = [0; FRONT + 4];
         let mut window = Window::new(Failing, &mut buffer);
         window.peek();
         window.advance(4);
