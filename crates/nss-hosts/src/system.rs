@@ -190,9 +190,14 @@ impl StateDir for Directory {
 
     #[inline(never)]
     fn snapshot(&mut self) -> Option<Opened<File>> {
+        // Mostly there is no daemon and no directory, and asking for that costs half as much as opening.
+        let home = status_of(format::DIRECTORY);
+        if home.st_mode == 0 {
+            return None;
+        }
         let path = format::PATH.to_bytes_with_nul();
         let file = Descriptor::open(libc::AT_FDCWD, path, libc::O_NOFOLLOW).ok()?;
-        let (status, home) = (file.status(), status_of(format::DIRECTORY));
+        let status = file.status();
         // Whoever may write there can answer for any name: the owner of the directory and root alone.
         let writable = (status.st_mode | home.st_mode) & (libc::S_IWGRP | libc::S_IWOTH) != 0;
         let theirs = status.st_uid != 0 && status.st_uid != home.st_uid;

@@ -19,18 +19,18 @@ use crate::support::*;
 type Call = (&'static str, c_long);
 
 /// What every look-up makes.
-const LOOK_UP: [Call; 4] = [
+const LOOK_UP: [Call; 5] = [
+    ("newfstatat", libc::SYS_newfstatat),
     ("openat", libc::SYS_openat),
     ("getdents64", libc::SYS_getdents64),
     ("pread64", libc::SYS_pread64),
     ("close", libc::SYS_close),
 ];
 /// Where there is a snapshot.
-const SNAPSHOT: [Call; 2] = [("fstat", libc::SYS_fstat), ("newfstatat", libc::SYS_newfstatat)];
+const SNAPSHOT: [Call; 1] = [("fstat", libc::SYS_fstat)];
 /// Where the directory is listed again.
 const AGAIN: [Call; 1] = [("lseek", libc::SYS_lseek)];
-const ENUMERATION: [Call; 3] =
-    [("lseek", libc::SYS_lseek), ("fstat", libc::SYS_fstat), ("newfstatat", libc::SYS_newfstatat)];
+const ENUMERATION: [Call; 2] = [("lseek", libc::SYS_lseek), ("fstat", libc::SYS_fstat)];
 const SCOPE: [Call; 2] = [("socket", libc::SYS_socket), ("ioctl", libc::SYS_ioctl)];
 const MESSAGES: [Call; 1] = [("write", libc::SYS_write)];
 /// Where there is no vDSO to ask.
