@@ -7,6 +7,7 @@ use std::ffi::{CStr, CString, c_int};
 use std::hint::black_box;
 use std::mem::MaybeUninit;
 
+use guest_names::snapshot::format;
 use needle::Needle;
 
 use crate::Bench;
@@ -113,6 +114,13 @@ fn file(directory: c_int, name: &CStr, depth: Depth, look: Look<'_>) {
     }
 }
 
+/// What a look-up asks first, to find that no daemon runs.
+fn exists(path: &CStr) -> bool {
+    let mut status = std::mem::MaybeUninit::<libc::stat>::uninit();
+    // SAFETY: a C string, and room for what is written.
+    unsafe { libc::stat(path.as_ptr(), status.as_mut_ptr()) == 0 }
+}
+
 fn memchr(bytes: &[u8]) {
     // SAFETY: `bytes` can be read for its length.
     black_box(unsafe { libc::memchr(bytes.as_ptr().cast(), 0, bytes.len()) });
@@ -147,6 +155,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Table>> {
         "one pass",
         "floor",
         "search",
+        "no daemon",
         "the rest",
         "unknown name",
         "to floor",
@@ -192,11 +201,12 @@ fn parts(bench: &Bench, asked: &Asked) -> Numbers {
         bare(Depth::Read),
         bare(Depth::Pass),
         Box::new(|| walk(&directory, b".status", Depth::Pass, &mut search)),
+        Box::new(|| assert!(!exists(format::DIRECTORY), "no daemon runs here")),
         Box::new(|| assert_eq!(of_unknown(), 0, "nobody is called so")),
         Box::new(|| assert_eq!(of_known(), 1, "one guest is called so")),
     ];
     let samples = take_turns(&mut turns, bench.seconds());
-    let [list, open, read, pass, needle, unknown, known] = [0, 1, 2, 3, 4, 5, 6];
+    let [list, open, read, pass, needle, daemon, unknown, known] = [0, 1, 2, 3, 4, 5, 6, 7];
     Ok(vec![
         samples.median(list),
         samples.difference(open, list),
@@ -204,7 +214,8 @@ fn parts(bench: &Bench, asked: &Asked) -> Numbers {
         samples.difference(pass, read),
         samples.median(pass),
         samples.difference(needle, pass),
-        samples.difference(unknown, needle),
+        samples.median(daemon),
+        samples.difference(unknown, needle) - samples.median(daemon),
         samples.median(unknown),
         samples.ratio(unknown, pass),
         samples.difference(known, unknown),
