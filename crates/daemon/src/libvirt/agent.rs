@@ -39,6 +39,8 @@ pub(super) enum Failure {
     TimedOut(String),
     /// libvirt or the agent said no. libvirt's words.
     Refused(String),
+    /// The guest is paused. What it said still holds.
+    NotRunning,
     /// This libvirt can't bound the time that an agent takes (before 5.10), so no agent of it is asked.
     NoTimeout,
 }
@@ -221,6 +223,8 @@ fn failure(error: &virt::error::Error) -> Failure {
     ];
     if hangs.into_iter().any(|code| is(error, code)) {
         Failure::TimedOut(words(error))
+    } else if is(error, ErrorNumber::OperationInvalid) {
+        Failure::NotRunning
     } else {
         Failure::Refused(words(error))
     }

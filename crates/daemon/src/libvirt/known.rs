@@ -129,6 +129,15 @@ impl Known {
         self.said.is_some()
     }
 
+    /// Whether the agent has told addresses, but for those that a NIC gives itself.
+    pub(super) fn has_said_addresses(&self) -> bool {
+        let given = |address: &IpAddr| match address {
+            IpAddr::V4(v4) => !v4.is_link_local(),
+            IpAddr::V6(v6) => !v6.is_unicast_link_local(),
+        };
+        self.said.iter().flat_map(|said| &said.addresses).any(|(_, address)| given(address))
+    }
+
     /// Takes what the agent says now. True if something changed.
     pub(super) fn hear(&mut self, answer: &Answer) -> bool {
         let said = Said {

@@ -6,12 +6,20 @@ use std::time::Duration;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pace {
     next: Duration,
+    /// The first wait is any part of it.
+    spread: bool,
 }
 
 impl Pace {
     /// Begins with `first`.
     pub(super) fn from(first: Duration) -> Self {
-        Self { next: first }
+        Self { next: first, spread: false }
+    }
+
+    /// Always the longest wait, but for the first time, which is anywhere between now and then: so what begins
+    /// at the same time is spread out at once.
+    pub(super) fn spread_over(longest: Duration) -> Self {
+        Self { next: longest, spread: true }
     }
 
     /// How long to wait now, up to `longest`, with a tenth of jitter taken off so that what began at the same
@@ -19,7 +27,8 @@ impl Pace {
     pub(super) fn wait(&mut self, longest: Duration) -> Duration {
         let wait = self.next.min(longest);
         self.next = (self.next * 2).min(longest);
-        wait.mul_f64(1.0 - 0.1 * fastrand::f64())
+        let jitter = if std::mem::take(&mut self.spread) { 1.0 } else { 0.1 };
+        wait.mul_f64(1.0 - jitter * fastrand::f64())
     }
 }
 
@@ -36,6 +45,16 @@ mod tests {
             let full = f64::from(seconds);
             assert!((full * 0.9..=full).contains(&wait), "{wait} for {seconds}");
         }
+    }
+
+    #[test]
+    fn spreads_the_first_wait_alone() {
+        let longest = Duration::from_secs(60);
+        let mut paces = [Pace::spread_over(longest); 100];
+        let mut firsts = paces.each_mut().map(|pace| pace.wait(longest));
+        firsts.sort_unstable();
+        assert!(firsts[20] < longest / 2 && longest / 2 < firsts[80], "{firsts:?}");
+        assert!(paces[0].wait(longest) >= longest.mul_f64(0.9));
     }
 
     #[test]

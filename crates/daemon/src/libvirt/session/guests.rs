@@ -1,0 +1,169 @@
+//! The guests of a session: their XML, and what the host's ARP table says of them.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use super::schedule::{Entry, Schedule, Uuid};
+use super::{SOON, Session, Task};
+use crate::libvirt::error::{Error, is_unsupported, one_line, words};
+use crate::libvirt::inbox::Inbox;
+use crate::libvirt::known::{Description, Known};
+use crate::libvirt::pace::Pace;
+use crate::libvirt::raw::{self, Asked};
+use crate::libvirt::read::{self, Failed};
+use crate::model::Update;
+
+impl Session<'_> {
+    pub(super) fn list_guests(&mut self, inbox: &Inbox) -> Result<(), virt::error::Error> {
+        let mut gone: BTreeSet<Uuid> = self.kept.guests.keys().copied().collect();
+        for domain in read::domains(&self.connect)? {
+            if inbox.is_stopping() {
+                break;
+            }
+            let uuid = domain.uuid()?.into_bytes();
+            let description = match read::description(&domain, &mut self.kept.names) {
+                Ok(Some(description)) => description,
+                Ok(None) => continue,
+                Err(Failed::Call(error)) if !matches!(self.connect.is_alive(), Ok(true)) => {
+                    return Err(error);
+                }
+                Err(Failed::Call(error)) => {
+                    let name = domain.name().unwrap_or_default();
+                    let (name, why) = (one_line(&name), words(&error));
+                    self.warn(format!("cannot read the XML of domain {name}: {why}"));
+                    gone.remove(&uuid);
+                    continue;
+                }
+                Err(Failed::Odd(why)) => {
+                    self.warn(why);
+                    continue;
+                }
+            };
+            gone.remove(&uuid);
+            self.describe(uuid, description);
+        }
+        for uuid in gone {
+            self.kept.guests.remove(&uuid);
+        }
+        Ok(())
+    }
+
+    /// An event said that this one changed.
+    pub(super) fn refresh_guest(&mut self, uuid: Uuid) -> Result<(), Error> {
+        match read::lookup(&self.connect, uuid, &mut self.kept.names) {
+            Ok(Some(description)) => {
+                if self.describe(uuid, description) {
+                    self.send_guest(uuid);
+                }
+            }
+            Ok(None) => {
+                if self.kept.guests.remove(&uuid).is_some() {
+                    self.send(Update::Gone(self.config.id, uuid));
+                }
+            }
+            Err(Failed::Call(error)) => return Err(self.failed("read a domain", error)),
+            Err(Failed::Odd(why)) => self.warn(why),
+        }
+        Ok(())
+    }
+
+    /// Takes the description of a running guest. True if it is new or has changed.
+    pub(super) fn describe(&mut self, uuid: Uuid, description: Description) -> bool {
+        let now = Instant::now();
+        // It was started anew in the meantime.
+        if self
+            .kept
+            .guests
+            .get(&uuid)
+            .is_some_and(|e| e.known.description.is_another_run(&description))
+        {
+            self.kept.guests.remove(&uuid);
+        }
+        let connected = description.agent_is_connected;
+        let (is_new, was_connected, other_nics, changed);
+        match self.kept.guests.get_mut(&uuid) {
+            None => {
+                (is_new, was_connected, other_nics, changed) = (true, false, true, true);
+                let entry = Entry {
+                    known: Known::new(description),
+                    agent: Schedule::new(),
+                    arp: Schedule::new(),
+                    timeouts: 0,
+                };
+                self.kept.guests.insert(uuid, entry);
+            }
+            Some(entry) => {
+                is_new = false;
+                let before = &entry.known.description;
+                was_connected = before.agent_is_connected;
+                other_nics = before.has_other_nics(&description);
+                let mut differs = *before != description;
+                entry.known.description = description;
+                if !connected {
+                    differs |= entry.known.silence(now);
+                }
+                changed = differs;
+            }
+        }
+        if connected && (!was_connected || other_nics) {
+            self.ask_agent_soon(uuid, now);
+        } else if !connected && was_connected {
+            self.agent_fell_silent(uuid);
+        }
+        if other_nics {
+            self.ask_arp_soon(uuid, now);
+            if is_new && !self.kept.guests.is_empty() {
+                self.ask_leases_soon(now);
+            }
+        }
+        changed
+    }
+
+    pub(super) fn ask_arp_soon(&mut self, uuid: Uuid, now: Instant) {
+        self.ask_arp_at(uuid, now, Pace::from(SOON));
+    }
+
+    pub(super) fn ask_arp_at(&mut self, uuid: Uuid, now: Instant, pace: Pace) {
+        if !self.has_arp {
+            return;
+        }
+        if let Some(entry) = self.kept.guests.get_mut(&uuid) {
+            entry.arp.pace = pace;
+            entry.arp.due = Some(now);
+            self.schedule(now, Task::AskArp(uuid));
+        }
+    }
+
+    pub(super) fn ask_arp(&mut self, uuid: Uuid) -> Result<(), Error> {
+        let Some(entry) = self.kept.guests.get_mut(&uuid) else { return Ok(()) };
+        entry.arp.due = None;
+        // It begins again when the agent falls silent.
+        if !self.has_arp || entry.known.answers() {
+            return Ok(());
+        }
+        let at = Instant::now() + entry.arp.pace.wait(self.config.refresh);
+        entry.arp.due = Some(at);
+        self.schedule(at, Task::AskArp(uuid));
+        let asked = self
+            .connect
+            .lookup_domain_by_uuid(uuid::Uuid::from_bytes(uuid))
+            .and_then(|domain| raw::interface_addresses(&domain, Asked::Arp));
+        match asked {
+            Ok(interfaces) => {
+                let changed =
+                    self.kept.guests.get_mut(&uuid).is_some_and(|e| e.known.set_arp(&interfaces));
+                if changed {
+                    self.send_guest(uuid);
+                }
+                Ok(())
+            }
+            Err(error) if is_unsupported(&error) => {
+                self.has_arp = false;
+                self.warn(format!("the ARP table can't be asked: {}", words(&error)));
+                Ok(())
+            }
+            // One that has just stopped, say. Its event tells.
+            Err(error) => Err(self.failed("ask the ARP table", error)),
+        }
+    }
+}

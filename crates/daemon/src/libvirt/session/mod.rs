@@ -1,0 +1,277 @@
+//! A connection while it is up: what it has, what its events change, and what is asked again.
+//!
+//! Everything here runs in the keeper's thread, one call at a time: messages first, then what events want
+//! looked at, then what is due. Agents are asked elsewhere (`agent.rs`).
+
+mod agents;
+mod guests;
+mod networks;
+mod schedule;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use virt::connect::Connect;
+
+use self::agents::Link;
+use self::schedule::{Entry, Schedule, Task, Uuid};
+use super::callbacks::{Event, Sink, Subscription};
+use super::error::Error;
+use super::inbox::{Address, Happened, Inbox, Next};
+use super::known::Names;
+use super::pace::Pace;
+use crate::model::{ConnectionConfig, ConnectionState, Guest, Network, Update};
+
+/// The first wait of a back-off: guests have their addresses seconds after they start.
+const SOON: Duration = Duration::from_secs(1);
+/// So many of the last warnings are not said again.
+const WARNINGS: usize = 64;
+
+/// Where updates go.
+pub(super) type Updates = Arc<dyn Fn(Update) + Send + Sync>;
+
+/// Why a session has ended.
+pub(super) enum End {
+    /// The keeper is to end.
+    Stop,
+    /// The connection is lost; why.
+    Lost(String),
+}
+
+/// What outlives a session: guests run on when libvirt's daemon is restarted, and keep their addresses.
+#[derive(Default)]
+pub(super) struct Kept {
+    guests: HashMap<Uuid, Entry>,
+    networks: Vec<Network>,
+    names: Names,
+    lost_at: Option<Instant>,
+}
+
+/// A connection while it is up.
+pub(super) struct Session<'a> {
+    config: &'a ConnectionConfig,
+    updates: &'a Updates,
+    address: Address,
+    // Taken back before the connection is closed: fields are dropped in this order.
+    subscription: Subscription,
+    connect: Connect,
+    agents: Link,
+    agents_pace: Pace,
+    kept: &'a mut Kept,
+    networks_pace: Pace,
+    networks_due: Option<Instant>,
+    due: BinaryHeap<Reverse<(Instant, Task)>>,
+    changed_guests: BTreeSet<Uuid>,
+    networks_changed: bool,
+    has_arp: bool,
+    said: VecDeque<String>,
+}
+
+impl<'a> Session<'a> {
+    /// Registers for events, lists everything, and sends it: `Up`, `Networks`, `Guests`.
+    pub(super) fn begin(
+        config: &'a ConnectionConfig,
+        connect: Connect,
+        updates: &'a Updates,
+        kept: &'a mut Kept,
+        inbox: &Inbox,
+    ) -> Result<Self, Error> {
+        let address = inbox.address();
+        let events = address.clone();
+        let sink: Sink = Arc::new(move |event| events.tell(Happened::Event(event)));
+        let failed = |doing| move |source| Error::Call { doing, uri: config.uri.clone(), source };
+        let subscription =
+            Subscription::new(&connect, &sink).map_err(failed("register for the events"))?;
+        let mut session = Self {
+            config,
+            updates,
+            address,
+            subscription,
+            connect,
+            agents: Link::None,
+            agents_pace: Pace::from(Duration::from_secs(60)),
+            kept,
+            networks_pace: Pace::from(config.refresh),
+            networks_due: None,
+            due: BinaryHeap::new(),
+            changed_guests: BTreeSet::new(),
+            networks_changed: false,
+            has_arp: config.arp,
+            said: VecDeque::new(),
+        };
+        session.take_up();
+        session.kept.networks = session.read_networks().map_err(failed("list the networks"))?;
+        session.list_guests(inbox).map_err(failed("list the running domains"))?;
+        session.send(Update::State(config.id, ConnectionState::Up));
+        session.send(Update::Networks(config.id, session.kept.networks.clone()));
+        session.send_all_guests();
+        session.schedule_networks();
+        let now = Instant::now();
+        let uuids: Vec<Uuid> = session.kept.guests.keys().copied().collect();
+        for uuid in uuids {
+            session.ask_arp_at(uuid, now, Pace::spread_over(config.refresh));
+        }
+        if !session.subscription.tells_guests {
+            session.schedule(Instant::now() + config.refresh, Task::Guests);
+        }
+        session.kept.lost_at = None;
+        if config.agent {
+            session.open_agents();
+        }
+        Ok(session)
+    }
+
+    /// Goes on with what is kept from before. All of it is asked again; what an agent said holds until then,
+    /// unless that was long ago.
+    fn take_up(&mut self) {
+        let hold = self.hold();
+        let too_old = self.kept.lost_at.is_some_and(|lost| lost.elapsed() > hold);
+        for entry in self.kept.guests.values_mut() {
+            entry.agent = Schedule::new();
+            entry.arp = Schedule::new();
+            entry.timeouts = 0;
+            if too_old {
+                entry.known.clear();
+            }
+        }
+    }
+
+    /// Keeps everything current until the connection is lost or the keeper is to end.
+    pub(super) fn run(&mut self, inbox: &Inbox) -> End {
+        loop {
+            match inbox.look() {
+                Next::Stop => return End::Stop,
+                Next::Happened(happened) => {
+                    if let Some(end) = self.take(happened) {
+                        return end;
+                    }
+                    continue;
+                }
+                Next::Due => {}
+            }
+            let done = if self.networks_changed {
+                self.networks_changed = false;
+                self.refresh_networks()
+            } else if let Some(uuid) = self.changed_guests.pop_first() {
+                self.refresh_guest(uuid)
+            } else if let Some(task) = self.next_task() {
+                self.run_task(task, inbox)
+            } else {
+                let until = self.due.peek().map(|Reverse((at, _))| *at);
+                match inbox.wait(until) {
+                    Next::Stop => return End::Stop,
+                    Next::Due => Ok(()),
+                    Next::Happened(happened) => match self.take(happened) {
+                        Some(end) => return end,
+                        None => Ok(()),
+                    },
+                }
+            };
+            if let Err(error) = done {
+                if !matches!(self.connect.is_alive(), Ok(true)) {
+                    return self.lost(error.to_string());
+                }
+                self.warn(error.to_string());
+            }
+        }
+    }
+
+    fn lost(&mut self, why: String) -> End {
+        self.kept.lost_at.get_or_insert_with(Instant::now);
+        End::Lost(why)
+    }
+
+    fn take(&mut self, happened: Happened) -> Option<End> {
+        match happened {
+            Happened::Event(Event::Guest(uuid)) => {
+                self.changed_guests.insert(uuid);
+            }
+            Happened::Event(Event::Networks) => self.networks_changed = true,
+            Happened::Event(Event::Closed(why)) => return Some(self.lost(why.into())),
+            Happened::AgentsOpened(opened) => self.agents_opened(opened),
+            Happened::Asked(uuid, answer) => self.asked(uuid, answer),
+            // The one that this session began with.
+            Happened::Opened(_) => {}
+        }
+        None
+    }
+
+    fn next_task(&mut self) -> Option<Task> {
+        let Reverse((at, _)) = self.due.peek()?;
+        if *at > Instant::now() {
+            return None;
+        }
+        let Reverse((at, task)) = self.due.pop()?;
+        // Those that were put off or brought forward stand elsewhere in the heap as well.
+        let current = match task {
+            Task::AskAgent(uuid) => {
+                self.kept.guests.get(&uuid).is_some_and(|e| e.agent.due == Some(at))
+            }
+            Task::AskArp(uuid) => {
+                self.kept.guests.get(&uuid).is_some_and(|e| e.arp.due == Some(at))
+            }
+            Task::Networks => self.networks_due == Some(at),
+            Task::Forget(_) | Task::Guests | Task::OpenAgents => true,
+        };
+        current.then_some(task)
+    }
+
+    fn run_task(&mut self, task: Task, inbox: &Inbox) -> Result<(), Error> {
+        match task {
+            Task::AskAgent(uuid) => self.ask_agent(uuid),
+            Task::AskArp(uuid) => return self.ask_arp(uuid),
+            Task::Forget(uuid) => self.forget(uuid),
+            Task::Networks => {
+                self.schedule_networks();
+                return self.refresh_networks();
+            }
+            Task::Guests => {
+                self.schedule(Instant::now() + self.config.refresh, Task::Guests);
+                self.list_guests(inbox).map_err(|error| self.failed("list the domains", error))?;
+                self.send_all_guests();
+            }
+            Task::OpenAgents => self.open_agents(),
+        }
+        Ok(())
+    }
+
+    fn schedule(&mut self, at: Instant, task: Task) {
+        self.due.push(Reverse((at, task)));
+    }
+
+    fn send(&self, update: Update) {
+        (self.updates)(update);
+    }
+
+    pub(super) fn send_guest(&self, uuid: Uuid) {
+        if let Some(entry) = self.kept.guests.get(&uuid) {
+            let guest = entry.known.guest(uuid, &self.kept.networks);
+            self.send(Update::Guest(self.config.id, guest));
+        }
+    }
+
+    pub(super) fn send_all_guests(&self) {
+        let guests: Vec<Guest> = (self.kept.guests.iter())
+            .map(|(&uuid, entry)| entry.known.guest(uuid, &self.kept.networks))
+            .collect();
+        self.send(Update::Guests(self.config.id, guests));
+    }
+
+    /// Once: what does not work now will not work at the next refresh either.
+    pub(super) fn warn(&mut self, warning: String) {
+        if self.said.contains(&warning) {
+            return;
+        }
+        self.send(Update::Warning(self.config.id, warning.clone()));
+        if self.said.len() == WARNINGS {
+            self.said.pop_front();
+        }
+        self.said.push_back(warning);
+    }
+
+    pub(super) fn failed(&self, doing: &'static str, source: virt::error::Error) -> Error {
+        Error::Call { doing, uri: self.config.uri.clone(), source }
+    }
+}
