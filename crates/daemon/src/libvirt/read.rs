@@ -57,11 +57,12 @@ pub(super) fn domains(connect: &Connect) -> Result<Vec<Domain>, Error> {
     connect.list_all_domains(sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE)
 }
 
-/// The active networks in order of their names, with their leases if `leases`. A driver without networks has
-/// none. What is odd is told to `warn`; leases that can't be had are those of `before`.
+/// The active networks in order of their names, with their leases if `leases`, which becomes false where the
+/// driver has none to tell. A driver without networks has none. What is odd is told to `warn`; leases that
+/// can't be had this time are those of `before`.
 pub(super) fn networks(
     connect: &Connect,
-    leases: bool,
+    leases: &mut bool,
     before: &[Network],
     warn: &mut dyn FnMut(String),
 ) -> Result<Vec<Network>, Error> {
@@ -92,9 +93,13 @@ pub(super) fn networks(
             warn(format!("the XML of network {} can't be read", one_line(&name)));
             continue;
         };
-        if leases {
+        if *leases {
             match raw::dhcp_leases(network) {
                 Ok(leases) => read.leases = leases,
+                Err(error) if is_unsupported(&error) => {
+                    *leases = false;
+                    warn(format!("DHCP leases can't be asked for: {}", words(&error)));
+                }
                 Err(error) => {
                     if let Some(before) = before.iter().find(|one| one.name == read.name) {
                         read.leases.clone_from(&before.leases);

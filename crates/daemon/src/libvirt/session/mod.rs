@@ -65,7 +65,9 @@ pub(super) struct Session<'a> {
     due: BinaryHeap<Reverse<(Instant, Task)>>,
     changed_guests: BTreeSet<Uuid>,
     networks_changed: bool,
+    /// Whether the ARP table and DHCP leases are to be asked for, and can.
     has_arp: bool,
+    has_leases: bool,
     said: VecDeque<String>,
 }
 
@@ -99,6 +101,7 @@ impl<'a> Session<'a> {
             changed_guests: BTreeSet::new(),
             networks_changed: false,
             has_arp: config.arp,
+            has_leases: config.leases,
             said: VecDeque::new(),
         };
         session.take_up();

@@ -11,10 +11,12 @@ use crate::model::{Network, Update};
 impl Session<'_> {
     pub(super) fn read_networks(&mut self) -> Result<Vec<Network>, virt::error::Error> {
         let mut warnings = Vec::new();
-        let networks =
-            read::networks(&self.connect, self.config.leases, &self.kept.networks, &mut |w| {
-                warnings.push(w);
-            });
+        let networks = read::networks(
+            &self.connect,
+            &mut self.has_leases,
+            &self.kept.networks,
+            &mut |warning| warnings.push(warning),
+        );
         for warning in warnings {
             self.warn(warning);
         }
@@ -23,7 +25,7 @@ impl Session<'_> {
 
     /// Asks again where the driver tells of no changes, or for leases, of which none does.
     pub(super) fn schedule_networks(&mut self) {
-        if self.config.leases || !self.subscription.tells_networks {
+        if self.has_leases || !self.subscription.tells_networks {
             let at = Instant::now() + self.networks_pace.wait(self.config.refresh);
             self.networks_due = Some(at);
             self.schedule(at, Task::Networks);
@@ -50,7 +52,7 @@ impl Session<'_> {
 
     /// A guest has come, so its lease is about to.
     pub(super) fn ask_leases_soon(&mut self, now: Instant) {
-        if self.config.leases && self.networks_due.is_some() {
+        if self.has_leases && self.networks_due.is_some() {
             self.networks_pace = Pace::from(SOON);
             let at = now + self.networks_pace.wait(self.config.refresh);
             self.networks_due = Some(at);
