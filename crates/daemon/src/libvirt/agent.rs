@@ -302,6 +302,17 @@ mod tests {
     }
 
     #[test]
+    fn where_the_time_cannot_be_bounded_no_agent_is_asked() {
+        // The test driver tells addresses of agents, but has no time limit for them.
+        virt::error::clear_error_callback();
+        let connect = Connect::open(Some("test:///default")).unwrap();
+        let guest = connect.lookup_domain_by_name("test").unwrap().uuid().unwrap().into_bytes();
+        let agents = Agents { connect };
+        assert_eq!(agents.ask(guest, LONG), Err(Failure::NoTimeout));
+        assert!(matches!(agents.ask([1; 16], LONG), Err(Failure::Refused(_))));
+    }
+
+    #[test]
     fn a_dropped_pool_ends_its_workers_but_the_one_that_hangs() {
         let (pool, answers, hung, let_go) = pool(LONG);
         pool.put(guest(0), Lane::Slow);

@@ -6,13 +6,13 @@ use virt::connect::Connect;
 
 use super::schedule::{Schedule, Uuid};
 use super::{SOON, Session, Task};
-use crate::libvirt::agent::{Agents, Answer, Failure, Lane, Pool};
+use crate::libvirt::agent::{Agents, Answer, Failure, Pool};
 use crate::libvirt::connection::{self, Access};
-use crate::libvirt::error::{Error, one_line};
+use crate::libvirt::error::Error;
 use crate::libvirt::inbox::Happened;
 use crate::libvirt::pace::Pace;
 
-/// The longest time until an agent that hangs, or a connection for agents that is refused, is tried again.
+/// The longest time until a connection for agents that is refused is tried again.
 const RARELY: Duration = Duration::from_secs(3600);
 /// What a silent agent said last holds for so many of the times after which it would be asked again.
 const HOLD: u32 = 3;
@@ -109,6 +109,10 @@ impl Session<'_> {
     }
 
     fn ask_agent_at(&mut self, uuid: Uuid, now: Instant, pace: Pace) {
+        // All are asked when the connection for agents is there.
+        if matches!(self.agents, Link::None) {
+            return;
+        }
         let Some(entry) = self.kept.guests.get_mut(&uuid) else { return };
         entry.timeouts = 0;
         entry.agent.pace = pace;
@@ -129,77 +133,38 @@ impl Session<'_> {
             return;
         }
         entry.agent.asking = true;
-        let lane = match entry.timeouts {
-            0 => Lane::Quick { known: entry.known.has_answered() },
-            _ => Lane::Slow,
-        };
-        pool.put(uuid, lane);
+        pool.put(uuid, entry.lane());
     }
 
     pub(super) fn asked(&mut self, uuid: Uuid, answer: Result<Answer, Failure>) {
         let now = Instant::now();
-        let Some(entry) = self.kept.guests.get_mut(&uuid) else { return };
-        entry.agent.asking = false;
-        if !entry.known.description.agent_is_connected {
+        if answer == Err(Failure::NoTimeout) {
+            self.warn(
+                "guest agents are not asked: the libvirt there can't bound the time that one takes; \
+                 it needs 5.10 or newer"
+                    .into(),
+            );
+            self.drop_agents();
             return;
         }
-        let refresh = self.config.refresh;
-        let (mut changed, mut silent, mut warning) = (false, false, None);
-        let wait = match answer {
-            Ok(answer) => {
-                entry.timeouts = 0;
-                let is_first = !entry.known.has_answered();
-                changed = entry.known.hear(&answer);
-                if is_first && !entry.known.has_said_addresses() {
-                    // It is still booting.
-                    entry.agent.pace = Pace::from(SOON);
-                }
-                entry.agent.pace.wait(refresh)
-            }
-            Err(Failure::TimedOut(why)) => {
-                if entry.timeouts == 0 {
-                    entry.agent.pace = Pace::from(refresh);
-                    let name = one_line(entry.known.description.name());
-                    warning = Some(format!("the agent of guest {name} does not answer: {why}"));
-                }
-                entry.timeouts = entry.timeouts.saturating_add(1);
-                silent = entry.known.silence(now);
-                entry.agent.pace.wait(RARELY.max(refresh))
-            }
-            Err(Failure::Refused(why)) => {
-                let name = one_line(entry.known.description.name());
-                warning = Some(format!("the agent of guest {name} can't be asked: {why}"));
-                silent = entry.known.silence(now);
-                entry.agent.pace.wait(refresh)
-            }
-            Err(Failure::NotRunning) => entry.agent.pace.wait(refresh),
-            Err(Failure::NoTimeout) => {
-                self.drop_agents();
-                self.warn(
-                    "guest agents are not asked: that libvirt can't bound the time they take; \
-                     it needs 5.10"
-                        .into(),
-                );
-                return;
-            }
-        };
-        let at = if std::mem::take(&mut entry.agent.again) { now } else { now + wait };
-        entry.agent.due = Some(at);
-        self.schedule(at, Task::AskAgent(uuid));
-        if let Some(warning) = warning {
-            let Link::Up { connect, .. } = &self.agents else { return };
+        if let (Err(_), Link::Up { connect, .. }) = (&answer, &self.agents) {
             if !matches!(connect.is_alive(), Ok(true)) {
-                // All of them say so now: one line will do. If the other connection is lost too, that is told.
+                // It says nothing of the agent. If the main connection is lost too, that is told.
                 self.close_pool();
                 self.schedule(now + SOON, Task::OpenAgents);
                 return;
             }
+        }
+        let Some(entry) = self.kept.guests.get_mut(&uuid) else { return };
+        let Some(heard) = entry.hear(answer, self.config.refresh, now) else { return };
+        self.schedule(heard.ask_at, Task::AskAgent(uuid));
+        if let Some(warning) = heard.warning {
             self.warn(warning);
         }
-        if silent {
+        if heard.fell_silent {
             self.agent_fell_silent(uuid);
         }
-        if changed || silent {
+        if heard.changed {
             self.send_guest(uuid);
         }
     }

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use super::schedule::{Entry, Schedule, Uuid};
+use super::schedule::{Entry, Uuid};
 use super::{SOON, Session, Task};
 use crate::libvirt::error::{Error, is_unsupported, one_line, words};
 use crate::libvirt::inbox::Inbox;
-use crate::libvirt::known::{Description, Known};
+use crate::libvirt::known::Description;
 use crate::libvirt::pace::Pace;
 use crate::libvirt::raw::{self, Asked};
 use crate::libvirt::read::{self, Failed};
@@ -84,13 +84,7 @@ impl Session<'_> {
         match self.kept.guests.get_mut(&uuid) {
             None => {
                 (is_new, was_connected, other_nics, changed) = (true, false, true, true);
-                let entry = Entry {
-                    known: Known::new(description),
-                    agent: Schedule::new(),
-                    arp: Schedule::new(),
-                    timeouts: 0,
-                };
-                self.kept.guests.insert(uuid, entry);
+                self.kept.guests.insert(uuid, Entry::new(description));
             }
             Some(entry) => {
                 is_new = false;

@@ -100,7 +100,8 @@ impl<'a> Session<'a> {
             due: BinaryHeap::new(),
             changed_guests: BTreeSet::new(),
             networks_changed: false,
-            has_arp: config.arp,
+            // Guests that are listed now are asked about at their intervals.
+            has_arp: false,
             has_leases: config.leases,
             said: VecDeque::new(),
         };
@@ -111,6 +112,7 @@ impl<'a> Session<'a> {
         session.send(Update::Networks(config.id, session.kept.networks.clone()));
         session.send_all_guests();
         session.schedule_networks();
+        session.has_arp = config.arp;
         let now = Instant::now();
         let uuids: Vec<Uuid> = session.kept.guests.keys().copied().collect();
         for uuid in uuids {
