@@ -32,7 +32,8 @@ pub(super) struct Subscription {
     connect: Connect,
     domain_callbacks: Vec<c_int>,
     network_callbacks: Vec<c_int>,
-    closing: bool,
+    /// The sink of the close callback, or null.
+    closing: *mut c_void,
     /// Whether the driver tells when guests start and stop.
     pub(super) tells_guests: bool,
     /// Whether the driver tells when networks start and stop.
@@ -57,7 +58,7 @@ impl Subscription {
             connect: connect.clone(),
             domain_callbacks: Vec::new(),
             network_callbacks: Vec::new(),
-            closing: false,
+            closing: std::ptr::null_mut(),
             tells_guests: false,
             tells_networks: false,
         };
@@ -97,15 +98,18 @@ impl Subscription {
         Ok(new)
     }
 
+    /// Drivers that live in this process say that they take this callback, and never call or release it. So
+    /// the sink stays ours, without a function for libvirt to release it.
     fn watch_closing(&mut self, sink: &Sink) -> Result<(), Error> {
         let opaque = give(sink);
         // SAFETY: used within this function, where the connection lives.
         let connect = unsafe { self.connect.as_ptr() };
-        // SAFETY: the connection is valid; `opaque` is a sink that `release` takes back.
-        let status = unsafe {
-            sys::virConnectRegisterCloseCallback(connect, Some(closed), opaque, Some(release))
-        };
-        self.closing = registered(status, opaque)?.is_some();
+        // SAFETY: the connection is valid; `opaque` is a sink that lives until the callback is taken back.
+        let status =
+            unsafe { sys::virConnectRegisterCloseCallback(connect, Some(closed), opaque, None) };
+        if registered(status, opaque)?.is_some() {
+            self.closing = opaque;
+        }
         Ok(())
     }
 
@@ -177,9 +181,12 @@ impl Drop for Subscription {
             // SAFETY: as above.
             unsafe { sys::virConnectNetworkEventDeregisterAny(connect, id) };
         }
-        if self.closing {
-            // SAFETY: the connection is valid, and this is the function that was registered.
+        if !self.closing.is_null() {
+            // SAFETY: the connection is valid, and this is the function that was registered. libvirt calls it
+            // at most once, under a lock that this waits for.
             unsafe { sys::virConnectUnregisterCloseCallback(connect, Some(closed)) };
+            // SAFETY: it comes from `give`, and nobody uses it any more.
+            unsafe { release(self.closing) };
         }
     }
 }
@@ -203,7 +210,7 @@ fn give(sink: &Sink) -> *mut c_void {
     Box::into_raw(Box::new(Arc::clone(sink))).cast()
 }
 
-/// libvirt calls it once when it has no more use of the sink.
+/// Called once, by libvirt when it has no more use of the sink.
 unsafe extern "C" fn release(opaque: *mut c_void) {
     // SAFETY: it comes from `give`, and libvirt hands it over once.
     drop(unsafe { Box::from_raw(opaque.cast::<Sink>()) });
