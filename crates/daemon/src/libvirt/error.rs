@@ -149,3 +149,42 @@ fn next_step(error: &virt::error::Error, uri: &str) -> String {
     }
     format!("as the daemon's user, try: virsh -c '{}' list", one_line(uri))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Any error of libvirt's.
+    fn said() -> virt::error::Error {
+        virt::connect::Connect::open(Some("nonsense:///")).unwrap_err()
+    }
+
+    #[test]
+    fn every_message_is_one_line_with_a_next_step() {
+        virt::error::clear_error_callback();
+        let uri = || String::from("qemu+ssh://a\nb\x1b[31m/system");
+        let errors = [
+            Error::EventLoop(said()),
+            Error::Thread(io::Error::from(io::ErrorKind::WouldBlock)),
+            Error::BadUri("a\nb".into()),
+            Error::Connect { uri: uri(), source: said() },
+            Error::Connect { uri: "qemu:///system".into(), source: said() },
+            Error::NoAnswer { uri: uri(), waited: Duration::from_secs(30) },
+            Error::Call { doing: "list the networks", uri: uri(), source: said() },
+        ];
+        for error in errors {
+            let text = error.to_string();
+            assert!(!text.contains(char::is_control), "{text:?}");
+            assert!(text.contains("; "), "no next step: {text}");
+        }
+    }
+
+    #[test]
+    fn the_next_step_fits_the_uri() {
+        virt::error::clear_error_callback();
+        let text = |uri: &str| Error::Connect { uri: uri.into(), source: said() }.to_string();
+        assert!(text("qemu:///system").contains("systemctl status libvirtd"));
+        let remote = text("qemu+ssh://host/system");
+        assert!(remote.contains("virsh -c 'qemu+ssh://host/system' list"), "{remote}");
+    }
+}

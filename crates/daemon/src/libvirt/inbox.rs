@@ -127,3 +127,39 @@ impl Inbox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn inbox() -> Inbox {
+        let (sender, receiver) = mpsc::channel();
+        Inbox { receiver, sender, stopping: Arc::default(), attempt: 0 }
+    }
+
+    #[test]
+    fn what_belongs_to_an_earlier_try_is_dropped() {
+        let mut inbox = inbox();
+        let earlier = inbox.begin();
+        let current = inbox.begin();
+        earlier.tell(Happened::Event(Event::Closed("long ago")));
+        assert!(matches!(inbox.look(), Next::Due));
+        earlier.tell(Happened::Event(Event::Closed("long ago")));
+        current.tell(Happened::Event(Event::Networks));
+        assert!(matches!(inbox.look(), Next::Happened(Happened::Event(Event::Networks))));
+        let soon = Instant::now() + Duration::from_millis(1);
+        assert!(matches!(inbox.wait(Some(soon)), Next::Due));
+    }
+
+    #[test]
+    fn stop_comes_before_what_is_queued() {
+        let mut inbox = inbox();
+        inbox.begin().tell(Happened::Event(Event::Networks));
+        inbox.stopping.store(true, Ordering::Relaxed);
+        inbox.sender.send(Message::Stop).unwrap();
+        assert!(matches!(inbox.wait(None), Next::Stop));
+    }
+}

@@ -73,6 +73,9 @@ pub(super) struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Registers for events, lists everything, and sends it: `Up`, `Networks`, `Guests`.
+    ///
+    /// # Errors
+    /// Where one of these calls fails; nothing was sent then.
     pub(super) fn begin(
         config: &'a ConnectionConfig,
         connect: Connect,
@@ -108,6 +111,10 @@ impl<'a> Session<'a> {
         session.take_up();
         session.kept.networks = session.read_networks().map_err(failed("list the networks"))?;
         session.list_guests(inbox).map_err(failed("list the running domains"))?;
+        if inbox.is_stopping() {
+            // The list may be cut short, and nobody wants it.
+            return Ok(session);
+        }
         session.send(Update::State(config.id, ConnectionState::Up));
         session.send(Update::Networks(config.id, session.kept.networks.clone()));
         session.send_all_guests();
@@ -140,6 +147,12 @@ impl<'a> Session<'a> {
             if too_old {
                 entry.known.clear();
             }
+        }
+        let silent: Vec<(Instant, Uuid)> = (self.kept.guests.iter())
+            .filter_map(|(&uuid, entry)| Some((entry.known.holds_until(hold)?, uuid)))
+            .collect();
+        for (until, uuid) in silent {
+            self.schedule(until, Task::Forget(uuid));
         }
     }
 
@@ -235,7 +248,9 @@ impl<'a> Session<'a> {
             Task::Guests => {
                 self.schedule(Instant::now() + self.config.refresh, Task::Guests);
                 self.list_guests(inbox).map_err(|error| self.failed("list the domains", error))?;
-                self.send_all_guests();
+                if !inbox.is_stopping() {
+                    self.send_all_guests();
+                }
             }
             Task::OpenAgents => self.open_agents(),
         }
