@@ -70,7 +70,7 @@ impl<W: Write + Seek> Writer<W> {
             self.at = behind(self.at, slots.len() * PAIR as usize)?;
         }
         let meta = Meta { length: self.at, ..meta };
-        self.out.seek(SeekFrom::Start((Meta::END - Meta::SIZE) as u64))?;
+        self.out.seek(SeekFrom::Start(Meta::START as u64))?;
         self.out.write_all(&meta.to_bytes())?;
         self.out.seek(SeekFrom::Start(0))?;
         self.out.write_all(&header)?;

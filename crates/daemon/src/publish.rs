@@ -1,7 +1,7 @@
 //! The snapshot's file: written beside its place, put there by a rename, and touched as a sign of life.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io;
+use std::io::{self, Seek, Write};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -79,21 +79,7 @@ impl Publisher {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&self.new)?;
         // Whatever the umask.
         file.set_permissions(Permissions::from_mode(0o644))?;
-        let mut writer = Writer::new(&file)?;
-        let mut written = Written::default();
-        let (mut data, mut room) = (Vec::new(), [0; ENTRY_MAX]);
-        names.each(&mut |key, entries| -> io::Result<()> {
-            data.clear();
-            for entry in entries {
-                let length = entry.write(&mut room);
-                data.extend_from_slice(&room[..length]);
-                written.entries += 1;
-            }
-            written.keys += 1;
-            writer.add(key, &data)
-        })?;
-        writer.add(INFO_KEY, &info(written))?;
-        writer.finish(meta)?;
+        let written = write(&file, names, meta, info)?;
         fs::rename(&self.new, &self.path)?;
         self.published = Some(file);
         Ok(written)
@@ -122,6 +108,34 @@ impl Publisher {
         self.published = None;
         remove(&self.path)
     }
+}
+
+/// Writes a snapshot to the start of `out`. Its [`Meta::length`] is found here.
+///
+/// # Errors
+/// As `out` has them; more than 4 GiB.
+pub fn write(
+    out: impl Write + Seek,
+    names: &mut Names,
+    meta: Meta,
+    info: impl FnOnce(Written) -> Vec<u8>,
+) -> io::Result<Written> {
+    let mut writer = Writer::new(out)?;
+    let mut written = Written::default();
+    let (mut data, mut room) = (Vec::new(), [0; ENTRY_MAX]);
+    names.each(&mut |key, entries| -> io::Result<()> {
+        data.clear();
+        for entry in entries {
+            let length = entry.write(&mut room);
+            data.extend_from_slice(&room[..length]);
+            written.entries += 1;
+        }
+        written.keys += 1;
+        writer.add(key, &data)
+    })?;
+    writer.add(INFO_KEY, &info(written))?;
+    writer.finish(meta)?;
+    Ok(written)
 }
 
 fn remove(path: &Path) -> io::Result<()> {

@@ -1,10 +1,12 @@
 //! Which rows of a key become entries of the snapshot, and which of them are one and the same.
 
+use std::cmp::Reverse;
+
 use guest_names::snapshot::format::{Entry, Source, flags, kind};
 use guest_names::state::Bridge;
 
 use super::index::octets;
-use super::table::{Class, Row, Table};
+use super::table::{Class, Fact, Row, Table};
 use super::weight;
 
 /// A row that is kept.
@@ -31,7 +33,13 @@ impl Merge {
     pub(super) fn settle(&mut self, table: &Table, key: &[u8], rows: &[Row]) -> Option<i64> {
         let until = self.choose(table, rows);
         if self.kept.len() > 1 {
-            self.unite(table, rows, key.first().copied().unwrap_or_default());
+            let kind = key.first().copied();
+            self.unite(table, rows, kind);
+            if kind == Some(kind::ADDRESS) {
+                self.kept.sort_by_key(|kept| {
+                    place_of_name(kept, table.fact_of(&rows[kept.at as usize]))
+                });
+            }
         }
         until
     }
@@ -63,7 +71,7 @@ impl Merge {
     }
 
     /// Makes one of a lease and what libvirt tells of it.
-    fn unite(&mut self, table: &Table, rows: &[Row], of: u8) {
+    fn unite(&mut self, table: &Table, rows: &[Row], kind: Option<u8>) {
         let Self { kept, sorted } = self;
         sorted.clear();
         sorted.extend(0..kept.len() as u32);
@@ -72,7 +80,7 @@ impl Merge {
             |&a: &u32, &b: &u32| identity(table, rows, kept, a) == identity(table, rows, kept, b);
         let runs: Vec<&[u32]> = sorted.chunk_by(same).filter(|run| run.len() > 1).collect();
         for run in runs {
-            unite_run(table, rows, kept, run, of);
+            unite_run(table, rows, kept, run, kind);
         }
     }
 
@@ -99,6 +107,14 @@ impl Merge {
     }
 }
 
+/// Which of an address's names comes first, as the look-up in the files has it: that of a running guest's
+/// lease, and of the one that lasts longest.
+fn place_of_name(kept: &Kept, fact: &Fact) -> impl Ord + use<> {
+    let has = |flag: u8| kept.flags & flag != 0;
+    let ends = if fact.expiry == 0 { i64::MAX } else { fact.expiry };
+    (has(flags::DENIED), fact.rank, !has(flags::ATTACHED), !has(flags::LEASE), Reverse(ends))
+}
+
 /// The address and the NIC, to be sorted by.
 type Identity = (Option<(usize, [u8; 16])>, Option<[u8; 6]>);
 
@@ -109,7 +125,7 @@ fn identity(table: &Table, rows: &[Row], kept: &[Kept], at: u32) -> Identity {
 
 /// Of rows with one address and NIC: what libvirt tells goes into the leases that it is about or, without
 /// one, into what is told of it before. Two leases are never one, as look-ups tell them apart too.
-fn unite_run(table: &Table, rows: &[Row], kept: &mut [Kept], run: &[u32], of: u8) {
+fn unite_run(table: &Table, rows: &[Row], kept: &mut [Kept], run: &[u32], kind: Option<u8>) {
     let same = |kept: &[Kept], a: u32, b: u32| {
         let row = |at: u32| &rows[kept[at as usize].at as usize];
         let (a, b) = (row(a), row(b));
@@ -117,13 +133,14 @@ fn unite_run(table: &Table, rows: &[Row], kept: &mut [Kept], run: &[u32], of: u8
         let (name, other_name) = (table.name_of(a), table.name_of(b));
         let bridges = one.bridge == other.bridge
             || [one, other].iter().any(|fact| fact.bridge == Bridge::NONE);
-        // Domain names that differ in case alone are two guests'.
-        let exact = of == kind::GUEST || a.is(flags::DOMAIN);
-        let names = name == other_name || (!exact && name.eq_ignore_ascii_case(other_name));
-        one.rank == other.rank
-            && bridges
-            && a.is(flags::DOMAIN) == b.is(flags::DOMAIN)
-            && (of == kind::HOST || names)
+        // Domains are told apart by case too.
+        let names = match kind {
+            Some(kind::HOST) => true,
+            Some(kind::ADDRESS) if !a.is(flags::DOMAIN) => name.eq_ignore_ascii_case(other_name),
+            _ => name == other_name,
+        };
+        let kinds = a.is(flags::DOMAIN) == b.is(flags::DOMAIN);
+        one.rank == other.rank && bridges && kinds && names
     };
     for (place, &at) in run.iter().enumerate() {
         let one = kept[at as usize];

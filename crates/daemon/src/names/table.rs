@@ -1,8 +1,6 @@
 //! Rows: that an address, or a guest without one, answers to a name. Many rows share an address and a
 //! name, so those are kept once.
 
-use std::cmp::{Ordering, Reverse};
-
 use guest_names::address::{Address, Mac};
 use guest_names::snapshot::format::{Source, flags, kind};
 use guest_names::state::Bridge;
@@ -60,10 +58,6 @@ pub(super) struct Row {
     /// [`flags`], those of the fact among them.
     pub(super) flags: u8,
 }
-
-/// What makes one name of an address worse than another, as look-ups in the files have it: no running guest
-/// has the NIC; it is no lease, which are believed most; the lease ends sooner.
-type Merit = (bool, bool, Reverse<i64>);
 
 /// All rows.
 #[derive(Debug, Default)]
@@ -136,24 +130,18 @@ impl Table {
     }
 
     /// Puts the rows in the order of their keys, those of one key by rank, and of one rank as they were
-    /// added; those of an address so that the best name comes first.
+    /// added.
     pub(super) fn sort(&mut self) {
         let Self { bytes, facts, rows } = self;
         let text = |span: Span| &bytes[span.at as usize..][..usize::from(span.length)];
-        let merit = |row: &Row, fact: &Fact| -> Merit {
-            if bytes[row.key.at as usize] != kind::ADDRESS {
-                return (false, false, Reverse(0));
-            }
-            let end = if fact.expiry == 0 { i64::MAX } else { fact.expiry };
-            (!row.is(flags::ATTACHED), !row.is_lease(), Reverse(end))
-        };
         rows.sort_unstable_by(|a, b| {
-            let keys = if a.key == b.key { Ordering::Equal } else { text(a.key).cmp(text(b.key)) };
+            let keys = if a.key == b.key {
+                std::cmp::Ordering::Equal
+            } else {
+                text(a.key).cmp(text(b.key))
+            };
             keys.then_with(|| {
-                let rank = |row: &Row| {
-                    let fact = &facts[row.fact as usize];
-                    (fact.rank, merit(row, fact), row.order)
-                };
+                let rank = |row: &Row| (facts[row.fact as usize].rank, row.order);
                 rank(a).cmp(&rank(b))
             })
         });

@@ -40,11 +40,6 @@ impl Directory {
         self.files.push((name, content.as_bytes().to_vec()));
     }
 
-    /// Names and contents.
-    pub(crate) fn files(&self) -> &[(String, Vec<u8>)] {
-        &self.files
-    }
-
     /// Puts a snapshot beside it.
     pub(crate) fn set_snapshot(&mut self, snapshot: Option<Snapshot>) {
         self.snapshot = snapshot;
