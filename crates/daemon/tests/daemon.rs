@@ -1,0 +1,229 @@
+//! The program, from start to end, with a service manager that the test is.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::process::Stdio;
+
+use guest_names::snapshot::format::flags;
+use support::{Place, Running, command, exists, status};
+
+#[test]
+fn it_follows_the_state_directory() {
+    let place = Place::new();
+    place.replace("virbr0.status", &status(&[("10.0.0.1", "Web")]));
+    let daemon = Running::start(&place);
+    daemon.ready();
+    let snapshot = daemon.snapshot(&place, |snapshot| snapshot.has("hweb"));
+    assert_eq!(snapshot.meta().state, Some(place.stamp()));
+    assert_eq!(snapshot.meta().hold, 90);
+    assert_eq!(snapshot.entry("hweb").flags, flags::LEASE);
+    assert_eq!(snapshot.entry("hweb").name, b"Web");
+    let info = snapshot.info();
+    assert_eq!(info["files"]["leases"], 1, "{info}");
+    assert_eq!(info["files"]["current"], true, "{info}");
+    let mode = fs::metadata(place.path("run/names.cdb")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o644);
+
+    // Another file, changed in place, removed, and the directory itself.
+    place.replace("virbr0.status", &status(&[("10.0.0.2", "db")]));
+    let current = |key: &'static str| {
+        let place = &place;
+        move |snapshot: &support::Snapshot| {
+            snapshot.has(key) && snapshot.meta().state == Some(place.stamp())
+        }
+    };
+    assert!(!daemon.snapshot(&place, current("hdb")).has("hweb"));
+    place.write("state/virbr0.status", &status(&[("10.0.0.2", "written")]));
+    daemon.snapshot(&place, current("hwritten"));
+    fs::remove_file(place.path("state/virbr0.status")).unwrap();
+    daemon.snapshot(&place, |snapshot| {
+        !snapshot.has("hwritten") && snapshot.meta().state == Some(place.stamp())
+    });
+    fs::rename(place.path("state"), place.path("away")).unwrap();
+    daemon.snapshot(&place, |snapshot| snapshot.meta().state.is_none());
+    fs::create_dir(place.path("state")).unwrap();
+    place.replace("virbr1.status", &status(&[("10.0.0.3", "back")]));
+    daemon.snapshot(&place, current("hback"));
+    // A file that says nothing of leases changes the directory's stamp.
+    place.replace("default.conf", "");
+    daemon.snapshot(&place, current("hback"));
+    assert_eq!(daemon.log().lines().count(), 1, "{}", daemon.log());
+}
+
+#[test]
+fn the_state_directory_may_come_later() {
+    let place = Place::new();
+    fs::remove_dir(place.path("state")).unwrap();
+    let daemon = Running::start(&place);
+    daemon.ready();
+    assert_eq!(place.snapshot().unwrap().meta().state, None);
+    fs::create_dir(place.path("state")).unwrap();
+    place.replace("virbr0.status", &status(&[("10.0.0.1", "web")]));
+    daemon.snapshot(&place, |snapshot| {
+        snapshot.has("hweb") && snapshot.meta().state == Some(place.stamp())
+    });
+}
+
+/// A file that others may be able to read, or whose changes leave no trace in the directory.
+#[test]
+fn a_file_that_it_cannot_stand_for() {
+    let place = Place::new();
+    place.write("elsewhere", &status(&[("10.0.0.1", "web")]));
+    symlink(place.path("elsewhere"), place.path("state/virbr0.status")).unwrap();
+    let daemon = Running::start(&place);
+    daemon.ready();
+    let snapshot = place.snapshot().unwrap();
+    assert_eq!(snapshot.meta().state, None);
+    assert_eq!(snapshot.info()["files"]["unread"][0], "virbr0.status: is a symbolic link");
+    assert!(
+        daemon.log().contains("warning: cannot read virbr0.status: is a symbolic link; look-ups")
+    );
+    fs::remove_file(place.path("state/virbr0.status")).unwrap();
+    daemon.snapshot(&place, |snapshot| snapshot.meta().state == Some(place.stamp()));
+}
+
+#[test]
+fn it_ends_without_a_trace() {
+    for signal in [libc::SIGTERM, libc::SIGINT] {
+        let place = Place::new();
+        let mut daemon = Running::start(&place);
+        daemon.ready();
+        assert!(exists(&place.path("run/names.cdb")));
+        assert_eq!(daemon.end(signal).code(), Some(0), "{}", daemon.log());
+        daemon.until("STOPPING=1");
+        let left: Vec<_> = fs::read_dir(place.path("run")).unwrap().collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+        assert!(exists(&place.path("run/libvirt-nssd.lock")));
+    }
+}
+
+#[test]
+fn it_reads_its_configuration_again() {
+    let place = Place::new();
+    let daemon = Running::start(&place);
+    daemon.ready();
+    place.write("config", "connection = []\nhold = 2\n");
+    daemon.signal(libc::SIGHUP);
+    let reloading = daemon.until("RELOADING=1");
+    assert!(reloading.lines().any(|line| line.starts_with("MONOTONIC_USEC=")), "{reloading}");
+    daemon.ready();
+    let error = format!(
+        "libvirt-nssd: error: {}:2: hold: 2 is out of range, expected 3 to 86400 (seconds); the \
+         configuration stays as it was\n",
+        place.path("config").display()
+    );
+    assert!(daemon.log().ends_with(&error), "{}", daemon.log());
+    assert_eq!(place.snapshot().unwrap().meta().hold, 90);
+    place.write("config", "connection = []\nhold = 30\n");
+    daemon.signal(libc::SIGHUP);
+    daemon.until("RELOADING=1");
+    daemon.ready();
+    assert_eq!(place.snapshot().unwrap().meta().hold, 30);
+}
+
+#[test]
+fn it_gives_signs_of_life() {
+    let place = Place::new();
+    place.write("config", "connection = []\nhold = 3\n");
+    let daemon = Running::start_with(&place, |command| {
+        command.env("WATCHDOG_USEC", "40000");
+    });
+    daemon.ready();
+    let snapshot = || fs::metadata(place.path("run/names.cdb"));
+    let first = snapshot().unwrap();
+    let modified = first.modified().unwrap();
+    let mut alive = 0;
+    // The watchdog is the clock here: every 20 ms; the snapshot is touched each second.
+    while snapshot().unwrap().modified().unwrap() == modified {
+        daemon.until("WATCHDOG=1");
+        alive += 1;
+        assert!(alive < 3000, "{}", daemon.log());
+    }
+    assert!(alive > 10, "{alive}");
+    assert_eq!(snapshot().unwrap().ino(), first.ino());
+    // Somebody takes it away: it is back with the next sign of life.
+    fs::remove_file(place.path("run/names.cdb")).unwrap();
+    daemon.snapshot(&place, |_| true);
+}
+
+#[test]
+fn there_is_only_one() {
+    let place = Place::new();
+    let mut daemon = Running::start(&place);
+    daemon.ready();
+    let second = command(&place).output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    let expected = format!(
+        "libvirt-nssd: error: another libvirt-nssd writes to {}: stop that one, or give this one a directory \
+         of its own with --snapshot\n",
+        place.path("run").display()
+    );
+    assert_eq!(String::from_utf8(second.stderr).unwrap(), expected);
+    assert!(exists(&place.path("run/names.cdb")));
+    // One that was killed is in nobody's way, and neither is what it left.
+    daemon.end(libc::SIGKILL);
+    let left = fs::metadata(place.path("run/names.cdb")).unwrap().ino();
+    place.write("run/names.cdb.new", "half");
+    place.replace("virbr0.status", &status(&[("10.0.0.1", "web")]));
+    drop(daemon);
+    let daemon = Running::start(&place);
+    daemon.ready();
+    daemon.snapshot(&place, |snapshot| snapshot.has("hweb"));
+    assert_ne!(fs::metadata(place.path("run/names.cdb")).unwrap().ino(), left);
+    assert!(!exists(&place.path("run/names.cdb.new")));
+}
+
+#[test]
+fn messages_for_the_journal() {
+    let place = Place::new();
+    let daemon = Running::start_with(&place, |command| {
+        let log = fs::metadata(place.path("log")).unwrap();
+        command.env("JOURNAL_STREAM", format!("{}:{}", log.dev(), log.ino()));
+    });
+    daemon.ready();
+    drop(daemon);
+    let log = fs::read_to_string(place.path("log")).unwrap();
+    assert!(log.starts_with("<6>ready: "), "{log}");
+}
+
+#[test]
+fn a_start_that_fails() {
+    let place = Place::new();
+    place.write("config", "connection = []\nfoo = 1\n");
+    let failed = command(&place).output().unwrap();
+    assert_eq!(failed.status.code(), Some(1));
+    let expected = format!(
+        "libvirt-nssd: error: {}:2: foo: unknown field 'foo', expected one of 'hold', 'refresh', 'connection'\n",
+        place.path("config").display()
+    );
+    assert_eq!(String::from_utf8(failed.stderr).unwrap(), expected);
+    assert!(!exists(&place.path("run/names.cdb")));
+    place.write("config", "connection = []\n");
+    fs::remove_dir(place.path("run")).unwrap();
+    let failed = command(&place).output().unwrap();
+    assert_eq!(failed.status.code(), Some(1));
+    let log = String::from_utf8(failed.stderr).unwrap();
+    assert!(log.contains("cannot lock") && log.contains("No such file or directory"), "{log}");
+}
+
+#[test]
+fn trying_it_out() {
+    let place = Place::new();
+    place.replace("virbr0.status", &status(&[("10.0.0.1", "web"), ("10.0.0.2", "db")]));
+    let tried = command(&place).arg("--check").stderr(Stdio::inherit()).output().unwrap();
+    let state = place.path("state");
+    let expected = format!("leases: {}: 2 on 1 bridges\n", state.display());
+    assert_eq!(String::from_utf8(tried.stdout).unwrap(), expected);
+    assert_eq!(tried.status.code(), Some(0));
+    assert_eq!(fs::read_dir(place.path("run")).unwrap().count(), 0);
+    place.write("config", "hold = 1\n");
+    let tried = command(&place).arg("--check").output().unwrap();
+    let expected = format!(
+        "{}:1: hold: 1 is out of range, expected 3 to 86400 (seconds)\n",
+        place.path("config").display()
+    );
+    assert_eq!(String::from_utf8(tried.stdout).unwrap(), expected);
+    assert_eq!(tried.status.code(), Some(1));
+}

@@ -1,0 +1,221 @@
+//! A daemon under test, and its snapshot.
+
+#![allow(dead_code, reason = "each test uses a part of it")]
+
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use guest_names::snapshot::format::{Entry, Meta, Stamp, hash};
+
+/// However slow the machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Directories of its own for one test, gone when it ends.
+pub(crate) struct Place(PathBuf);
+
+impl Place {
+    pub(crate) fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path =
+            std::env::temp_dir().join(format!("libvirt-nssd-{}-{count}", std::process::id()));
+        fs::create_dir(&path).unwrap();
+        fs::create_dir(path.join("run")).unwrap();
+        fs::create_dir(path.join("state")).unwrap();
+        let place = Self(path);
+        place.write("config", "connection = []\n");
+        place
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub(crate) fn write(&self, name: &str, text: &str) {
+        fs::write(self.path(name), text).unwrap();
+    }
+
+    /// As libvirt does: a new file, renamed.
+    pub(crate) fn replace(&self, name: &str, text: &str) {
+        self.write("state/new", text);
+        fs::rename(self.path("state/new"), self.path("state").join(name)).unwrap();
+    }
+
+    pub(crate) fn stamp(&self) -> Stamp {
+        daemon::state::stamp::of(&fs::metadata(self.path("state")).unwrap())
+    }
+
+    pub(crate) fn snapshot(&self) -> Option<Snapshot> {
+        let path = self.path("run/names.cdb");
+        let bytes = fs::read(&path).ok()?;
+        Some(Snapshot { bytes, modified: fs::metadata(&path).ok()?.mtime() })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+pub(crate) fn status(leases: &[(&str, &str)]) -> String {
+    let records: Vec<_> = leases
+        .iter()
+        .map(|(address, name)| {
+            serde_json::json!({"ip-address": address, "mac-address": "52:54:00:00:00:01", "hostname": name})
+        })
+        .collect();
+    serde_json::to_string_pretty(&records).unwrap()
+}
+
+/// A snapshot as it was read.
+pub(crate) struct Snapshot {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) modified: i64,
+}
+
+impl Snapshot {
+    pub(crate) fn meta(&self) -> Meta {
+        Meta::parse(&self.bytes[Meta::START..]).unwrap()
+    }
+
+    fn number(&self, at: usize) -> usize {
+        u32::from_le_bytes(self.bytes[at..at + 4].try_into().unwrap()) as usize
+    }
+
+    /// The data of a key.
+    pub(crate) fn get(&self, key: &str) -> Option<&[u8]> {
+        let hash = hash(key.as_bytes());
+        let place = (hash as usize & 255) * 8;
+        let (table, slots) = (self.number(place), self.number(place + 4));
+        for probe in 0..slots {
+            let slot = table + ((hash as usize >> 8) + probe) % slots * 8;
+            let at = self.number(slot + 4);
+            if at == 0 {
+                return None;
+            }
+            let start = at + 8 + self.number(at);
+            if self.bytes[at + 8..start] == *key.as_bytes() {
+                return Some(&self.bytes[start..start + self.number(at + 4)]);
+            }
+        }
+        None
+    }
+
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    pub(crate) fn entry(&self, key: &str) -> Entry<'_> {
+        Entry::parse(self.get(key).unwrap()).unwrap().0
+    }
+
+    pub(crate) fn info(&self) -> serde_json::Value {
+        serde_json::from_slice(self.get("info").unwrap()).unwrap()
+    }
+}
+
+/// A daemon that runs, and its service manager.
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    manager: UnixDatagram,
+    log: PathBuf,
+}
+
+pub(crate) fn command(place: &Place) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_libvirt-nssd"));
+    command.arg("--config").arg(place.path("config"));
+    command.arg("--state-dir").arg(place.path("state"));
+    command.arg("--snapshot").arg(place.path("run"));
+    command.env_remove("JOURNAL_STREAM").env_remove("WATCHDOG_USEC");
+    command
+}
+
+impl Running {
+    pub(crate) fn start(place: &Place) -> Self {
+        Self::start_with(place, |_| {})
+    }
+
+    pub(crate) fn start_with(place: &Place, change: impl FnOnce(&mut Command)) -> Self {
+        let socket = place.path("notify");
+        let _ = fs::remove_file(&socket);
+        let manager = UnixDatagram::bind(&socket).unwrap();
+        manager.set_read_timeout(Some(PATIENCE)).unwrap();
+        let log = place.path("log");
+        let mut command = command(place);
+        command.env("NOTIFY_SOCKET", &socket).stdin(Stdio::null());
+        command.stderr(File::create(&log).unwrap());
+        change(&mut command);
+        Self { child: command.spawn().unwrap(), manager, log }
+    }
+
+    /// What the service manager is told next.
+    pub(crate) fn told(&self) -> String {
+        let mut buffer = [0; 4096];
+        let length = self
+            .manager
+            .recv(&mut buffer)
+            .unwrap_or_else(|error| panic!("nothing was told: {error}; log: {}", self.log()));
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    }
+
+    /// Waits for a message with this line.
+    pub(crate) fn until(&self, line: &str) -> String {
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            let told = self.told();
+            if told.lines().any(|one| one == line) {
+                return told;
+            }
+        }
+        panic!("no {line}; log: {}", self.log());
+    }
+
+    /// Waits for the first snapshot.
+    pub(crate) fn ready(&self) {
+        self.until("READY=1");
+    }
+
+    /// Waits for a snapshot that is as wanted: each new one is told of.
+    pub(crate) fn snapshot(&self, place: &Place, wanted: impl Fn(&Snapshot) -> bool) -> Snapshot {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(snapshot) = place.snapshot().filter(&wanted) {
+                return snapshot;
+            }
+            assert!(Instant::now() < end, "no such snapshot; log: {}", self.log());
+            self.told();
+        }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap()
+    }
+
+    pub(crate) fn signal(&self, signal: i32) {
+        // SAFETY: kill(2) has no preconditions; the process is a child that hasn't been waited for.
+        let sent = unsafe { libc::kill(self.child.id() as i32, signal) };
+        assert_eq!(sent, 0);
+    }
+
+    pub(crate) fn end(&mut self, signal: i32) -> ExitStatus {
+        self.signal(signal);
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn exists(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok()
+}
