@@ -311,8 +311,8 @@ impl<'o> Daemon<'o> {
             if self.is_ready {
                 self.manager.status(&status);
             } else {
-                self.manager.ready(&status);
                 self.log.info(format!("ready: {status}"));
+                self.manager.ready(&status);
                 self.is_ready = true;
             }
         }
