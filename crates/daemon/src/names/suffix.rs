@@ -9,11 +9,10 @@ use crate::model::Network;
 
 /// The key of a name by itself; `None` where it can't be asked for.
 pub(super) fn own_key(table: &mut Table, kind: u8, name: &[u8]) -> Option<Span> {
-    let asked = match kind {
-        kind::HOST => is_host_name(name).then_some(name)?,
-        _ => Wanted::domain(name)?.canonical(),
-    };
-    Some(table.key(kind, asked, None))
+    match kind {
+        kind::HOST => table.key(kind, name, None, is_host_name),
+        _ => table.key(kind, Wanted::domain(name)?.canonical(), None, |_| true),
+    }
 }
 
 /// The key of a name with `suffix` behind it; `None` where it can't be asked for.
@@ -22,12 +21,11 @@ pub(super) fn key(table: &mut Table, kind: u8, name: &[u8], suffix: &[u8]) -> Op
     if name.is_empty() || suffix.is_empty() {
         return None;
     }
-    let whole = [name, b".", suffix].concat();
-    let good = match kind {
-        kind::HOST => is_host_name(&whole),
-        _ => Wanted::domain(&whole).is_some(),
-    };
-    good.then(|| table.key(kind, name, Some(suffix)))
+    // Neither depends on case.
+    table.key(kind, name, Some(suffix), |whole| match kind {
+        kind::HOST => is_host_name(whole),
+        _ => Wanted::domain(whole).is_some(),
+    })
 }
 
 /// The keys of a name with what only the daemon knows to stand behind it: the domain and the name of the

@@ -75,16 +75,29 @@ impl Table {
         self.span_from(at)
     }
 
-    /// Makes the key of a name: in lower case, with `suffix` behind it where there is one.
-    pub(super) fn key(&mut self, kind: u8, name: &[u8], suffix: Option<&[u8]>) -> Span {
+    /// Makes the key of a name, in lower case, with `suffix` behind it where there is one; `None` where
+    /// `good` says that nobody can ask for the whole.
+    pub(super) fn key(
+        &mut self,
+        kind: u8,
+        name: &[u8],
+        suffix: Option<&[u8]>,
+        good: impl FnOnce(&[u8]) -> bool,
+    ) -> Option<Span> {
         let at = self.bytes.len();
         self.bytes.push(kind);
-        self.bytes.extend(name.iter().map(u8::to_ascii_lowercase));
+        self.bytes.extend_from_slice(name);
         if let Some(suffix) = suffix {
             self.bytes.push(b'.');
-            self.bytes.extend(suffix.iter().map(u8::to_ascii_lowercase));
+            self.bytes.extend_from_slice(suffix);
         }
-        self.span_from(at)
+        let whole = &mut self.bytes[at + 1..];
+        whole.make_ascii_lowercase();
+        if !good(whole) {
+            self.bytes.truncate(at);
+            return None;
+        }
+        Some(self.span_from(at))
     }
 
     /// Makes the key of an address.
