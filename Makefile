@@ -11,6 +11,10 @@ GENERATOR ?= $(RELEASE)/libvirt-nss
 MODULES := libnss_libvirt libnss_libvirt_guest
 # The packages of the programs.
 PROGRAMS := leaseshelper libvirt-nss
+# It alone needs libvirt's library, and its headers to be built with.
+ifneq ($(DAEMON),no)
+PROGRAMS += daemon
+endif
 
 .DEFAULT_GOAL := all
 .SUFFIXES:
@@ -35,6 +39,9 @@ modules:
 
 .PHONY: programs
 programs: modules
+ifneq ($(DAEMON),no)
+	@pkg-config --exists libvirt 2>/dev/null || { echo "make: no libvirt to build the daemon with; install its headers (Debian: apt-get install libvirt-dev pkg-config; Fedora: dnf install libvirt-devel pkgconf), or do without the daemon: make DAEMON=no" >&2; exit 1; }
+endif
 	$(CARGO) build --release --locked $(addprefix -p ,$(PROGRAMS))
 	@# Manual pages and completions, by the command itself.
 	@$(GENERATOR) generate "$(RELEASE)/generated"
@@ -93,6 +100,7 @@ bench:
 	tests/setup build bench
 	benches/run
 	$(CARGO) bench --locked -p leaseshelper
+	$(CARGO) bench --locked -p daemon --bench snapshot
 
 TARGETS += fuzz
 HELP_fuzz := fuzz every parser, each for FUZZ_SECONDS (60)
@@ -104,7 +112,7 @@ fuzz:
 TARGETS += install uninstall
 HELP_install := put what was built into this system and enable it in nsswitch.conf (root)
 HELP_uninstall := put everything back as it was before (root)
-export DESTDIR LIBDIR HELPERDIR PREFIX BINDIR MANDIR DATADIR HELPER COMMAND NSSWITCH
+export DESTDIR LIBDIR HELPERDIR PREFIX BINDIR SBINDIR MANDIR DATADIR HELPER COMMAND DAEMON NSSWITCH
 install:
 	@BUILD='$(RELEASE)' packaging/install
 uninstall:
@@ -127,10 +135,12 @@ help:
 	  HELPERDIR 'directory of libvirt_leaseshelper (found: where libvirt has its own)' \
 	  PREFIX 'for the command libvirt-nss and manual pages (/usr/local)' \
 	  BINDIR 'for the command (PREFIX/bin)' \
+	  SBINDIR 'for the daemon (PREFIX/sbin)' \
 	  MANDIR 'for manual pages (PREFIX/share/man)' \
 	  DATADIR 'for completions (PREFIX/share)' \
 	  HELPER 'no: leave libvirt_leaseshelper of libvirt in place' \
 	  COMMAND 'no: not the command' \
+	  DAEMON 'no: not the daemon; of the build too, which then needs no libvirt' \
 	  NSSWITCH 'no: leave nsswitch.conf as it is'
 	@echo 'Variables of the build: CARGO, CARGO_TARGET_DIR, CARGO_BUILD_TARGET, GENERATOR'
 

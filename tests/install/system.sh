@@ -72,7 +72,7 @@ inside() {
         CARGO_TARGET_DIR=/target chroot "$system" "$@"
 }
 # The stock helper stays, and the command with its many files stays away, unless a test is about them.
-do_install() { inside make --silent -C /src install HELPER=no COMMAND=no "$@"; }
+do_install() { inside make --silent -C /src install HELPER=no COMMAND=no DAEMON=no "$@"; }
 do_uninstall() { inside make --silent -C /src uninstall "$@"; }
 
 # listing: everything in the places that an installation may touch. Of dpkg's own backup of the

@@ -3,7 +3,7 @@
 
 test_destdir() {
     local root="$work/a directory"
-    make --silent install DESTDIR="$root" LIBDIR=/usr/lib64 HELPER=no COMMAND=no
+    make --silent install DESTDIR="$root" LIBDIR=/usr/lib64 HELPER=no COMMAND=no DAEMON=no
     same "$release/libnss_libvirt.so.2" "$root/usr/lib64/libnss_libvirt.so.2"
     same "$release/libnss_libvirt_guest.so.2" "$root/usr/lib64/libnss_libvirt_guest.so.2"
     [[ $(stat -c %a "$root/usr/lib64/libnss_libvirt.so.2") == 644 ]] || fail "mode"
@@ -11,7 +11,7 @@ test_destdir() {
     same <(printf 'usr/lib64/%s\n' libnss_libvirt.so.2 libnss_libvirt_guest.so.2) "$work/output"
 
     # Again, over what is there.
-    make --silent install DESTDIR="$root" LIBDIR=/usr/lib64 HELPER=no COMMAND=no
+    make --silent install DESTDIR="$root" LIBDIR=/usr/lib64 HELPER=no COMMAND=no DAEMON=no
     refused "$work/output" make --silent uninstall DESTDIR="$root"
     says "$work/output" "remove $root yourself"
     refused "$work/output" make --silent install DESTDIR="$root" HELPERDIR=/usr/libexec HELPER=yes CARGO_TARGET_DIR="$work/empty"
@@ -38,7 +38,7 @@ test_destdir_helper() {
 
 # A package's layout: pages and completions where the shells and man of a distribution look.
 test_destdir_command() {
-    make --silent install DESTDIR="$work/root" PREFIX=/usr HELPER=no
+    make --silent install DESTDIR="$work/root" PREFIX=/usr HELPER=no DAEMON=no
     find "$work/root/usr" -path '*libvirt-nss*' -type f -printf '%P %m\n' | grep -v '/man1/libvirt-nss-' | sort >"$work/output"
     same <(sort <<END
 bin/libvirt-nss 755
@@ -49,4 +49,20 @@ share/fish/vendor_completions.d/libvirt-nss.fish 644
 END
     ) "$work/output"
     [[ $(find "$work/root/usr/share/man/man1" -name 'libvirt-nss-*.1' | wc -l) == 8 ]] || fail "the subcommands' pages"
+}
+
+# The daemon, with all that belongs to it.
+test_destdir_daemon() {
+    local build=$work/target/release file
+    mkdir -p "$build"
+    cp "$release"/libnss_libvirt*.so.2 "$build"
+    cp /bin/true "$build/libvirt-nssd"
+    make --silent install DESTDIR="$work/root" PREFIX=/usr HELPER=no COMMAND=no CARGO_TARGET_DIR="$work/target" >"$work/output"
+    [[ $(stat -c %a "$work/root/usr/sbin/libvirt-nssd") == 755 ]] || fail "mode"
+    for file in lib/systemd/system/libvirt-nssd.service lib/sysusers.d/libvirt-nss.conf \
+        share/man/man8/libvirt-nssd.8 share/man/man5/libvirt-nss.toml.5 share/doc/libvirt-nss/libvirt-nss.toml; do
+        [[ $(stat -c %a "$work/root/usr/$file") == 644 ]] || fail "$file"
+    done
+    make --silent install DESTDIR="$work/without" HELPER=no COMMAND=no DAEMON=no CARGO_TARGET_DIR="$work/target"
+    [[ -z $(find "$work/without" -name 'libvirt-nss*') ]] || fail "there"
 }

@@ -52,7 +52,7 @@ traced() {
         [[ ! -f $file ]] || : >>"$file"
     done
     at_each_change "$1" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin CARGO_TARGET_DIR=/target \
-        chroot "$system" make --silent -C /src "$2" HELPER=no COMMAND=no
+        chroot "$system" make --silent -C /src "$2" HELPER=no COMMAND=no DAEMON=no
 }
 
 # keep_change N: the system's changes so far become $work/change/N, but where nothing has changed, as
