@@ -1,7 +1,6 @@
 //! Look-ups, as the modules do them.
 
 use std::net::IpAddr;
-use std::path::Path;
 
 use guest_names::address::{Address, Family};
 use guest_names::forward::{Answer, Failure, Found, NoRoom, Query, Source};
@@ -12,6 +11,7 @@ use guest_names::text::Text;
 
 use crate::args::{Families, Names};
 use crate::error::Error;
+use crate::paths::Paths;
 use crate::state::address;
 use crate::state::directory::Directory;
 use crate::state::snapshot::lossy;
@@ -65,12 +65,17 @@ pub(crate) fn kind_of_name(source: Source) -> &'static str {
     }
 }
 
+/// What the modules look up in.
+fn directory(paths: &Paths) -> Directory {
+    Directory::new(&paths.state_directory(), paths.snapshot().as_deref())
+}
+
 /// Looks up a name.
 ///
 /// # Errors
 /// [`Error::Exhausted`].
 pub(crate) fn by_name(
-    directory: &Path,
+    paths: &Paths,
     source: Source,
     name: &[u8],
     family: Option<Family>,
@@ -84,7 +89,7 @@ pub(crate) fn by_name(
     let query = Query { source, wanted, family };
     let mut window = vec![0; WINDOW];
     let mut places = vec![Candidate::EMPTY; PLACES];
-    let mut dir = Directory::new(directory);
+    let mut dir = directory(paths);
     let mut search = Search::new(&mut dir, &mut window, now, observing(&mut observer));
     match search.addresses(&query, &mut places, &mut answer) {
         Ok(found) => Ok(Answered { found, candidates: answer.0 }),
@@ -97,7 +102,7 @@ pub(crate) fn by_name(
 /// # Errors
 /// [`Error::Exhausted`].
 pub(crate) fn by_address(
-    directory: &Path,
+    paths: &Paths,
     source: Source,
     address: IpAddr,
     now: i64,
@@ -105,7 +110,7 @@ pub(crate) fn by_address(
 ) -> Result<Option<String>, Error> {
     let mut window = vec![0; WINDOW];
     let mut places = vec![Candidate::EMPTY; PLACES];
-    let mut dir = Directory::new(directory);
+    let mut dir = directory(paths);
     let mut search = Search::new(&mut dir, &mut window, now, observing(&mut observer));
     let mut name = Text::new();
     match search.name_of(source, address::from_std(address), &mut places, &mut name) {

@@ -7,6 +7,9 @@ use std::path::{Component, Path, PathBuf};
 /// libvirt's state directory (its `configure` option is `--localstatedir`; every distribution has this).
 const STATE_DIRECTORY: &str = "/var/lib/libvirt/dnsmasq";
 
+/// Where libvirt-nssd puts what it knows.
+const SNAPSHOT: &str = "/run/libvirt-nss/names.cdb";
+
 /// The places of this system, or of one that lies below another root.
 #[derive(Debug, Clone)]
 pub(crate) struct Paths {
@@ -132,6 +135,12 @@ impl Paths {
             None => self.below(STATE_DIRECTORY),
         }
     }
+
+    /// The daemon's snapshot, which belongs to the system's own state directory; `None` where another is
+    /// read.
+    pub(crate) fn snapshot(&self) -> Option<PathBuf> {
+        self.state_directory.is_none().then(|| self.below(SNAPSHOT))
+    }
 }
 
 /// The names of a path, the last one first.
@@ -151,6 +160,17 @@ mod tests {
     use super::*;
     use crate::testing::StateDirectory;
     use std::os::unix::fs::symlink;
+
+    #[test]
+    fn the_snapshot_is_the_modules_own() {
+        let place = |root: &str, state: Option<&str>| {
+            Paths::new(Some(Path::new(root)), state.map(Path::new)).snapshot()
+        };
+        let path = guest_names::snapshot::format::PATH.to_str().unwrap();
+        assert_eq!(place("/", None), Some(PathBuf::from(path)));
+        assert_eq!(place("/image", None), Some(PathBuf::from(format!("/image{path}"))));
+        assert_eq!(place("/", Some("/elsewhere")), None);
+    }
 
     #[test]
     fn links_stay_below_the_root() {

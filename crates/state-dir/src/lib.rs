@@ -1,5 +1,11 @@
 //! libvirt's state directory and its files, through std: for the command and the daemon, which read
-//! them with the heart's own readers, and so see what the modules see.
+//! them with the heart's own readers, and so see what the modules see. And the daemon's snapshot, which
+//! belongs to it.
+
+pub mod compiled;
+#[cfg(test)]
+mod testing;
+pub mod trust;
 
 use std::fs::{self, File, OpenOptions, ReadDir};
 use std::io;
@@ -7,6 +13,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use guest_names::snapshot::Opened;
 use guest_names::state::{Bridge, Kind, StateDir};
 use guest_names::text::Text;
 use guest_names::window::{Fault, StateFile};
@@ -16,14 +23,16 @@ use rustix::io::Errno;
 /// The state directory.
 pub struct Directory {
     path: PathBuf,
+    snapshot: Option<PathBuf>,
     listing: Option<ReadDir>,
 }
 
 impl Directory {
-    /// Nothing is opened yet.
+    /// Nothing is opened yet. `snapshot` is where the daemon's is that belongs to the directory; `None`
+    /// where none can.
     #[must_use]
-    pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), listing: None }
+    pub fn new(path: &Path, snapshot: Option<&Path>) -> Self {
+        Self { path: path.to_owned(), snapshot: snapshot.map(Path::to_owned), listing: None }
     }
 }
 
@@ -50,6 +59,10 @@ impl StateDir for Directory {
         let path = self.path.join(file_name(bridge.as_bytes(), kind));
         OpenFile::open(&path).map_err(|error| fault(&error))
     }
+
+    fn snapshot(&mut self) -> Option<Opened<OpenFile>> {
+        trust::open(self.snapshot.as_deref()?, &self.path).ok()
+    }
 }
 
 /// The name of a bridge's file.
@@ -59,6 +72,7 @@ pub fn file_name(bridge: &[u8], kind: Kind) -> std::ffi::OsString {
 }
 
 /// An open state file.
+#[derive(Debug)]
 pub struct OpenFile(File);
 
 impl OpenFile {

@@ -63,7 +63,7 @@ pub(crate) fn run(options: &Explain, context: &Context) -> Result<Status, Error>
 fn ask(source: Source, options: &Explain, context: &Context) -> Result<Ours, Error> {
     let mut story = Story::default();
     let answered = lookup::by_name(
-        &context.paths.state_directory(),
+        &context.paths,
         source,
         options.name.as_bytes(),
         options.families.family(),

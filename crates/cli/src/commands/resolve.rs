@@ -30,7 +30,7 @@ fn forward(name: &[u8], options: &Resolve, context: &Context) -> Result<Status, 
     let (family, now) = (options.families.family(), context.clock.now());
     let mut known = false;
     for &source in options.names.sources() {
-        let answered = lookup::by_name(&directory, source, name, family, now, None)?;
+        let answered = lookup::by_name(&context.paths, source, name, family, now, None)?;
         match answered.found {
             Found::Data => {
                 print_addresses(name, source, &answered.candidates, options.json)?;
@@ -57,8 +57,9 @@ fn forward(name: &[u8], options: &Resolve, context: &Context) -> Result<Status, 
 
 fn reverse(address: IpAddr, options: &Resolve, context: &Context) -> Result<Status, Error> {
     let directory = context.paths.state_directory();
+    let now = context.clock.now();
     for &source in options.names.sources() {
-        let found = lookup::by_address(&directory, source, address, context.clock.now(), None)?;
+        let found = lookup::by_address(&context.paths, source, address, now, None)?;
         if let Some(name) = found {
             let mut out = io::stdout().lock();
             if options.json {

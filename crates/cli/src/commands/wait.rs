@@ -152,7 +152,7 @@ impl Waiting<'_> {
         let mut left_behind = None;
         for &source in self.options.names.sources() {
             let now = self.context.clock.now();
-            let answered = lookup::by_name(self.directory, source, name, family, now, None)?;
+            let answered = lookup::by_name(&self.context.paths, source, name, family, now, None)?;
             let (counting, others): (Vec<Candidate>, Vec<Candidate>) =
                 answered.candidates.into_iter().partition(|one| counts(one, snapshot));
             if !counting.is_empty() {

@@ -349,6 +349,7 @@ fn around_records(path: &Path, known: &[Damage]) -> Option<Damage> {
 mod tests {
     use super::*;
     use crate::lookup;
+    use crate::paths::Paths;
     use crate::testing::StateDirectory;
     use guest_names::forward::Source;
     use guest_names::observe::Verdict;
@@ -430,13 +431,13 @@ mod tests {
             state ^= state << 17;
             (state % limit as u64) as usize
         };
+        let paths = Paths::new(None, Some(directory.path()));
         let mut found = 0;
         for _ in 0..800 {
             let text: String = (0..1 + below(10)).map(|_| pieces[below(pieces.len())]).collect();
             directory.write("virbr0.status", &text);
             let mut told = Told::default();
-            lookup::by_name(directory.path(), Source::HostName, b"x", None, 0, Some(&mut told))
-                .unwrap();
+            lookup::by_name(&paths, Source::HostName, b"x", None, 0, Some(&mut told)).unwrap();
             let snapshot = Snapshot::read(directory.path()).unwrap();
             let listed: Vec<_> = snapshot
                 .leases

@@ -1,0 +1,399 @@
+//! The daemon's whole snapshot, for people: what the look-up reads of it record by record, and is silent
+//! about where it is broken.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use guest_names::snapshot::format::{Entry, FIRST_RECORD, META_KEY, Meta, RECORD_HEAD, hash, kind};
+use guest_names::snapshot::{Opened, Standing};
+use guest_names::window::StateFile as _;
+
+use crate::trust::{self, Refused};
+use crate::{OpenFile, fault_text};
+
+/// The key of the record for people.
+const INFO_KEY: &[u8] = b"info";
+
+/// Bytes of two numbers: a table's place in the header, or a slot.
+const PAIR: usize = 8;
+
+/// A snapshot that is whole: every record has been seen, and can be found by its key.
+#[derive(Debug)]
+pub struct Compiled {
+    /// What it says of itself.
+    pub meta: Meta,
+    /// When the file was last written to or touched, in seconds since the epoch.
+    pub modified: i64,
+    /// What the state directory is like now; `None` where there is none.
+    pub state: Option<guest_names::snapshot::format::Stamp>,
+    /// Of the record `info`: JSON.
+    pub info: Vec<u8>,
+    bytes: Vec<u8>,
+    /// Where the keys and data of names and addresses are.
+    records: Vec<Place>,
+}
+
+/// What stands under a name or an address.
+#[derive(Debug)]
+pub struct Record<'c> {
+    /// The kind ([`kind`]) and what it is about.
+    pub key: &'c [u8],
+    /// By the byte at which each starts.
+    pub entries: Vec<(u32, Entry<'c>)>,
+}
+
+/// Bytes of the file: where a record's key, its data and the next record start.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    key: usize,
+    data: usize,
+    end: usize,
+}
+
+/// Why a snapshot is of no use.
+#[derive(Debug)]
+pub struct Unusable {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub why: Why,
+}
+
+/// See [`Unusable`].
+#[derive(Debug)]
+pub enum Why {
+    /// The modules don't open it.
+    Refused(Refused),
+    /// It can't be read.
+    Unreadable(String),
+    /// It is of another format, or of another version of this one.
+    Version,
+    /// It was cut short, or is being written.
+    Length {
+        /// Bytes in the file.
+        real: u32,
+        /// Bytes that it says it has.
+        told: u32,
+    },
+    /// It is no whole snapshot.
+    Broken {
+        /// At this byte.
+        at: usize,
+        /// What there is.
+        what: &'static str,
+    },
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = self.path.display();
+        match &self.why {
+            Why::Refused(refused) => write!(f, "{path}: {refused}"),
+            Why::Unreadable(why) => write!(f, "{path}: it can't be read: {why}"),
+            Why::Version => write!(f, "{path}: byte {}: another format or version", Meta::START),
+            Why::Length { real, told } => {
+                write!(f, "{path}: it has {real} bytes, and says that it has {told}")
+            }
+            Why::Broken { at, what } => write!(f, "{path}: byte {at}: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for Unusable {}
+
+impl Compiled {
+    /// Reads the snapshot at `path`, which stands for the state directory `state`. `None`: there is none.
+    ///
+    /// # Errors
+    /// See [`Unusable`].
+    pub fn read(path: &Path, state: &Path) -> Result<Option<Self>, Unusable> {
+        let failed = |why| Unusable { path: path.to_owned(), why };
+        let opened = match trust::open(path, state) {
+            Err(Refused::Absent) => return Ok(None),
+            opened => opened.map_err(|refused| failed(Why::Refused(refused)))?,
+        };
+        Self::take(opened).map(Some).map_err(failed)
+    }
+
+    fn take(mut opened: Opened<OpenFile>) -> Result<Self, Why> {
+        let bytes = read_all(&mut opened.file, opened.length)?;
+        let meta = meta(&bytes)?;
+        if meta.length != opened.length || bytes.len() != opened.length as usize {
+            return Err(Why::Length { real: opened.length, told: meta.length });
+        }
+        let places = places(&bytes)?;
+        for place in &places {
+            find(&bytes, &bytes[place.key..place.data], place)?;
+        }
+        let mut compiled = Self {
+            meta,
+            modified: opened.modified,
+            state: opened.state,
+            info: Vec::new(),
+            bytes,
+            records: Vec::new(),
+        };
+        for place in places {
+            match compiled.key(place) {
+                INFO_KEY => compiled.info = compiled.bytes[place.data..place.end].to_vec(),
+                [kind::HOST | kind::GUEST | kind::ADDRESS, _, ..] => {
+                    entries(&compiled.bytes, place)?;
+                    compiled.records.push(place);
+                }
+                // `meta`, and what a later version may add.
+                _ => {}
+            }
+        }
+        Ok(compiled)
+    }
+
+    fn key(&self, place: Place) -> &[u8] {
+        &self.bytes[place.key..place.data]
+    }
+
+    /// The records of names and addresses, as they stand in the file.
+    pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
+        self.records.iter().filter_map(|&place| {
+            let entries = entries(&self.bytes, place).ok()?;
+            Some(Record { key: self.key(place), entries })
+        })
+    }
+
+    /// What of it counts at `now` (seconds since the epoch), as the look-up has it.
+    #[must_use]
+    pub fn standing(&self, now: i64) -> Standing {
+        let Self { meta, modified, state, .. } = self;
+        let (modified, state) = (*modified, *state);
+        Standing::of(meta, &Opened { file: (), modified, length: meta.length, state }, now)
+    }
+}
+
+fn read_all(file: &mut OpenFile, length: u32) -> Result<Vec<u8>, Why> {
+    let mut bytes = vec![0; length as usize];
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match file.read_at(filled as u32, &mut bytes[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(fault) => return Err(Why::Unreadable(fault_text(fault))),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+fn meta(bytes: &[u8]) -> Result<Meta, Why> {
+    let key = FIRST_RECORD as usize + RECORD_HEAD;
+    let data = bytes.get(Meta::START..Meta::END);
+    let named = bytes.get(key..).is_some_and(|bytes| bytes.starts_with(META_KEY));
+    data.filter(|_| named).and_then(Meta::parse).ok_or(Why::Version)
+}
+
+fn broken(at: usize, what: &'static str) -> Why {
+    Why::Broken { at, what }
+}
+
+/// Two numbers of 32 bits.
+fn pair(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
+    let both = u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?);
+    Some((both as u32 as usize, (both >> 32) as usize))
+}
+
+/// All records: they stand between the header and the first table.
+fn places(bytes: &[u8]) -> Result<Vec<Place>, Why> {
+    let (last, _) = pair(bytes, 0).ok_or(broken(0, "no header"))?;
+    let mut places = Vec::new();
+    let mut at = FIRST_RECORD as usize;
+    while at < last {
+        let (key, data) = pair(bytes, at).ok_or(broken(at, "a record without lengths"))?;
+        let start = at + RECORD_HEAD;
+        let end = start.saturating_add(key).saturating_add(data);
+        let place = Place { key: start, data: end.saturating_sub(data), end };
+        if place.end > last || place.end > bytes.len() {
+            return Err(broken(at, "a record that reaches into the tables"));
+        }
+        places.push(place);
+        at = place.end;
+    }
+    Ok(places)
+}
+
+/// Whether a look-up of the key comes to the record.
+fn find(bytes: &[u8], key: &[u8], place: &Place) -> Result<(), Why> {
+    let hash = hash(key);
+    let header = (hash & 0xff) as usize * PAIR;
+    let (table, slots) = pair(bytes, header).ok_or(broken(header, "no header"))?;
+    let first = u64::from(hash >> 8);
+    for passed in 0..slots {
+        let slot = (first + passed as u64) % slots as u64 * PAIR as u64 + table as u64;
+        let slot = usize::try_from(slot).unwrap_or(usize::MAX);
+        let (slot_hash, record) =
+            pair(bytes, slot).ok_or(broken(header, "a table behind the file's end"))?;
+        if record == 0 {
+            break;
+        }
+        if slot_hash == hash as usize && record + RECORD_HEAD == place.key {
+            return Ok(());
+        }
+    }
+    Err(broken(place.key - RECORD_HEAD, "a record that no look-up finds"))
+}
+
+fn entries(bytes: &[u8], place: Place) -> Result<Vec<(u32, Entry<'_>)>, Why> {
+    let mut entries = Vec::new();
+    let mut at = place.data;
+    while at < place.end {
+        let Some((entry, size)) = Entry::parse(&bytes[at..place.end]) else {
+            return Err(broken(at, "no entry"));
+        };
+        entries.push((at as u32, entry));
+        at += size;
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+#[path = "../../guest-names/tests/support/cdb.rs"]
+mod cdb;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Scratch;
+    use cdb::{Records, add, entry, write};
+    use guest_names::address::Address;
+    use guest_names::snapshot::format::{Stamp, flags};
+    use guest_names::state::StateDir as _;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn records() -> Records {
+        let mut records = Records::new();
+        let addresses = [[10, 0, 0, 1], [10, 0, 0, 2]].map(Address::V4);
+        for address in addresses {
+            add(&mut records, b"hweb", &entry("Web", Some(address)));
+            add(&mut records, &[b"a", address.octets()].concat(), &entry("Web", Some(address)));
+        }
+        let known = Entry { flags: flags::TOLD, ..entry("web-vm", None) };
+        add(&mut records, b"gweb-vm", &known);
+        for count in 0..300 {
+            add(&mut records, format!("hhost-{count}").as_bytes(), &entry("x", None));
+        }
+        records.insert(INFO_KEY.to_vec(), b"{}".to_vec());
+        // A later version's.
+        records.insert(b"zone".to_vec(), b"not an entry".to_vec());
+        records
+    }
+
+    const META: Meta = Meta { state: None, hold: 90, length: 0, compiled: 1000 };
+
+    /// Reads what has these bytes.
+    fn read(scratch: &Scratch, bytes: &[u8]) -> Result<Compiled, String> {
+        let path = scratch.path("names.cdb");
+        fs::set_permissions(scratch.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(&path, bytes).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let read = Compiled::read(&path, &scratch.path("state"));
+        read.map(Option::unwrap).map_err(|unusable| {
+            let text = unusable.to_string();
+            text.strip_prefix(&format!("{}: ", path.display())).unwrap().to_owned()
+        })
+    }
+
+    #[test]
+    fn all_of_it() {
+        let scratch = Scratch::new();
+        let compiled = read(&scratch, &write(&records(), META)).unwrap();
+        assert_eq!((compiled.meta.compiled, compiled.meta.hold), (1000, 90));
+        assert_eq!(compiled.info, b"{}");
+        assert_eq!(compiled.records().count(), 304);
+        let web = compiled.records().find(|record| record.key == b"hweb").unwrap();
+        let told: Vec<_> = web.entries.iter().map(|(_, entry)| entry.address).collect();
+        assert_eq!(told, [[10, 0, 0, 1], [10, 0, 0, 2]].map(|octets| Some(Address::V4(octets))));
+        let (at, first) = web.entries[0];
+        assert_eq!(Entry::parse(&compiled.bytes[at as usize..]).unwrap().0, first);
+        let none = Compiled::read(&scratch.path("nothing"), &scratch.path("state"));
+        assert!(none.unwrap().is_none());
+    }
+
+    #[test]
+    fn what_counts() {
+        let scratch = Scratch::new();
+        fs::create_dir(scratch.path("state")).unwrap();
+        let stamp = trust::stamp_of(&fs::metadata(scratch.path("state")).unwrap());
+        let compiled = |state| {
+            let compiled = read(&scratch, &write(&records(), Meta { state, ..META })).unwrap();
+            let modified = compiled.modified;
+            move |after: i64| {
+                let Standing { leases, told } = compiled.standing(modified + after);
+                (leases, told)
+            }
+        };
+        let stands = compiled(Some(stamp));
+        assert_eq!([0, 90, 91].map(&stands), [(true, true), (true, true), (true, false)]);
+        assert_eq!(compiled(Some(Stamp { inode: 0, ..stamp }))(0), (false, true));
+        assert_eq!(compiled(None)(0), (false, true));
+    }
+
+    /// The same file, as the look-up gets it.
+    #[test]
+    fn the_directory_hands_it_out() {
+        let scratch = Scratch::new();
+        read(&scratch, &write(&records(), META)).unwrap();
+        let (state, path) = (scratch.path("state"), scratch.path("names.cdb"));
+        let opened = crate::Directory::new(&state, Some(&path)).snapshot().unwrap();
+        assert_eq!(u64::from(opened.length), fs::metadata(&path).unwrap().len());
+        assert!(crate::Directory::new(&state, None).snapshot().is_none());
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(crate::Directory::new(&state, Some(&path)).snapshot().is_none());
+    }
+
+    #[test]
+    fn where_it_is_broken() {
+        let scratch = Scratch::new();
+        let good = write(&records(), META);
+        let bad = |change: &dyn Fn(&mut Vec<u8>)| {
+            let mut bytes = good.clone();
+            change(&mut bytes);
+            read(&scratch, &bytes).unwrap_err()
+        };
+        let put = |at: usize, number: u32| {
+            move |bytes: &mut Vec<u8>| bytes[at..at + 4].copy_from_slice(&number.to_le_bytes())
+        };
+        let length = good.len();
+        let says = format!("it has {} bytes, and says that it has {length}", length - 1);
+        assert_eq!(bad(&|bytes| bytes.truncate(length - 1)), says);
+        let version = format!("byte {}: another format or version", Meta::START);
+        assert_eq!(bad(&|bytes| bytes[Meta::START + 3] += 1), version);
+        assert_eq!(bad(&|bytes| bytes.truncate(100)), version);
+        assert_eq!(bad(&|bytes| bytes.clear()), version);
+        let second = Meta::END;
+        let reaches = format!("byte {second}: a record that reaches into the tables");
+        assert_eq!(bad(&put(second, u32::MAX)), reaches);
+        let unfound = format!("byte {second}: a record that no look-up finds");
+        assert_eq!(bad(&|bytes| bytes[second + RECORD_HEAD] ^= 1), unfound);
+        let entry = second + RECORD_HEAD + 5;
+        assert_eq!(bad(&put(entry, 3)), format!("byte {entry}: no entry"));
+        let table = hash(META_KEY) as usize % 256 * PAIR;
+        let behind = format!("byte {table}: a table behind the file's end");
+        assert!([behind, unfound.clone()].contains(&bad(&put(table, u32::MAX - 100))));
+    }
+
+    /// Whatever the bytes, it ends, and with what there is.
+    #[test]
+    fn any_byte_may_be_wrong() {
+        let scratch = Scratch::new();
+        let good = write(&records(), META);
+        let mut wrong = 0;
+        for at in (0..good.len()).step_by(61) {
+            let mut bytes = good.clone();
+            bytes[at] ^= 0x5a;
+            if let Ok(compiled) = read(&scratch, &bytes) {
+                assert!(compiled.records().count() <= 304);
+            } else {
+                wrong += 1;
+            }
+        }
+        assert!(wrong > 100, "{wrong}");
+    }
+}

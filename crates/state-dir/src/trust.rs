@@ -1,0 +1,227 @@
+//! When the daemon's snapshot may answer: by the modules' own rules, with the reason where it may not.
+
+use std::fmt;
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use guest_names::snapshot::Opened;
+use guest_names::snapshot::format::Stamp;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::{OpenFile, reason};
+
+/// Why the modules pass a snapshot by.
+#[derive(Debug)]
+pub enum Refused {
+    /// There is none.
+    Absent,
+    /// It can't be opened.
+    Unreadable(io::Error),
+    /// It is a symbolic link, which is never followed.
+    Link,
+    /// It is a directory, a FIFO or the like.
+    NoFile,
+    /// Others than its owner may write to the file, or in its directory: `path` is which.
+    Writable {
+        /// The file or the directory.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// The file is neither root's nor the directory's owner's.
+    Foreign {
+        /// The file's owner.
+        owner: u32,
+        /// The directory's.
+        directory: u32,
+    },
+    /// It has 4 GiB or more.
+    TooLong(u64),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("it isn't there"),
+            Self::Unreadable(error) => write!(f, "it can't be opened: {}", reason(error)),
+            Self::Link => f.write_str("it is a symbolic link"),
+            Self::NoFile => f.write_str("it is no regular file"),
+            Self::Writable { path, mode } => {
+                let path = path.display();
+                write!(f, "others than its owner may write to {path} (mode {mode:04o})")
+            }
+            Self::Foreign { owner, directory } => write!(
+                f,
+                "it belongs to user {owner}, and neither to root nor to the owner of its directory \
+                 (user {directory})"
+            ),
+            Self::TooLong(length) => write!(f, "it has {length} bytes, which is too many"),
+        }
+    }
+}
+
+/// Opens the snapshot at `path`, which stands for the state directory `state`.
+///
+/// # Errors
+/// See [`Refused`].
+pub fn open(path: &Path, state: &Path) -> Result<Opened<OpenFile>, Refused> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unopened)?;
+    let status = file.metadata().map_err(Refused::Unreadable)?;
+    check(path, &status)?;
+    // Behind the opening: if the directory is now as the snapshot says, it was so before.
+    let state = fs::metadata(state).ok().as_ref().map(stamp_of);
+    opened(file, &status, state)
+}
+
+fn unopened(error: io::Error) -> Refused {
+    match Errno::from_io_error(&error) {
+        Some(Errno::NOENT | Errno::NOTDIR) => Refused::Absent,
+        Some(Errno::LOOP) => Refused::Link,
+        // A socket; a FIFO without a writer opens.
+        Some(Errno::NXIO) => Refused::NoFile,
+        _ => Refused::Unreadable(error),
+    }
+}
+
+fn check(path: &Path, status: &Metadata) -> Result<(), Refused> {
+    if !status.is_file() {
+        return Err(Refused::NoFile);
+    }
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let home = fs::metadata(directory).map_err(Refused::Unreadable)?;
+    for (path, status) in [(path, status), (directory, &home)] {
+        let mode = status.mode() & 0o7777;
+        if mode & (Mode::WGRP | Mode::WOTH).bits() != 0 {
+            return Err(Refused::Writable { path: path.to_owned(), mode });
+        }
+    }
+    let (owner, directory) = (status.uid(), home.uid());
+    // Whoever may write there can answer for any name: the owner of the directory and root alone.
+    if owner != 0 && owner != directory {
+        return Err(Refused::Foreign { owner, directory });
+    }
+    Ok(())
+}
+
+fn opened(
+    file: File,
+    status: &Metadata,
+    state: Option<Stamp>,
+) -> Result<Opened<OpenFile>, Refused> {
+    let length = u32::try_from(status.len()).map_err(|_| Refused::TooLong(status.len()))?;
+    Ok(Opened { file: OpenFile(file), modified: status.mtime(), length, state })
+}
+
+/// What tells one state of a directory from another.
+#[must_use]
+pub fn stamp_of(status: &Metadata) -> Stamp {
+    Stamp {
+        seconds: status.mtime(),
+        nanoseconds: status.mtime_nsec() as u32,
+        device: status.dev(),
+        inode: status.ino(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Scratch;
+    use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+
+    fn refused(scratch: &Scratch) -> Option<String> {
+        open(&scratch.path("run/names.cdb"), &scratch.path("state")).err().map(|refused| {
+            let text = refused.to_string();
+            text.replace(&scratch.path("").display().to_string(), "")
+        })
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn what_may_answer_and_what_may_not() {
+        let scratch = Scratch::new();
+        let (file, home) = (scratch.path("run/names.cdb"), scratch.path("run"));
+        assert_eq!(refused(&scratch).unwrap(), "it isn't there");
+        fs::create_dir(&home).unwrap();
+        set_mode(&home, 0o755);
+        assert_eq!(refused(&scratch).unwrap(), "it isn't there");
+        fs::write(&file, "x").unwrap();
+        set_mode(&file, 0o644);
+        assert_eq!(refused(&scratch), None);
+        let may_write =
+            |path, mode| Some(format!("others than its owner may write to {path} (mode {mode})"));
+        set_mode(&file, 0o664);
+        assert_eq!(refused(&scratch), may_write("run/names.cdb", "0664"));
+        set_mode(&file, 0o600);
+        assert_eq!(refused(&scratch), None);
+        set_mode(&home, 0o1757);
+        assert_eq!(refused(&scratch), may_write("run", "1757"));
+        set_mode(&home, 0o700);
+        assert_eq!(refused(&scratch), None);
+        fs::rename(&file, scratch.path("run/other")).unwrap();
+        symlink("other", &file).unwrap();
+        assert_eq!(refused(&scratch).unwrap(), "it is a symbolic link");
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        assert_eq!(refused(&scratch).unwrap(), "it is no regular file");
+        fs::remove_dir(&file).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &file,
+            rustix::fs::FileType::Fifo,
+            Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
+        assert_eq!(refused(&scratch).unwrap(), "it is no regular file");
+    }
+
+    #[test]
+    fn whose_it_is() {
+        let scratch = Scratch::new();
+        let (file, home) = (scratch.path("run/names.cdb"), scratch.path("run"));
+        fs::create_dir(&home).unwrap();
+        set_mode(&home, 0o755);
+        fs::write(&file, "x").unwrap();
+        set_mode(&file, 0o644);
+        // Only root can give files away.
+        if chown(&file, Some(4321), None).is_err() {
+            eprintln!("skipped: other owners: needs root");
+            assert!(std::env::var("CI").as_deref() != Ok("true"), "skipped");
+            return;
+        }
+        let foreign = "it belongs to user 4321, and neither to root nor to the owner of its \
+                       directory (user 0)";
+        assert_eq!(refused(&scratch).unwrap(), foreign);
+        chown(&home, Some(4321), None).unwrap();
+        assert_eq!(refused(&scratch), None);
+        chown(&file, Some(0), None).unwrap();
+        assert_eq!(refused(&scratch), None);
+        chown(&file, Some(4322), None).unwrap();
+        assert!(refused(&scratch).unwrap().contains("user 4322"));
+    }
+
+    #[test]
+    fn what_the_system_says_of_it() {
+        let scratch = Scratch::new();
+        fs::create_dir(scratch.path("run")).unwrap();
+        set_mode(&scratch.path("run"), 0o755);
+        let file = scratch.path("run/names.cdb");
+        fs::write(&file, "four").unwrap();
+        set_mode(&file, 0o644);
+        let without = open(&file, &scratch.path("state")).unwrap();
+        assert_eq!((without.length, without.state), (4, None));
+        fs::create_dir(scratch.path("state")).unwrap();
+        let with = open(&file, &scratch.path("state")).unwrap();
+        let status = fs::metadata(scratch.path("state")).unwrap();
+        assert_eq!(with.state, Some(stamp_of(&status)));
+        assert_eq!(with.modified, fs::metadata(&file).unwrap().mtime());
+    }
+}
