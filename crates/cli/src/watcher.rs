@@ -1,5 +1,5 @@
-//! Waiting for a change in the state directory: inotify(7), so that nothing is ever asked twice for
-//! nothing.
+//! Waiting for a change of the state files or of the daemon's snapshot: inotify(7), so that nothing is ever
+//! asked twice for nothing.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -8,14 +8,49 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 use std::thread;
 
+use guest_names::snapshot::format;
 use guest_names::state::Kind;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
 use crate::error::Error;
+use crate::paths::Paths;
 
-/// Watches the state directory; as long as that doesn't exist, the place where it would come to exist.
+/// What is watched in a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Subject {
+    /// libvirt's state directory.
+    StateFiles,
+    /// The directory of the daemon's snapshot. What that says counts for a while after it was touched.
+    Snapshot,
+}
+
+impl Subject {
+    fn is_file(self, name: &[u8]) -> bool {
+        match self {
+            Self::StateFiles => is_state_file(name),
+            Self::Snapshot => {
+                format::PATH.to_bytes().rsplit(|&byte| byte == b'/').next() == Some(name)
+            }
+        }
+    }
+
+    fn flags(self) -> WatchFlags {
+        let replaced = WatchFlags::CLOSE_WRITE
+            | WatchFlags::MOVED_TO
+            | WatchFlags::MOVED_FROM
+            | WatchFlags::DELETE;
+        match self {
+            Self::StateFiles => replaced,
+            // Both times set are a change of attributes, the time of modification alone one of content.
+            Self::Snapshot => replaced | WatchFlags::ATTRIB | WatchFlags::MODIFY,
+        }
+    }
+}
+
+/// Watches a directory; as long as that doesn't exist, the place where it would come to exist.
 pub(crate) struct Watcher {
+    subject: Subject,
     directory: PathBuf,
     inotify: OwnedFd,
     /// The watch, and whether it is on the directory itself.
@@ -27,16 +62,16 @@ impl Watcher {
     ///
     /// # Errors
     /// The directory can't be watched.
-    pub(crate) fn new(directory: &Path) -> Result<Self, Error> {
+    fn new(directory: &Path, subject: Subject) -> Result<Self, Error> {
         let failed = |error: io::Error| Self::failed(directory)(error);
         let inotify = inotify::init(CreateFlags::CLOEXEC).map_err(|errno| failed(errno.into()))?;
         let absolute = std::path::absolute(directory).map_err(failed)?;
-        let mut watcher = Self { directory: absolute, inotify, armed: None };
+        let mut watcher = Self { subject, directory: absolute, inotify, armed: None };
         watcher.arm().map_err(|errno| failed(errno.into()))?;
         Ok(watcher)
     }
 
-    /// Returns once a state file has changed, come or gone, or the directory itself.
+    /// Returns once a file that matters has changed, come or gone, or the directory itself.
     ///
     /// # Errors
     /// The directory can no longer be watched.
@@ -68,8 +103,9 @@ impl Watcher {
         let (mut matters, mut lost) = (false, false);
         loop {
             let event = reader.next()?;
-            let state_file = event.file_name().is_some_and(|name| is_state_file(name.to_bytes()));
-            matters |= state_file || event.events().contains(ReadFlags::QUEUE_OVERFLOW);
+            let is_file = |name: &std::ffi::CStr| self.subject.is_file(name.to_bytes());
+            let ours = event.file_name().is_some_and(is_file);
+            matters |= ours || event.events().contains(ReadFlags::QUEUE_OVERFLOW);
             lost |= event.events().intersects(gone);
             if reader.is_buffer_empty() {
                 break;
@@ -92,12 +128,7 @@ impl Watcher {
             for place in directory.ancestors() {
                 let own = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF | WatchFlags::ONLYDIR;
                 let inside = match below {
-                    None => {
-                        WatchFlags::CLOSE_WRITE
-                            | WatchFlags::MOVED_TO
-                            | WatchFlags::MOVED_FROM
-                            | WatchFlags::DELETE
-                    }
+                    None => self.subject.flags(),
                     Some(_) => WatchFlags::CREATE | WatchFlags::MOVED_TO,
                 };
                 match inotify::add_watch(&self.inotify, place, own | inside) {
@@ -127,26 +158,33 @@ fn is_state_file(name: &[u8]) -> bool {
     [Kind::Leases, Kind::Macs].iter().any(|kind| name.ends_with(kind.suffix()))
 }
 
-/// Sends `event(Ok(()))` for each change from here on; `event(Err(..))` is the last.
+/// Sends `event(Ok(()))` for each change from here on, of the state files and of the snapshot that belongs
+/// to them; an `event(Err(..))` is the last of one of the two.
 ///
 /// # Errors
-/// As [`Watcher::new`].
+/// One of the directories can't be watched.
 pub(crate) fn spawn<E: Send + 'static>(
-    directory: &Path,
-    sender: Sender<E>,
-    event: impl Fn(Result<(), Error>) -> E + Send + 'static,
+    paths: &Paths,
+    sender: &Sender<E>,
+    event: fn(Result<(), Error>) -> E,
 ) -> Result<(), Error> {
-    let mut watcher = Watcher::new(directory)?;
-    thread::spawn(move || {
-        loop {
-            let waited = watcher.wait();
-            let failed = waited.is_err();
-            // Without a receiver the command has ended.
-            if sender.send(event(waited)).is_err() || failed {
-                return;
+    let mut watchers = vec![Watcher::new(&paths.state_directory(), Subject::StateFiles)?];
+    if let Some(home) = paths.snapshot().as_deref().and_then(Path::parent) {
+        watchers.push(Watcher::new(home, Subject::Snapshot)?);
+    }
+    for mut watcher in watchers {
+        let sender = sender.clone();
+        thread::spawn(move || {
+            loop {
+                let waited = watcher.wait();
+                let failed = waited.is_err();
+                // Without a receiver the command has ended.
+                if sender.send(event(waited)).is_err() || failed {
+                    return;
+                }
             }
-        }
-    });
+        });
+    }
     Ok(())
 }
 
@@ -164,7 +202,8 @@ mod tests {
         let directory = StateDirectory::new();
         let path = directory.path().join("a/state");
         let (sender, receiver) = channel();
-        spawn(&path, sender, |change| change.map_err(|error| error.to_string())).unwrap();
+        let paths = Paths::new(None, Some(&path));
+        spawn(&paths, &sender, |change| change.map_err(|error| error.to_string())).unwrap();
         let told = |what: &str| {
             let told = receiver.recv_timeout(Duration::from_secs(20));
             assert_eq!(told, Ok(Ok(())), "{what}");
@@ -195,5 +234,40 @@ mod tests {
         told("all went");
         fs::create_dir_all(&path).unwrap();
         told("all came again");
+    }
+    /// The snapshot may come late; its time stamp counts, and nothing else beside it.
+    #[test]
+    fn changes_of_the_snapshot() {
+        let directory = StateDirectory::new();
+        let (sender, receiver) = channel();
+        let paths = Paths::new(Some(directory.path()), None);
+        spawn(&paths, &sender, |change| change.map_err(|error| error.to_string())).unwrap();
+        let told = |what: &str| {
+            let told = receiver.recv_timeout(Duration::from_secs(20));
+            assert_eq!(told, Ok(Ok(())), "{what}");
+            while receiver.recv_timeout(Duration::from_millis(50)).is_ok() {}
+        };
+        let path = paths.snapshot().unwrap();
+        let home = path.parent().unwrap();
+        fs::create_dir_all(home).unwrap();
+        told("the directory came");
+        let new = home.join("names.cdb.new");
+        fs::write(&new, "").unwrap();
+        let nothing = receiver.recv_timeout(Duration::from_millis(50));
+        assert_eq!(nothing, Err(RecvTimeoutError::Timeout));
+        fs::rename(&new, &path).unwrap();
+        told("renamed");
+        let file = fs::File::open(&path).unwrap();
+        let epoch = std::time::SystemTime::UNIX_EPOCH;
+        file.set_modified(epoch).unwrap();
+        told("touched");
+        file.set_times(fs::FileTimes::new().set_accessed(epoch).set_modified(epoch)).unwrap();
+        told("touched wholly");
+        // An open file keeps its directory's watch alive.
+        drop(file);
+        fs::remove_dir_all(home).unwrap();
+        told("gone");
+        fs::create_dir(home).unwrap();
+        told("the directory came again");
     }
 }

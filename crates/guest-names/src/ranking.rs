@@ -100,8 +100,13 @@ impl Rank {
         Self(u128::from(ending) << 64 | u128::from(file) << 32 | u128::from(offset))
     }
 
-    fn offset(self) -> u32 {
+    pub(crate) fn offset(self) -> u32 {
         self.0 as u32
+    }
+
+    /// See [`Candidate::new`].
+    pub(crate) fn file(self) -> u32 {
+        (self.0 >> 32) as u32
     }
 }
 

@@ -3,12 +3,11 @@
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Instant;
 
 use guest_names::forward::Source;
-use guest_names::ranking::Candidate;
+use guest_names::ranking::{Attached, Candidate};
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -34,16 +33,14 @@ pub(crate) fn run(options: &Wait, context: &Context) -> Result<Status, Error> {
             return Ok(Status::Failed);
         }
     }
-    let directory = context.paths.state_directory();
     let (sender, receiver) = channel();
     // First watched, then read: what comes in between is not missed.
-    watcher::spawn(&directory, sender.clone(), Event::Changed)?;
+    watcher::spawn(&context.paths, &sender, Event::Changed)?;
     signals::spawn(&[SIGINT, SIGTERM, SIGHUP], sender.clone(), Event::Signal)?;
     let names = options.names_of_guests.iter().map(|name| lossy(name.as_bytes()));
     let waiting = Waiting {
         options,
         context,
-        directory: &directory,
         targets: names.map(Target::new).collect(),
         sender,
         receiver,
@@ -55,7 +52,6 @@ pub(crate) fn run(options: &Wait, context: &Context) -> Result<Status, Error> {
 struct Waiting<'w> {
     options: &'w Wait,
     context: &'w Context,
-    directory: &'w Path,
     targets: Vec<Target>,
     sender: Sender<Event>,
     receiver: Receiver<Event>,
@@ -117,9 +113,9 @@ impl Waiting<'_> {
         }
     }
 
-    /// Asks the state files anew, for all that aren't ready.
+    /// Asks the state files anew, and the daemon's snapshot, for all that aren't ready.
     fn look_up(&mut self) -> Result<(), Error> {
-        let snapshot = match Snapshot::read(self.directory) {
+        let snapshot = match Snapshot::read(&self.context.paths.state_directory()) {
             Ok(snapshot) => Some(snapshot),
             // It comes with libvirt's first network.
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -129,10 +125,7 @@ impl Waiting<'_> {
             if self.targets[at].ready().is_some() {
                 continue;
             }
-            let (candidates, left_behind) = match &snapshot {
-                Some(snapshot) => self.candidates(at, snapshot)?,
-                None => (Vec::new(), None),
-            };
+            let (candidates, left_behind) = self.candidates(at, snapshot.as_ref())?;
             let for_port = self.options.port.is_some();
             let attempts = self.targets[at].looked_up(&candidates, left_behind, for_port);
             self.start(at, &attempts);
@@ -145,7 +138,7 @@ impl Waiting<'_> {
     fn candidates(
         &self,
         at: usize,
-        snapshot: &Snapshot,
+        snapshot: Option<&Snapshot>,
     ) -> Result<(Vec<Candidate>, Option<IpAddr>), Error> {
         let name = self.options.names_of_guests[at].as_bytes();
         let family = self.options.families.family();
@@ -210,7 +203,11 @@ impl Waiting<'_> {
 }
 
 /// Whether a running guest has it, as far as that can be told.
-fn counts(candidate: &Candidate, snapshot: &Snapshot) -> bool {
+fn counts(candidate: &Candidate, snapshot: Option<&Snapshot>) -> bool {
+    if candidate.is_told() {
+        return candidate.attached == Attached::Yes;
+    }
+    let Some(snapshot) = snapshot else { return true };
     let (Some(bridge), Some(mac)) = (lookup::bridge(candidate), candidate.mac) else { return true };
     snapshot.domain_of(&bridge, MacAddress::from(mac)).is_some() || !snapshot.knows_nics_of(&bridge)
 }

@@ -24,7 +24,7 @@ use crate::watcher;
 pub(crate) fn run(options: &Watch, context: &Context) -> Result<(), Error> {
     let (sender, receiver) = channel();
     // First watched, then read: what comes in between is not missed.
-    watcher::spawn(&context.paths.state_directory(), sender.clone(), Event::Changed)?;
+    watcher::spawn(&context.paths, &sender, Event::Changed)?;
     let files = Files { options, context, read: None };
     let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
     if io::stdout().is_terminal() && !dumb && !options.json {

@@ -36,6 +36,20 @@ pub(crate) enum Heard {
 /// Where a snapshot's candidates stand: behind those of all files that end at the same time.
 const FILE: u32 = u32::MAX;
 
+impl Candidate {
+    /// Whether it is an entry of the snapshot, and not a record of a state file.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        self.rank.file() == FILE
+    }
+
+    /// Whether it is the snapshot's entry at byte `offset`.
+    #[must_use]
+    pub fn is_entry(&self, offset: u32) -> bool {
+        self.is_told() && self.rank.offset() == offset
+    }
+}
+
 /// An entry as a candidate. `exact`: its name is the wanted one in its case too.
 #[inline(never)]
 pub(crate) fn candidate(offset: u32, entry: &Entry<'_>, exact: bool) -> Option<Candidate> {
