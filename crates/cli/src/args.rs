@@ -11,9 +11,10 @@ use crate::pattern::Pattern;
 
 /// Shows, resolves and explains the names of libvirt guests.
 ///
-/// It reads libvirt's state files with the code of the NSS modules libvirt and libvirt_guest, and needs
-/// neither root nor a running libvirtd. A guest has two names: the host name that it told DHCP (the
-/// module libvirt), and its libvirt domain's name (the module libvirt_guest).
+/// It reads libvirt's state files, and the snapshot of libvirt-nssd where that runs, with the code of the
+/// NSS modules libvirt and libvirt_guest, and needs neither root nor a running libvirtd. A guest has two
+/// names: the host name that it told DHCP (the module libvirt), and its libvirt domain's name (the module
+/// libvirt_guest).
 #[derive(Debug, Parser)]
 #[command(
     name = "libvirt-nss",
@@ -45,7 +46,8 @@ pub(crate) struct Global {
     pub(crate) color: Color,
     /// Read the leases here [default: /var/lib/libvirt/dnsmasq]
     ///
-    /// The NSS modules don't know this option: what they do is what is done without it.
+    /// The NSS modules don't know this option: what they do is what is done without it. libvirt-nssd's
+    /// snapshot isn't read then, as it belongs to the system's own directory.
     #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) state_dir: Option<PathBuf>,
     /// Look at the system below DIR, an image's or a container's, instead of at this one
@@ -89,6 +91,13 @@ pub(crate) enum Command {
 /// STATE is one of: attached (a running guest has it), left behind (no running guest has the NIC: its
 /// guest was destroyed, or it isn't a guest's), unclear (which guests are on the bridge can't be read),
 /// no lease (a running guest's NIC without one), expired (with --all).
+///
+/// Where libvirt-nssd runs, the guests that only it knows are there too: those on bridges, with static
+/// addresses and on other hosts. SOURCE then says who told an address: file (a lease in libvirt's state
+/// files), lease (libvirt's API), agent (the guest's agent), arp (the ARP table of the guest's host), and
+/// libvirt of a guest without one; VIA is the daemon's connection to the guest's libvirt. Two more states:
+/// no address (a running guest of which none is known), denied (a lease that doesn't resolve, as the
+/// guest's agent doesn't have its address, or another guest has its names).
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   libvirt-nss list --network default
@@ -105,9 +114,10 @@ pub(crate) struct List {
     /// A line for each, for scripts: fields with tabs between them, no heading, never cut
     ///
     /// The fields are: domain, host name, bridge, network, address, MAC, expiry (seconds since the
-    /// epoch, 0 never), state (attached, left-behind, unclear, no-lease or expired), network's DNS
-    /// domain, DHCP client id. `-` stands for what isn't known. New fields may come at the end. Backslash, tab and
-    /// newline in a name are \\, \t and \n, and a name that is a lone dash is \-.
+    /// epoch, 0 never), state (attached, left-behind, unclear, no-lease, expired, no-address or denied),
+    /// network's DNS domain, DHCP client id, source (file, lease, agent, arp or libvirt), libvirt-nssd's
+    /// connection (of what only that knows). `-` stands for what isn't known. New fields may come at the end.
+    /// Backslash, tab and newline in a name are \\, \t and \n, and a name that is a lone dash is \-.
     #[arg(long)]
     pub(crate) plain: bool,
     #[command(flatten)]
@@ -119,7 +129,7 @@ pub(crate) struct List {
 /// On a terminal it fills the screen; ? tells the keys that sort and filter it. In a pipe it prints what
 /// is there (is), and then a line for each change: time, what happened (new, gone, renewed, renamed, or the
 /// state that a lease has now), and the fields of 'list --plain', with tabs between them. A change of
-/// the leases wakes it (inotify); it never polls.
+/// the leases or of libvirt-nssd's snapshot wakes it (inotify); it never polls.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   libvirt-nss watch
@@ -211,10 +221,10 @@ pub(crate) struct Resolve {
 
 /// Waits until guests have addresses, and prints them
 ///
-/// It returns as soon as a running guest of that host name or domain name has a lease, and, with
-/// --port, something there takes connections; then it prints the address. Of several names the addresses
-/// come in the order of the names, once all are there. A change of the leases wakes it (inotify); it
-/// never polls.
+/// It returns as soon as a running guest of that host name or domain name has a lease or, where
+/// libvirt-nssd runs, any address, and, with --port, something there takes connections; then it prints
+/// the address. Of several names the addresses come in the order of the names, once all are there. A
+/// change of the leases or of libvirt-nssd's snapshot wakes it (inotify); it never polls.
 ///
 /// A lease that a destroyed guest left behind doesn't count. A guest that was restarted has its old
 /// lease from the start: --port tells when it is up.
@@ -252,8 +262,9 @@ pub(crate) struct Wait {
 /// Tells why a name resolves, or doesn't
 ///
 /// The whole way of a look-up, as getaddrinfo(3) makes it: the hosts line of nsswitch.conf and what each
-/// service on it does with the name; each file that libvirt and libvirt_guest read, each record that was
-/// considered, by its place in the file, and why it was taken or dropped; and what programs get in the end.
+/// service on it does with the name; libvirt-nssd's snapshot and each file that libvirt and libvirt_guest
+/// read, each record that was considered, by its place in the file, who told it, and why it was taken or
+/// dropped; and what programs get in the end.
 /// The network isn't asked.
 ///
 /// The exit status is 0 where libvirt or libvirt_guest answers, else 2.
@@ -278,8 +289,9 @@ pub(crate) struct Explain {
 /// Checks everything that guests' names depend on
 ///
 /// Each finding comes with what to do about it: the modules, the hosts line and what in it hides ours, nscd,
-/// the leases helper, the state directory and its files, guests that share a host name or a client id,
-/// guests without a lease, leases that hide a guest, and files that a crash left.
+/// the leases helper, the state directory and its files, libvirt-nssd with its snapshot and connections,
+/// guests that share a host name or a client id, guests without a lease or an address, leases that hide
+/// a guest, and files that a crash left.
 ///
 /// The exit status is 0 where all is well, 3 with warnings, 4 with errors.
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@
 mod args;
 mod commands;
 mod context;
+mod daemon;
 mod doctor;
 mod error;
 mod explain;

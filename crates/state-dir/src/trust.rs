@@ -68,10 +68,12 @@ impl fmt::Display for Refused {
 /// # Errors
 /// See [`Refused`].
 pub fn open(path: &Path, state: &Path) -> Result<Opened<OpenFile>, Refused> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let home = fs::metadata(directory).map_err(unopened)?;
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unopened)?;
     let status = file.metadata().map_err(Refused::Unreadable)?;
-    check(path, &status)?;
+    check((path, &status), (directory, &home))?;
     // Behind the opening: if the directory is now as the snapshot says, it was so before.
     let state = fs::metadata(state).ok().as_ref().map(stamp_of);
     opened(file, &status, state)
@@ -87,13 +89,14 @@ fn unopened(error: io::Error) -> Refused {
     }
 }
 
-fn check(path: &Path, status: &Metadata) -> Result<(), Refused> {
+fn check(
+    (path, status): (&Path, &Metadata),
+    (directory, home): (&Path, &Metadata),
+) -> Result<(), Refused> {
     if !status.is_file() {
         return Err(Refused::NoFile);
     }
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    let home = fs::metadata(directory).map_err(Refused::Unreadable)?;
-    for (path, status) in [(path, status), (directory, &home)] {
+    for (path, status) in [(path, status), (directory, home)] {
         let mode = status.mode() & 0o7777;
         if mode & (Mode::WGRP | Mode::WOTH).bits() != 0 {
             return Err(Refused::Writable { path: path.to_owned(), mode });

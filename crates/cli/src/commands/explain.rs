@@ -7,6 +7,7 @@ use guest_names::forward::Source;
 
 use crate::args::Explain;
 use crate::context::Context;
+use crate::daemon;
 use crate::error::Error;
 use crate::explain::json::Json;
 use crate::explain::story::Story;
@@ -33,11 +34,12 @@ pub(crate) fn run(options: &Explain, context: &Context) -> Result<Status, Error>
         End::Answered(_) => Status::Ok,
         _ => Status::NotFound,
     };
-    let explanation = Explanation { question, walk, ours };
+    let told = daemon::read(&context.paths);
+    let explanation = Explanation { question, walk, ours, told };
 
     let mut out = BufWriter::new(io::stdout().lock());
     if options.json {
-        serde_json::to_writer_pretty(&mut out, &Json::new(&explanation))
+        serde_json::to_writer_pretty(&mut out, &Json::new(&explanation, context.clock.now()))
             .map_err(io::Error::from)?;
         writeln!(out)?;
     } else {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::args::{Filter, List};
 use crate::context::Context;
+use crate::daemon::{self, Told};
 use crate::error::Error;
 use crate::output::duration;
 use crate::output::escape::{field, printable};
@@ -17,9 +18,15 @@ use crate::state::{self, Snapshot};
 use crate::status::Status;
 
 pub(crate) fn run(options: &List, context: &Context) -> Result<Status, Error> {
-    let snapshot = state::read(&context.paths)?;
     let now = context.clock.now();
-    let mut shown = rows(&snapshot, &Networks::read(&snapshot), now);
+    let told = daemon::read(&context.paths);
+    let counts = matches!(&told, Ok(Some(known)) if known.standing(now).told);
+    let snapshot = match Snapshot::read(&context.paths.state_directory()) {
+        // It comes with libvirt's first network; guests on others have none.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && counts => None,
+        read => Some(read.map_err(|error| state::unreadable(&context.paths, error))?),
+    };
+    let mut shown = all_rows(snapshot.as_ref(), &told, now);
     shown.retain(|row| options.filter.lets_through(row));
     let before = shown.len();
     shown.retain(|row| options.all || row.state != State::Expired);
@@ -39,12 +46,39 @@ pub(crate) fn run(options: &List, context: &Context) -> Result<Status, Error> {
         }
     }
     out.flush()?;
-    tell_about_files(&snapshot, context);
+    if let Some(snapshot) = &snapshot {
+        tell_about_files(snapshot, context);
+    }
+    tell_about_daemon(&told, context);
     if shown.is_empty() && !options.json && !options.plain {
         let expired = if before > 0 { "; expired leases: --all" } else { "" };
         context.warn(&format!("no guest and no lease to show{expired}"));
     }
     Ok(Status::Ok)
+}
+
+/// The rows of the state files, and those that only the daemon knows.
+pub(crate) fn all_rows(snapshot: Option<&Snapshot>, told: &Told, now: i64) -> Vec<Row> {
+    let networks = snapshot.map(Networks::read).unwrap_or_default();
+    let mut all = snapshot.map(|snapshot| rows(snapshot, &networks, now)).unwrap_or_default();
+    if let Ok(Some(known)) = told {
+        daemon::rows::add(&mut all, known, &networks, now);
+    }
+    all
+}
+
+/// What is missing from the list because the modules don't use the daemon's snapshot, or not all of it.
+fn tell_about_daemon(told: &Told, context: &Context) {
+    let now = context.clock.now();
+    let why = match told {
+        Ok(Some(known)) if !known.standing(now).told => known.silence(now),
+        Err(unusable) => unusable.to_string(),
+        Ok(_) => return,
+    };
+    context.warn(&format!(
+        "guests that only libvirt-nssd's snapshot knows are missing: {why}; 'libvirt-nss doctor' \
+         tells more"
+    ));
 }
 
 /// What is missing from the list because it can't be read.
@@ -79,9 +113,14 @@ impl Filter {
 }
 
 /// The columns, and what stands in them.
-pub(crate) fn columns(rows: &[Row]) -> [Column; 8] {
+pub(crate) fn columns(rows: &[Row]) -> [Column; 10] {
     let column = |title, elastic, dispensable| {
-        let hidden = title == "NETWORK" && rows.iter().all(|row| row.network.is_none());
+        let hidden = match title {
+            "NETWORK" => rows.iter().all(|row| row.network.is_none()),
+            "VIA" => !rows.iter().any(Row::is_elsewhere),
+            "SOURCE" => rows.iter().all(|row| row.told.is_none()),
+            _ => false,
+        };
         Column { title, elastic, hidden, dispensable }
     };
     // A bridge can go without a loss where the networks' names stand beside it.
@@ -95,13 +134,15 @@ pub(crate) fn columns(rows: &[Row]) -> [Column; 8] {
         column("MAC", false, Some(1)),
         column("LEFT", false, None),
         column("STATE", false, None),
+        column("VIA", true, None),
+        column("SOURCE", false, None),
     ]
 }
 
 pub(crate) fn cells(row: &Row, now: i64) -> Vec<Cell> {
     let tone = match row.state {
         State::Attached => Tone::Good,
-        State::LeftBehind | State::NoLease => Tone::Warning,
+        State::LeftBehind | State::NoLease | State::Denied | State::NoAddress => Tone::Warning,
         State::Unclear => Tone::Plain,
         State::Expired => Tone::Faint,
     };
@@ -113,18 +154,28 @@ pub(crate) fn cells(row: &Row, now: i64) -> Vec<Cell> {
     vec![
         text(&row.domain),
         text(&row.host_name),
-        Cell::new(printable(&row.bridge)),
+        match row.bridge.as_str() {
+            "" => text(&None),
+            bridge => Cell::new(printable(bridge)),
+        },
         text(&row.network),
         Cell::new(or_dash(row.address.map(|address| address.to_string()))),
         Cell::new(or_dash(row.mac.map(|mac| mac.to_string()))),
         Cell::new(or_dash(row.expiry.map(|expiry| duration::left(expiry, now)))),
         Cell::toned(row.state.text(), tone),
+        text(&row.told.as_ref().map(|told| told.connection.clone())),
+        Cell::new(row.source()),
     ]
 }
 
 fn lines(rows: &[Row], now: i64, room: Option<usize>, paint: Paint) -> Vec<String> {
     let cells: Vec<Vec<Cell>> = rows.iter().map(|row| cells(row, now)).collect();
     table::lines(&columns(rows), &cells, room, paint)
+}
+
+/// The row's bridge, if there is one on this host.
+fn bridge(row: &Row) -> Option<&str> {
+    Some(row.bridge.as_str()).filter(|bridge| !bridge.is_empty())
 }
 
 /// The fields of `--plain`.
@@ -135,7 +186,7 @@ pub(crate) fn plain(row: &Row) -> String {
     [
         row.domain.as_deref(),
         row.host_name.as_deref(),
-        Some(&row.bridge),
+        bridge(row),
         row.network.as_deref(),
         address.as_deref(),
         mac.as_deref(),
@@ -143,6 +194,8 @@ pub(crate) fn plain(row: &Row) -> String {
         Some(row.state.word()),
         row.network_domain.as_deref(),
         row.client_id.as_deref(),
+        Some(row.source()),
+        row.told.as_ref().map(|told| told.connection.as_str()),
     ]
     .map(field)
     .join("\t")
@@ -153,7 +206,7 @@ pub(crate) fn plain(row: &Row) -> String {
 pub(crate) struct JsonRow<'r> {
     domain: Option<&'r str>,
     host_name: Option<&'r str>,
-    bridge: &'r str,
+    bridge: Option<&'r str>,
     network: Option<&'r str>,
     network_domain: Option<&'r str>,
     address: Option<String>,
@@ -162,6 +215,11 @@ pub(crate) struct JsonRow<'r> {
     client_id: Option<&'r str>,
     expiry: Option<i64>,
     state: &'static str,
+    /// Who says so: `file`, or over libvirt's API `lease`, `agent`, `arp` or, without an address,
+    /// `libvirt`.
+    source: &'static str,
+    /// Of what only the daemon knows: the connection to the guest's libvirt.
+    connection: Option<&'r str>,
 }
 
 impl<'r> JsonRow<'r> {
@@ -169,7 +227,7 @@ impl<'r> JsonRow<'r> {
         Self {
             domain: row.domain.as_deref(),
             host_name: row.host_name.as_deref(),
-            bridge: &row.bridge,
+            bridge: bridge(row),
             network: row.network.as_deref(),
             network_domain: row.network_domain.as_deref(),
             address: row.address.map(|address| address.to_string()),
@@ -178,6 +236,8 @@ impl<'r> JsonRow<'r> {
             client_id: row.client_id.as_deref(),
             expiry: row.expiry,
             state: row.state.word(),
+            source: row.source(),
+            connection: row.told.as_ref().map(|told| told.connection.as_str()),
         }
     }
 }

@@ -9,12 +9,13 @@ use signal_hook::consts::{SIGHUP, SIGTERM, SIGTSTP};
 use signal_hook::low_level::emulate_default_handler;
 
 use crate::args::Watch;
+use crate::commands::list::all_rows;
 use crate::context::{Clock, Context};
+use crate::daemon::{self, Told};
 use crate::error::{Error, reason};
 use crate::signals;
 use crate::state::Snapshot;
-use crate::state::networks::Networks;
-use crate::state::rows::{Row, State, rows};
+use crate::state::rows::{Row, State};
 use crate::watch::changes::{Change, What, between};
 use crate::watch::screen::{self, Screen};
 use crate::watch::view::{View, Wish};
@@ -25,7 +26,7 @@ pub(crate) fn run(options: &Watch, context: &Context) -> Result<(), Error> {
     let (sender, receiver) = channel();
     // First watched, then read: what comes in between is not missed.
     watcher::spawn(&context.paths, &sender, Event::Changed)?;
-    let files = Files { options, context, read: None };
+    let files = Files { options, context, read: None, told: Ok(None) };
     let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
     if io::stdout().is_terminal() && !dumb && !options.json {
         signals::spawn(&[SIGTERM, SIGHUP], sender.clone(), Event::Signal)?;
@@ -43,16 +44,15 @@ struct Files<'w> {
     options: &'w Watch,
     context: &'w Context,
     /// None while there is no state directory, which comes with the first network.
-    read: Option<(Snapshot, Networks)>,
+    read: Option<Snapshot>,
+    told: Told,
 }
 
 impl Files<'_> {
     fn read(&mut self) -> io::Result<()> {
+        self.told = daemon::read(&self.context.paths);
         self.read = match Snapshot::read(&self.context.paths.state_directory()) {
-            Ok(snapshot) => {
-                let networks = Networks::read(&snapshot);
-                Some((snapshot, networks))
-            }
+            Ok(snapshot) => Some(snapshot),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
@@ -61,18 +61,28 @@ impl Files<'_> {
 
     /// What they come to at this moment.
     fn rows(&self) -> Vec<Row> {
-        let Some((snapshot, networks)) = &self.read else { return Vec::new() };
-        let mut rows = rows(snapshot, networks, self.context.clock.now());
+        let mut rows = all_rows(self.read.as_ref(), &self.told, self.context.clock.now());
         rows.retain(|row| self.options.filter.lets_through(row));
         rows
     }
+
+    /// When rows change by themselves: the first of the leases that hold ends, or what the daemon told.
+    fn next_end(&self, rows: &[Row]) -> Option<Duration> {
+        let clock = self.context.clock;
+        let until = match &self.told {
+            Ok(Some(known)) => known.counts_until(clock.now()),
+            _ => None,
+        };
+        next_end(rows, until, clock)
+    }
 }
 
-/// When the first of the leases that hold ends.
-fn next_end(rows: &[Row], clock: Clock) -> Option<Duration> {
+/// When the first of the leases that hold ends, or the second `until` is over.
+fn next_end(rows: &[Row], until: Option<i64>, clock: Clock) -> Option<Duration> {
     let Clock::System = clock else { return None };
     let holding = rows.iter().filter(|row| row.state != State::Expired);
-    let next = holding.filter_map(|row| row.expiry.filter(|&expiry| expiry != 0)).min()?;
+    let ends = holding.filter_map(|row| row.expiry.filter(|&expiry| expiry != 0));
+    let next = ends.chain(until).min()?;
     // A lease holds in the second in which it ends.
     let seconds = next.saturating_add(1).saturating_sub(clock.now()).max(1);
     Some(Duration::from_secs(seconds.unsigned_abs()))
@@ -99,7 +109,7 @@ fn in_lines(mut files: Files<'_>, receiver: &Receiver<Event>) -> Result<(), Erro
     let first = old.iter().map(|row| Change { what: What::Is, row: row.clone() });
     print(options, context, &first.collect::<Vec<_>>())?;
     loop {
-        if let Some(Event::Changed(change)) = next_event(receiver, next_end(&old, context.clock)) {
+        if let Some(Event::Changed(change)) = next_event(receiver, files.next_end(&old)) {
             change?;
             files.read().map_err(failed)?;
         }

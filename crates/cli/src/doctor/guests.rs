@@ -10,20 +10,27 @@ pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
     if system.rows.is_empty() {
         return Vec::new();
     }
-    let checks = [shared_host_names, shared_client_ids, without_lease, hidden_by_stale];
+    let checks = [
+        shared_host_names,
+        shared_client_ids,
+        without_lease,
+        super::daemon::without_address,
+        hidden_by_stale,
+    ];
     let findings: Vec<Finding> = checks.iter().flat_map(|check| check(system)).collect();
     if findings.is_empty() {
-        return vec![Finding::ok(
-            "guests",
-            "every running guest has a lease and a name of its own",
-        )];
+        let told = system.rows.iter().any(|row| row.told.is_some());
+        let what = if told { "an address" } else { "a lease" };
+        let text = format!("every running guest has {what} and a name of its own");
+        return vec![Finding::ok("guests", text)];
     }
     findings
 }
 
-/// The leases of running guests that hold, with the guest's name.
+/// The leases and other addresses of this host's running guests that hold, with the guest's name.
 fn attached<'s>(system: &'s System<'_>) -> impl Iterator<Item = (&'s str, &'s Row)> {
-    let rows = system.rows.iter().filter(|row| row.state == State::Attached);
+    let attached = |row: &&Row| row.state == State::Attached && !row.is_elsewhere();
+    let rows = system.rows.iter().filter(attached);
     rows.filter_map(|row| Some((row.domain.as_deref()?, row)))
 }
 
@@ -115,7 +122,8 @@ fn hidden_by_stale(system: &System<'_>) -> Vec<Finding> {
         (Some(a), Some(b)) => a.eq_ignore_ascii_case(b),
         _ => false,
     };
-    let stale = system.rows.iter().filter(|row| row.state == State::LeftBehind);
+    let left = |row: &&Row| row.state == State::LeftBehind && row.told.is_none();
+    let stale = system.rows.iter().filter(left);
     let hiding = stale.filter(|stale| {
         let running = attached(system).any(|(_, row)| same(&row.host_name, &stale.host_name));
         let called = system.rows.iter().any(|row| same(&row.domain, &stale.host_name));

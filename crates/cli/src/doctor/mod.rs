@@ -1,6 +1,7 @@
 //! What is wrong with names of guests on this host, and what to do about it.
 
 mod cache;
+mod daemon;
 pub(crate) mod fix;
 mod guests;
 mod helper;
@@ -10,13 +11,14 @@ mod switch;
 
 use std::io;
 
+use crate::commands::list::all_rows;
+use crate::daemon::{Told, read};
 use crate::error::Error;
 use crate::nsswitch::file::{self, Conf};
 use crate::nsswitch::line::parse;
 use crate::paths::Paths;
 use crate::state::Snapshot;
-use crate::state::networks::Networks;
-use crate::state::rows::{Row, rows};
+use crate::state::rows::Row;
 use fix::Fix;
 
 /// How bad it is.
@@ -83,17 +85,16 @@ pub(crate) struct System<'s> {
     now: i64,
     conf: Result<Conf, Error>,
     snapshot: io::Result<Snapshot>,
+    told: Told,
     rows: Vec<Row>,
 }
 
 impl<'s> System<'s> {
     pub(crate) fn read(paths: &'s Paths, now: i64) -> Self {
         let snapshot = Snapshot::read(&paths.state_directory());
-        let rows = match &snapshot {
-            Ok(snapshot) => rows(snapshot, &Networks::read(snapshot), now),
-            Err(_) => Vec::new(),
-        };
-        Self { paths, now, conf: file::read(paths), snapshot, rows }
+        let told = read(paths);
+        let rows = all_rows(snapshot.as_ref().ok(), &told, now);
+        Self { paths, now, conf: file::read(paths), snapshot, told, rows }
     }
 
     /// The names of the services on the hosts line; none where that can't be told.
@@ -105,12 +106,13 @@ impl<'s> System<'s> {
 
     /// Makes every check.
     pub(crate) fn examine(&self) -> Vec<Finding> {
-        let checks: [fn(&System<'_>) -> Vec<Finding>; 6] = [
+        let checks: [fn(&System<'_>) -> Vec<Finding>; 7] = [
             installed::check,
             switch::check,
             cache::check,
             helper::check,
             state_files::check,
+            daemon::check,
             guests::check,
         ];
         checks.iter().flat_map(|check| check(self)).collect()

@@ -81,7 +81,8 @@ fn readable(system: &System<'_>, directory: &Path, snapshot: &Snapshot) -> Findi
         )
         .remedy(format!("sudo chmod {mode} {shown}"));
     }
-    let held = system.rows.iter().filter(|row| row.expiry.is_some() && row.state != State::Expired);
+    let own = system.rows.iter().filter(|row| row.told.is_none() && row.expiry.is_some());
+    let held = own.filter(|row| row.state != State::Expired);
     let mut domains: Vec<&str> = snapshot.nics.iter().map(|nic| nic.domain.as_str()).collect();
     domains.sort_unstable();
     domains.dedup();
@@ -96,7 +97,7 @@ fn readable(system: &System<'_>, directory: &Path, snapshot: &Snapshot) -> Findi
     )
 }
 
-fn count(number: usize, what: &str) -> String {
+pub(super) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 

@@ -1,13 +1,16 @@
 //! An explanation, for programs.
 
 use guest_names::lease::BadRecord;
-use guest_names::observe::{Fate, Verdict};
+use guest_names::observe::Verdict;
+use guest_names::snapshot::Standing;
 use serde::Serialize;
 
 use super::story::{FileStory, Record, Story, What};
+use super::told::{EntryStory, outcome_word};
 use super::walk::{End, Step};
 use super::{Explanation, Ours};
 use crate::commands::resolve::JsonAddress;
+use crate::daemon::{self, Told, source_word};
 use crate::lookup;
 use crate::state::directory::{fault_text, file_name};
 use crate::state::snapshot::lossy;
@@ -26,7 +29,46 @@ pub(crate) struct Json<'e> {
     /// `answered`, `answered-before`, `ended`, `open`, `exhausted` or `unclear`.
     end: &'static str,
     conclusion: Vec<String>,
+    /// libvirt-nssd's; `null` where there is none.
+    snapshot: Option<JsonSnapshot>,
     services: Vec<JsonService>,
+}
+
+#[derive(Serialize)]
+struct JsonSnapshot {
+    /// Why the modules pass it by; what follows is `null` then.
+    error: Option<String>,
+    /// The daemon's version, where that is told.
+    version: Option<String>,
+    /// When it was compiled, when it was last touched, and for how many seconds from then on what libvirt
+    /// told counts. Seconds since the epoch.
+    compiled: Option<i64>,
+    touched: Option<i64>,
+    hold: Option<u32>,
+}
+
+/// What the snapshot has under the name.
+#[derive(Serialize)]
+struct JsonTold {
+    /// `for-files`: it stands for the state files. `with-files`: they have changed since, and are read.
+    /// `leases`: it stands for the files, and what libvirt told doesn't count. `out-of-date`, `broken`.
+    standing: &'static str,
+    entries: Vec<JsonEntry>,
+}
+
+#[derive(Serialize)]
+struct JsonEntry {
+    byte: u32,
+    name: String,
+    address: Option<String>,
+    mac: Option<String>,
+    bridge: Option<String>,
+    expiry: i64,
+    /// `file`, `lease`, `agent` or `arp`.
+    source: &'static str,
+    connection: String,
+    /// `taken`, `known` or why not.
+    fate: &'static str,
 }
 
 #[derive(Serialize)]
@@ -48,6 +90,8 @@ struct JsonService {
     addresses: Vec<JsonAddress>,
     /// Why the state directory can't be read.
     error: Option<String>,
+    /// `null` where it wasn't asked.
+    snapshot: Option<JsonTold>,
     files: Vec<JsonFile>,
 }
 
@@ -74,8 +118,9 @@ struct JsonRecord {
 }
 
 impl<'e> Json<'e> {
-    pub(crate) fn new(explanation: &'e Explanation) -> Self {
-        let Explanation { question, walk, ours } = explanation;
+    /// `now`: seconds since the epoch.
+    pub(crate) fn new(explanation: &'e Explanation, now: i64) -> Self {
+        let Explanation { question, walk, ours, told } = explanation;
         let line = walk.line.as_ref();
         Self {
             name: &question.name,
@@ -100,7 +145,8 @@ impl<'e> Json<'e> {
                 .into_iter()
                 .map(|(_, text)| text)
                 .collect(),
-            services: ours.iter().map(service).collect(),
+            snapshot: snapshot(told),
+            services: ours.iter().map(|own| service(own, told, now)).collect(),
         }
     }
 }
@@ -118,13 +164,56 @@ fn step(step: &Step) -> JsonStep<'_> {
     }
 }
 
-fn service(own: &Ours) -> JsonService {
+fn snapshot(told: &Told) -> Option<JsonSnapshot> {
+    let known = match told {
+        Ok(known) => known.as_ref()?,
+        Err(unusable) => {
+            let error = Some(unusable.to_string());
+            let none =
+                JsonSnapshot { error, version: None, compiled: None, touched: None, hold: None };
+            return Some(none);
+        }
+    };
+    Some(JsonSnapshot {
+        error: None,
+        version: known.info.version.clone(),
+        compiled: Some(known.compiled.meta.compiled),
+        touched: Some(known.compiled.modified),
+        hold: Some(known.compiled.meta.hold),
+    })
+}
+
+fn told_of(own: &Ours, told: &Told, now: i64) -> Option<JsonTold> {
+    let story = &own.story;
+    let standing = match story.told.standing? {
+        None => "broken",
+        Some(Standing { leases: true, told: true }) => "for-files",
+        Some(Standing { leases: true, told: false }) => "leases",
+        Some(Standing { leases: false, told: true }) => "with-files",
+        Some(Standing { leases: false, told: false }) => "out-of-date",
+    };
+    let entry = |entry: &EntryStory| JsonEntry {
+        byte: entry.at,
+        name: entry.name.clone(),
+        address: entry.address.map(|address| address.to_string()),
+        mac: entry.mac.map(|mac| mac.to_string()),
+        bridge: entry.bridge.clone(),
+        expiry: entry.expiry,
+        source: source_word(entry.source),
+        connection: daemon::connection(told, entry.connection),
+        fate: story.told.fate(entry, &story.candidates, now).word(),
+    };
+    Some(JsonTold { standing, entries: story.told.entries.iter().map(entry).collect() })
+}
+
+fn service(own: &Ours, told: &Told, now: i64) -> JsonService {
     JsonService {
         service: lookup::service(own.source),
         status: own.status().word(),
         not_loadable: own.not_loadable.clone(),
         addresses: own.addresses.iter().map(JsonAddress::new).collect(),
         error: own.story.no_directory.map(fault_text),
+        snapshot: told_of(own, told, now),
         files: own.story.files.iter().map(|one| file(&own.story, one)).collect(),
     }
 }
@@ -160,12 +249,7 @@ fn record(story: &Story, file: &FileStory, record: &Record) -> JsonRecord {
         What::Lease { verdict: Ok(Verdict::Other), .. } => "other",
         What::Lease { verdict: Ok(Verdict::Expired), .. } => "expired",
         What::Lease { verdict: Ok(Verdict::Candidate), .. } => match story.fate(file, record) {
-            Some(Fate::Taken) => "taken",
-            Some(Fate::LeftBehind) => "left-behind",
-            Some(Fate::OtherCase) => "other-case",
-            Some(Fate::Duplicate) => "duplicate",
-            Some(Fate::OtherFamily) => "other-family",
-            Some(Fate::Outranked) => "outranked",
+            Some(outcome) => outcome_word(outcome),
             None => "gone",
         },
     };

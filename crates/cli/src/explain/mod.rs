@@ -1,18 +1,21 @@
-//! The whole way of a look-up by name, told step by step: the `hosts` line, the services on it, the files
-//! and records that ours read, and what glibc makes of it all.
+//! The whole way of a look-up by name, told step by step: the `hosts` line, the services on it, the daemon's
+//! snapshot, the files and records that ours read, and what glibc makes of it all.
 //!
 //! What our services say comes from the modules' own code; an observer writes down what it did.
 
 pub(crate) mod json;
 pub(crate) mod others;
+mod snapshot;
 pub(crate) mod story;
 pub(crate) mod text;
+pub(crate) mod told;
 pub(crate) mod walk;
 
 use guest_names::address::Family;
 use guest_names::forward::{Found, Source};
 use guest_names::ranking::Candidate;
 
+use crate::daemon::Told;
 use crate::nsswitch::line::Status;
 use story::Story;
 use walk::Walk;
@@ -62,4 +65,6 @@ pub(crate) struct Explanation {
     pub(crate) question: Question,
     pub(crate) walk: Walk,
     pub(crate) ours: Vec<Ours>,
+    /// What there is of the daemon.
+    pub(crate) told: Told,
 }

@@ -6,10 +6,13 @@ use guest_names::forward::Source;
 use guest_names::lease::{BadRecord, Lease};
 use guest_names::observe::{Fate, Observer, Verdict};
 use guest_names::ranking::Candidate;
+use guest_names::snapshot::Standing;
+use guest_names::snapshot::format::Entry;
 use guest_names::state::{Bridge, Kind};
 use guest_names::text::Text;
 use guest_names::window::Fault;
 
+use super::told::Told;
 use crate::state::address;
 use crate::state::snapshot::{MacAddress, lossy};
 
@@ -18,6 +21,8 @@ use crate::state::snapshot::{MacAddress, lossy};
 pub(crate) struct Story {
     /// Why the state directory couldn't be listed.
     pub(crate) no_directory: Option<Fault>,
+    /// What the daemon's snapshot had under the name.
+    pub(crate) told: Told,
     /// In the order in which they were read.
     pub(crate) files: Vec<FileStory>,
     /// The candidates that the answer was chosen from.
@@ -83,7 +88,8 @@ impl Story {
         let address = address::from_std(*address);
         let start = record.start;
         let itself = Candidate::new(address, mac, file.bridge, *expiry, 0, start);
-        let found = self.candidates.iter().find(|(candidate, _)| candidate.is_record(&itself));
+        let mut of_files = self.candidates.iter().filter(|(candidate, _)| !candidate.is_told());
+        let found = of_files.find(|(candidate, _)| candidate.is_record(&itself));
         found.map(|&(_, fate)| fate)
     }
 
@@ -128,6 +134,14 @@ impl Observer for Story {
 
     fn mac_map(&mut self, start: u32, domain: &Text, good: bool, wanted: bool) {
         self.record(start, What::Map { domain: lossy(domain.as_bytes()), good, wanted });
+    }
+
+    fn snapshot(&mut self, standing: Option<Standing>) {
+        self.told.asked(standing);
+    }
+
+    fn entry(&mut self, offset: u32, entry: &Entry<'_>, _: Standing, taken: bool) {
+        self.told.entry(offset, entry, taken);
     }
 
     fn candidate(&mut self, candidate: &Candidate, fate: Fate) {

@@ -44,9 +44,9 @@ pub(crate) fn lines(explanation: &Explanation, style: &Style) -> Vec<String> {
     page.lines
 }
 
-struct Page<'p> {
+pub(super) struct Page<'p> {
     lines: Vec<String>,
-    style: &'p Style,
+    pub(super) style: &'p Style,
 }
 
 impl Page<'_> {
@@ -58,7 +58,7 @@ impl Page<'_> {
     }
 
     /// Text in lines that are all indented.
-    fn text(&mut self, indent: usize, tone: Tone, text: &str) {
+    pub(super) fn text(&mut self, indent: usize, tone: Tone, text: &str) {
         for line in wrap(&printable(text), self.style.width.saturating_sub(indent)) {
             let line = self.style.paint.paint(tone, &line);
             self.lines.push(format!("{:indent$}{line}", ""));
@@ -136,10 +136,11 @@ impl Page<'_> {
             self.text(2, Tone::Plain, why);
             return;
         }
+        let read_on = self.snapshot(explanation, own);
         if let Some(fault) = own.story.no_directory {
             let text = format!("{}: {}", self.style.directory, fault_text(fault));
             self.text(2, Tone::Bad, &text);
-        } else if own.story.files.is_empty() {
+        } else if own.story.files.is_empty() && read_on {
             let text = format!("{} has no file for it to read.", self.style.directory);
             self.text(2, Tone::Plain, &text);
         }
@@ -158,12 +159,7 @@ impl Page<'_> {
                 passed += 1;
                 continue;
             }
-            let what = what(record, self.style.now);
-            let first = self.lines.len();
-            self.text(15, Tone::Plain, &what);
-            let start = format!("    {:<11}", format!("byte {}", record.start));
-            self.lines[first].replace_range(..15, &start);
-            self.text(15, tone, &fate);
+            self.record(record.start, &what(record, self.style.now), tone, &fate);
         }
         match file.fault {
             Some((0, fault)) => {
@@ -187,6 +183,19 @@ impl Page<'_> {
             (Kind::Macs, count) => format!("{count} other guests"),
         };
         self.text(4, Tone::Faint, &others);
+    }
+
+    /// What stands at a byte of a file, and what became of it.
+    pub(super) fn record(&mut self, at: u32, what: &str, tone: Tone, fate: &str) {
+        let first = self.lines.len();
+        self.text(15, Tone::Plain, what);
+        let start = format!("    {:<11}", format!("byte {at}"));
+        // What is far into a large file has a line of its own.
+        match self.lines.get_mut(first).filter(|_| start.ends_with(' ')) {
+            Some(line) => line.replace_range(..15, &start),
+            None => self.lines.insert(first, start),
+        }
+        self.text(15, tone, fate);
     }
 
     fn end(&mut self, explanation: &Explanation) {
@@ -251,27 +260,23 @@ fn fate_of(
             (Tone::Warning, format!("dropped: expired {ended}"))
         }
         What::Lease { verdict: Ok(Verdict::Candidate), .. } => match story.fate(file, record) {
-            Some(Fate::Taken) => (Tone::Good, "taken".into()),
-            Some(Fate::LeftBehind) => (
-                Tone::Warning,
-                "dropped: left behind; no running guest has this NIC, and one has the name".into(),
-            ),
-            Some(Fate::OtherCase) => (
-                Tone::Warning,
-                "dropped: another domain has exactly this name, in its case too".into(),
-            ),
-            Some(Fate::Duplicate) => {
-                (Tone::Warning, "dropped: the address is in the answer already".into())
-            }
-            Some(Fate::OtherFamily) => {
-                (Tone::Warning, "dropped: of the family that isn't asked for".into())
-            }
-            Some(Fate::Outranked) => {
-                (Tone::Warning, "dropped: another lease of the address comes first".into())
-            }
+            Some(outcome) => outcome_of(outcome),
             None => (Tone::Warning, "dropped: it was gone when the answer was made".into()),
         },
     }
+}
+
+/// What became of a candidate.
+pub(super) fn outcome_of(outcome: Fate) -> (Tone, String) {
+    let why = match outcome {
+        Fate::Taken => return (Tone::Good, "taken".into()),
+        Fate::LeftBehind => "left behind; no running guest has this NIC, and one has the name",
+        Fate::OtherCase => "another domain has exactly this name, in its case too",
+        Fate::Duplicate => "the address is in the answer already",
+        Fate::OtherFamily => "of the family that isn't asked for",
+        Fate::Outranked => "another lease of the address comes first",
+    };
+    (Tone::Warning, format!("dropped: {why}"))
 }
 
 /// What glibc makes of it, and what to do where that isn't what anyone wants.
@@ -408,5 +413,26 @@ fn no_answer(explanation: &Explanation) -> &'static str {
         "\"No address associated with hostname\" (EAI_NODATA)."
     } else {
         "\"Name or service not known\" (EAI_NONAME)."
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_far_into_a_file() {
+        let style =
+            Style { paint: Paint::none(), width: 40, all: false, now: 0, directory: String::new() };
+        let lines = |at| {
+            let mut page = Page { lines: Vec::new(), style: &style };
+            page.record(at, "a lease", Tone::Plain, "taken");
+            page.lines.join("\n")
+        };
+        let near = "    byte 99999 a lease\n               taken";
+        assert_eq!(lines(99_999), near);
+        let far = "    byte 1234567\n               a lease\n               taken";
+        assert_eq!(lines(1_234_567), far);
+        assert!(lines(u32::MAX).starts_with("    byte 4294967295\n"));
     }
 }

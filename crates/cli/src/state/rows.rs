@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
+use guest_names::snapshot::format::Source;
+
 use super::networks::Networks;
 use super::snapshot::{MacAddress, Snapshot};
+use crate::daemon::source_word;
 
 /// What a lease is worth.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +20,10 @@ pub(crate) enum State {
     Unclear,
     /// A running guest's NIC that has no lease.
     NoLease,
+    /// It holds, and names don't resolve to it: libvirt-nssd knows better.
+    Denied,
+    /// A running guest of which libvirt-nssd knows no address.
+    NoAddress,
     /// It has ended.
     Expired,
 }
@@ -29,6 +36,8 @@ impl State {
             Self::LeftBehind => "left behind",
             Self::Unclear => "unclear",
             Self::NoLease => "no lease",
+            Self::Denied => "denied",
+            Self::NoAddress => "no address",
             Self::Expired => "expired",
         }
     }
@@ -40,6 +49,8 @@ impl State {
             Self::LeftBehind => "left-behind",
             Self::Unclear => "unclear",
             Self::NoLease => "no-lease",
+            Self::Denied => "denied",
+            Self::NoAddress => "no-address",
             Self::Expired => "expired",
         }
     }
@@ -51,6 +62,7 @@ pub(crate) struct Row {
     /// libvirt's name of the guest. Of a lease that no running guest has it isn't known.
     pub(crate) domain: Option<String>,
     pub(crate) host_name: Option<String>,
+    /// Empty for a NIC that is on no bridge of this host.
     pub(crate) bridge: String,
     pub(crate) network: Option<String>,
     /// The network's DNS domain.
@@ -62,9 +74,37 @@ pub(crate) struct Row {
     /// Seconds since the epoch; 0 never ends. None without a lease.
     pub(crate) expiry: Option<i64>,
     pub(crate) state: State,
+    /// None for what the state files say.
+    pub(crate) told: Option<Told>,
 }
 
-/// All rows: by the guest's name, then by address.
+/// Who told libvirt-nssd of a row.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Told {
+    pub(crate) source: Source,
+    /// The name of the connection to the guest's libvirt.
+    pub(crate) connection: String,
+    /// That is another host's.
+    pub(crate) elsewhere: bool,
+}
+
+impl Row {
+    /// Whether its guest runs on another host.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.told.as_ref().is_some_and(|told| told.elsewhere)
+    }
+
+    /// Who says so: one word, which stays.
+    pub(crate) fn source(&self) -> &'static str {
+        match (&self.told, self.state) {
+            (Some(_), State::NoAddress) => "libvirt",
+            (Some(told), _) => source_word(told.source),
+            (None, _) => source_word(Source::Files),
+        }
+    }
+}
+
+/// All rows of the state files: by the guest's name, then by address.
 pub(crate) fn rows(snapshot: &Snapshot, networks: &Networks, now: i64) -> Vec<Row> {
     let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let mut leased: BTreeSet<(&str, MacAddress)> = BTreeSet::new();
@@ -96,6 +136,7 @@ pub(crate) fn rows(snapshot: &Snapshot, networks: &Networks, now: i64) -> Vec<Ro
             client_id: filled(&lease.client_id),
             expiry: Some(lease.expiry),
             state,
+            told: None,
         });
     }
     for nic in &snapshot.nics {
@@ -112,17 +153,23 @@ pub(crate) fn rows(snapshot: &Snapshot, networks: &Networks, now: i64) -> Vec<Ro
                 client_id: None,
                 expiry: None,
                 state: State::NoLease,
+                told: None,
             });
         }
     }
-    rows.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
+    sort(&mut rows);
     rows
+}
+
+/// By the guest's name, then by address.
+pub(crate) fn sort(rows: &mut [Row]) {
+    rows.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
 }
 
 fn sort_key(row: &Row) -> impl Ord + '_ {
     let name = row.domain.as_deref().or(row.host_name.as_deref());
     // None last.
-    (name.is_none(), name, row.bridge.as_str(), row.mac, row.address, row.state)
+    (name.is_none(), name, row.bridge.as_str(), row.mac, row.address, row.state, &row.told)
 }
 
 #[cfg(test)]

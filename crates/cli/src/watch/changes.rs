@@ -6,11 +6,15 @@ use std::net::IpAddr;
 use crate::state::rows::{Row, State};
 use crate::state::snapshot::MacAddress;
 
-/// What makes two rows one and the same lease, or NIC without one.
-pub(crate) type Key = (String, Option<MacAddress>, Option<IpAddr>);
+/// What makes two rows one and the same lease, or NIC without one; of what only libvirt-nssd knows, its
+/// connection and the guest's names too.
+pub(crate) type Key =
+    (String, Option<MacAddress>, Option<IpAddr>, Option<(String, [Option<String>; 2])>);
 
 pub(crate) fn key(row: &Row) -> Key {
-    (row.bridge.clone(), row.mac, row.address)
+    let names = || [&row.domain, &row.host_name].map(Clone::clone);
+    let told = row.told.as_ref().map(|told| (told.connection.clone(), names()));
+    (row.bridge.clone(), row.mac, row.address, told)
 }
 
 /// A difference.
@@ -96,6 +100,7 @@ mod tests {
             client_id: None,
             expiry: Some(expiry),
             state,
+            told: None,
         }
     }
 

@@ -278,6 +278,8 @@ fn has(row: &Row, filter: &str) -> bool {
         address.as_deref(),
         mac.as_deref(),
         Some(row.state.text()),
+        row.told.as_ref().map(|told| told.connection.as_str()),
+        row.told.as_ref().map(|_| row.source()),
     ];
     texts.into_iter().flatten().any(|text| text.to_lowercase().contains(filter))
 }
@@ -322,6 +324,7 @@ mod tests {
             client_id: None,
             expiry: Some(expiry),
             state,
+            told: None,
         }
     }
 

@@ -8,6 +8,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::snapshot;
 use crate::support::{self, Sandbox};
 
 #[test]
@@ -22,6 +23,9 @@ fn transcripts() {
     for path in names {
         let expected = fs::read_to_string(&path).unwrap();
         let sandbox = Sandbox::new("golden");
+        if path.file_stem().is_some_and(|name| name == "snapshot") {
+            snapshot::prepare(&sandbox);
+        }
         let mut real = String::new();
         for line in expected.lines() {
             // Comments stay where they are.

@@ -10,13 +10,13 @@ use std::process::{Child, ChildStderr, Stdio};
 use crate::support::{NOW, Sandbox};
 
 /// A command that waits, and its standard error.
-struct Waiting {
+pub(crate) struct Waiting {
     child: Child,
     stderr: BufReader<ChildStderr>,
 }
 
 impl Waiting {
-    fn start(sandbox: &Sandbox, line: &str) -> Self {
+    pub(crate) fn start(sandbox: &Sandbox, line: &str) -> Self {
         let mut child = sandbox
             .command("sh")
             .args(["-c", &format!("exec libvirt-nss {line}")])
@@ -29,14 +29,14 @@ impl Waiting {
     }
 
     /// Its next message: it has then done all that it can without a change.
-    fn says(&mut self) -> String {
+    pub(crate) fn says(&mut self) -> String {
         let mut line = String::new();
         self.stderr.read_line(&mut line).unwrap();
         line.trim_end().to_owned()
     }
 
     /// Its standard output, and how it ended.
-    fn ends(mut self) -> (String, Option<i32>) {
+    pub(crate) fn ends(mut self) -> (String, Option<i32>) {
         let mut text = String::new();
         self.child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
         (text, self.child.wait().unwrap().code())

@@ -28,7 +28,7 @@ fn guest(last: u8, domain: &str) -> String {
     format!(r#"{{"domain": "{domain}", "macs": ["52:54:00:00:00:{last:02x}"]}}"#)
 }
 
-struct Ended(Child);
+pub(crate) struct Ended(pub(crate) Child);
 
 impl Drop for Ended {
     fn drop(&mut self) {
@@ -59,26 +59,26 @@ fn a_line_for_each_change() {
     };
     let time = "2023-11-14T22:13:20Z";
     let first = "- web virbr0 - 10.0.0.1 52:54:00:00:00:01";
-    assert_eq!(says(), format!("{time} is {first} {} unclear - -", NOW + 50));
+    assert_eq!(says(), format!("{time} is {first} {} unclear - - file -", NOW + 50));
     replace(&state.join("virbr0.macs"), &format!("[{}]", guest(1, "web-vm")));
     let guests = "web-vm web virbr0 - 10.0.0.1 52:54:00:00:00:01";
-    assert_eq!(says(), format!("{time} attached {guests} {} attached - -", NOW + 50));
+    assert_eq!(says(), format!("{time} attached {guests} {} attached - - file -", NOW + 50));
     replace(&status, &format!("[{}]", lease(1, "web", NOW + 90)));
-    assert_eq!(says(), format!("{time} renewed {guests} {} attached - -", NOW + 90));
+    assert_eq!(says(), format!("{time} renewed {guests} {} attached - - file -", NOW + 90));
     replace(&status, &format!("[{}]", lease(1, "www", NOW + 90)));
     let guests = guests.replace(" web ", " www ");
-    assert_eq!(says(), format!("{time} renamed {guests} {} attached - -", NOW + 90));
+    assert_eq!(says(), format!("{time} renamed {guests} {} attached - - file -", NOW + 90));
     let both = format!("[{}, {}]", lease(1, "www", NOW + 90), lease(2, "db", 0));
     replace(&status, &both);
-    let second = "- db virbr0 - 10.0.0.2 52:54:00:00:00:02 0 left-behind - -";
+    let second = "- db virbr0 - 10.0.0.2 52:54:00:00:00:02 0 left-behind - - file -";
     assert_eq!(says(), format!("{time} new {second}"));
     replace(&status, &format!("[{}]", lease(1, "www", NOW + 90)));
     assert_eq!(says(), format!("{time} gone {second}"));
     // Expired ones aren't shown, so it goes, and the NIC has none.
     replace(&status, &format!("[{}]", lease(1, "www", NOW - 1)));
     let nic = "web-vm - virbr0 - - 52:54:00:00:00:01";
-    assert_eq!(says(), format!("{time} new {nic} - no-lease - -"));
-    assert_eq!(says(), format!("{time} gone {guests} {} attached - -", NOW + 90));
+    assert_eq!(says(), format!("{time} new {nic} - no-lease - - file -"));
+    assert_eq!(says(), format!("{time} gone {guests} {} attached - - file -", NOW + 90));
 }
 
 /// A lease ends while nothing is written: the clock tells.

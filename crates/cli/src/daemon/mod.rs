@@ -1,0 +1,130 @@
+//! What libvirt-nssd knows: its snapshot, as people are told of it.
+
+pub(crate) mod info;
+pub(crate) mod rows;
+
+use guest_names::snapshot::Standing;
+use guest_names::snapshot::format::Source;
+use state_dir::compiled::{Compiled, Unusable};
+
+use crate::output::duration;
+use crate::paths::Paths;
+use info::Info;
+
+/// A snapshot that is whole.
+pub(crate) struct Known {
+    pub(crate) compiled: Compiled,
+    /// What it says of itself to people.
+    pub(crate) info: Info,
+}
+
+/// `Ok(None)` where there is none; an error where the modules pass it by.
+pub(crate) type Told = Result<Option<Known>, Unusable>;
+
+/// Reads the snapshot that belongs to the state directory.
+pub(crate) fn read(paths: &Paths) -> Told {
+    let Some(path) = paths.snapshot() else { return Ok(None) };
+    let compiled = Compiled::read(&path, &paths.state_directory())?;
+    Ok(compiled.map(|compiled| Known { info: Info::read(&compiled.info), compiled }))
+}
+
+impl Known {
+    /// What of it counts.
+    pub(crate) fn standing(&self, now: i64) -> Standing {
+        self.compiled.standing(now)
+    }
+
+    /// The name of the connection at a place of the daemon's configuration.
+    pub(crate) fn connection(&self, place: u16) -> String {
+        let connection = self.info.connections.get(usize::from(place));
+        match connection.map(|connection| &connection.name) {
+            Some(name) if !name.is_empty() => name.clone(),
+            _ => nameless(place),
+        }
+    }
+
+    /// When it was compiled, for people.
+    pub(crate) fn compiled(&self, now: i64) -> String {
+        format!("compiled {}", ago(self.compiled.meta.compiled, now))
+    }
+
+    /// Why what libvirt told doesn't count any more, for people; of a daemon that has been silent.
+    pub(crate) fn silence(&self, now: i64) -> String {
+        let hold = span(self.compiled.meta.hold.into());
+        let modified = self.compiled.modified;
+        if modified > now {
+            let ahead = span(modified.saturating_sub(now));
+            return format!("its time stamp is {ahead} ahead of the clock (it holds for {hold})");
+        }
+        let silent = span(now.saturating_sub(modified));
+        format!("libvirt-nssd hasn't touched it for {silent} (it holds for {hold})")
+    }
+
+    /// The last second in which what libvirt told counts, if nothing more comes, in seconds since the
+    /// epoch. `None`: it doesn't.
+    pub(crate) fn counts_until(&self, now: i64) -> Option<i64> {
+        let end = self.compiled.modified.saturating_add(self.compiled.meta.hold.into());
+        self.standing(now).told.then_some(end)
+    }
+}
+
+/// The name of the connection at a place of the daemon's configuration, as far as it is told.
+pub(crate) fn connection(told: &Told, place: u16) -> String {
+    match told {
+        Ok(Some(known)) => known.connection(place),
+        _ => nameless(place),
+    }
+}
+
+fn nameless(place: u16) -> String {
+    format!("#{}", u32::from(place) + 1)
+}
+
+/// A span whose seconds matter as long as there are few.
+fn span(seconds: i64) -> String {
+    if seconds < 300 { format!("{seconds}s") } else { duration::short(seconds) }
+}
+
+/// How long ago something was.
+pub(crate) fn ago(time: i64, now: i64) -> String {
+    match now.saturating_sub(time) {
+        0 => "just now".into(),
+        past @ 1.. => format!("{} ago", span(past)),
+        ahead => format!("{} ahead of the clock", span(ahead.saturating_neg())),
+    }
+}
+
+/// Who told an address, for programs: one word, which stays, and is virsh domifaddr's where that has one.
+pub(crate) fn source_word(source: Source) -> &'static str {
+    match source {
+        Source::Files => "file",
+        Source::Lease => "lease",
+        Source::Agent => "agent",
+        Source::Arp => "arp",
+    }
+}
+
+/// Who told an address, for people.
+pub(crate) fn source_text(source: Source) -> &'static str {
+    match source {
+        Source::Files => "a state file's lease",
+        Source::Lease => "libvirt's leases",
+        Source::Agent => "the guest's agent",
+        Source::Arp => "the ARP table",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times() {
+        assert_eq!(ago(100, 100), "just now");
+        assert_eq!(ago(97, 100), "3s ago");
+        assert_eq!(ago(10, 100), "90s ago");
+        assert_eq!(ago(400, 100), "5m ahead of the clock");
+        assert!(ago(i64::MIN, i64::MAX).ends_with("ago"));
+        assert!(ago(i64::MAX, i64::MIN).ends_with("clock"));
+    }
+}

@@ -1,0 +1,427 @@
+//! Guests that the daemon knows, beside those of the state files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use guest_names::snapshot::Standing;
+use guest_names::snapshot::format::{Entry, Source, flags, kind};
+
+use super::Known;
+use crate::state::address;
+use crate::state::networks::Networks;
+use crate::state::rows::{Row, State, Told, sort};
+use crate::state::snapshot::{MacAddress, lossy};
+
+/// Adds to the rows of the state files what `known` has of guests beyond them, as far as that counts.
+pub(crate) fn add(rows: &mut Vec<Row>, known: &Known, networks: &Networks, now: i64) {
+    let standing = known.standing(now);
+    let leases = Leases::of(known, standing, now);
+    rows.iter_mut().for_each(|row| leases.settle(row));
+    if standing.told {
+        let addresses = Addresses::of(known, standing, now);
+        addresses.add(rows, known, networks);
+    }
+    sort(rows);
+}
+
+/// What makes two entries be about the same: address, NIC and bridge of this host.
+type Place = (IpAddr, Option<MacAddress>, String);
+
+fn place(entry: &Entry<'_>) -> Option<Place> {
+    let mac = entry.mac.map(MacAddress::from);
+    Some((address::to_std(entry.address?), mac, lossy(entry.bridge.as_bytes())))
+}
+
+/// The entries that stand under the guest's own name, and whether that is a domain's.
+fn entries(known: &Known) -> impl Iterator<Item = (bool, Entry<'_>)> {
+    known.compiled.records().flat_map(|record| {
+        let (first, key) = record.key.split_first().unwrap_or((&0, &[]));
+        let named = matches!(*first, kind::HOST | kind::GUEST);
+        let is_domain = *first == kind::GUEST;
+        let own = move |entry: &Entry<'_>| {
+            let name = entry.name.strip_suffix(b".").unwrap_or(entry.name);
+            named && key.eq_ignore_ascii_case(name)
+        };
+        let entries = record.entries.into_iter().map(|(_, entry)| entry);
+        entries.filter(own).map(move |entry| (is_domain, entry))
+    })
+}
+
+/// The state files' leases that nobody is given, as the snapshot stands for the files.
+struct Leases(BTreeSet<Place>);
+
+impl Leases {
+    fn of(known: &Known, standing: Standing, now: i64) -> Self {
+        let mut denied = BTreeSet::new();
+        if standing.leases && standing.told {
+            let leases = || entries(known).filter(|(_, entry)| entry.is(flags::LEASE));
+            let places = |wanted: &dyn Fn(&Entry<'_>) -> bool| -> BTreeSet<Place> {
+                let wanted = leases().filter(|(_, entry)| wanted(entry));
+                wanted.filter_map(|(_, entry)| place(&entry)).collect()
+            };
+            denied = places(&|entry| entry.is(flags::DENIED));
+            // By another name they are given.
+            let given = places(&|entry| entry.counts(standing, now));
+            denied.retain(|place| !given.contains(place));
+        }
+        Self(denied)
+    }
+
+    fn settle(&self, row: &mut Row) {
+        let Some(address) = row.address else { return };
+        let held = row.state != State::Expired;
+        if held && self.0.contains(&(address, row.mac, row.bridge.clone())) {
+            row.state = State::Denied;
+        }
+    }
+}
+
+/// Who has an address.
+struct Owner {
+    connection: u16,
+    elsewhere: bool,
+    source: Source,
+    expiry: Option<i64>,
+    attached: bool,
+    domains: BTreeSet<String>,
+    host_names: BTreeSet<String>,
+}
+
+/// What libvirt told that counts.
+struct Addresses {
+    /// By connection, too.
+    owners: BTreeMap<(u16, Place), Owner>,
+    /// Domains of which no address may be known, by connection, and whether that is another host's.
+    domains: BTreeMap<(u16, String), bool>,
+}
+
+impl Addresses {
+    fn of(known: &Known, standing: Standing, now: i64) -> Self {
+        let mut addresses = Self { owners: BTreeMap::new(), domains: BTreeMap::new() };
+        let told = entries(known)
+            .filter(|(_, entry)| entry.is(flags::TOLD) && entry.counts(standing, now));
+        for (is_domain, entry) in told {
+            let (name, elsewhere) = (lossy(entry.name), entry.is(flags::ELSEWHERE));
+            let Some(place) = place(&entry) else {
+                if is_domain {
+                    addresses.domains.insert((entry.connection, name), elsewhere);
+                }
+                continue;
+            };
+            let leased = matches!(entry.source, Source::Files | Source::Lease);
+            let owner = addresses.owners.entry((entry.connection, place)).or_insert(Owner {
+                connection: entry.connection,
+                elsewhere,
+                source: entry.source,
+                expiry: leased.then_some(entry.expiry),
+                attached: false,
+                domains: BTreeSet::new(),
+                host_names: BTreeSet::new(),
+            });
+            owner.attached |= entry.is(flags::ATTACHED);
+            let names = if is_domain { &mut owner.domains } else { &mut owner.host_names };
+            names.insert(name);
+        }
+        addresses
+    }
+
+    fn add(self, rows: &mut Vec<Row>, known: &Known, networks: &Networks) {
+        let mut of_files = OfFiles::new(rows);
+        let mut new = Vec::new();
+        for ((_, place), mut owner) in self.owners {
+            if !owner.elsewhere {
+                of_files.meet(rows, &place, &mut owner);
+            }
+            new.extend(owner.rows(&place, known, networks));
+        }
+        of_files.drop_answered(rows);
+        rows.extend(new);
+        let has = |row: &Row| Some((row.told.as_ref().map(connection_of), row.domain.clone()?));
+        let there: BTreeSet<(Option<String>, String)> = rows.iter().filter_map(has).collect();
+        for ((connection, domain), elsewhere) in self.domains {
+            let connection = known.connection(connection);
+            let place = (Some(connection.clone()), domain.clone());
+            let here = (None, domain);
+            if there.contains(&place) || (!elsewhere && there.contains(&here)) {
+                continue;
+            }
+            rows.push(Row {
+                domain: Some(here.1),
+                host_name: None,
+                bridge: String::new(),
+                network: None,
+                network_domain: None,
+                address: None,
+                mac: None,
+                client_id: None,
+                expiry: None,
+                state: State::NoAddress,
+                told: Some(Told { source: Source::Lease, connection, elsewhere }),
+            });
+        }
+    }
+}
+
+fn connection_of(told: &Told) -> String {
+    told.connection.clone()
+}
+
+/// The rows of the state files, by what the daemon may know of too.
+struct OfFiles {
+    /// Leases that hold, by address and NIC.
+    leases: BTreeMap<(IpAddr, Option<MacAddress>), Vec<usize>>,
+    /// NICs without a lease.
+    nics: BTreeMap<MacAddress, Vec<usize>>,
+    /// Those of which an address is known all the same.
+    answered: BTreeSet<usize>,
+}
+
+impl OfFiles {
+    fn new(rows: &[Row]) -> Self {
+        let mut of_files =
+            Self { leases: BTreeMap::new(), nics: BTreeMap::new(), answered: BTreeSet::new() };
+        for (at, row) in rows.iter().enumerate() {
+            match (row.state, row.address, row.mac) {
+                (State::NoLease, _, Some(mac)) => of_files.nics.entry(mac).or_default().push(at),
+                (State::Expired, ..) | (_, None, _) => {}
+                (_, Some(address), mac) => {
+                    of_files.leases.entry((address, mac)).or_default().push(at);
+                }
+            }
+        }
+        of_files
+    }
+
+    /// Leaves to `owner` the names that no row has.
+    fn meet(&mut self, rows: &mut [Row], (address, mac, bridge): &Place, owner: &mut Owner) {
+        let on = |row: &Row| bridge.is_empty() || row.bridge == *bridge;
+        for &at in self.leases.get(&(*address, *mac)).into_iter().flatten() {
+            if on(&rows[at]) {
+                owner.fill(&mut rows[at]);
+            }
+        }
+        let nics = mac.and_then(|mac| self.nics.get(&mac)).into_iter().flatten();
+        self.answered.extend(nics.filter(|&&at| on(&rows[at])));
+    }
+
+    fn drop_answered(self, rows: &mut Vec<Row>) {
+        let mut at = 0..;
+        rows.retain(|_| at.next().is_none_or(|at| !self.answered.contains(&at)));
+    }
+}
+
+impl Owner {
+    /// Puts names that a state file's row lacks into it, and forgets those that it has.
+    fn fill(&mut self, row: &mut Row) {
+        if row.domain.is_none() {
+            row.domain = self.domains.pop_first();
+            if row.domain.is_some() && self.attached && row.state != State::Denied {
+                row.state = State::Attached;
+            }
+        }
+        if row.host_name.is_none() {
+            row.host_name = self.host_names.pop_first();
+        }
+        self.domains.retain(|name| row.domain.as_ref() != Some(name));
+        let same = |name: &String| {
+            row.host_name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name))
+        };
+        self.host_names.retain(|name| !same(name));
+    }
+
+    /// A row for each name that is left.
+    fn rows(self, place: &Place, known: &Known, networks: &Networks) -> Vec<Row> {
+        let (address, mac, bridge) = place;
+        let network = networks.of(bridge).filter(|_| !self.elsewhere);
+        let count = self.domains.len().max(self.host_names.len());
+        let domains: Vec<String> = self.domains.into_iter().collect();
+        let host_names: Vec<String> = self.host_names.into_iter().collect();
+        let row = |at: usize| Row {
+            // Further host names are the first domain's too.
+            domain: domains.get(at).or(domains.first()).cloned(),
+            host_name: host_names.get(at).or(host_names.first()).cloned(),
+            bridge: bridge.clone(),
+            network: network.map(|network| network.name.clone()),
+            network_domain: network.and_then(|network| network.domain.clone()),
+            address: Some(*address),
+            mac: *mac,
+            client_id: None,
+            expiry: self.expiry,
+            state: if self.attached { State::Attached } else { State::LeftBehind },
+            told: Some(Told {
+                source: self.source,
+                connection: known.connection(self.connection),
+                elsewhere: self.elsewhere,
+            }),
+        };
+        (0..count).map(row).collect()
+    }
+}
+
+#[cfg(test)]
+#[path = "../../../guest-names/tests/support/cdb.rs"]
+mod cdb;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon;
+    use crate::paths::Paths;
+    use crate::state::Snapshot;
+    use crate::state::rows::rows;
+    use crate::testing::StateDirectory;
+    use cdb::{Records, entry, write};
+    use guest_names::address::{Address, Mac};
+    use guest_names::snapshot::format::Meta;
+    use guest_names::state::Bridge;
+    use state_dir::trust::stamp_of;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+
+    const NOW: i64 = 1_700_000_000;
+
+    /// A system with these state files and this snapshot, as it is listed `later` seconds after the
+    /// daemon's last touch.
+    fn listed(status: &str, macs: &str, records: &Records, later: i64) -> Vec<String> {
+        let directory = StateDirectory::new();
+        let paths = Paths::new(Some(directory.path()), None);
+        let (state, path) = (paths.state_directory(), paths.snapshot().unwrap());
+        let home = path.parent().unwrap();
+        fs::create_dir_all(&state).unwrap();
+        fs::create_dir_all(home).unwrap();
+        fs::set_permissions(home, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(state.join("virbr0.status"), status).unwrap();
+        fs::write(state.join("virbr0.macs"), macs).unwrap();
+        let stamp = stamp_of(&fs::metadata(&state).unwrap());
+        let meta = Meta { state: Some(stamp), hold: 90, length: 0, compiled: NOW };
+        fs::write(&path, write(records, meta)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let now = fs::metadata(&path).unwrap().mtime() + later;
+
+        let known = daemon::read(&paths).unwrap().unwrap();
+        let snapshot = Snapshot::read(&state).unwrap();
+        let networks = Networks::read(&snapshot);
+        let mut all = rows(&snapshot, &networks, now);
+        add(&mut all, &known, &networks, now);
+        let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
+        let show = |row: &Row| {
+            let address = or_dash(row.address.map(|address| address.to_string()));
+            let [domain, host] = [&row.domain, &row.host_name].map(|name| or_dash(name.clone()));
+            let via = row.told.as_ref().map_or("", |told| &told.connection);
+            format!("{domain} {host} {address} {} {} {via}", row.state.word(), row.source())
+                .trim_end()
+                .to_owned()
+        };
+        all.iter().map(show).collect()
+    }
+
+    fn of(name: &str, last: u8, mac: u8) -> Entry<'_> {
+        Entry {
+            mac: Some(Mac([0x52, 0x54, 0, 0, 0, mac])),
+            bridge: Bridge::new(b"virbr0").unwrap(),
+            ..entry(name, Some(Address::V4([10, 0, 0, last])))
+        }
+    }
+
+    fn put(records: &mut Records, kind: &str, entry: &Entry<'_>) {
+        let name = String::from_utf8(entry.name.to_ascii_lowercase()).unwrap();
+        cdb::add(records, format!("{kind}{name}").as_bytes(), entry);
+    }
+
+    fn lease(last: u8, mac: u8, name: &str) -> String {
+        format!(
+            r#"{{"ip-address": "10.0.0.{last}", "mac-address": "52:54:00:00:00:{mac:02x}",
+            "hostname": "{name}", "expiry-time": 0}}"#
+        )
+    }
+
+    const MACS: &str = r#"[{"domain": "web-vm", "macs": ["52:54:00:00:00:01"]}]"#;
+
+    #[test]
+    fn a_nic_without_a_lease_has_an_address() {
+        let mut records = Records::new();
+        put(&mut records, "g", &of("web-vm", 1, 1));
+        put(&mut records, "h", &of("Web", 1, 1));
+        assert_eq!(listed("[]", MACS, &records, 0), ["web-vm Web 10.0.0.1 attached agent #1"]);
+        // Without the daemon it has none.
+        assert_eq!(listed("[]", MACS, &records, 91), ["web-vm - - no-lease file"]);
+    }
+
+    #[test]
+    fn names_beside_those_of_a_lease() {
+        let status = format!("[{}]", lease(1, 1, "web"));
+        let mut records = Records::new();
+        put(&mut records, "g", &of("web-vm", 1, 1));
+        put(&mut records, "h", &of("WEB", 1, 1));
+        assert_eq!(listed(&status, MACS, &records, 0), ["web-vm web 10.0.0.1 attached file"]);
+        put(&mut records, "h", &of("www", 1, 1));
+        let both = ["web-vm web 10.0.0.1 attached file", "- www 10.0.0.1 attached agent #1"];
+        let mut found = listed(&status, MACS, &records, 0);
+        found.sort_by_key(|row| row.starts_with('-'));
+        assert_eq!(found, both);
+        // A lease without a name gets the agent's.
+        let status = format!("[{}]", lease(1, 1, ""));
+        let mut records = Records::new();
+        put(&mut records, "h", &of("www", 1, 1));
+        assert_eq!(listed(&status, MACS, &records, 0), ["web-vm www 10.0.0.1 attached file"]);
+    }
+
+    #[test]
+    fn what_has_expired_lives_on_by_the_agents_word() {
+        let status = lease(1, 1, "web").replace(": 0}", ": 5}");
+        let mut records = Records::new();
+        put(&mut records, "h", &of("web", 1, 1));
+        let mut found = listed(&format!("[{status}]"), MACS, &records, 0);
+        found.sort();
+        assert_eq!(found, ["- web 10.0.0.1 attached agent #1", "web-vm web 10.0.0.1 expired file"]);
+    }
+
+    #[test]
+    fn leases_that_nobody_is_given() {
+        let status = format!("[{}]", lease(1, 1, "web"));
+        let flags = flags::LEASE | flags::ATTACHED | flags::DENIED;
+        let denied = |name| Entry { flags, source: Source::Files, ..of(name, 1, 1) };
+        let mut records = Records::new();
+        put(&mut records, "h", &denied("web"));
+        put(&mut records, "g", &denied("web-vm"));
+        assert_eq!(listed(&status, MACS, &records, 0), ["web-vm web 10.0.0.1 denied file"]);
+        assert_eq!(listed(&status, MACS, &records, 91), ["web-vm web 10.0.0.1 attached file"]);
+        // Another guest has one of its names: by the other it is given.
+        let mut records = Records::new();
+        put(&mut records, "h", &denied("web"));
+        put(&mut records, "g", &Entry { flags: flags & !flags::DENIED, ..denied("web-vm") });
+        assert_eq!(listed(&status, MACS, &records, 0), ["web-vm web 10.0.0.1 attached file"]);
+    }
+
+    #[test]
+    fn guests_of_other_hosts_are_others() {
+        let status = format!("[{}]", lease(1, 1, "web"));
+        let other = |name| {
+            let flags = flags::TOLD | flags::ATTACHED | flags::ELSEWHERE;
+            Entry { flags, connection: 1, bridge: Bridge::NONE, ..of(name, 1, 1) }
+        };
+        let mut records = Records::new();
+        put(&mut records, "g", &other("web-vm"));
+        let here = "web-vm web 10.0.0.1 attached file";
+        let there = "web-vm - 10.0.0.1 attached agent #2";
+        assert_eq!(listed(&status, MACS, &records, 0), [there, here]);
+        // Of one there no address is known.
+        let mut records = Records::new();
+        let known = |flags, connection| Entry { flags, connection, ..entry("web-vm", None) };
+        put(&mut records, "g", &known(flags::TOLD, 0));
+        assert_eq!(listed(&status, MACS, &records, 0), [here]);
+        put(&mut records, "g", &known(flags::TOLD | flags::ELSEWHERE, 1));
+        let unknown = "web-vm - - no-address libvirt #2";
+        assert_eq!(listed(&status, MACS, &records, 0), [unknown, here]);
+    }
+
+    /// A guest stands under longer names too, and is listed by its own.
+    #[test]
+    fn each_guest_once() {
+        let mut records = Records::new();
+        for key in ["hweb", "hweb.default", "hweb.local", "a\x0a\0\0\x01"] {
+            cdb::add(&mut records, key.as_bytes(), &of("web", 1, 1));
+        }
+        assert_eq!(listed("[]", "[]", &records, 0), ["- web 10.0.0.1 attached agent #1"]);
+    }
+}

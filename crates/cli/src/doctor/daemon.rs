@@ -1,0 +1,256 @@
+//! libvirt-nssd and its snapshot: there, alive, trusted by the modules, and connected.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use guest_names::snapshot::format::Source;
+use state_dir::compiled::{Unusable, Why};
+use state_dir::trust::Refused;
+
+use super::{Finding, Level, System};
+use crate::daemon::info::{Connection, State};
+use crate::daemon::{Known, ago};
+use crate::output::duration;
+use crate::state::rows;
+
+const CHECK: &str = "daemon";
+const CONNECTION: &str = "daemon-connection";
+const ADDRESS: &str = "no-address";
+
+/// The next step wherever the daemon is to blame.
+const STATUS: &str = "'systemctl status libvirt-nssd' and 'journalctl -u libvirt-nssd' tell why";
+
+/// After a change of the state files the daemon has compiled anew by now. Seconds.
+const COMPILES_WITHIN: i64 = 10;
+
+pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
+    let Some(path) = system.paths.snapshot() else { return Vec::new() };
+    let known = match &system.told {
+        Ok(Some(known)) => known,
+        Ok(None) => return vec![none(&path)],
+        Err(unusable) => return vec![refused(unusable)],
+    };
+    let mut findings = vec![snapshot(system, known, &path)];
+    findings.extend(closed(&path));
+    if known.standing(system.now).told {
+        findings.extend(leases(system, known, &path));
+        let connections = known.info.connections.iter();
+        findings.extend(connections.filter_map(|one| connection(one, system.now)));
+    }
+    findings
+}
+
+fn none(path: &Path) -> Finding {
+    let text = format!(
+        "libvirt-nssd doesn't run, as {} isn't there: the leases of this host's networks resolve \
+         without it",
+        path.display()
+    );
+    Finding::new(CHECK, Level::Note, text).remedy(
+        "for guests on bridges, with addresses that aren't from DHCP or on other hosts: 'sudo \
+         systemctl enable --now libvirt-nssd'",
+    )
+}
+
+/// The modules pass it by.
+fn refused(unusable: &Unusable) -> Finding {
+    let path = unusable.path.display();
+    let remedy = match &unusable.why {
+        Why::Refused(Refused::Writable { path, .. }) => format!(
+            "see who wrote there, as that may have been anyone: 'sudo chmod go-w {}', and 'sudo \
+             systemctl restart libvirt-nssd'",
+            path.display()
+        ),
+        Why::Refused(Refused::Unreadable(_)) | Why::Unreadable(_) => {
+            format!("everyone must be able to read it (0644, its directory 0755): 'ls -ld {path}'")
+        }
+        Why::Refused(_) => format!(
+            "it isn't libvirt-nssd's work: see who put it there ('ls -l {path}'), remove it, and 'sudo \
+             systemctl restart libvirt-nssd'"
+        ),
+        Why::Version => {
+            "libvirt-nssd and this command are of different versions: install one version of all, and \
+             'sudo systemctl restart libvirt-nssd'"
+                .into()
+        }
+        Why::Length { .. } | Why::Broken { .. } => {
+            "'sudo systemctl restart libvirt-nssd' has it written anew; it is replaced as a whole, so \
+             that something else than libvirt-nssd has changed it"
+                .into()
+        }
+    };
+    let text = match &unusable.why {
+        Why::Broken { .. } => {
+            format!("{unusable}: look-ups that meet it read the state files alone")
+        }
+        _ => format!("{unusable}: look-ups pass it by, and read the state files alone"),
+    };
+    Finding::new(CHECK, Level::Error, text).remedy(remedy)
+}
+
+/// Whether it counts, and what it has.
+fn snapshot(system: &System<'_>, known: &Known, path: &Path) -> Finding {
+    let (now, path) = (system.now, path.display());
+    let standing = known.standing(now);
+    let compiled = known.compiled(now);
+    if !standing.told {
+        let text = format!(
+            "{path}, {compiled}, is out of date: {}; guests that only it knows don't resolve",
+            known.silence(now)
+        );
+        let remedy = if known.compiled.modified > now {
+            format!("set the clock; {STATUS}")
+        } else {
+            format!("{STATUS}; 'sudo systemctl restart libvirt-nssd'")
+        };
+        return Finding::new(CHECK, Level::Error, text).remedy(remedy);
+    }
+    let stands = match (standing.leases, known.compiled.meta.state) {
+        (true, _) => "stands for the state files",
+        (false, Some(_)) => "goes with the state files, which have changed since",
+        (false, None) => "goes with the state files, of which it says nothing",
+    };
+    let version = known.info.version.as_ref().map(|version| format!(" of libvirt-nssd {version}"));
+    let version = version.unwrap_or_default();
+    Finding::ok(CHECK, format!("{path}{version}, {compiled}, {stands}: {}", content(system, known)))
+}
+
+/// How many guests and addresses by source it adds, and the connections.
+fn content(system: &System<'_>, known: &Known) -> String {
+    let rows = system.rows.iter().filter_map(|row| Some((row, row.told.as_ref()?)));
+    let mut sources: BTreeMap<_, usize> = BTreeMap::new();
+    let mut guests: Vec<(&str, &str)> = Vec::new();
+    for (row, told) in rows {
+        if row.address.is_some() {
+            *sources.entry(told.source).or_default() += 1;
+        }
+        guests.extend(row.domain.as_deref().map(|domain| (told.connection.as_str(), domain)));
+    }
+    guests.sort_unstable();
+    guests.dedup();
+    let sources: Vec<String> = sources
+        .into_iter()
+        .map(|(source, count)| match source {
+            Source::Files | Source::Lease => format!("{count} leased"),
+            Source::Agent => format!("{count} from agents"),
+            Source::Arp => format!("{count} from ARP"),
+        })
+        .collect();
+    let addresses = match sources.as_slice() {
+        [] => "no address".to_owned(),
+        sources => format!("addresses: {}", sources.join(", ")),
+    };
+    let all = &known.info.connections;
+    let up = all.iter().filter(|one| one.state == State::Up);
+    let running: Option<u64> = up.clone().map(|one| one.guests).sum();
+    let running = running
+        .map(|count| format!(" ({})", super::state_files::count(count as usize, "guest")))
+        .unwrap_or_default();
+    let connections = match all.len() {
+        0 => String::new(),
+        all => format!("; {} of {all} connections up{running}", up.count()),
+    };
+    let guests = super::state_files::count(guests.len(), "guest");
+    format!("{guests} beyond them ({addresses}){connections}")
+}
+
+/// Programs look up as their own user.
+fn closed(path: &Path) -> Option<Finding> {
+    let home = path.parent()?;
+    let closed = |path: &Path, needed: u32| {
+        fs::metadata(path).is_ok_and(|status| status.mode() & needed != needed)
+    };
+    let (place, mode) = if closed(path, 0o004) {
+        (path, "o+r")
+    } else if closed(home, 0o001) {
+        (home, "o+x")
+    } else {
+        return None;
+    };
+    let place = place.display();
+    let text =
+        format!("{place} isn't open to everyone: programs of some users go by the state files");
+    Some(Finding::new(CHECK, Level::Warning, text).remedy(format!("sudo chmod {mode} {place}")))
+}
+
+/// Leases count only as long as the state directory is as the daemon saw it.
+fn leases(system: &System<'_>, known: &Known, path: &Path) -> Option<Finding> {
+    if !known.info.unread.is_empty() {
+        let unread = known.info.unread.join(", ");
+        let text = format!(
+            "libvirt-nssd can't read all of the state files ({unread}): look-ups read them themselves, \
+             which takes longer"
+        );
+        let remedy = "they must be regular files that everyone may read (0644)";
+        return Some(Finding::new(CHECK, Level::Warning, text).remedy(remedy));
+    }
+    if known.standing(system.now).leases {
+        return None;
+    }
+    let changed = known.compiled.state?.seconds;
+    let since = changed.max(known.compiled.meta.compiled);
+    if system.now.saturating_sub(since) < COMPILES_WITHIN {
+        return None;
+    }
+    let path = path.display();
+    let text = match known.compiled.meta.state {
+        Some(_) => format!(
+            "the state files changed {}, and {path} hasn't been compiled anew since: look-ups read \
+             them themselves, which takes longer",
+            ago(changed, system.now)
+        ),
+        None => format!(
+            "{path} says nothing of the state files: look-ups read them themselves, which takes longer"
+        ),
+    };
+    let remedy = format!(
+        "libvirt-nssd must be able to read {}: {STATUS}",
+        system.paths.state_directory().display()
+    );
+    Some(Finding::new(CHECK, Level::Warning, text).remedy(remedy))
+}
+
+fn connection(connection: &Connection, now: i64) -> Option<Finding> {
+    let Connection { name, uri, state, since, reason, .. } = connection;
+    let level = match state {
+        State::Down => Level::Warning,
+        State::Connecting => Level::Note,
+        State::Up | State::Unknown => return None,
+    };
+    let to = match uri {
+        Some(uri) => format!("{name} ({uri})"),
+        None => name.clone(),
+    };
+    let since = match since {
+        Some(since) => format!(" for {}", duration::short(now.saturating_sub(*since).max(0))),
+        None => String::new(),
+    };
+    let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let text = match state {
+        State::Connecting => format!("libvirt-nssd has been connecting to {to}{since}"),
+        _ => format!("libvirt-nssd isn't connected to {to}{since}{reason}"),
+    };
+    Some(Finding::new(CONNECTION, level, text).remedy(
+        "'sudo libvirt-nssd --check' tries all connections; its guests are forgotten until it is back",
+    ))
+}
+
+/// Guests that only the daemon knows, and nobody finds.
+pub(super) fn without_address(system: &System<'_>) -> Vec<Finding> {
+    let rows = system.rows.iter().filter(|row| row.state == rows::State::NoAddress);
+    let guests = rows.filter_map(|row| Some((row.domain.as_deref()?, row.told.as_ref()?)));
+    guests
+        .map(|(domain, told)| {
+            let text = format!(
+                "{domain} runs (connection {}) and nobody tells an address of it: it doesn't resolve",
+                told.connection
+            );
+            Finding::new(ADDRESS, Level::Warning, text).remedy(format!(
+                "it may still boot ('libvirt-nss wait {domain}'); with the QEMU guest agent in it, it \
+                 tells its addresses itself"
+            ))
+        })
+        .collect()
+}

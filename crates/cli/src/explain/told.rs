@@ -1,0 +1,233 @@
+//! The daemon's snapshot in a look-up: what it had under the name, and what became of that.
+
+use std::net::IpAddr;
+
+use guest_names::observe::Fate as Outcome;
+use guest_names::ranking::Candidate;
+use guest_names::snapshot::Standing;
+use guest_names::snapshot::format::{Entry, Source, flags};
+use guest_names::state::Bridge;
+
+use crate::state::address;
+use crate::state::snapshot::{MacAddress, lossy};
+
+/// What it told.
+#[derive(Default)]
+pub(crate) struct Told {
+    /// What of it counts, once it was asked; `Some(None)`: it is broken.
+    pub(crate) standing: Option<Option<Standing>>,
+    /// Under the name, in the file's order.
+    pub(crate) entries: Vec<EntryStory>,
+}
+
+/// One entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct EntryStory {
+    /// Where it starts in the file, in bytes.
+    pub(crate) at: u32,
+    pub(crate) name: String,
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) mac: Option<MacAddress>,
+    pub(crate) bridge: Option<String>,
+    /// Seconds since the epoch; 0: never, or it is no lease.
+    pub(crate) expiry: i64,
+    pub(crate) source: Source,
+    /// Its place in the daemon's configuration.
+    pub(crate) connection: u16,
+    flags: u8,
+    /// It went on to be ranked.
+    taken: bool,
+}
+
+/// What became of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It says that there is such a guest, and no address.
+    Known,
+    /// As a candidate.
+    Candidate(Outcome),
+    /// It is of a name that doesn't answer to the one that is asked for.
+    Other,
+    /// It is a state file's lease, and the files have changed since.
+    ReadAnew,
+    /// The lease has ended.
+    Expired,
+    /// The daemon took the name or the address from it: the guest's agent doesn't have the address, or a
+    /// guest that comes first has the name.
+    Denied,
+    /// The daemon has been silent for too long.
+    Silent,
+    /// A guest of a connection that comes before the state files has the name.
+    BehindOthers,
+    /// It is another host's guest, and the state files have the name.
+    BehindFiles,
+}
+
+impl Fate {
+    /// For programs: one word, which stays.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Known => "known",
+            Self::Candidate(outcome) => outcome_word(outcome),
+            Self::Other => "other",
+            Self::ReadAnew => "read-anew",
+            Self::Expired => "expired",
+            Self::Denied => "denied",
+            Self::Silent => "silent",
+            Self::BehindOthers => "behind-others",
+            Self::BehindFiles => "behind-files",
+        }
+    }
+}
+
+/// For programs: what became of a candidate.
+pub(crate) fn outcome_word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Taken => "taken",
+        Outcome::LeftBehind => "left-behind",
+        Outcome::OtherCase => "other-case",
+        Outcome::Duplicate => "duplicate",
+        Outcome::OtherFamily => "other-family",
+        Outcome::Outranked => "outranked",
+    }
+}
+
+impl Told {
+    /// Takes in that it was asked.
+    pub(crate) fn asked(&mut self, standing: Option<Standing>) {
+        self.standing = Some(standing);
+        if standing.is_none() {
+            self.entries.clear();
+        }
+    }
+
+    /// Takes in an entry. It may come for each part of the snapshot that the look-up asks for, and is of
+    /// one of them.
+    pub(crate) fn entry(&mut self, at: u32, entry: &Entry<'_>, taken: bool) {
+        if let Some(known) = self.entries.iter_mut().find(|known| known.at == at) {
+            known.taken |= taken;
+            return;
+        }
+        let bridge = entry.bridge.as_bytes();
+        self.entries.push(EntryStory {
+            at,
+            name: lossy(entry.name),
+            address: entry.address.map(address::to_std),
+            mac: entry.mac.map(MacAddress::from),
+            bridge: (!bridge.is_empty()).then(|| lossy(bridge)),
+            expiry: entry.expiry,
+            source: entry.source,
+            connection: entry.connection,
+            flags: entry.flags,
+            taken,
+        });
+    }
+
+    /// Whether the state files weren't read, as a guest of a connection that comes before them has the
+    /// name.
+    pub(crate) fn wins(&self) -> bool {
+        let before = |entry: &EntryStory| entry.taken && entry.flags & flags::BEFORE != 0;
+        let beside = matches!(self.standing, Some(Some(Standing { leases: false, .. })));
+        beside && self.entries.iter().any(before)
+    }
+
+    /// What became of one of its entries.
+    pub(crate) fn fate(
+        &self,
+        entry: &EntryStory,
+        candidates: &[(Candidate, Outcome)],
+        now: i64,
+    ) -> Fate {
+        if entry.taken {
+            let mut own = candidates.iter().filter(|(candidate, _)| candidate.is_entry(entry.at));
+            return match own.next() {
+                Some(&(_, outcome)) => Fate::Candidate(outcome),
+                None if entry.address.is_none() => Fate::Known,
+                None => Fate::Other,
+            };
+        }
+        let standing = self.standing.flatten().unwrap_or_default();
+        let is = |flag| entry.flags & flag != 0;
+        if entry.counts(standing, now) {
+            return if self.wins() { Fate::BehindOthers } else { Fate::BehindFiles };
+        }
+        let ended = entry.expiry != 0 && entry.expiry < now;
+        match (is(flags::LEASE), is(flags::TOLD)) {
+            (true, false) if self.wins() => Fate::BehindOthers,
+            (true, false) if !standing.leases => Fate::ReadAnew,
+            (true, _) if is(flags::DENIED) && standing.told => Fate::Denied,
+            (_, true) if !standing.told => Fate::Silent,
+            _ if ended => Fate::Expired,
+            // Such an entry the daemon doesn't write.
+            _ => Fate::Other,
+        }
+    }
+}
+
+impl EntryStory {
+    /// As the look-up has it.
+    fn counts(&self, standing: Standing, now: i64) -> bool {
+        let entry = Entry {
+            flags: self.flags,
+            source: self.source,
+            connection: 0,
+            address: None,
+            mac: None,
+            bridge: Bridge::NONE,
+            expiry: self.expiry,
+            name: b"",
+        };
+        entry.counts(standing, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1000;
+
+    fn entry(flags: u8, expiry: i64) -> Entry<'static> {
+        let address = guest_names::address::Address::parse(b"10.0.0.1");
+        let (source, bridge) = (Source::Lease, Bridge::NONE);
+        Entry { flags, source, connection: 0, address, mac: None, bridge, expiry, name: b"web" }
+    }
+
+    fn fate(leases: bool, told: bool, entry: Entry<'_>) -> &'static str {
+        let mut story = Told::default();
+        story.entry(2048, &entry, false);
+        story.asked(Some(Standing { leases, told }));
+        story.fate(&story.entries[0], &[], NOW).word()
+    }
+
+    #[test]
+    fn why_an_entry_does_not_count() {
+        use flags::{DENIED, ELSEWHERE, LEASE, TOLD};
+        assert_eq!(fate(false, true, entry(LEASE, 0)), "read-anew");
+        assert_eq!(fate(true, true, entry(LEASE, NOW - 1)), "expired");
+        assert_eq!(fate(true, true, entry(LEASE | DENIED, 0)), "denied");
+        assert_eq!(fate(true, false, entry(TOLD, 0)), "silent");
+        assert_eq!(fate(false, false, entry(TOLD | LEASE, 0)), "silent");
+        assert_eq!(fate(false, true, entry(TOLD, NOW - 1)), "expired");
+        assert_eq!(fate(false, true, entry(TOLD | ELSEWHERE, 0)), "behind-files");
+        assert_eq!(fate(true, true, entry(0, 0)), "other");
+    }
+
+    #[test]
+    fn an_entry_of_two_parts() {
+        let mut story = Told::default();
+        story.entry(2048, &entry(flags::TOLD, 0), false);
+        story.asked(Some(Standing { leases: false, told: true }));
+        story.entry(2048, &entry(flags::TOLD, 0), true);
+        story.asked(Some(Standing { leases: false, told: true }));
+        assert_eq!(story.entries.len(), 1);
+        assert!(story.entries[0].taken && !story.wins());
+        story.entry(3000, &entry(flags::TOLD | flags::BEFORE, 0), true);
+        assert!(story.wins());
+        let left = EntryStory { taken: false, ..story.entries[0].clone() };
+        assert_eq!(story.fate(&left, &[], NOW), Fate::BehindOthers);
+        // What a broken one told is of no use.
+        story.asked(None);
+        assert!(story.entries.is_empty());
+    }
+}
