@@ -129,7 +129,7 @@ fn a_snapshot_stands_for_the_files() {
     for round in 0..700 {
         let state = state(&mut random);
         place.fill(&mut state.directory(&mut random));
-        let mut files = state_dir::Directory::new(&place.0);
+        let mut files = state_dir::Directory::new(&place.0, None);
         // With a daemon that lives and with one that doesn't, at once and when some leases have ended.
         let modified = if random.below(2) == 0 { NOW } else { NOW - 1000 };
         let mut alone = snapshot(&place.0, modified);
