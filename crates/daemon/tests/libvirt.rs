@@ -1,6 +1,7 @@
 //! Connections to libvirt's own test driver, which lives inside of this process (libvirt.org/drvtest.html).
 //! Each connection to a file has guests of its own; `test:///default` is one for all, and `libvirt_events.rs`'s.
 
+use std::path::Path;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
@@ -78,6 +79,25 @@ fn lists_networks_and_running_guests() {
     libvirt.stop();
     // The keeper has ended and said nothing else.
     assert_eq!(updates.recv_timeout(LONG), Err(mpsc::RecvTimeoutError::Disconnected));
+}
+
+#[test]
+fn reads_every_guest_of_many() {
+    const GUESTS: usize = 300;
+    let domains: String = (0..GUESTS)
+        .map(|number| {
+            format!(
+                "<domain type='test'><name>guest-{number:03}</name><memory>8192</memory>\
+                 <os><type>hvm</type></os></domain>"
+            )
+        })
+        .collect();
+    let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("many.xml");
+    std::fs::write(&file, format!("<node>{domains}</node>")).unwrap();
+    let (_libvirt, updates) = start(vec![config(0, &format!("test://{}", file.display()))]);
+    let (_, guests) = first(&updates);
+    let names: Vec<_> = guests.into_iter().map(|guest| guest.name).collect();
+    assert_eq!(names, (0..GUESTS).map(|n| format!("guest-{n:03}")).collect::<Vec<_>>());
 }
 
 #[test]

@@ -1,5 +1,11 @@
 //! Reading what a connection has now.
 
+use std::iter;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
 use roxmltree::Document;
 use virt::connect::Connect;
 use virt::domain::Domain;
@@ -9,6 +15,7 @@ use virt::sys;
 use super::error::{is, is_unsupported, one_line, words};
 use super::known::{Description, Names};
 use super::raw;
+use super::threads;
 use super::xml::{DomainXml, NetworkXml};
 use crate::model::Network;
 
@@ -20,12 +27,61 @@ pub(super) enum Failed {
     Odd(String),
 }
 
-/// The description of a domain, or `None` if it doesn't run.
+/// So many domains are asked for their XML at the same time: the way to a remote host and back may take longer
+/// than all else. libvirtd runs five calls of one client at a time by default (`max_client_requests`).
+const AT_A_TIME: usize = 4;
+
+/// Asks each domain for its XML, in no order, and hands it over in this thread, until that breaks off.
+pub(super) fn xml_of_each(
+    domains: &[Domain],
+    mut take: impl FnMut(&Domain, Result<String, Error>) -> ControlFlow<()>,
+) {
+    let next = AtomicUsize::new(0);
+    let ask_next = || {
+        let domain = domains.get(next.fetch_add(1, Ordering::Relaxed))?;
+        Some((domain, domain.xml_desc(0)))
+    };
+    let (send, receive) = mpsc::sync_channel(AT_A_TIME);
+    thread::scope(|scope| {
+        // This thread asks too where there is nobody else to, so others are worth it for more than one.
+        for _ in 1..AT_A_TIME.min(domains.len()) {
+            let (send, ask_next) = (send.clone(), &ask_next);
+            let started = threads::builder("list").spawn_scoped(scope, move || {
+                while let Some(asked) = ask_next() {
+                    // The other end has broken off.
+                    if send.send(asked).is_err() {
+                        return;
+                    }
+                }
+            });
+            if started.is_err() {
+                break;
+            }
+        }
+        drop(send);
+        while let Some((domain, xml)) = ask_next() {
+            let others = receive.try_iter();
+            for (domain, xml) in iter::once((domain, xml)).chain(others) {
+                if take(domain, xml).is_break() {
+                    return;
+                }
+            }
+        }
+        for (domain, xml) in receive {
+            if take(domain, xml).is_break() {
+                return;
+            }
+        }
+    });
+}
+
+/// What a domain's XML says, or `None` if the domain doesn't run.
 pub(super) fn description(
     domain: &Domain,
+    xml: Result<String, Error>,
     names: &mut Names,
 ) -> Result<Option<Description>, Failed> {
-    let xml = match domain.xml_desc(0) {
+    let xml = match xml {
         Ok(xml) => xml,
         Err(error) if is(&error, ErrorNumber::NoDomain) => return Ok(None),
         Err(error) => return Err(Failed::Call(error)),
@@ -46,7 +102,7 @@ pub(super) fn lookup(
     names: &mut Names,
 ) -> Result<Option<Description>, Failed> {
     match connect.lookup_domain_by_uuid(uuid::Uuid::from_bytes(uuid)) {
-        Ok(domain) => description(&domain, names),
+        Ok(domain) => description(&domain, domain.xml_desc(0), names),
         Err(error) if is(&error, ErrorNumber::NoDomain) => Ok(None),
         Err(error) => Err(Failed::Call(error)),
     }

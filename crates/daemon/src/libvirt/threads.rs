@@ -7,7 +7,12 @@ use std::thread;
 /// has several.
 const STACK: usize = 512 << 10;
 
-/// Starts a thread that nobody waits for. `name` shows in `ps -L` (its first 15 bytes).
+/// For a thread of that name, which shows in `ps -L` (its first 15 bytes).
+pub(super) fn builder(name: &str) -> thread::Builder {
+    thread::Builder::new().name(name.into()).stack_size(STACK)
+}
+
+/// Starts a thread that nobody waits for.
 pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    thread::Builder::new().name(name.into()).stack_size(STACK).spawn(work).map(drop)
+    builder(name).spawn(work).map(drop)
 }

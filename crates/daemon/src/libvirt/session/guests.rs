@@ -1,7 +1,10 @@
 //! The guests of a session: their XML, and what the host's ARP table says of them.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::time::Instant;
+
+use virt::domain::Domain;
 
 use super::schedule::{Entry, Uuid};
 use super::{SOON, Session, Task};
@@ -14,38 +17,55 @@ use crate::libvirt::read::{self, Failed};
 use crate::model::Update;
 
 impl Session<'_> {
+    /// Reads all running guests. It is cut short where the keeper is to end.
     pub(super) fn list_guests(&mut self, inbox: &Inbox) -> Result<(), virt::error::Error> {
         let mut gone: BTreeSet<Uuid> = self.kept.guests.keys().copied().collect();
-        for domain in read::domains(&self.connect)? {
-            if inbox.is_stopping() {
-                break;
-            }
-            let uuid = domain.uuid()?.into_bytes();
-            let description = match read::description(&domain, &mut self.kept.names) {
-                Ok(Some(description)) => description,
-                Ok(None) => continue,
-                Err(Failed::Call(error)) if !matches!(self.connect.is_alive(), Ok(true)) => {
-                    return Err(error);
-                }
-                Err(Failed::Call(error)) => {
-                    let name = domain.name().unwrap_or_default();
-                    let (name, why) = (one_line(&name), words(&error));
-                    self.warn(format!("cannot read the XML of domain {name}: {why}"));
+        let mut lost = None;
+        read::xml_of_each(&read::domains(&self.connect)?, |domain, xml| {
+            match self.list_guest(domain, xml) {
+                Ok(Some(uuid)) => {
                     gone.remove(&uuid);
-                    continue;
                 }
-                Err(Failed::Odd(why)) => {
-                    self.warn(why);
-                    continue;
+                Ok(None) => {}
+                Err(error) => {
+                    lost = Some(error);
+                    return ControlFlow::Break(());
                 }
-            };
-            gone.remove(&uuid);
-            self.describe(uuid, description);
+            }
+            if inbox.is_stopping() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        if let Some(error) = lost {
+            return Err(error);
         }
         for uuid in gone {
             self.kept.guests.remove(&uuid);
         }
         Ok(())
+    }
+
+    /// Takes one of the running domains. Gives its UUID, unless it has stopped meanwhile.
+    fn list_guest(
+        &mut self,
+        domain: &Domain,
+        xml: Result<String, virt::error::Error>,
+    ) -> Result<Option<Uuid>, virt::error::Error> {
+        let uuid = domain.uuid()?.into_bytes();
+        match read::description(domain, xml, &mut self.kept.names) {
+            Ok(None) => return Ok(None),
+            Ok(Some(description)) => {
+                self.describe(uuid, description);
+            }
+            Err(Failed::Call(error)) if !matches!(self.connect.is_alive(), Ok(true)) => {
+                return Err(error);
+            }
+            Err(Failed::Call(error)) => {
+                let name = domain.name().unwrap_or_default();
+                let (name, why) = (one_line(&name), words(&error));
+                self.warn(format!("cannot read the XML of domain {name}: {why}"));
+            }
+            Err(Failed::Odd(why)) => self.warn(why),
+        }
+        Ok(Some(uuid))
     }
 
     /// An event said that this one changed.
