@@ -13,6 +13,11 @@ use super::raw::Interface;
 use super::xml::DomainXml;
 use crate::model::{Agent, Guest, Network, Nic, Source, Told};
 
+/// So many addresses of one guest are kept. A guest may claim any number.
+const MOST_ADDRESSES: usize = 256;
+/// No host name is longer (RFC 1035, 2.3.4). A guest may call itself anything.
+const LONGEST_HOST_NAME: usize = 255;
+
 /// Names of networks and bridges, each kept once.
 #[derive(Default)]
 pub(super) struct Names(HashSet<Rc<str>>);
@@ -89,6 +94,7 @@ impl Description {
             .flat_map(|interface| {
                 interface.addresses.iter().map(|&address| (interface.mac, address))
             })
+            .take(MOST_ADDRESSES)
             .collect()
     }
 }
@@ -141,7 +147,9 @@ impl Known {
     /// Takes what the agent says now. True if something changed.
     pub(super) fn hear(&mut self, answer: &Answer) -> bool {
         let said = Said {
-            host_name: answer.host_name.as_deref().map(Into::into),
+            host_name: (answer.host_name.as_deref())
+                .filter(|name| name.len() <= LONGEST_HOST_NAME)
+                .map(Into::into),
             addresses: self.description.own(&answer.interfaces),
             silent_since: None,
         };
@@ -282,6 +290,17 @@ mod tests {
         assert!(known.hear(&said));
         assert!(!known.hear(&said));
         assert!(known.hear(&answer(Vec::new())));
+    }
+
+    #[test]
+    fn what_a_guest_claims_has_a_limit() {
+        let mut known = known();
+        let all =
+            (0..=u16::MAX).map(|n| IpAddr::from([10, 0, n.to_be_bytes()[0], n.to_be_bytes()[1]]));
+        let interfaces = vec![Interface { mac: OWN, addresses: all.collect() }];
+        known.hear(&Answer { host_name: Some("x".repeat(256)), interfaces });
+        assert_eq!(addresses(&known).len(), MOST_ADDRESSES);
+        assert_eq!(known.guest([0; 16], &[]).host_name, None);
     }
 
     #[test]
