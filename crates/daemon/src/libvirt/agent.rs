@@ -17,8 +17,10 @@ use super::error::{is, is_unsupported, words};
 use super::raw::{self, Asked, Interface};
 use super::threads;
 
-/// libvirtd runs five calls of one client at a time by default (`max_client_requests`).
-const QUICK_WORKERS: usize = 3;
+/// How many workers there are, each with a connection of its own: up to libvirt 9.10, a call of one thread may
+/// wait for the call of another thread on the same connection to end (a lost wake-up in its client, mended in
+/// 10.0), and the other's may be that of an agent that hangs.
+pub(super) const WORKERS: usize = 3;
 
 /// How long a guest that has not answered before may take in the quick lane.
 const FIRST_PATIENCE: Duration = Duration::from_secs(1);
@@ -45,8 +47,8 @@ pub(super) enum Failure {
     NoTimeout,
 }
 
-/// Asks one guest. The workers call it at the same time.
-pub(super) trait Ask: Send + Sync + 'static {
+/// Asks one guest. Each worker has its own.
+pub(super) trait Ask: Send + 'static {
     /// Blocks until the agent of the guest with this UUID has answered, or for about `patience`.
     fn ask(&self, guest: [u8; 16], patience: Duration) -> Result<Answer, Failure>;
 }
@@ -82,12 +84,13 @@ struct Queues {
 }
 
 impl Pool {
-    /// Starts the workers. `answered` is called by them, with each guest's UUID.
+    /// Starts a worker with each of `asks`; the last one's is the slow lane. `answered` is called by them, with
+    /// each guest's UUID.
     ///
     /// # Errors
     /// Where a thread can't be started.
     pub(super) fn start(
-        ask: impl Ask,
+        asks: Vec<impl Ask>,
         patience: Duration,
         answered: impl Fn([u8; 16], Result<Answer, Failure>) + Send + Sync + 'static,
     ) -> io::Result<Self> {
@@ -97,22 +100,27 @@ impl Pool {
             slow: Condvar::new(),
         });
         let pool = Self { shared: Arc::clone(&shared) };
-        let work = Arc::new((ask, answered));
-        for _ in 0..QUICK_WORKERS {
-            let (shared, work) = (Arc::clone(&shared), Arc::clone(&work));
-            threads::spawn("agents", move || {
-                while let Some((guest, known)) = shared.next(&shared.quick, |q| q.quick.pop_front())
-                {
-                    let patience = if known { patience } else { patience.min(FIRST_PATIENCE) };
-                    work.1(guest, work.0.ask(guest, patience));
-                }
-            })?;
-        }
-        threads::spawn("slow-agents", move || {
-            while let Some(guest) = shared.next(&shared.slow, |queues| queues.slow.pop_front()) {
-                work.1(guest, work.0.ask(guest, patience));
+        let answered = Arc::new(answered);
+        let last = asks.len().saturating_sub(1);
+        for (number, ask) in asks.into_iter().enumerate() {
+            let (shared, answered) = (Arc::clone(&shared), Arc::clone(&answered));
+            if number == last {
+                threads::spawn("slow-agents", move || {
+                    while let Some(guest) = shared.next(&shared.slow, |q| q.slow.pop_front()) {
+                        answered(guest, ask.ask(guest, patience));
+                    }
+                })?;
+            } else {
+                threads::spawn("agents", move || {
+                    while let Some((guest, known)) =
+                        shared.next(&shared.quick, |q| q.quick.pop_front())
+                    {
+                        let patience = if known { patience } else { patience.min(FIRST_PATIENCE) };
+                        answered(guest, ask.ask(guest, patience));
+                    }
+                })?;
             }
-        })?;
+        }
         Ok(pool)
     }
 
@@ -162,9 +170,9 @@ impl Shared {
     }
 }
 
-/// The agents of a connection's guests.
+/// The agents of a connection's guests, as one worker asks them.
 pub(super) struct Agents {
-    /// Read-write, and used by the workers alone.
+    /// Read-write, and used by this worker alone.
     pub(super) connect: Connect,
 }
 
@@ -239,8 +247,9 @@ mod tests {
     const LONG: Duration = Duration::from_secs(20);
 
     /// Guest 0 hangs until it is let go; all others answer at once.
+    #[derive(Clone)]
     struct Fake {
-        let_go: Mutex<Receiver<()>>,
+        let_go: Arc<Mutex<Receiver<()>>>,
         hanging: Sender<Duration>,
     }
 
@@ -261,11 +270,11 @@ mod tests {
         let (let_go, gate) = mpsc::channel();
         let (hanging, hung) = mpsc::channel();
         let (done, answers) = mpsc::channel();
-        let fake = Fake { let_go: Mutex::new(gate), hanging };
+        let fake = Fake { let_go: Arc::new(Mutex::new(gate)), hanging };
         let answered = move |guest, answer| {
             let _ = done.send((guest, answer));
         };
-        (Pool::start(fake, patience, answered).unwrap(), answers, hung, let_go)
+        (Pool::start(vec![fake; WORKERS], patience, answered).unwrap(), answers, hung, let_go)
     }
 
     fn guest(number: u8) -> [u8; 16] {

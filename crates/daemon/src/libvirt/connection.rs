@@ -43,15 +43,16 @@ pub(super) fn open(uri: &str, access: Access) -> Result<Connect, Error> {
     }
 }
 
-/// Opens a connection in a thread of its own, which calls `done`.
+/// Opens so many connections in a thread of its own, which calls `done` with all of them.
 ///
 /// # Errors
 /// Where the thread can't be started.
 pub(super) fn open_in_background(
     uri: &str,
     access: Access,
-    done: impl FnOnce(Result<Connect, Error>) + Send + 'static,
+    count: usize,
+    done: impl FnOnce(Result<Vec<Connect>, Error>) + Send + 'static,
 ) -> io::Result<()> {
     let uri = uri.to_owned();
-    threads::spawn("connect", move || done(open(&uri, access)))
+    threads::spawn("connect", move || done((0..count).map(|_| open(&uri, access)).collect()))
 }

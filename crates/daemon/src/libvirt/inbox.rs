@@ -13,10 +13,10 @@ use super::callbacks::Event;
 
 /// Something that happened to one try to keep a connection.
 pub(super) enum Happened {
-    /// The connection is open, or not.
-    Opened(Result<Connect, Error>),
-    /// The connection for the agents is open, or not.
-    AgentsOpened(Result<Connect, Error>),
+    /// The connection (one) is open, or not.
+    Opened(Result<Vec<Connect>, Error>),
+    /// The connections for the agents are open, or one of them is not.
+    AgentsOpened(Result<Vec<Connect>, Error>),
     /// libvirt has news.
     Event(Event),
     /// An agent was asked.

@@ -76,7 +76,7 @@ fn open(config: &ConnectionConfig, inbox: &mut Inbox, tries: &Arc<AtomicUsize>) 
         tries.fetch_add(1, Ordering::Relaxed);
         let under_way = Arc::clone(tries);
         let started =
-            connection::open_in_background(&config.uri, Access::ReadOnly, move |opened| {
+            connection::open_in_background(&config.uri, Access::ReadOnly, 1, move |opened| {
                 under_way.fetch_sub(1, Ordering::Relaxed);
                 address.tell(Happened::Opened(opened));
             });
@@ -89,7 +89,11 @@ fn open(config: &ConnectionConfig, inbox: &mut Inbox, tries: &Arc<AtomicUsize>) 
         match inbox.wait(Some(until)) {
             Next::Due => return no_answer(),
             Next::Stop => return Opened::Stop,
-            Next::Happened(Happened::Opened(Ok(connect))) => return Opened::Connect(connect),
+            Next::Happened(Happened::Opened(Ok(opened))) => {
+                if let Some(connect) = opened.into_iter().next() {
+                    return Opened::Connect(connect);
+                }
+            }
             Next::Happened(Happened::Opened(Err(source))) => {
                 let error = Error::Connect { uri: config.uri.clone(), source };
                 return Opened::Failed(error.to_string());

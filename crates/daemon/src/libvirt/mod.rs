@@ -12,8 +12,8 @@
 //! | `inbox`, `pace`, `threads`, `error` | messages to a keeper, back-off, starting threads, every failure |
 //!
 //! libvirt's calls block, some for as long as a remote host likes. So each connection has threads of its own: a
-//! keeper, one for each try to open, and the workers for agents. One more runs libvirt's event loop, whose
-//! callbacks do nothing but put a message into a keeper's inbox.
+//! keeper, one for each try to open, and the workers for agents, which have connections of their own too. One
+//! more runs libvirt's event loop, whose callbacks do nothing but put a message into a keeper's inbox.
 
 #![deny(unsafe_code)]
 

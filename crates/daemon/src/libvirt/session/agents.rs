@@ -6,7 +6,7 @@ use virt::connect::Connect;
 
 use super::schedule::{Schedule, Uuid};
 use super::{SOON, Session, Task};
-use crate::libvirt::agent::{Agents, Answer, Failure, Pool};
+use crate::libvirt::agent::{Agents, Answer, Failure, Pool, WORKERS};
 use crate::libvirt::connection::{self, Access};
 use crate::libvirt::error::Error;
 use crate::libvirt::inbox::Happened;
@@ -17,45 +17,47 @@ const RARELY: Duration = Duration::from_secs(3600);
 /// What a silent agent said last holds for so many of the times after which it would be asked again.
 const HOLD: u32 = 3;
 
-/// The agents' connection.
+/// The agents' connections.
 pub(super) enum Link {
     /// Not wanted, or not there for the time being.
     None,
-    /// Its workers, and the connection that they use.
+    /// The workers, and the connections that they use.
     Up {
         /// Ends them when it is dropped.
         pool: Pool,
-        /// Read-write.
-        connect: Connect,
+        /// Read-write, one for each worker.
+        connects: Vec<Connect>,
     },
 }
 
 impl Session<'_> {
     pub(super) fn open_agents(&mut self) {
         let address = self.address.clone();
-        let opened =
-            connection::open_in_background(&self.config.uri, Access::ReadWrite, move |opened| {
-                address.tell(Happened::AgentsOpened(opened))
-            });
+        let opened = connection::open_in_background(
+            &self.config.uri,
+            Access::ReadWrite,
+            WORKERS,
+            move |opened| address.tell(Happened::AgentsOpened(opened)),
+        );
         if let Err(error) = opened {
             self.no_agents(Error::Thread(error));
         }
     }
 
-    pub(super) fn agents_opened(&mut self, opened: Result<Connect, virt::error::Error>) {
-        let connect = match opened {
-            Ok(connect) => connect,
+    pub(super) fn agents_opened(&mut self, opened: Result<Vec<Connect>, virt::error::Error>) {
+        let connects = match opened {
+            Ok(connects) => connects,
             Err(source) => {
                 self.no_agents(Error::Connect { uri: self.config.uri.clone(), source });
                 return;
             }
         };
         let address = self.address.clone();
-        let agents = Agents { connect: connect.clone() };
+        let agents = connects.iter().map(|connect| Agents { connect: connect.clone() }).collect();
         let answered = move |uuid, answer| address.tell(Happened::Asked(uuid, answer));
         match Pool::start(agents, self.config.agent_timeout, answered) {
             Ok(pool) => {
-                self.agents = Link::Up { pool, connect };
+                self.agents = Link::Up { pool, connects };
                 self.agents_pace = Pace::from(Duration::from_secs(60));
                 let now = Instant::now();
                 let uuids: Vec<Uuid> = (self.kept.guests.iter())
@@ -147,8 +149,8 @@ impl Session<'_> {
             self.drop_agents();
             return;
         }
-        if let (Err(_), Link::Up { connect, .. }) = (&answer, &self.agents) {
-            if !matches!(connect.is_alive(), Ok(true)) {
+        if let (Err(_), Link::Up { connects, .. }) = (&answer, &self.agents) {
+            if !connects.iter().all(|connect| matches!(connect.is_alive(), Ok(true))) {
                 // It says nothing of the agent. If the main connection is lost too, that is told.
                 self.close_pool();
                 self.schedule(now + SOON, Task::OpenAgents);
