@@ -188,7 +188,9 @@ impl Ask for Agents {
         let seconds = i32::try_from(patience.as_secs()).unwrap_or(i32::MAX).max(1);
         let bounded = raw::set_agent_timeout(&domain, seconds);
         if let Err(error) = bounded {
-            let missing = is_unsupported(&error) || is(&error, ErrorNumber::Rpc);
+            // An old server doesn't know the number of the call.
+            let unknown = error.message().contains("unknown procedure");
+            let missing = is_unsupported(&error) || unknown;
             return Err(if missing { Failure::NoTimeout } else { failure(&error) });
         }
         let answer = ask_domain(&domain);

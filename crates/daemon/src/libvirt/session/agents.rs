@@ -140,6 +140,14 @@ impl Session<'_> {
 
     pub(super) fn asked(&mut self, uuid: Uuid, answer: Result<Answer, Failure>) {
         let now = Instant::now();
+        if let (Err(_), Link::Up { connects, .. }) = (&answer, &self.agents) {
+            if !connects.iter().all(|connect| matches!(connect.is_alive(), Ok(true))) {
+                // It says nothing of the agent. If the main connection is lost too, that is told.
+                self.close_pool();
+                self.schedule(now + SOON, Task::OpenAgents);
+                return;
+            }
+        }
         if answer == Err(Failure::NoTimeout) {
             self.warn(
                 "guest agents are not asked: the libvirt there can't bound the time that one takes; \
@@ -148,14 +156,6 @@ impl Session<'_> {
             );
             self.drop_agents();
             return;
-        }
-        if let (Err(_), Link::Up { connects, .. }) = (&answer, &self.agents) {
-            if !connects.iter().all(|connect| matches!(connect.is_alive(), Ok(true))) {
-                // It says nothing of the agent. If the main connection is lost too, that is told.
-                self.close_pool();
-                self.schedule(now + SOON, Task::OpenAgents);
-                return;
-            }
         }
         let Some(entry) = self.kept.guests.get_mut(&uuid) else { return };
         let Some(heard) = entry.hear(answer, self.config.refresh, now) else { return };
