@@ -140,13 +140,13 @@ impl Session<'_> {
 
     pub(super) fn asked(&mut self, uuid: Uuid, answer: Result<Answer, Failure>) {
         let now = Instant::now();
-        if let (Err(_), Link::Up { connects, .. }) = (&answer, &self.agents) {
-            if !connects.iter().all(|connect| matches!(connect.is_alive(), Ok(true))) {
-                // It says nothing of the agent. If the main connection is lost too, that is told.
-                self.close_pool();
-                self.schedule(now + SOON, Task::OpenAgents);
-                return;
-            }
+        // Without, it comes from a worker that is about to end.
+        let Link::Up { connects, .. } = &self.agents else { return };
+        if answer.is_err() && !connects.iter().all(|one| matches!(one.is_alive(), Ok(true))) {
+            // It says nothing of the agent. If the main connection is lost too, that is told.
+            self.close_pool();
+            self.schedule(now + SOON, Task::OpenAgents);
+            return;
         }
         if answer == Err(Failure::NoTimeout) {
             self.warn(
