@@ -1,0 +1,152 @@
+//! The main loop with somebody else in libvirt's place: what is told comes into the snapshot, and goes.
+
+mod support;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use daemon::daemon::{Options, run};
+use daemon::inbox::Outbox;
+use daemon::model::{
+    Agent, ConnectionConfig, ConnectionId, ConnectionState, Guest, Nic, Source as Told, Update,
+};
+use daemon::service::log::Log;
+use daemon::source::Source;
+use daemon::state::watch::Watch;
+use guest_names::address::Mac;
+use guest_names::snapshot::format::flags;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use support::{PATIENCE, Place, Snapshot, exists, status};
+
+/// Of each start, the connections and the way in.
+static STARTS: Mutex<Vec<(Vec<ConnectionConfig>, Outbox)>> = Mutex::new(Vec::new());
+static STOPS: AtomicUsize = AtomicUsize::new(0);
+
+const SOURCE: Source = Source {
+    start: |connections, outbox| {
+        STARTS.lock().unwrap().push((connections, outbox));
+        Ok(Box::new(|| {
+            STOPS.fetch_add(1, Ordering::SeqCst);
+        }))
+    },
+    check: |_, _| Err("nothing to be tried".into()),
+};
+
+/// Waits for a snapshot that is as wanted.
+fn until(place: &Place, watch: &mut Watch, wanted: impl Fn(&Snapshot) -> bool) -> Snapshot {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        watch.take().unwrap();
+        if let Some(snapshot) = place.snapshot().filter(&wanted) {
+            return snapshot;
+        }
+        assert!(Instant::now() < end, "no such snapshot");
+        let limit = Timespec { tv_sec: 60, tv_nsec: 0 };
+        poll(&mut [PollFd::new(&*watch, PollFlags::IN)], Some(&limit)).unwrap();
+    }
+}
+
+fn outbox(start: usize) -> Outbox {
+    STARTS.lock().unwrap()[start].1.clone()
+}
+
+fn guest(name: &str, address: &str) -> Guest {
+    Guest {
+        uuid: [1; 16],
+        name: name.into(),
+        title: Some("The title".into()),
+        host_name: Some("inside".into()),
+        agent: Agent::Answered,
+        nics: vec![Nic {
+            mac: Mac([0x52, 0x54, 0, 0, 0, 1]),
+            network: None,
+            bridge: Some("br0".into()),
+            addresses: vec![daemon::model::Told {
+                address: address.parse().unwrap(),
+                source: Told::Agent,
+                expiry: 0,
+            }],
+        }],
+    }
+}
+
+fn signal(signal: i32) {
+    // SAFETY: kill(2) has no preconditions; the process is this one, whose daemon hears the signal.
+    assert_eq!(unsafe { libc::kill(std::process::id() as i32, signal) }, 0);
+}
+
+/// One test, as signals are the whole process's.
+#[test]
+fn what_is_told() {
+    let place = Place::new();
+    place.write("config", "hold = 3\n");
+    place.replace("virbr0.status", &status(&[("10.0.0.9", "leased")]));
+    let mut watch = Watch::new(&place.path("run")).unwrap();
+    watch.arm().unwrap();
+    let options = Options {
+        config: Some(place.path("config")),
+        state_directory: place.path("state"),
+        snapshot_directory: place.path("run"),
+    };
+    let daemon = thread::spawn(move || run(&options, SOURCE, Log::new()));
+    let id = ConnectionId(0);
+
+    // The first snapshot waits for a connection that may still speak, and no longer than that.
+    let snapshot = until(&place, &mut watch, |_| true);
+    assert!(snapshot.has("hleased") && snapshot.has("hleased.local"));
+    assert_eq!(snapshot.info()["connections"][0]["state"], "connecting");
+    let first = outbox(0);
+    first.put(Update::State(id, ConnectionState::Up));
+    first.put(Update::Guests(id, vec![guest("vm", "10.0.0.1")]));
+    let snapshot = until(&place, &mut watch, |snapshot| snapshot.has("gvm"));
+    assert_eq!(snapshot.entry("gvm").flags, flags::TOLD | flags::ATTACHED);
+    assert_eq!(snapshot.entry("hinside").name, b"inside");
+    assert!(snapshot.has("gvm.local") && snapshot.has("hleased"));
+    let connection = &snapshot.info()["connections"][0];
+    assert_eq!(connection["state"], "up");
+    assert_eq!(connection["guests"], 1);
+    assert_eq!(connection["titles"]["vm"], "The title");
+    assert_eq!(connection["addresses"]["agent"], 1);
+    assert_eq!(snapshot.meta().hold, 3);
+    first.put(Update::Guest(id, guest("renamed", "10.0.0.2")));
+    until(&place, &mut watch, |snapshot| snapshot.has("grenamed") && !snapshot.has("gvm"));
+
+    // A connection that is down keeps its guests for a while.
+    let down = ConnectionState::Down { reason: "Connection reset by peer".into(), retry_in: 4 };
+    let start = Instant::now();
+    first.put(Update::State(id, down));
+    let snapshot =
+        until(&place, &mut watch, |snapshot| snapshot.info()["connections"][0]["state"] == "down");
+    assert!(snapshot.has("grenamed"));
+    assert_eq!(snapshot.info()["connections"][0]["reason"], "Connection reset by peer");
+    until(&place, &mut watch, |snapshot| !snapshot.has("grenamed"));
+    assert!(start.elapsed() >= Duration::from_secs(3));
+
+    // Another configuration: what comes by the old connections is dropped.
+    place.write(
+        "config",
+        "[[connection]]\nname = \"again\"\nuri = \"qemu:///system\"\nagent = false\n",
+    );
+    signal(libc::SIGHUP);
+    until(&place, &mut watch, |snapshot| snapshot.has("hleased.again"));
+    assert_eq!(STOPS.load(Ordering::SeqCst), 1);
+    let second = {
+        let starts = STARTS.lock().unwrap();
+        assert_eq!((starts.len(), starts[1].0[0].agent), (2, false));
+        starts[1].1.clone()
+    };
+    first.put(Update::Guests(id, vec![guest("late", "10.0.0.3")]));
+    second.put(Update::State(id, ConnectionState::Up));
+    second.put(Update::Guests(id, vec![guest("new", "10.0.0.4")]));
+    let snapshot = until(&place, &mut watch, |snapshot| snapshot.has("gnew.again"));
+    assert!(!snapshot.has("glate") && !snapshot.has("hleased.local"));
+    second.put(Update::Gone(id, [1; 16]));
+    until(&place, &mut watch, |snapshot| !snapshot.has("gnew"));
+
+    signal(libc::SIGTERM);
+    daemon.join().unwrap().unwrap();
+    assert_eq!(STOPS.load(Ordering::SeqCst), 2);
+    assert!(!exists(&place.path("run/names.cdb")));
+}
