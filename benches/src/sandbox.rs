@@ -45,13 +45,21 @@ impl Sandbox {
         Ok(path)
     }
 
-    /// The daemon's directory, as its service makes it; it is gone with what is returned.
-    pub(crate) fn runtime_directory(&self) -> Result<RuntimeDirectory> {
+    /// The daemon's directories, as its service makes them; they are gone with what is returned.
+    pub(crate) fn daemons_directories(&self) -> Result<DaemonsDirectories> {
+        // What is there already has to be seen in the new /var/lib too, which has room for the daemon's home.
+        let kept = Path::new("/run/kept");
+        let state = Path::new("/var/lib/libvirt");
+        fs::create_dir_all(kept).context(kept.display())?;
+        mount(&state.to_string_lossy(), kept, None, libc::MS_BIND | libc::MS_REC)?;
+        mount("tmpfs", Path::new("/var/lib"), Some("tmpfs"), 0)?;
+        let directories = DaemonsDirectories(());
+        fs::create_dir(state).context(state.display())?;
+        mount(&kept.to_string_lossy(), state, None, libc::MS_BIND | libc::MS_REC)?;
         fs::create_dir(RUNTIME_DIRECTORY).context(RUNTIME_DIRECTORY)?;
-        let directory = RuntimeDirectory(());
         let mode = fs::Permissions::from_mode(0o755);
         fs::set_permissions(RUNTIME_DIRECTORY, mode).context(RUNTIME_DIRECTORY)?;
-        Ok(directory)
+        Ok(directories)
     }
 
     /// Makes this the `hosts` line of nsswitch.conf.
@@ -63,13 +71,17 @@ impl Sandbox {
     }
 }
 
-/// See [`Sandbox::runtime_directory`].
-pub(crate) struct RuntimeDirectory(());
+/// See [`Sandbox::daemons_directories`].
+pub(crate) struct DaemonsDirectories(());
 
-impl Drop for RuntimeDirectory {
+impl Drop for DaemonsDirectories {
     fn drop(&mut self) {
-        // What can't be removed goes with the namespace.
+        // What can't be taken away here goes with the namespace.
         let _ = fs::remove_dir_all(RUNTIME_DIRECTORY);
+        for place in [c"/var/lib", c"/run/kept"] {
+            // SAFETY: a C string.
+            unsafe { libc::umount2(place.as_ptr(), libc::MNT_DETACH) };
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use guest_names::snapshot::format::{self, Meta};
+use guest_names::snapshot::format::Meta;
 
 use crate::Bench;
 use crate::child::{self, Numbers};
@@ -22,6 +22,9 @@ use crate::module::Module;
 use crate::sandbox::{RUNTIME_DIRECTORY, STATE_DIRECTORY};
 use crate::state::{Asked, Scene};
 use crate::table::{Table, time, times};
+
+/// Where the snapshot is.
+const PLACE: &CStr = c"/run/libvirt-nss/names.cdb";
 
 /// How long the daemon may take to say that it is ready.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -107,7 +110,7 @@ fn bare() {
     const SIZES: [usize; 4] = [8, 64, 256, 64];
     let flags = libc::O_RDONLY | libc::O_CLOEXEC;
     // SAFETY: a C string.
-    let fd = unsafe { libc::open(format::PATH.as_ptr(), flags) };
+    let fd = unsafe { libc::open(PLACE.as_ptr(), flags) };
     assert!(fd >= 0, "the snapshot can't be opened");
     let mut room = [0u8; 256];
     for (at, size) in SIZES.into_iter().enumerate() {
@@ -146,7 +149,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Table>> {
         "The daemon and its snapshot, in MiB",
         &["leases", "daemon, resident", "snapshot"],
     );
-    let _directory = bench.sandbox.runtime_directory()?;
+    let _directories = bench.sandbox.daemons_directories()?;
     // Ours at the fewest leases, in the order of the questions.
     let mut fewest: Vec<f64> = Vec::new();
     for scene in bench.scenes().into_iter().filter(|scene| *scene != Scene::SPREAD) {

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -15,6 +15,7 @@ use crate::facts::{Change, Facts, Millis};
 use crate::inbox::Inbox;
 use crate::model::{ConnectionState, Update};
 use crate::publish::Publisher;
+use crate::service::link::Link;
 use crate::service::lock::{self, Lock};
 use crate::service::log::Log;
 use crate::service::notify::Manager;
@@ -25,8 +26,11 @@ use crate::state::watch::Watch;
 /// libvirt's state directory (its `configure` option is `--localstatedir`; every distribution has this).
 pub const STATE_DIRECTORY: &str = "/var/lib/libvirt/dnsmasq";
 
-/// Where look-ups read the snapshot: the directory of [`guest_names::snapshot::format::PATH`].
+/// Where look-ups read the snapshot, by the way of [`guest_names::snapshot::format::PATH`].
 pub const SNAPSHOT_DIRECTORY: &str = "/run/libvirt-nss";
+
+/// The daemon's home, in which that way begins.
+pub const HOME: &str = "/var/lib/libvirt-nss";
 
 /// For how long the first snapshot waits for all connections: the one of a daemon that was killed counts
 /// until then, and who starts the service finds the guests' names there once it is up.
@@ -90,14 +94,32 @@ pub fn run(options: &Options, source: Source, log: Log) -> Result<(), Error> {
     let mut signals = Signals::new().map_err(Error::system("wait for signals"))?;
     let config = config::read(options.config.as_deref()).map_err(Error::Config)?;
     let lock = Lock::take(&options.snapshot_directory).map_err(Error::Lock)?;
+    let link = link(options, log);
     let mut daemon = Daemon::new(options, config, source, log)?;
     let outcome = daemon.run(&mut signals);
     daemon.manager.stopping();
     // The words of a daemon that is gone count for nothing; closing connections may take time.
     daemon.compiler.end();
+    drop(link);
     daemon.stop();
     drop(lock);
     outcome
+}
+
+/// Shows look-ups the way to the snapshot, unless it goes to a place of its own.
+fn link(options: &Options, log: Log) -> Option<Link> {
+    if options.snapshot_directory != Path::new(SNAPSHOT_DIRECTORY) {
+        return None;
+    }
+    let made = Link::make(Path::new(HOME), &options.snapshot_directory);
+    made.map_err(|error| {
+        log.error(format!(
+            "cannot make the link {HOME}/run: {}; look-ups don't find the snapshot without it: see \
+             that {HOME} is a directory of this user's",
+            state_dir::reason(&error)
+        ));
+    })
+    .ok()
 }
 
 struct Daemon<'o> {

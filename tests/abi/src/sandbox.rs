@@ -79,27 +79,14 @@ pub fn enter() -> io::Result<StateDir> {
     // SAFETY: the thread gets a copy of the process's table; every descriptor stays valid.
     check(unsafe { libc::unshare(libc::CLONE_FILES) })?;
     let directory = Path::new(STATE_DIRECTORY);
-    if !directory.is_dir() {
-        let parent = directory
-            .ancestors()
-            .find(|ancestor| ancestor.is_dir())
-            .ok_or_else(|| io::Error::other("no root directory"))?;
-        tmpfs(parent)?;
-        fs::create_dir_all(directory)?;
+    let snapshots = Path::new(crate::snapshot::DIRECTORY);
+    // Where one of them isn't there, neither is a place to mount anything on.
+    tmpfs(Path::new("/var/lib"))?;
+    for place in [directory, snapshots] {
+        fs::create_dir_all(place)?;
+        tmpfs(place)?;
     }
-    tmpfs(directory)?;
-    private_runtime_directory()?;
     Ok(StateDir::at(directory))
-}
-
-/// An empty directory where the daemon's snapshot would be.
-fn private_runtime_directory() -> io::Result<()> {
-    let directory = Path::new(crate::snapshot::DIRECTORY);
-    if !directory.is_dir() {
-        tmpfs(directory.parent().expect("an absolute path"))?;
-        fs::create_dir(directory)?;
-    }
-    tmpfs(directory)
 }
 
 /// A mount namespace of the calling thread's own. A file system that is mounted in the outer

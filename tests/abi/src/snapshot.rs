@@ -13,9 +13,9 @@ use crate::cdb::{self, Records};
 use crate::state::StateDir;
 
 /// Where the modules look for it.
-pub const DIRECTORY: &str = "/run/libvirt-nss";
+pub const DIRECTORY: &str = "/var/lib/libvirt-nss/run";
 /// The file in it.
-pub const PATH: &str = "/run/libvirt-nss/names.cdb";
+pub const PATH: &str = "/var/lib/libvirt-nss/run/names.cdb";
 
 /// What a state file says, of a running guest.
 pub const LEASED: u8 = flags::LEASE | flags::ATTACHED;

@@ -1,5 +1,6 @@
 //! What a daemon owes to who runs it: a log, signs of life, an ear for signals, and to be the only one.
 
+pub mod link;
 pub mod lock;
 pub mod log;
 pub mod memory;

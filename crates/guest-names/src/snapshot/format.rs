@@ -1,4 +1,4 @@
-//! How the snapshot is laid out: `/run/libvirt-nss/names.cdb`, written by `libvirt-nssd`.
+//! How the snapshot, `/run/libvirt-nss/names.cdb`, is laid out, and where look-ups find it.
 //!
 //! A constant database (D. J. Bernstein, <https://cr.yp.to/cdb/cdb.txt>): a header of 256 pairs (position,
 //! slots) of 32-bit numbers, records (key length, data length, key, data), hash tables. All numbers are
@@ -18,11 +18,15 @@ use crate::address::{Address, Mac};
 use crate::state::Bridge;
 use crate::text::{TEXT_MAX, copy};
 
-/// Where the snapshot is.
-pub const PATH: &core::ffi::CStr = c"/run/libvirt-nss/names.cdb";
+/// Where look-ups find the snapshot.
+///
+/// It lies in a file system in memory, and so does all of /run: there, asking for what isn't there costs
+/// three times what it costs on a disk, whose file systems remember that. So it is reached by way of the
+/// daemon's home, where a link leads to it as long as a daemon runs.
+pub const PATH: &core::ffi::CStr = c"/var/lib/libvirt-nss/run/names.cdb";
 
 /// The directory that it is in: the owner of both must be one, or root have the file.
-pub const DIRECTORY: &core::ffi::CStr = c"/run/libvirt-nss";
+pub const DIRECTORY: &core::ffi::CStr = c"/var/lib/libvirt-nss/run";
 
 /// The key of the first record; its data is a [`Meta`].
 pub const META_KEY: &[u8] = b"meta";

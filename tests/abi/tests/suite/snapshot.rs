@@ -77,7 +77,7 @@ fn system_calls(kind: Kind, name: &str) -> Vec<String> {
     assert_eq!(answers.contains("Success"), known, "{name}: {answers}");
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
     let calls: Vec<&str> = log.lines().collect();
-    let first = calls.iter().position(|call| call.contains("/run/libvirt-nss")).expect("a look-up");
+    let first = calls.iter().position(|call| call.contains(DIRECTORY)).expect("a look-up");
     let last = calls.iter().rposition(|call| call.starts_with("close(")).expect("a look-up's end");
     let names = calls[first..=last].iter().map(|call| call.split('(').next().unwrap_or(call));
     names.map(str::to_owned).collect()
