@@ -412,6 +412,30 @@ mod tests {
         assert!(error.ends_with("f:2: a byte that is no UTF-8, expected UTF-8"), "{error}");
     }
 
+    /// The commented file has every key, with its default; so has the manual page.
+    #[test]
+    fn what_is_documented() {
+        let example = include_str!("../../../packaging/libvirt-nss.toml");
+        let bare: String = example
+            .lines()
+            .filter_map(|line| line.strip_prefix('#'))
+            .filter(|line| !line.starts_with(' ') && !line.is_empty())
+            .map(|line| format!("{line}\n"))
+            .collect();
+        assert_eq!(parsed(&bare).unwrap(), Config::default(), "{bare}");
+        assert_eq!(parsed(example).unwrap(), Config::default());
+        let page = include_str!("../../../packaging/man/libvirt-nss.toml.5").replace('\\', "");
+        for table in ["", "[[connection]]\n"] {
+            let error = parsed(&format!("{table}x = 1")).unwrap_err();
+            let keys = error.split_once("expected one of ").unwrap().1;
+            for key in keys.split(", ").map(|key| key.trim_matches('\'')) {
+                assert!(bare.contains(key), "{key} isn't in the commented file");
+                let entry = [format!("BI {key} "), format!("B {key}\n")];
+                assert!(entry.iter().any(|entry| page.contains(entry)), "{key} isn't in the page");
+            }
+        }
+    }
+
     #[test]
     fn which_uris_are_here() {
         for uri in [

@@ -1,8 +1,8 @@
 //! Which names answer with which addresses: the rules, from values to values.
 //!
-//! 1. [`leases`] makes rows of the state files, exactly those that a look-up finds there.
-//! 2. [`guests`] makes rows of what libvirt tells, as far as [`trust`] believes it.
-//! 3. [`merge`] decides, for each key, which of its rows become entries of the snapshot.
+//! 1. `leases` makes rows of the state files, exactly those that a look-up finds there.
+//! 2. `guests` makes rows of what libvirt tells, as far as [`trust`] believes it.
+//! 3. `merge` decides, for each key, which of its rows become entries of the snapshot.
 
 mod guests;
 mod index;
