@@ -188,21 +188,28 @@ impl Facts {
 }
 
 impl Connection {
+    /// Takes in how it does. Whether that is anything new: a try to get out of being down isn't, nor one that
+    /// failed as the last one did.
     fn enter(&mut self, state: ConnectionState, now: Millis, epoch: i64) -> bool {
-        match state {
-            ConnectionState::Up => self.lost = None,
-            ConnectionState::Down { .. } => {
+        use ConnectionState::{Connecting, Down, Up};
+        let is_new = match (&self.state, &state) {
+            (Down { .. }, Connecting) => return false,
+            (Down { reason: old, .. }, Down { reason, .. }) => old != reason,
+            (old, new) => old != new,
+        };
+        match &state {
+            Up => self.lost = None,
+            Down { .. } => {
                 self.has_spoken = true;
                 self.lost = self.lost.or(Some(now));
             }
-            ConnectionState::Connecting => {}
+            Connecting => {}
         }
-        let changed = self.state != state;
         if std::mem::discriminant(&self.state) != std::mem::discriminant(&state) {
             self.since = epoch;
         }
         self.state = state;
-        changed
+        is_new
     }
 }
 
@@ -284,9 +291,13 @@ mod tests {
         facts.apply(Update::State(ID, ConnectionState::Up), 0, 100);
         facts.apply(Update::Guests(ID, vec![guest(1, "a")]), 0, 100);
         assert_eq!(facts.next_expiry(90), None);
-        facts.apply(Update::State(ID, down("gone")), 10, 110);
-        facts.apply(Update::State(ID, ConnectionState::Connecting), 20, 120);
-        facts.apply(Update::State(ID, down("still")), 30, 130);
+        let mut enter = |state, now, epoch| facts.apply(Update::State(ID, state), now, epoch);
+        assert_eq!(enter(down("gone"), 10, 110), Change::Facts);
+        assert_eq!(enter(ConnectionState::Connecting, 20, 120), Change::None);
+        let again = ConnectionState::Down { reason: "gone".into(), retry_in: 2 };
+        assert_eq!(enter(again, 25, 125), Change::None);
+        assert_eq!(enter(down("still"), 30, 130), Change::Facts);
+        assert_eq!(facts.connections[0].since, 110);
         assert_eq!(facts.next_expiry(90), Some(100));
         assert!(!facts.expire(99, 90));
         assert_eq!(names(&facts), ["a"]);
