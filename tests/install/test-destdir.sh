@@ -66,3 +66,17 @@ test_destdir_daemon() {
     make --silent install DESTDIR="$work/without" HELPER=no COMMAND=no DAEMON=no CARGO_TARGET_DIR="$work/target"
     [[ -z $(find "$work/without" -name 'libvirt-nss*') ]] || fail "there"
 }
+
+# systemd takes the unit and the user as they are meant.
+test_destdir_unit() {
+    local unit=packaging/systemd/libvirt-nssd.service root=$work/root
+    [[ -n $(type -P systemd-analyze) && -n $(type -P systemd-sysusers) ]] || skip "no systemd-analyze (package systemd)"
+    # The program is found by its name, once it is installed.
+    sed 's|^ExecStart=.*|ExecStart=/bin/true|' "$unit" >"$work/libvirt-nssd.service"
+    systemd-analyze --man=no verify "$work/libvirt-nssd.service" 2>&1 | tee "$work/output"
+    [[ ! -s $work/output ]] || fail "systemd-analyze verify has something to say"
+    mkdir -p "$root/etc"
+    systemd-sysusers --root="$root" - <packaging/sysusers.d/libvirt-nss.conf 2>"$work/output"
+    grep -q '^libvirt-nssd:.*:/var/lib/libvirt-nss:' "$root/etc/passwd" || fail "no user"
+    grep -q '^libvirt:' "$root/etc/group" || fail "no group"
+}
