@@ -259,6 +259,16 @@ fn files_alone() {
     assert_eq!(compiled.keys.len(), 8, "{:#?}", compiled.keys);
 }
 
+/// A look-up of `web.` finds the lease of that very name, and one of `web` doesn't.
+#[test]
+fn a_host_name_that_ends_in_a_dot() {
+    let mut world = World::default();
+    world.lease("virbr0", 1, "10.0.0.1", "web.");
+    let compiled = world.compiled();
+    compiled.is("h web", &["10.0.0.1 L files web. until 2000"]);
+    compiled.is("h web.", &[]);
+}
+
 #[test]
 fn the_best_name_of_an_address_is_first() {
     let mut world = World::default();

@@ -9,10 +9,11 @@ use crate::model::Network;
 
 /// The key of a name by itself; `None` where it can't be asked for.
 pub(super) fn own_key(table: &mut Table, kind: u8, name: &[u8]) -> Option<Span> {
-    match kind {
-        kind::HOST => table.key(kind, name, None, is_host_name),
-        _ => table.key(kind, Wanted::domain(name)?.canonical(), None, |_| true),
-    }
+    let wanted = match kind {
+        kind::HOST => Wanted::host(name)?,
+        _ => Wanted::domain(name)?,
+    };
+    table.key(kind, wanted.canonical(), None, |_| true)
 }
 
 /// The key of a name with `suffix` behind it; `None` where it can't be asked for.
