@@ -84,7 +84,7 @@ impl Keys {
         let refresh = seconds(self.refresh.as_ref(), REFRESH, REFRESH_RANGE)?;
         let mut connections: Vec<Connection> = Vec::new();
         match self.connection {
-            None => connections.push(local(refresh)),
+            None => connections.push(host(refresh)),
             Some(all) => {
                 for (place, keys) in all.into_iter().enumerate() {
                     let span = keys.name.span();
@@ -105,11 +105,11 @@ impl Keys {
 }
 
 /// The connection that there is without any in the file.
-fn local(refresh: Duration) -> Connection {
+fn host(refresh: Duration) -> Connection {
     Connection {
         config: ConnectionConfig {
             id: ConnectionId(0),
-            name: "local".into(),
+            name: "host".into(),
             uri: "qemu:///system".into(),
             agent: true,
             arp: true,
@@ -308,7 +308,7 @@ mod tests {
         assert_eq!(config, Config::default());
         assert_eq!(config.hold, Duration::from_secs(90));
         let [connection] = &config.connections[..] else { panic!("{config:?}") };
-        assert_eq!(connection.config.name, "local");
+        assert_eq!(connection.config.name, "host");
         assert_eq!(connection.config.uri, "qemu:///system");
         assert!(connection.here && !connection.nat && !connection.config.leases);
         assert_eq!(

@@ -50,7 +50,7 @@ impl World {
     }
 
     fn here(&mut self) -> ConnectionId {
-        self.connection("local", "qemu:///system")
+        self.connection("host", "qemu:///system")
     }
 
     fn there(&mut self, name: &str) -> ConnectionId {
@@ -307,7 +307,7 @@ fn a_guest_of_this_host() {
         compiled.is(suffix, &own);
     };
     all("Inside", "h inside");
-    for suffix in ["lab.example", "default", "local"] {
+    for suffix in ["lab.example", "default", "host"] {
         all("web", &format!("h web.{suffix}"));
         all("Inside", &format!("h inside.{suffix}"));
         all("web-vm", &format!("g web-vm.{suffix}"));
@@ -388,7 +388,7 @@ fn an_agent_that_is_silent_denies_nothing() {
     world.guest(here, guest(1, "vm", vec![nic(1, BR, DEFAULT, &told)]));
     let compiled = world.compiled();
     compiled.is("h web", &["10.0.0.1 LTA arp web until 2000", "10.0.0.2 TA arp web"]);
-    compiled.is("g vm.local", &["10.0.0.1 TA arp vm", "10.0.0.2 TA arp vm"]);
+    compiled.is("g vm.host", &["10.0.0.1 TA arp vm", "10.0.0.2 TA arp vm"]);
 }
 
 #[test]
@@ -428,7 +428,7 @@ fn what_is_not_believed() {
     for liar in ["liar1", "liar2"] {
         let flags = if liar == "liar1" { "TA" } else { "TAe" };
         compiled.is(&format!("g {liar}"), &[&format!("- {flags} lease {liar}")]);
-        compiled.is(&format!("g {liar}.local"), &[]);
+        compiled.is(&format!("g {liar}.host"), &[]);
     }
     compiled.is("g arp", &["- TAe lease arp"]);
     compiled.is("g heir", &["10.0.0.6 TA agent heir"]);
@@ -451,7 +451,7 @@ fn a_guest_may_have_its_own_leases_address() {
     let nics = vec![nic(1, BR, None, &[]), nic(2, BR, None, &[(Source::Agent, "10.0.0.1")])];
     world.guest(here, guest(1, "vm", nics));
     let compiled = world.compiled();
-    compiled.is("h web.local", &["10.0.0.1 TA files web until 2000", "10.0.0.1 TA agent web"]);
+    compiled.is("h web.host", &["10.0.0.1 TA files web until 2000", "10.0.0.1 TA agent web"]);
     assert_eq!(compiled.until, None);
 }
 
@@ -578,7 +578,7 @@ fn this_host_between_others() {
         &["10.1.0.1 TAeb agent vm", "- LAx files vm", "10.0.0.5 LAx files vm until 2000"],
     );
     compiled.is("g vm.behind", &["10.2.0.1 TAe agent vm"]);
-    compiled.is("h one.local", &["10.0.0.5 TA files one until 2000"]);
+    compiled.is("h one.host", &["10.0.0.5 TA files one until 2000"]);
     // When that lease ends the name is another's.
     assert_eq!(compiled.until, Some(2_000));
     let _ = here;
@@ -616,8 +616,8 @@ fn two_connections_to_this_host() {
     compiled
         .is("g box", &["- LA files box", "10.0.0.2 LTA arp box until 2000", "10.0.0.3 TA arp box"]);
     compiled.is("h box.lxc", &["10.0.0.2 TA arp box", "10.0.0.3 TA arp box"]);
-    compiled.is("h box.local", &[]);
-    compiled.is("h web.local", &["10.0.0.1 TA files web until 2000"]);
+    compiled.is("h box.host", &[]);
+    compiled.is("h web.host", &["10.0.0.1 TA files web until 2000"]);
 }
 
 #[test]
@@ -643,11 +643,11 @@ fn an_alias_stands_back() {
         &["10.0.0.1 LA files web until 2000", "10.0.0.3 L files web.lab until 2000"],
     );
     // Leases without a guest have aliases too.
-    for key in ["h left.default", "h left.lab", "h left.local"] {
+    for key in ["h left.default", "h left.lab", "h left.host"] {
         compiled.is(key, &["10.0.0.4 T files left until 2000"]);
     }
-    compiled.is("h web.local", &["10.0.0.1 TA files web until 2000"]);
-    compiled.is("g web.local", &["10.0.0.1 TA files web until 2000"]);
+    compiled.is("h web.host", &["10.0.0.1 TA files web until 2000"]);
+    compiled.is("g web.host", &["10.0.0.1 TA files web until 2000"]);
 }
 
 /// The record's domain and the network's are one: the address that only the agent knows is there too.
@@ -675,7 +675,7 @@ fn suffixes_that_are_none() {
     let compiled = world.compiled();
     compiled.is("h web.my net", &[]);
     compiled.is("h web.1", &[]);
-    compiled.is("h web.local", &["10.0.0.1 TA files web until 2000"]);
+    compiled.is("h web.host", &["10.0.0.1 TA files web until 2000"]);
     compiled.is("g my vm.my net", &["10.0.0.1 TA files my vm until 2000"]);
 }
 
