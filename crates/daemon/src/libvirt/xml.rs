@@ -26,7 +26,9 @@ pub(super) struct DomainXml<'a> {
 pub(super) struct NicXml<'a> {
     /// `<mac address=>`.
     pub(super) mac: Mac,
-    /// `<source network=>`, for type `network`.
+    /// `<source network=>`: of type `network`, and of what libvirt has made of one in a running domain's XML
+    /// (virDomainActualNetDefFormat in conf/domain_conf.c): `bridge` for a bridge of the host's own,
+    /// `direct` for macvtap.
     pub(super) network: Option<&'a str>,
     /// `<source bridge=>`: of type `bridge`, and of a running domain's type `network` too, where the network
     /// has a bridge.
@@ -69,7 +71,7 @@ fn nic<'a>(interface: Node<'a, '_>) -> Option<NicXml<'a>> {
     };
     Some(NicXml {
         mac,
-        network: of(&["network"], "network"),
+        network: of(&["network", "bridge", "direct"], "network"),
         bridge: of(&["network", "bridge"], "bridge"),
     })
 }

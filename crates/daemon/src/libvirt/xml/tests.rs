@@ -95,6 +95,26 @@ fn a_nic_on_a_network_of_macvtap_has_no_bridge() {
 }
 
 #[test]
+fn a_network_that_is_another_type_in_a_running_domain() {
+    assert_eq!(
+        one("<interface type='direct'>
+               <mac address='52:54:00:00:00:01'/>
+               <source network='lan' portid='6e3f7b1c-8ae4-4f0a-bb1f-9a4d1a6e0e44' dev='eth0' mode='bridge'/>
+               <target dev='macvtap0'/>
+             </interface>"),
+        Some((some("lan"), None))
+    );
+    assert_eq!(
+        one("<interface type='bridge'>
+               <mac address='52:54:00:00:00:01'/>
+               <source network='lan' portid='6e3f7b1c-8ae4-4f0a-bb1f-9a4d1a6e0e44' bridge='br0'/>
+               <target dev='vnet0'/>
+             </interface>"),
+        Some((some("lan"), some("br0")))
+    );
+}
+
+#[test]
 fn a_nic_on_a_bridge_of_the_host() {
     assert_eq!(
         one("<interface type='bridge'>
