@@ -51,3 +51,12 @@ check_answer() {
 check_skip() {
     check_result skipped "$1 ($2)"
 }
+
+# says TEXT COMMAND...: COMMAND prints TEXT somewhere, whatever its exit status.
+says() {
+    local text=$1 output
+    shift
+    output=$("$@") || true
+    printf '%s\n' "$output"
+    [[ $(tr -s ' \n' ' ' <<<"$output") == *"$text"* ]]
+}

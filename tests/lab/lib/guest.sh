@@ -26,19 +26,39 @@ Host *
 END
 }
 
-# guest_create DOMAIN HOSTNAME [NETWORK [MAC]]: start a guest on NETWORK (`default`). DOMAIN is libvirt's name for it, HOSTNAME
-# what it gives to DHCP. Returns when libvirt has started it.
+# guest_create DOMAIN HOSTNAME [NETWORK [MAC]] [OPTION...]: start a guest on NETWORK (`default`). DOMAIN is libvirt's name for it,
+# HOSTNAME what it gives to DHCP and to its agent. Returns when libvirt has started it. Options:
+#   --bridge BRIDGE            on a bridge of the host's own (see bridge.sh) instead of a network
+#   --address ADDRESS/PREFIX   this address, without DHCP; once for each address
+#   --also NETWORK             one more interface, on this network; once for each. The guest leaves it as it is
 guest_create() {
     guest_description "$@" | virsh --quiet create /dev/stdin
 }
 
-# guest_define DOMAIN HOSTNAME [NETWORK [MAC]]: the same guest, for `virsh start`.
+# guest_define DOMAIN HOSTNAME [NETWORK [MAC]] [OPTION...]: the same guest, for `virsh start`.
 guest_define() {
     guest_description "$@" | virsh --quiet define /dev/stdin
 }
 
 guest_description() {
-    local domain=$1 hostname=$2 network=${3:-default} mac=${4:+"<mac address='$4'/>"}
+    local domain=$1 hostname=$2 network=default mac='' interface='' also='' cmdline
+    cmdline="console=ttyS0 quiet panic=1 lab.hostname=$hostname"
+    shift 2
+    if (($#)) && [[ $1 != --* ]]; then network=$1 && shift; fi
+    if (($#)) && [[ $1 != --* ]]; then mac="<mac address='$1'/>" && shift; fi
+    interface="<interface type='network'><source network='$network'/>"
+    while (($#)); do
+        case $1 in
+        --bridge) interface="<interface type='bridge'><source bridge='$2'/>" ;;
+        --address) cmdline+=" lab.address=$2" ;;
+        --also) also+="<interface type='network'><source network='$2'/><model type='virtio'/></interface>" ;;
+        *)
+            echo "guest_create: unknown option $1" >&2
+            return 2
+            ;;
+        esac
+        shift 2
+    done
     guest_image
     # Emulated: /dev/kvm may be there and yet run no guest (in a virtual machine), and must not be needed.
     cat <<END
@@ -50,13 +70,14 @@ guest_description() {
     <type arch='x86_64' machine='q35'>hvm</type>
     <kernel>$LAB_IMAGE/kernel</kernel>
     <initrd>$LAB_IMAGE/initramfs</initrd>
-    <cmdline>console=ttyS0 quiet panic=1 lab.hostname=$hostname</cmdline>
+    <cmdline>$cmdline</cmdline>
   </os>
   <features><acpi/></features>
   <on_poweroff>destroy</on_poweroff>
   <on_reboot>restart</on_reboot>
   <devices>
-    <interface type='network'><source network='$network'/>$mac<model type='virtio'/></interface>
+    $interface$mac<model type='virtio'/></interface>
+    $also
     <serial type='file'><source path='/var/log/libvirt/console-$domain.log'/></serial>
     <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
     <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
@@ -71,9 +92,17 @@ guest_destroy() {
     virsh --quiet destroy "$1"
 }
 
+# guest_kill DOMAIN: end its QEMU; for when libvirtd is not there to do it.
+guest_kill() {
+    local pid
+    pid=$(cat "/run/libvirt/qemu/$1.pid")
+    kill -KILL "$pid"
+    await_exit 30 "$pid"
+}
+
 # guest_mac DOMAIN: the MAC address of its interface.
 guest_mac() {
-    virsh domiflist "$1" | awk '$2 == "network" { print $5 }'
+    virsh domiflist "$1" | awk '$2 == "network" || $2 == "bridge" { print $5 }'
 }
 
 # guest_address DOMAIN: the IPv4 address that libvirt knows from its lease; fails when there is none.
@@ -90,4 +119,36 @@ guest_await() {
         return 1
     fi
     guest_address "$domain"
+}
+
+# Is the guest's agent there, for libvirt?
+guest_agent_connected() {
+    # Not grep -q, which ends at once, so that virsh fails where it still has to write.
+    virsh dumpxml "$1" | grep "name='org.qemu.guest_agent.0' state='connected'"
+}
+
+# guest_await_agent DOMAIN [SECONDS]: wait for the guest's agent.
+guest_await_agent() {
+    local domain=$1 seconds=${2-90}
+    # libvirt writes down there what it learns of a running guest.
+    if ! await_file_change "$seconds" /run/libvirt/qemu guest_agent_connected "$domain"; then
+        echo "lab: the agent of guest $domain did not answer within $seconds s; the guest's console:" >&2
+        tail -n 20 "/var/log/libvirt/console-$domain.log" >&2
+        return 1
+    fi
+}
+
+# guest_agent_stop NAME: end the agent of the guest that ssh knows as NAME, for good.
+guest_agent_stop() {
+    # Busybox's init ends what its table no longer has.
+    ssh "$1" 'sed -i /agent/d /etc/inittab && kill -HUP 1'
+}
+
+# guest_exec DOMAIN PROGRAM [ARGUMENT...]: have the agent start a program in the guest, for what would end an ssh session.
+guest_exec() {
+    local domain=$1 program=$2 arguments
+    shift 2
+    arguments=$(printf ', "%s"' "$@")
+    virsh --quiet qemu-agent-command "$domain" \
+        '{"execute": "guest-exec", "arguments": {"path": "'"$program"'", "arg": ['"${arguments#, }"']}}' >/dev/null
 }

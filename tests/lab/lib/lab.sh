@@ -7,10 +7,18 @@
 . "$LAB/lib/await.sh"
 # shellcheck source=libvirt.sh
 . "$LAB/lib/libvirt.sh"
+# shellcheck source=bridge.sh
+. "$LAB/lib/bridge.sh"
 # shellcheck source=modules.sh
 . "$LAB/lib/modules.sh"
 # shellcheck source=guest.sh
 . "$LAB/lib/guest.sh"
+# shellcheck source=second-host.sh
+. "$LAB/lib/second-host.sh"
+# shellcheck source=daemon.sh
+. "$LAB/lib/daemon.sh"
+# shellcheck source=names.sh
+. "$LAB/lib/names.sh"
 # shellcheck source=dns.sh
 . "$LAB/lib/dns.sh"
 # shellcheck source=dhcp-client.sh

@@ -4,13 +4,32 @@
 # The directory in which libvirt and its helper keep the leases.
 leases_directory=/var/lib/libvirt/dnsmasq
 
+# Where libvirtd listens besides its socket; nowhere.
+libvirt_address=''
+
+# libvirt_start_tcp ADDRESS: start libvirtd so that anyone reaches it as qemu+tcp://ADDRESS/system, too.
+libvirt_start_tcp() {
+    libvirt_address=$1
+    libvirt_start
+}
+
 # Start libvirtd and return once it is ready. It finds nothing that the machine's libvirt knows.
 libvirt_start() {
+    local options=()
     cat >/etc/libvirt/libvirtd.conf <<'END'
 auth_unix_ro = "none"
 auth_unix_rw = "none"
 log_outputs = "2:file:/var/log/libvirt/libvirtd.log"
 END
+    if [[ -n $libvirt_address ]]; then
+        options=(--listen)
+        cat >>/etc/libvirt/libvirtd.conf <<END
+listen_tls = 0
+listen_tcp = 1
+listen_addr = "$libvirt_address"
+auth_tcp = "none"
+END
+    fi
     # Guests as root and without confinement: whatever they could reach ends with the lab. stdio_handler spares virtlogd.
     cat >/etc/libvirt/qemu.conf <<'END'
 user = "root"
@@ -23,7 +42,7 @@ END
     # On a terminal virsh starts polkit's agent, which complains that there is no D-Bus.
     if [[ -f /usr/bin/pkttyagent ]]; then mount --bind /dev/null /usr/bin/pkttyagent; fi
     # With --daemon the command returns when the daemon listens, or failed to.
-    if ! libvirtd --daemon; then
+    if ! libvirtd --daemon "${options[@]}"; then
         echo "lab: libvirtd did not start:" >&2
         tail -n 20 /var/log/libvirt/libvirtd.log >&2
         return 1
@@ -38,14 +57,16 @@ await_leases() {
 
 # network_start NAME BRIDGE SUBNET [OPTION...]: a virtual network SUBNET.0/24 with DHCP, as libvirt's own `default` is
 # (`network_start default virbr0 192.168.122`). Options:
+#   --mode MODE        how it is forwarded: nat, route, open, or isolated for not at all; without it nat
 #   --domain DOMAIN    the network's DNS domain
 #   --ipv6 PREFIX      PREFIX::/64 with DHCPv6 too
 #   --lease MINUTES    how long leases last (dnsmasq: at least 2); without it an hour
 network_start() {
-    local name=$1 bridge=$2 subnet=$3 domain='' ipv6='' lease=''
+    local name=$1 bridge=$2 subnet=$3 forward="<forward mode='nat'/>" domain='' ipv6='' lease=''
     shift 3
     while (($#)); do
         case $1 in
+        --mode) if [[ $2 == isolated ]]; then forward=''; else forward="<forward mode='$2'/>"; fi ;;
         --domain) domain="<domain name='$2'/>" ;;
         --ipv6) ipv6=$2 ;;
         --lease) lease="<lease expiry='$2' unit='minutes'/>" ;;
@@ -63,7 +84,7 @@ network_start() {
     virsh --quiet net-create /dev/stdin <<END
 <network>
   <name>$name</name>
-  <forward mode='nat'/>
+  $forward
   <bridge name='$bridge' stp='off' delay='0'/>
   $domain
   <ip address='$subnet.1' netmask='255.255.255.0'>
@@ -71,6 +92,20 @@ network_start() {
   </ip>
   $ipv6
 </network>
+END
+}
+
+# network_start_bridge NAME BRIDGE: a network that is a bridge of the host's own.
+network_start_bridge() {
+    virsh --quiet net-create /dev/stdin <<END
+<network><name>$1</name><forward mode='bridge'/><bridge name='$2'/></network>
+END
+}
+
+# network_start_macvtap NAME DEVICE: a network of which each guest has a macvtap device on an interface of the host.
+network_start_macvtap() {
+    virsh --quiet net-create /dev/stdin <<END
+<network><name>$1</name><forward mode='bridge'><interface dev='$2'/></forward></network>
 END
 }
 
@@ -86,4 +121,12 @@ libvirt_restart() {
     kill -TERM "$pid"
     await_exit 30 "$pid"
     libvirt_start
+}
+
+# libvirt_signal SIGNAL: send libvirtd that. After KILL it has ended when the function returns.
+libvirt_signal() {
+    local pid
+    pid=$(cat /run/libvirtd.pid)
+    kill -s "$1" "$pid"
+    if [[ $1 == KILL ]]; then await_exit 30 "$pid"; fi
 }

@@ -7,20 +7,6 @@ set -euo pipefail
 # shellcheck source=../lib/checks.sh
 . "$LAB/lib/checks.sh"
 
-# addresses NAME [DATABASE]: what getaddrinfo answers.
-addresses() {
-    getent "${2-ahosts}" "$1" | awk '{ print $1 }' | sort -u
-}
-
-# product_uuid NAME: which machine answers ssh there; comparable with `virsh domuuid`.
-product_uuid() {
-    ssh "$1" cat /sys/class/dmi/id/product_uuid
-}
-
-domain_uuid() {
-    virsh domuuid "$1" | sed -n 1p
-}
-
 lease_end() {
     virsh net-dhcp-leases default --mac "$1" | awk '/ipv4/ { print $1, $2 }'
 }

@@ -24,15 +24,6 @@ table() {
     libvirt-nss list --plain | cut -f "$1" | tr '\t' ' '
 }
 
-# says TEXT COMMAND...: COMMAND prints TEXT somewhere, whatever its exit status.
-says() {
-    local text=$1 output
-    shift
-    output=$("$@") || true
-    printf '%s\n' "$output"
-    [[ $(tr -s ' \n' ' ' <<<"$output") == *"$text"* ]]
-}
-
 modules_use
 helper=$lab_target/release/libvirt_leaseshelper
 lab_domain=-

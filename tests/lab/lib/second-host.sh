@@ -1,0 +1,51 @@
+# shellcheck shell=bash
+# Further hosts: a lab within the lab, linked with it by a veth pair. It has processes, files and a network of its own, and so
+# a libvirtd of its own.
+
+hosts_directory=/run/lab/hosts
+declare -A host_pid=()
+
+# host_start NAME OURS THEIRS: a host NAME (at most 8 bytes), which this one, with the address OURS, reaches by the address
+# THEIRS (both IPv4, in one /24 of their own). Returns once it is up.
+host_start() {
+    local name=$1 ours=$2 theirs=$3 directory=$hosts_directory/$1 up
+    mkdir -p "$directory"
+    mkfifo "$directory/up"
+    # It lives as long as its command.
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    "$LAB/enter" "$BASH" -c 'echo "$1" >/proc/sys/kernel/hostname; echo up; exec sleep infinity' - "$name" \
+        >"$directory/up" 2>"$directory/log" </dev/null &
+    host_pid[$name]=$!
+    echo "$!" >"$directory/pid"
+    if ! read -r -t 60 up <"$directory/up" || [[ $up != up ]]; then
+        echo "lab: host $name did not start:" >&2
+        cat -- "$directory/log" >&2
+        return 1
+    fi
+    ip link add "v-$name" type veth peer name uplink netns "$!"
+    ip address add "$ours/24" dev "v-$name"
+    ip link set "v-$name" up
+    host_run "$name" ip address add "$theirs/24" dev uplink
+    host_run "$name" ip link set uplink up
+}
+
+# host_run NAME COMMAND...: run COMMAND, which may be one of the lab's functions, on the host.
+host_run() {
+    local top=${host_pid[$1]}
+    shift
+    # `enter` itself stays outside of the PID namespace that it made for its children.
+    # shellcheck disable=SC2016 # expanded by the inner shell
+    nsenter --target "$top" --mount --net --uts --ipc --pid="/proc/$top/ns/pid_for_children" -- \
+        "$BASH" -c 'set -euo pipefail; . "$LAB/lib/lab.sh"; "$@"' - "$@"
+}
+
+# ssh_server_start ADDRESS: an SSH server on this host, to which root logs in as to a guest (see guest_ssh_setup).
+ssh_server_start() {
+    local home
+    guest_image
+    home=$(getent passwd 0 | cut -d: -f6)
+    if ! mountpoint -q "$home/.ssh"; then private_directory "$home/.ssh" 0700; fi
+    ssh-keygen -y -f "$LAB_IMAGE/id_ed25519" >"$home/.ssh/authorized_keys"
+    # -s: no passwords. The command returns when the server listens.
+    dropbear -s -r "$LAB_IMAGE/host_key" -p "$1:22" -P /run/lab/dropbear.pid
+}
