@@ -337,15 +337,17 @@ impl World {
     }
 
     /// The addresses of each name by rank: 0 is the files without a connection to this host.
-    fn by_rank(&self, kind: char) -> BTreeMap<String, BTreeMap<usize, BTreeSet<String>>> {
-        let mut all: BTreeMap<String, BTreeMap<usize, BTreeSet<String>>> = BTreeMap::new();
-        let mut add = |name: String, rank: usize, addresses: &BTreeSet<String>| {
-            all.entry(name).or_default().entry(rank).or_default().extend(addresses.iter().cloned());
+    fn by_rank(&self, kind: char) -> BTreeMap<String, BTreeMap<usize, Ranked>> {
+        let mut all: BTreeMap<String, BTreeMap<usize, Ranked>> = BTreeMap::new();
+        let mut add = |name: String, rank: usize, addresses: &BTreeSet<String>, runs: bool| {
+            let ranked = all.entry(name).or_default().entry(rank).or_default();
+            ranked.addresses.extend(addresses.iter().cloned());
+            ranked.runs |= runs;
         };
         let home = self.here().map_or(0, |here| here + 1);
         if kind == 'g' {
             for domain in &self.files.domains {
-                add(lower(&self.text(domain.name)), home, &BTreeSet::new());
+                add(lower(&self.text(domain.name)), home, &BTreeSet::new(), true);
             }
         }
         for lease in self.leases().filter(|lease| !self.denied(lease)) {
@@ -353,21 +355,21 @@ impl World {
             let host = self.text(lease.host_name);
             let names = if kind == 'g' { self.domains(lease) } else { vec![host] };
             for name in names.iter().filter(|name| kind == 'g' || is_host_name(name.as_bytes())) {
-                add(lower(name), home, &address);
+                add(lower(name), home, &address, !self.domains(lease).is_empty());
             }
         }
         for connection in 0..self.connections.len() {
             for guest in &self.guests[connection] {
                 let (addresses, names) = self.believed(connection, guest);
                 if kind == 'g' {
-                    add(lower(&guest.name), connection + 1, &addresses);
+                    add(lower(&guest.name), connection + 1, &addresses, true);
                 } else if !addresses.is_empty() {
-                    names.into_iter().for_each(|name| add(name, connection + 1, &addresses));
+                    names.into_iter().for_each(|name| add(name, connection + 1, &addresses, true));
                 }
             }
             if kind == 'h' {
                 for (name, address) in self.of_nobody(connection) {
-                    add(name, connection + 1, &BTreeSet::from([address]));
+                    add(name, connection + 1, &BTreeSet::from([address]), false);
                 }
             }
         }
@@ -383,6 +385,14 @@ impl World {
         }
         compiled(&self.files, &facts)
     }
+}
+
+/// What one connection has under a name.
+#[derive(Debug, Default)]
+struct Ranked {
+    addresses: BTreeSet<String>,
+    /// A guest of it runs.
+    runs: bool,
 }
 
 fn compiled(files: &Files, facts: &Facts) -> BTreeMap<Vec<u8>, Vec<Owned>> {
@@ -459,7 +469,13 @@ fn names_as_the_model_has_them() {
             names.dedup();
             for name in names {
                 let ranks = model.get(&name);
-                let expected = ranks.and_then(|ranks| ranks.values().next());
+                // A name is that of the first connection on which a guest of it runs.
+                let running = |ranks: &'_ BTreeMap<usize, Ranked>| {
+                    let first = ranks.iter().find(|(_, ranked)| ranked.runs);
+                    first.or_else(|| ranks.iter().next()).map(|(_, one)| one.addresses.clone())
+                };
+                let expected = ranks.and_then(running);
+                let expected = expected.as_ref();
                 let key = format!("{kind}{name}").into_bytes();
                 let found = counting(compiled.get(&key), ALIVE);
                 let context = || {

@@ -569,10 +569,11 @@ fn this_host_between_others() {
     world.lease("virbr0", 5, "10.0.0.5", "one");
     world.lease("virbr0", 6, "10.0.0.6", "two");
     world.runs("virbr0", "vm", 5);
+    world.runs("virbr0", "vm2", 6);
     let compiled = world.compiled();
     // What look-ups fall back to without the daemon stays, and doesn't count with it.
     compiled.is("h one", &["10.1.0.1 TAeb agent one", "10.0.0.5 LAx files one until 2000"]);
-    compiled.is("h two", &["10.0.0.6 L files two until 2000"]);
+    compiled.is("h two", &["10.0.0.6 LA files two until 2000"]);
     compiled.is(
         "g vm",
         &["10.1.0.1 TAeb agent vm", "- LAx files vm", "10.0.0.5 LAx files vm until 2000"],
@@ -593,10 +594,28 @@ fn files_before_all_others() {
     vm.host_name = Some("web".into());
     world.guest(there, vm);
     world.lease("virbr0", 5, "10.0.0.5", "web");
+    world.runs("virbr0", "here", 5);
     let compiled = world.compiled();
-    compiled.is("h web", &["10.0.0.5 L files web until 2000"]);
+    compiled.is("h web", &["10.0.0.5 LA files web until 2000"]);
     compiled.is("h web.rack", &["10.1.0.1 TAe agent web"]);
     assert_eq!(compiled.until, Some(2_000));
+}
+
+/// What a destroyed guest left behind here hides no guest that runs elsewhere, as after a migration.
+#[test]
+fn a_running_guest_before_what_was_left_behind() {
+    let mut world = World::default();
+    world.here();
+    let there = world.there("rack");
+    let mut vm = guest(1, "vm", vec![nic(1, None, None, &[(Source::Agent, "10.1.0.1")])]);
+    vm.host_name = Some("web".into());
+    world.guest(there, vm);
+    world.lease("virbr0", 5, "10.0.0.5", "web");
+    let compiled = world.compiled();
+    let told = "10.1.0.1 TAeb agent web";
+    compiled.is("h web", &["10.0.0.5 Lx files web until 2000", told]);
+    compiled.is("h web.host", &["10.0.0.5 T files web until 2000"]);
+    compiled.is("h web.rack", &["10.1.0.1 TAe agent web"]);
 }
 
 /// Of two connections to this host each guest has its own leases.

@@ -44,14 +44,19 @@ impl Merge {
         until
     }
 
-    /// Keeps the rows of the first connection. Leases of the files stay in any case, as what look-ups fall
-    /// back to without the daemon.
+    /// Keeps the rows of the first connection; of the first that has a running guest, if any has. Leases of
+    /// the files stay in any case, as what look-ups fall back to without the daemon.
     fn choose(&mut self, table: &Table, rows: &[Row]) -> Option<i64> {
         let rank = |row: &Row| table.fact_of(row).rank;
         let counts = |row: &&Row| !row.is(flags::DENIED);
         let has_own = rows.iter().filter(counts).any(|row| row.class == Class::Own);
         let open = |row: &Row| !(has_own && row.class == Class::Alias);
-        let first = rows.iter().filter(counts).filter(|row| open(row)).map(rank).min();
+        let candidates = || rows.iter().filter(counts).filter(|row| open(row));
+        let running = candidates().filter(|row| row.is(flags::ATTACHED)).map(rank).min();
+        let first = running.or_else(|| candidates().map(rank).min());
+        // What was left behind here yields to a guest that runs elsewhere, whenever the files are read too.
+        let yields = |row: &Row| row.is_lease() && first.is_some_and(|first| rank(row) < first);
+        let before = if rows.iter().any(yields) { flags::BEFORE } else { 0 };
         let (mut lasts_until, mut any_lost) = (None, false);
         self.kept.clear();
         for (at, row) in (0..).zip(rows) {
@@ -60,7 +65,8 @@ impl Merge {
             let lost = if wins { 0 } else { flags::DENIED };
             any_lost |= !wins;
             if wins || row.is_lease() {
-                let flags = row.flags | lost;
+                let before = if row.is(flags::ELSEWHERE) { before } else { 0 };
+                let flags = row.flags | lost | before;
                 self.kept.push(Kept { at, flags, source: fact.source, is_merged: false });
             }
             if wins && fact.expiry != 0 {
