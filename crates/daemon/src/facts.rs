@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::config;
-use crate::model::{Agent, ConnectionState, Guest, Network, Update};
+use crate::model::{Agent, ConnectionState, Guest, Network, Source, Update};
 
 /// A libvirt domain's UUID.
 pub type Uuid = [u8; 16];
@@ -44,13 +44,42 @@ pub struct Known {
     pub guest: Guest,
     /// When its agent last answered.
     pub answered: Option<Millis>,
+    /// Since when what the agent says is that of before the connection was made anew, as it has not answered
+    /// since.
+    inherited: Option<Millis>,
 }
 
 impl Known {
-    fn new(mut guest: Guest, now: Millis) -> Self {
+    /// A guest as it was told, and as it was known before.
+    fn new(mut guest: Guest, old: Option<&Self>, now: Millis) -> Self {
         guest.nics.shrink_to_fit();
         let answered = (guest.agent == Agent::Answered).then_some(now);
-        Self { guest, answered }
+        let mut known = Self { guest, answered, inherited: None };
+        if let (Some(old), None) = (old.filter(|old| old.inherited.is_some()), answered) {
+            known.inherit(old);
+        }
+        known
+    }
+
+    /// Takes over what the agent said before.
+    fn inherit(&mut self, old: &Self) {
+        (self.answered, self.inherited) = (old.answered, old.inherited);
+        let guest = &mut self.guest;
+        guest.host_name = guest.host_name.take().or_else(|| old.guest.host_name.clone());
+        for nic in &mut guest.nics {
+            let before = old.guest.nics.iter().find(|before| before.mac == nic.mac);
+            let told = before.into_iter().flat_map(|before| &before.addresses);
+            nic.addresses.extend(told.filter(|told| told.source == Source::Agent).cloned());
+        }
+    }
+
+    /// Drops what was taken over.
+    fn disinherit(&mut self) {
+        (self.answered, self.inherited) = (None, None);
+        self.guest.host_name = None;
+        for nic in &mut self.guest.nics {
+            nic.addresses.retain(|told| told.source != Source::Agent);
+        }
     }
 
     fn change(old: Option<&Self>, new: &Self) -> Change {
@@ -97,10 +126,13 @@ impl Facts {
                 (&config.name, &config.uri) == (&other.name, &other.uri)
             };
             let known = before.iter().position(same).map(|at| before.swap_remove(at));
-            let (networks, guests, lost) = match known {
+            let (networks, mut guests, lost) = match known {
                 Some(known) => (known.networks, known.guests, known.lost.or(Some(now))),
                 None => (Vec::new(), BTreeMap::new(), None),
             };
+            for known in guests.values_mut().filter(|known| known.answered.is_some()) {
+                known.inherited = known.inherited.or(Some(now));
+            }
             Connection {
                 settings: settings.clone(),
                 state: ConnectionState::Connecting,
@@ -137,16 +169,17 @@ impl Facts {
                 let mut before = std::mem::take(&mut connection.guests);
                 let mut change = Change::facts_if(before.len() != guests.len());
                 for guest in guests {
-                    let known = Known::new(guest, now);
-                    let old = before.remove(&known.guest.uuid);
+                    let old = before.remove(&guest.uuid);
+                    let known = Known::new(guest, old.as_ref(), now);
                     change = change.max(Known::change(old.as_ref(), &known));
                     connection.guests.insert(known.guest.uuid, known);
                 }
                 change
             }
             Update::Guest(_, guest) => {
-                let known = Known::new(guest, now);
-                let change = Known::change(connection.guests.get(&known.guest.uuid), &known);
+                let old = connection.guests.get(&guest.uuid);
+                let known = Known::new(guest, old, now);
+                let change = Known::change(old, &known);
                 connection.guests.insert(known.guest.uuid, known);
                 change
             }
@@ -155,8 +188,8 @@ impl Facts {
         }
     }
 
-    /// Drops what was told over connections that are down for `hold` milliseconds. Whether there was
-    /// anything.
+    /// Drops what was told over connections that are down for `hold` milliseconds, and what agents said that
+    /// have been silent so long since their connection was made anew. Whether there was anything.
     pub fn expire(&mut self, now: Millis, hold: Millis) -> bool {
         let mut any = false;
         for connection in &mut self.connections {
@@ -166,6 +199,11 @@ impl Facts {
                 connection.guests.clear();
                 connection.networks.clear();
             }
+            let old = |known: &&mut Known| known.inherited.is_some_and(|since| since + hold <= now);
+            for known in connection.guests.values_mut().filter(old) {
+                known.disinherit();
+                any = true;
+            }
         }
         any
     }
@@ -173,11 +211,11 @@ impl Facts {
     /// When [`Facts::expire`] has something to do, if nothing else happens.
     #[must_use]
     pub fn next_expiry(&self, hold: Millis) -> Option<Millis> {
-        self.connections
-            .iter()
-            .filter_map(|connection| connection.lost)
-            .min()
-            .map(|lost| lost + hold)
+        let since = |connection: &Connection| {
+            let inherited = connection.guests.values().filter_map(|known| known.inherited);
+            inherited.chain(connection.lost).min()
+        };
+        self.connections.iter().filter_map(since).min().map(|since| since + hold)
     }
 
     /// Whether of each connection it is known which guests there are, or that it can't be told.
@@ -217,7 +255,8 @@ impl Connection {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::model::ConnectionId;
+    use crate::model::{ConnectionId, Nic, Told};
+    use guest_names::address::Mac;
 
     const ID: ConnectionId = ConnectionId(0);
 
@@ -310,6 +349,67 @@ mod tests {
         facts.apply(Update::State(ID, ConnectionState::Up), 220, 320);
         assert!(!facts.expire(1000, 90));
         assert_eq!(names(&facts), ["a"]);
+    }
+
+    /// A guest with one NIC, as it is told by whom.
+    fn told(agent: Agent, addresses: &[(&str, Source)]) -> Guest {
+        let told = |&(address, source): &(&str, Source)| Told {
+            address: address.parse().unwrap(),
+            source,
+            expiry: 0,
+        };
+        let nic = Nic {
+            mac: Mac([2; 6]),
+            network: None,
+            bridge: None,
+            addresses: addresses.iter().map(told).collect(),
+        };
+        let host_name = (agent == Agent::Answered).then(|| "web".into());
+        Guest { agent, host_name, nics: vec![nic], ..guest(1, "a") }
+    }
+
+    fn addresses(facts: &Facts) -> (Option<&str>, Vec<String>) {
+        let guest = &facts.connections[0].guests[&[1; 16]].guest;
+        let told = guest.nics.iter().flat_map(|nic| &nic.addresses);
+        (guest.host_name.as_deref(), told.map(|told| told.address.to_string()).collect())
+    }
+
+    /// The first lists of a new session come before any agent has answered it.
+    #[test]
+    fn agents_are_believed_until_they_answer_the_new_session() {
+        let said = |agent| Update::Guest(ID, told(agent, &[("10.0.0.1", Source::Agent)]));
+        let listed = || Update::Guests(ID, vec![told(Agent::Silent, &[("10.0.0.9", Source::Arp)])]);
+        let both = (Some("web"), vec!["10.0.0.9".to_owned(), "10.0.0.1".to_owned()]);
+        let reloaded = || {
+            let mut before = facts();
+            before.apply(said(Agent::Answered), 0, 100);
+            let mut facts = Facts::new(&Config::default().connections, before, 1000, 200);
+            facts.apply(Update::State(ID, ConnectionState::Up), 1010, 210);
+            facts.apply(listed(), 1020, 220);
+            facts
+        };
+        let mut facts = reloaded();
+        assert_eq!(addresses(&facts), both);
+        assert_eq!(facts.connections[0].guests[&[1; 16]].answered, Some(0));
+        facts.apply(Update::Guest(ID, told(Agent::Silent, &[])), 1030, 230);
+        assert_eq!(addresses(&facts), (Some("web"), vec!["10.0.0.1".to_owned()]));
+        // It answers.
+        let other = told(Agent::Answered, &[("10.0.0.2", Source::Agent)]);
+        facts.apply(Update::Guest(ID, other), 1040, 240);
+        assert_eq!(addresses(&facts), (Some("web"), vec!["10.0.0.2".to_owned()]));
+        assert_eq!(facts.next_expiry(90), None);
+        // It doesn't.
+        let mut facts = reloaded();
+        assert_eq!(facts.next_expiry(90), Some(1090));
+        assert!(!facts.expire(1089, 90));
+        assert!(facts.expire(1090, 90));
+        assert_eq!(addresses(&facts), (None, vec!["10.0.0.9".to_owned()]));
+        assert_eq!(facts.next_expiry(90), None);
+        // Without a new session a silent agent has no say.
+        let mut facts = self::facts();
+        facts.apply(said(Agent::Answered), 0, 100);
+        facts.apply(listed(), 10, 100);
+        assert_eq!(addresses(&facts), (None, vec!["10.0.0.9".to_owned()]));
     }
 
     #[test]
