@@ -126,6 +126,12 @@ check "libvirtd goes on" timeout 60 virsh --quiet list
 virsh --quiet net-destroy third
 check "... and is listened to" await_snapshot 60 unknown epsilon.third
 
+lookups_begin alpha plain-vm
+check "the daemon reads its configuration again" daemon_reload
+check "... names go on being answered" lookups_end alpha
+check "... those that the agent told, too" lookups_end plain-vm
+check "... and is known from the new session, too" await_snapshot 30 only plain-vm 10.77.0.5
+
 lookups_begin alpha beta plain plain-vm
 check "the daemon is killed" daemon_kill
 good=/run/lab/good.cdb
