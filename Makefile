@@ -98,7 +98,7 @@ TARGETS += bench
 HELP_bench := measure the modules and the leases helper beside those of libvirt (root)
 bench:
 	tests/setup build bench
-	benches/run
+	benches/run $(BENCH)
 	$(CARGO) bench --locked -p leaseshelper
 	$(CARGO) bench --locked -p daemon --bench snapshot
 
