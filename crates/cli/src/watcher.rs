@@ -3,15 +3,15 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::Sender;
 use std::thread;
 
 use guest_names::snapshot::format;
 use guest_names::state::Kind;
-use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
+use state_dir::watch::Place;
 
 use crate::error::Error;
 use crate::paths::Paths;
@@ -51,10 +51,7 @@ impl Subject {
 /// Watches a directory; as long as that doesn't exist, the place where it would come to exist.
 pub(crate) struct Watcher {
     subject: Subject,
-    directory: PathBuf,
-    inotify: OwnedFd,
-    /// The watch, and whether it is on the directory itself.
-    armed: Option<(i32, bool)>,
+    place: Place,
 }
 
 impl Watcher {
@@ -64,11 +61,10 @@ impl Watcher {
     /// The directory can't be watched.
     fn new(directory: &Path, subject: Subject) -> Result<Self, Error> {
         let failed = |error: io::Error| Self::failed(directory)(error);
-        let inotify = inotify::init(CreateFlags::CLOEXEC).map_err(|errno| failed(errno.into()))?;
-        let absolute = std::path::absolute(directory).map_err(failed)?;
-        let mut watcher = Self { subject, directory: absolute, inotify, armed: None };
-        watcher.arm().map_err(|errno| failed(errno.into()))?;
-        Ok(watcher)
+        let place = Place::new(directory, subject.flags(), CreateFlags::empty());
+        let mut place = place.map_err(failed)?;
+        place.arm().map_err(|errno| failed(errno.into()))?;
+        Ok(Self { subject, place })
     }
 
     /// Returns once a file that matters has changed, come or gone, or the directory itself.
@@ -80,7 +76,7 @@ impl Watcher {
             match self.step() {
                 Ok(true) => return Ok(()),
                 Ok(false) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(Self::failed(&self.directory)(errno.into())),
+                Err(errno) => return Err(Self::failed(self.place.directory())(errno.into())),
             }
         }
     }
@@ -97,7 +93,7 @@ impl Watcher {
     /// Takes one batch of events. Whether there was something that matters.
     fn step(&mut self) -> Result<bool, Errno> {
         let mut buffer = [const { MaybeUninit::uninit() }; 4096];
-        let mut reader = Reader::new(&self.inotify, &mut buffer);
+        let mut reader = Reader::new(&self.place, &mut buffer);
         let own = ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::UNMOUNT;
         let gone = own | ReadFlags::IGNORED;
         let (mut matters, mut lost) = (false, false);
@@ -111,46 +107,12 @@ impl Watcher {
                 break;
             }
         }
-        let was_there = self.armed.is_some_and(|(_, on_directory)| on_directory);
+        let was_there = self.place.is_on_directory();
         if lost || !was_there {
-            self.arm()?;
-            let is_there = self.armed.is_some_and(|(_, on_directory)| on_directory);
-            matters |= was_there || is_there;
+            self.place.arm()?;
+            matters |= was_there || self.place.is_on_directory();
         }
         Ok(matters)
-    }
-
-    /// Watches the directory, or the nearest one above it that exists.
-    fn arm(&mut self) -> Result<(), Errno> {
-        let directory = self.directory.clone();
-        'again: loop {
-            let mut below: Option<&Path> = None;
-            for place in directory.ancestors() {
-                let own = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF | WatchFlags::ONLYDIR;
-                let inside = match below {
-                    None => self.subject.flags(),
-                    Some(_) => WatchFlags::CREATE | WatchFlags::MOVED_TO,
-                };
-                match inotify::add_watch(&self.inotify, place, own | inside) {
-                    Ok(watch) => {
-                        if let Some((old, _)) = self.armed.replace((watch, below.is_none())) {
-                            if old != watch {
-                                // It may be gone already, with what it watched.
-                                let _ = inotify::remove_watch(&self.inotify, old);
-                            }
-                        }
-                        // Whatever came between the two calls was told to nobody.
-                        if below.is_some_and(Path::is_dir) {
-                            continue 'again;
-                        }
-                        return Ok(());
-                    }
-                    Err(Errno::NOENT | Errno::NOTDIR) => below = Some(place),
-                    Err(errno) => return Err(errno),
-                }
-            }
-            return Err(Errno::NOENT);
-        }
     }
 }
 

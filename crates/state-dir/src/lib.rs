@@ -6,6 +6,7 @@ pub mod compiled;
 #[cfg(test)]
 mod testing;
 pub mod trust;
+pub mod watch;
 
 use std::fs::{self, File, OpenOptions, ReadDir};
 use std::io;

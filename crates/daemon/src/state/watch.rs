@@ -2,20 +2,12 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
-use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
-
-/// A watch on the state directory; as long as that doesn't exist, on the place where it would come to
-/// exist.
-pub struct Watch {
-    directory: PathBuf,
-    inotify: OwnedFd,
-    /// The watch, and whether it is on the directory itself.
-    armed: Option<(i32, bool)>,
-}
+use state_dir::watch::Place;
 
 /// What changes the directory's time stamp or what its files say.
 const INSIDE: WatchFlags = WatchFlags::CREATE
@@ -25,11 +17,8 @@ const INSIDE: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::CLOSE_WRITE)
     .union(WatchFlags::ATTRIB);
 
-/// In a directory above it, what can make it come to exist.
-const ABOVE: WatchFlags = WatchFlags::CREATE.union(WatchFlags::MOVED_TO).union(WatchFlags::ATTRIB);
-
-const ITSELF: WatchFlags =
-    WatchFlags::DELETE_SELF.union(WatchFlags::MOVE_SELF).union(WatchFlags::ONLYDIR);
+/// A watch on the state directory, which may come and go.
+pub struct Watch(Place);
 
 impl Watch {
     /// Nothing is watched yet.
@@ -37,8 +26,7 @@ impl Watch {
     /// # Errors
     /// There are too many watchers on the system.
     pub fn new(directory: &Path) -> io::Result<Self> {
-        let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        Ok(Self { directory: std::path::absolute(directory)?, inotify, armed: None })
+        Place::new(directory, INSIDE, CreateFlags::NONBLOCK).map(Self)
     }
 
     /// Takes what has happened. Whether any of it matters.
@@ -47,7 +35,7 @@ impl Watch {
     /// The events can't be read, which has no cause but a broken kernel.
     pub fn take(&mut self) -> io::Result<bool> {
         let mut buffer = [const { MaybeUninit::uninit() }; 4096];
-        let mut reader = Reader::new(&self.inotify, &mut buffer);
+        let mut reader = Reader::new(&self.0, &mut buffer);
         let itself = ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::UNMOUNT;
         let gone = itself | ReadFlags::IGNORED;
         let (mut any, mut lost) = (false, false);
@@ -55,9 +43,7 @@ impl Watch {
             match reader.next() {
                 Ok(event) => {
                     any = true;
-                    // Of a watch that was taken back, there may be events on the way.
-                    let own = self.armed.is_some_and(|(watch, _)| watch == event.wd());
-                    lost |= own && event.events().intersects(gone);
+                    lost |= self.0.is_armed_by(event.wd()) && event.events().intersects(gone);
                 }
                 Err(Errno::AGAIN) => break,
                 Err(Errno::INTR) => {}
@@ -65,53 +51,29 @@ impl Watch {
             }
         }
         if lost {
-            self.armed = None;
+            self.0.disarm();
         }
         Ok(any)
     }
 
-    /// Watches the directory, or the nearest one above it that exists. Where it does that already, nothing
-    /// changes.
+    /// See [`Place::arm`].
     ///
     /// # Errors
-    /// It can't be watched: there are too many watches on the system, or it may not be read.
+    /// As there.
     pub fn arm(&mut self) -> io::Result<()> {
-        'again: loop {
-            let mut below: Option<&Path> = None;
-            for place in self.directory.ancestors() {
-                let inside = if below.is_none() { INSIDE } else { ABOVE };
-                match inotify::add_watch(&self.inotify, place, ITSELF | inside) {
-                    Ok(watch) => {
-                        if let Some((old, _)) = self.armed.replace((watch, below.is_none())) {
-                            if old != watch {
-                                // It may be gone already, with what it watched.
-                                let _ = inotify::remove_watch(&self.inotify, old);
-                            }
-                        }
-                        // Whatever came between the two calls was told to nobody.
-                        if below.is_some_and(Path::is_dir) {
-                            continue 'again;
-                        }
-                        return Ok(());
-                    }
-                    Err(Errno::NOENT | Errno::NOTDIR) => below = Some(place),
-                    Err(errno) => return Err(errno.into()),
-                }
-            }
-            return Err(Errno::NOENT.into());
-        }
+        Ok(self.0.arm()?)
     }
 
-    /// Whether it is the directory itself that is watched.
+    /// See [`Place::is_on_directory`].
     #[must_use]
     pub fn is_on_directory(&self) -> bool {
-        self.armed.is_some_and(|(_, on_directory)| on_directory)
+        self.0.is_on_directory()
     }
 }
 
 impl AsFd for Watch {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.inotify.as_fd()
+        self.0.as_fd()
     }
 }
 
