@@ -51,11 +51,13 @@ pub struct AddrTuple {
     pub(crate) scopeid: u32,
 }
 
-const POINTER: usize = size_of::<*mut c_char>();
-const _: () = assert!(size_of::<HostEnt>() == 3 * POINTER + 8);
-const _: () = assert!(offset_of!(HostEnt, h_addr_list) == 2 * POINTER + 8);
-const _: () = assert!(offset_of!(AddrTuple, family) == 2 * POINTER);
-const _: () = assert!(offset_of!(AddrTuple, addr) == 2 * POINTER + 4);
-const _: () = assert!(offset_of!(AddrTuple, scopeid) == 2 * POINTER + 20);
-const _: () = assert!(size_of::<AddrTuple>() == 2 * POINTER + 24);
-const _: () = assert!(align_of::<AddrTuple>() == align_of::<*mut c_char>());
+const _: () = {
+    const POINTER: usize = size_of::<*mut c_char>();
+    assert!(size_of::<HostEnt>() == 3 * POINTER + 8);
+    assert!(offset_of!(HostEnt, h_addr_list) == 2 * POINTER + 8);
+    assert!(offset_of!(AddrTuple, family) == 2 * POINTER);
+    assert!(offset_of!(AddrTuple, addr) == 2 * POINTER + 4);
+    assert!(offset_of!(AddrTuple, scopeid) == 2 * POINTER + 20);
+    assert!(size_of::<AddrTuple>() == 2 * POINTER + 24);
+    assert!(align_of::<AddrTuple>() == align_of::<*mut c_char>());
+};
