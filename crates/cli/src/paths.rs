@@ -1,14 +1,22 @@
 //! Where everything is.
 
+use std::ffi::{CStr, OsStr};
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
+
+use guest_names::snapshot::format;
 
 /// libvirt's state directory (its `configure` option is `--localstatedir`; every distribution has this).
 const STATE_DIRECTORY: &str = "/var/lib/libvirt/dnsmasq";
 
-/// Where libvirt-nssd puts what it knows.
+/// Where libvirt-nssd puts what it knows. The modules get there by a link, which in another system leads to
+/// this one's.
 const SNAPSHOT: &str = "/run/libvirt-nss/names.cdb";
+
+/// By way of the link: see [`format::PATH`].
+const SNAPSHOT_BY_LINK: &CStr = format::PATH;
 
 /// The places of this system, or of one that lies below another root.
 #[derive(Debug, Clone)]
@@ -136,10 +144,20 @@ impl Paths {
         }
     }
 
-    /// The daemon's snapshot, which belongs to the system's own state directory; `None` where another is
-    /// read.
+    /// The daemon's snapshot, which belongs to the system's own state directory, where the modules find it;
+    /// `None` where another is read.
     pub(crate) fn snapshot(&self) -> Option<PathBuf> {
-        self.state_directory.is_none().then(|| self.below(SNAPSHOT))
+        let place = if self.is_this_system() {
+            PathBuf::from(OsStr::from_bytes(SNAPSHOT_BY_LINK.to_bytes()))
+        } else {
+            self.below(SNAPSHOT)
+        };
+        self.state_directory.is_none().then_some(place)
+    }
+
+    /// Where the daemon itself puts it.
+    pub(crate) fn snapshot_itself(&self) -> PathBuf {
+        self.below(SNAPSHOT)
     }
 }
 
@@ -166,10 +184,10 @@ mod tests {
         let place = |root: &str, state: Option<&str>| {
             Paths::new(Some(Path::new(root)), state.map(Path::new)).snapshot()
         };
-        // What the modules' way leads to: libvirt-nssd links the one to the other.
-        let path = "/run/libvirt-nss/names.cdb";
+        let path = format::PATH.to_str().unwrap();
         assert_eq!(place("/", None), Some(PathBuf::from(path)));
-        assert_eq!(place("/image", None), Some(PathBuf::from(format!("/image{path}"))));
+        let image = "/image/run/libvirt-nss/names.cdb";
+        assert_eq!(place("/image", None), Some(PathBuf::from(image)));
         assert_eq!(place("/", Some("/elsewhere")), None);
     }
 

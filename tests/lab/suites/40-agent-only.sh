@@ -79,6 +79,11 @@ if [[ -x $command ]]; then
     check "libvirt-nss explain says who told of an address" says "plain, 10.77.0.5, $mac, br-plain; from the guest's agent, connection host" \
         "$command" explain plain
     check "libvirt-nss doctor knows the snapshot" says "1 of 1 connections up (2 guests)" "$command" doctor
+    mv "$daemon_home/run" "$daemon_home/away"
+    check_answer "without the way to the snapshot its guests are unknown" 2 "" getent ahosts plain
+    check_answer "... to the command as well" 2 "" "$command" resolve plain
+    check "... and doctor says why" says "look-ups don't find it" "$command" doctor
+    mv "$daemon_home/away" "$daemon_home/run"
     check_output "libvirt-nss resolve answers as the modules do" 10.77.0.5 bash -c '"$1" resolve plain | grep -F .' - "$command"
 else
     check_skip "the command" "make hasn't built $command"

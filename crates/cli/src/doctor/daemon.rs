@@ -29,7 +29,7 @@ pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
     let Some(path) = system.paths.snapshot() else { return Vec::new() };
     let known = match &system.told {
         Ok(Some(known)) => known,
-        Ok(None) => return vec![none(&path)],
+        Ok(None) => return vec![none(system, &path)],
         Err(unusable) => return vec![refused(unusable)],
     };
     let mut findings = vec![snapshot(system, known, &path)];
@@ -42,7 +42,19 @@ pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
     findings
 }
 
-fn none(path: &Path) -> Finding {
+fn none(system: &System<'_>, path: &Path) -> Finding {
+    let itself = system.paths.snapshot_itself();
+    if itself.exists() {
+        let (itself, link) = (itself.display(), path.parent().unwrap_or(path).display());
+        let text = format!(
+            "libvirt-nssd's snapshot {itself} is there, but look-ups don't find it: {link} doesn't lead \
+             there"
+        );
+        return Finding::new(CHECK, Level::Error, text).remedy(format!(
+            "libvirt-nssd makes that link in its home when it starts, which must be a directory of its \
+             user's: {STATUS}"
+        ));
+    }
     let text = format!(
         "libvirt-nssd doesn't run, as {} isn't there: the leases of this host's networks resolve \
          without it",
