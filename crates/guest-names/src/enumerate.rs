@@ -67,10 +67,6 @@ impl<S: StateDir> Search<'_, S> {
         name: &mut Text,
         candidate: &mut Candidate,
     ) -> Result<bool, Exhausted> {
-        if let Some(snapshot) = &mut self.snapshot {
-            // It doesn't stand for the files, which are gone through.
-            snapshot.state = None;
-        }
         while !cursor.told {
             if !self.next_lease(cursor, candidate, name)? {
                 *cursor = Cursor { told: true, ..Cursor::new() };
@@ -185,7 +181,12 @@ impl Answer for Elected<'_> {
     fn add(&mut self, candidate: &Candidate) -> Result<(), NoRoom> {
         if candidate.address == self.candidate.address {
             self.any = true;
-            self.it = candidate.is_record(self.candidate);
+            // A lease of the files may be answered out of the snapshot.
+            self.it = match (self.candidate.is_told(), candidate.is_told()) {
+                (false, true) => candidate.is_lease_of(self.candidate),
+                (true, false) => false,
+                _ => candidate.is_record(self.candidate),
+            };
         }
         Ok(())
     }

@@ -74,6 +74,15 @@ impl Candidate {
             && self.address == other.address
     }
 
+    /// Whether both tell of one lease of an address, as far as can be told of two that stand in different
+    /// places.
+    #[must_use]
+    pub(crate) fn is_lease_of(&self, other: &Self) -> bool {
+        self.address == other.address
+            && (self.bridge, self.mac) == (other.bridge, other.mac)
+            && self.rank.ending() == other.rank.ending()
+    }
+
     /// A number that two different sets of candidates hardly share the sum of.
     fn mixed(&self) -> u128 {
         u128::from_ne_bytes(self.address.padded()).wrapping_mul(self.rank.0 << 1 | 1)
@@ -98,6 +107,11 @@ impl Rank {
             _ => u64::MAX - expiry.max(0).unsigned_abs(),
         };
         Self(u128::from(ending) << 64 | u128::from(file) << 32 | u128::from(offset))
+    }
+
+    /// When it ends: never is 0, and the later it is the less.
+    fn ending(self) -> u64 {
+        (self.0 >> 64) as u64
     }
 
     pub(crate) fn offset(self) -> u32 {

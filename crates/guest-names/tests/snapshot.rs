@@ -154,6 +154,26 @@ fn a_snapshot_stands_for_the_files() {
     assert!(data > 1_000 && names > 1_000, "hardly an answer: {data}, {names}");
 }
 
+/// All guests are those of the files, whether the files answer for them or the snapshot.
+#[test]
+fn a_snapshot_lists_what_the_files_list() {
+    let mut random = Random::new(34);
+    let mut listed = 0;
+    for _ in 0..1_000 {
+        let state = state(&mut random);
+        let mut files = state.directory(&mut random);
+        let mut both = state.directory(&mut random);
+        both.set_snapshot(Some(fresh(&compile(&state), Some(STAMP))));
+        for source in [Source::HostName, Source::Domain] {
+            let expected: BTreeSet<_> = enumerate(&mut files, source).into_iter().collect();
+            let found: BTreeSet<_> = enumerate(&mut both, source).into_iter().collect();
+            assert_eq!(found, expected, "{source:?}\n{files}");
+            listed += found.len();
+        }
+    }
+    assert!(listed > 1_000, "hardly a guest: {listed}");
+}
+
 /// Behind a change of the directory the files are read, and what was compiled of them doesn't count.
 #[test]
 fn an_older_snapshot_goes_with_the_files() {
@@ -283,7 +303,10 @@ fn what_is_told() {
 fn what_is_denied() {
     let mut records = Records::new();
     let lease = flags::LEASE | flags::ATTACHED;
-    let denied = Entry { flags: lease | flags::DENIED, ..entry("web", Some(v4(1))) };
+    let mac = Some(Mac([0x52, 0x54, 0, 0, 0, 1]));
+    let bridge = Bridge::new(b"virbr0").unwrap();
+    let flags = lease | flags::DENIED;
+    let denied = Entry { flags, mac, bridge, ..entry("web", Some(v4(1))) };
     add(&mut records, b"hweb", &denied);
     add(&mut records, b"hweb", &entry("web", Some(v4(2))));
     let mut directory = Directory::default();
@@ -294,6 +317,17 @@ fn what_is_denied() {
     };
     assert_eq!(look(NOW), [v4(2)]);
     assert_eq!(look(NOW - 91), [v4(1)]);
+
+    // Nor is it listed, though it stands in the file.
+    directory.add("virbr0.status".into(), WEB);
+    let mut list = |modified| {
+        let snapshot = Snapshot { modified, ..fresh(&records, Some(STAMP)) };
+        directory.set_snapshot(Some(snapshot));
+        enumerate(&mut directory, Source::HostName)
+    };
+    let web = |last| ("web".to_owned(), text_of(v4(last)));
+    assert_eq!(list(NOW), [web(2)]);
+    assert_eq!(list(NOW - 91), [web(1)]);
 }
 
 /// More addresses than fit the scratch and the places.

@@ -1,7 +1,7 @@
 //! Going through all names of a snapshot, for an enumeration.
 
 use super::consult::candidate;
-use super::format::{Entry, FIRST_RECORD, kind};
+use super::format::{Entry, FIRST_RECORD, flags, kind};
 use super::read::{Reader, pair};
 use super::{Key, Standing, Take};
 use crate::enumerate::Place;
@@ -28,9 +28,10 @@ impl Take for Pick<'_> {
         // A guest stands under longer names too, and is listed by its own.
         let own = self.key.is_of(entry.name);
         let candidate = candidate(offset, entry, true);
-        let Some(candidate) = candidate.filter(|_| own && entry.counts(standing, self.now)) else {
-            return;
-        };
+        // What the snapshot has of the files was told by these.
+        let of_files = standing.leases && entry.is(flags::LEASE);
+        let good = own && !of_files && entry.counts(standing, self.now);
+        let Some(candidate) = candidate.filter(|_| good) else { return };
         if self.picked {
             return;
         }
