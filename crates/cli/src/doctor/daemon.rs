@@ -164,6 +164,9 @@ fn content(system: &System<'_>, known: &Known) -> String {
         0 => String::new(),
         all => format!("; {} of {all} connections up{running}", up.count()),
     };
+    if guests.is_empty() {
+        return format!("no guest beyond them{connections}");
+    }
     let guests = super::state_files::count(guests.len(), "guest");
     format!("{guests} beyond them ({addresses}){connections}")
 }
