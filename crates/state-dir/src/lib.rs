@@ -14,6 +14,8 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use guest_names::address::Mac;
+use guest_names::macmap::{MacMap, MacUse};
 use guest_names::snapshot::Opened;
 use guest_names::state::{Bridge, Kind, StateDir};
 use guest_names::text::Text;
@@ -63,6 +65,24 @@ impl StateDir for Directory {
 
     fn snapshot(&mut self) -> Option<Opened<OpenFile>> {
         trust::open(self.snapshot.as_deref()?, &self.path).ok()
+    }
+}
+
+/// The MACs of a MAC map's record, as it is read.
+#[derive(Default)]
+pub struct Macs(pub Vec<Mac>);
+
+impl MacUse for Macs {
+    fn begin(&mut self) {
+        self.0.clear();
+    }
+
+    fn mac(&mut self, mac: Mac) {
+        self.0.push(mac);
+    }
+
+    fn end(&mut self, _: &MacMap) -> bool {
+        true
     }
 }
 

@@ -10,14 +10,14 @@ use std::path::{Path, PathBuf};
 use guest_names::address::Mac;
 use guest_names::json::Parsed;
 use guest_names::lease::BadRecord;
-use guest_names::macmap::{MacMap, MacUse};
+use guest_names::macmap::MacMap;
 use guest_names::observe::Observer;
 use guest_names::scan::{self, Records};
 use guest_names::state::{Bridge, Kind};
 use guest_names::window::{Fault, READ_LIMIT, StateFile, Window};
 
 use super::address;
-use super::directory::{OpenFile, fault, file_name};
+use super::directory::{Macs, OpenFile, fault, file_name};
 use super::record::Record;
 
 /// What all files of the state directory say.
@@ -171,7 +171,7 @@ impl Snapshot {
                     Kind::Macs => {
                         let mut records = MapRecords {
                             map: MacMap::new(),
-                            macs: Collected::default(),
+                            macs: Macs::default(),
                             bridge: &bridge,
                             nics: &mut self.nics,
                             damage: Damages::default(),
@@ -267,27 +267,9 @@ impl<F: StateFile> Records<F> for LeaseRecords<'_> {
     }
 }
 
-/// The MACs of a record.
-#[derive(Default)]
-struct Collected(Vec<Mac>);
-
-impl MacUse for Collected {
-    fn begin(&mut self) {
-        self.0.clear();
-    }
-
-    fn mac(&mut self, mac: Mac) {
-        self.0.push(mac);
-    }
-
-    fn end(&mut self, _: &MacMap) -> bool {
-        true
-    }
-}
-
 struct MapRecords<'r> {
     map: MacMap,
-    macs: Collected,
+    macs: Macs,
     bridge: &'r str,
     nics: &'r mut Vec<Nic>,
     damage: Damages,

@@ -6,16 +6,15 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use guest_names::address::Mac;
 use guest_names::json::Parsed;
 use guest_names::lease;
-use guest_names::macmap::{MacMap, MacUse};
+use guest_names::macmap::MacMap;
 use guest_names::observe::Observer;
 use guest_names::scan::{self, Records};
 use guest_names::state::{Bridge, Kind};
 use guest_names::window::{Fault, StateFile, Window};
 use rustix::io::Errno;
-use state_dir::{OpenFile, fault, fault_text};
+use state_dir::{Macs, OpenFile, fault, fault_text};
 
 use super::files::{Domain, Files, KNOWN_BEFORE, Lease};
 
@@ -104,7 +103,7 @@ impl Reading {
                 while scan::next(&mut window, &mut records) {}
             }
             Kind::Macs => {
-                let macs = Collected(Vec::new());
+                let macs = Macs::default();
                 let mut records = MapRecords { map: MacMap::new(), macs, bridge, files };
                 while scan::next(&mut window, &mut records) {}
             }
@@ -146,26 +145,9 @@ impl<F: StateFile> Records<F> for LeaseRecords<'_> {
     }
 }
 
-/// The MACs of a record.
-struct Collected(Vec<Mac>);
-
-impl MacUse for Collected {
-    fn begin(&mut self) {
-        self.0.clear();
-    }
-
-    fn mac(&mut self, mac: Mac) {
-        self.0.push(mac);
-    }
-
-    fn end(&mut self, _: &MacMap) -> bool {
-        true
-    }
-}
-
 struct MapRecords<'r> {
     map: MacMap,
-    macs: Collected,
+    macs: Macs,
     bridge: u16,
     files: &'r mut Files,
 }
