@@ -83,12 +83,15 @@ impl<S: StateDir> Search<'_, S> {
                 return Ok(true);
             }
         }
-        while self.next_told(source, &mut cursor.place, &mut cursor.within, name, candidate) {
+        loop {
+            let Cursor { place, within, .. } = &mut *cursor;
+            if self.next_told(source, place, within, name, candidate) != Some(true) {
+                return Ok(false);
+            }
             if self.is_answered(source, name, candidate, places)? {
                 return Ok(true);
             }
         }
-        Ok(false)
     }
 
     /// The next lease that holds, whatever it is called; its host name goes to `name`.

@@ -46,22 +46,11 @@ impl Take for Pick<'_> {
 }
 
 impl<S: StateDir> Search<'_, S> {
-    /// The next name in the snapshot and one of its addresses. `place` is how many of both have been
-    /// passed, and at which record that was. `false` where there is no other.
+    /// The next name in the snapshot and one of its addresses, but for what the state files tell. `place` is how
+    /// many of both have been passed, and at which record that was. `false` where there is no other, `None`
+    /// where the snapshot is broken.
     #[inline(never)]
     pub(crate) fn next_told(
-        &mut self,
-        source: Source,
-        place: &mut Place,
-        within: &mut u32,
-        name: &mut Text,
-        candidate: &mut Candidate,
-    ) -> bool {
-        self.walk(source, place, within, name, candidate).unwrap_or(false)
-    }
-
-    /// `None` where the snapshot is broken.
-    fn walk(
         &mut self,
         source: Source,
         place: &mut Place,
