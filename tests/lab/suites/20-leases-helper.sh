@@ -78,8 +78,9 @@ fi
 libvirt_start
 network_start default virbr0 192.168.122 --domain lab.example --ipv6 fd00:122 --lease 2
 
-# The address that it asks for is not the one that dnsmasq would choose.
+# The address that it asks for is not the one that dnsmasq would choose for it. It could be another's, so those ask later.
 client_start alpha virbr0 "request 192.168.122.77"
+client_await alpha BOUND
 client_start beta virbr0
 client_start gone virbr0
 for name in "${names[@]}"; do
