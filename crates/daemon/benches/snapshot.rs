@@ -19,10 +19,11 @@ use daemon::model::{
 };
 use daemon::service::{log::Log, memory};
 use daemon::source::Source;
-use daemon::state::{stamp, watch::Watch};
+use daemon::state::watch::Watch;
 use guest_names::address::Mac;
 use guest_names::snapshot::format::Meta;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use state_dir::trust::stamp_of;
 
 /// Tells this program to be the daemon: how many guests it knows from libvirt.
 const GUESTS: &str = "LIBVIRT_NSSD_BENCH_GUESTS";
@@ -181,7 +182,7 @@ impl Place {
         let mut meta = [0; Meta::SIZE];
         let read = file.read_exact_at(&mut meta, Meta::START as u64);
         let meta = read.ok().and_then(|()| Meta::parse(&meta));
-        let now = stamp::of(&fs::metadata(self.0.join("state")).unwrap());
+        let now = stamp_of(&fs::metadata(self.0.join("state")).unwrap());
         meta.is_some_and(|meta| meta.state == Some(now))
     }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use guest_names::snapshot::format::{Meta, Stamp};
 use rustix::time::{ClockId, clock_gettime};
+use state_dir::trust::stamp_of;
 
 use crate::facts::{Facts, Millis};
 use crate::info::{self, State};
@@ -235,7 +236,7 @@ impl Compiler {
     }
 
     fn stamp(&self) -> io::Result<Stamp> {
-        fs::metadata(&self.directory).map(|metadata| stamp::of(&metadata))
+        fs::metadata(&self.directory).map(|metadata| stamp_of(&metadata))
     }
 
     /// The directory isn't there, or can't be read.

@@ -4,8 +4,6 @@
 //! leave the same stamp, so one that is as young as that says nothing of what is to come. Once the tick
 //! has passed, every later change leaves another.
 
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 use guest_names::snapshot::format::Stamp;
@@ -17,17 +15,6 @@ const WHOLE_SECONDS: Duration = Duration::from_secs(2);
 
 /// Nanoseconds of a second.
 const NANOSECONDS: i128 = 1_000_000_000;
-
-/// The stamp of what stat(2) told.
-#[must_use]
-pub fn of(metadata: &Metadata) -> Stamp {
-    Stamp {
-        seconds: metadata.mtime(),
-        nanoseconds: metadata.mtime_nsec() as u32,
-        device: metadata.dev(),
-        inode: metadata.ino(),
-    }
-}
 
 /// What the kernel stamps with.
 #[derive(Clone, Copy, Debug)]
