@@ -3,6 +3,8 @@
 #[path = "suite/support.rs"]
 mod support;
 
+#[path = "suite/apparmor.rs"]
+mod apparmor;
 #[path = "suite/buffers.rs"]
 mod buffers;
 #[path = "suite/concurrency.rs"]
