@@ -136,11 +136,15 @@ impl Paths {
         Ok(real)
     }
 
-    /// Leases and MAC maps.
+    /// Leases and MAC maps. Links to it stay below the root.
     pub(crate) fn state_directory(&self) -> PathBuf {
         match &self.state_directory {
             Some(directory) => directory.clone(),
-            None => self.below(STATE_DIRECTORY),
+            None if self.is_this_system() => PathBuf::from(STATE_DIRECTORY),
+            None => {
+                let real = self.real(STATE_DIRECTORY);
+                self.below(real.unwrap_or_else(|_| STATE_DIRECTORY.into()))
+            }
         }
     }
 

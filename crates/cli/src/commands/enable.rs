@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::nsswitch::authselect::{self, Way};
 use crate::nsswitch::file::{self, Conf, Owner, backup};
 use crate::nsswitch::line::{Misread, parse};
-use crate::nsswitch::replace::{self, Place};
+use crate::nsswitch::replace::{self, NewVersion};
 use crate::nsswitch::{OURS, diff, edit};
 use crate::paths::Paths;
 use crate::state::snapshot::lossy;
@@ -104,12 +104,12 @@ fn change(conf: &Conf, wish: Wish<'_>, dry_run: bool, context: &Context) -> Resu
     if dry_run {
         return Ok(());
     }
-    let place = Place::reserve(&conf.target)?;
+    let new = NewVersion::reserve(&conf.target)?;
     // Another run may have been at it until now.
     let vendor = context.paths.vendor_nsswitch();
     let is_vendors = !conf.target.exists();
     let like = if is_vendors { &vendor } else { &conf.target };
-    let text = fs::read(like).map_err(Error::file("read", like, "run this again"))?;
+    let text = replace::read(like)?;
     let edited = wish(&text).map_err(misread)?;
     let is_new = if is_vendors {
         link_backup(&conf.target)?;
@@ -119,7 +119,7 @@ fn change(conf: &Conf, wish: Wish<'_>, dry_run: bool, context: &Context) -> Resu
         keep_backup(&conf.target, &text, &edited)?
     };
     if edited != text || is_vendors {
-        let put = place.put(like, &text, &edited);
+        let put = new.put(like, &text, &edited);
         if put.is_err() && is_new {
             replace::remove(&backup(&conf.target))?;
         }
@@ -158,7 +158,7 @@ fn link_backup(target: &Path) -> Result<(), Error> {
 /// Once the file is what it was, nothing of us stays.
 fn forget_backup(conf: &Conf, now: &[u8], context: &Context) -> Result<(), Error> {
     let kept = backup(&conf.target);
-    if !fs::read(&kept).is_ok_and(|before| before == now) {
+    if !replace::read(&kept).is_ok_and(|before| before == now) {
         return Ok(());
     }
     if kept.is_symlink() {

@@ -7,8 +7,8 @@ use std::path::Path;
 use super::enable::{hosts, show};
 use crate::context::Context;
 use crate::error::Error;
-use crate::nsswitch::file::{Conf, backup, new_version};
-use crate::nsswitch::replace::{self, Place};
+use crate::nsswitch::file::{self, Conf, backup, new_version};
+use crate::nsswitch::replace::{self, NewVersion};
 use crate::nsswitch::{OURS, edit};
 
 /// Back to what was before `enable`.
@@ -17,18 +17,15 @@ use crate::nsswitch::{OURS, edit};
 /// The file is as it is, and so is its backup.
 pub(crate) fn run(conf: &Conf, dry_run: bool, context: &Context) -> Result<(), Error> {
     let kept = backup(&conf.target);
-    let before = match fs::read(&kept) {
-        Ok(before) => before,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !kept.is_symlink() => {
+    if let Err(error) = fs::symlink_metadata(&kept) {
+        if error.kind() == io::ErrorKind::NotFound {
             if !dry_run {
                 forget_unfinished(&conf.target)?;
             }
             return context.print(&format!("{}: nothing to undo", conf.path.display()));
         }
-        Err(error) => {
-            return Err(Error::file("read", &kept, "run this as root (sudo)")(error));
-        }
-    };
+    }
+    let before = replace::read(&kept)?;
     let wishes: [(&[&str], bool); 6] = [
         (&OURS, false),
         (&OURS, true),
@@ -59,14 +56,14 @@ pub(crate) fn run(conf: &Conf, dry_run: bool, context: &Context) -> Result<(), E
 /// Makes the file `restored`. `before`: what the backup holds.
 fn undo(conf: &Conf, before: &[u8], restored: &[u8], context: &Context) -> Result<(), Error> {
     let kept = backup(&conf.target);
-    let place = Place::reserve(&conf.target)?;
+    let new = NewVersion::reserve(&conf.target)?;
     // Another run may have been at it until now; of a vendor's file there is none here.
-    if fs::read(&conf.target).is_ok_and(|now| now != conf.text) {
+    if replace::read(&conf.target).is_ok_and(|now| now != conf.text) {
         return Err(Error::ChangedMeanwhile(conf.path.clone()));
     }
     if restored != before {
         if restored != conf.text {
-            place.put(&conf.target, &conf.text, restored)?;
+            new.put(&conf.target, &conf.text, restored)?;
         }
         replace::remove(&kept)?;
         context.print(&format!(
@@ -93,9 +90,10 @@ fn undo(conf: &Conf, before: &[u8], restored: &[u8], context: &Context) -> Resul
 /// Something of ours is still there.
 pub(crate) fn without_file(dry_run: bool, context: &Context) -> Result<(), Error> {
     let path = context.paths.nsswitch();
-    if !dry_run {
-        replace::remove(&backup(&path))?;
-        forget_unfinished(&path)?;
+    // Without its directory there is nothing in it either.
+    if let (false, Ok(target)) = (dry_run, file::place_of_missing(&context.paths)) {
+        replace::remove(&backup(&target))?;
+        forget_unfinished(&target)?;
     }
     context.print(&format!("{}: it is gone; nothing to undo", path.display()))
 }
@@ -117,7 +115,7 @@ pub(super) fn drop_copy(conf: &Conf, context: &Context) -> Result<(), Error> {
 fn forget_unfinished(target: &Path) -> Result<(), Error> {
     for path in [target, &backup(target)] {
         if new_version(path).exists() {
-            drop(Place::reserve(path)?);
+            drop(NewVersion::reserve(path)?);
         }
     }
     Ok(())

@@ -1,9 +1,9 @@
 //! Finding nsswitch.conf: past links, below another root, where distributions keep it.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::replace;
 use crate::error::Error;
 use crate::paths::Paths;
 
@@ -40,15 +40,16 @@ pub(crate) fn read(paths: &Paths) -> Result<Conf, Error> {
     let vendor = paths.vendor_nsswitch();
     let missing = !path.is_symlink() && !path.exists();
     if missing && vendor.is_file() {
-        let text = fs::read(&vendor).map_err(failed(&vendor))?;
-        return Ok(Conf { target: path.clone(), path, owner: Owner::Vendor, text });
+        let text = replace::read(&vendor)?;
+        let target = place_of_missing(paths)?;
+        return Ok(Conf { path, target, owner: Owner::Vendor, text });
     }
     let real = paths.real(Paths::NSSWITCH).map_err(failed(&path))?;
     let target = paths.below(&real);
     if !target.is_file() {
         return Err(failed(&target)(io::Error::from(rustix::io::Errno::INVAL)));
     }
-    let text = fs::read(&target).map_err(failed(&target))?;
+    let text = replace::read(&target)?;
     let owner = if real.starts_with("/nix/store") || real.starts_with("/gnu/store") {
         Owner::Store
     } else if real.parent() == Some(Path::new(Paths::AUTHSELECT)) {
@@ -63,6 +64,18 @@ pub(crate) fn read(paths: &Paths) -> Result<Conf, Error> {
 pub(crate) fn is_gone(paths: &Paths) -> bool {
     let path = paths.nsswitch();
     !path.is_symlink() && !path.exists() && !paths.vendor_nsswitch().is_file()
+}
+
+/// Where the file would be that isn't there, past the links to its directory.
+///
+/// # Errors
+/// There is no such directory.
+pub(crate) fn place_of_missing(paths: &Paths) -> Result<PathBuf, Error> {
+    let path = paths.nsswitch();
+    let name = path.file_name().unwrap_or_default().to_owned();
+    let directory = Path::new(Paths::NSSWITCH).parent().unwrap_or(Path::new("/"));
+    let directory = paths.real(directory).map_err(failed(&path))?;
+    Ok(paths.below(directory).join(name))
 }
 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> Error {

@@ -1,11 +1,11 @@
-//! Replacing a file in one step, with everything that it has but its bytes.
+//! Replacing a file in one step; its owner, mode, ACL and SELinux label stay.
 
 use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, XattrFlags, fgetxattr, flock, fsetxattr, getxattr, listxattr};
+use rustix::fs::{FlockOperation, OFlags, XattrFlags, fgetxattr, flock, fsetxattr};
 use rustix::io::Errno;
 
 use super::file::new_version;
@@ -19,34 +19,97 @@ const AS_ROOT: &str = "run this as root (sudo), or with --dry-run to see the cha
 const MOUNTED: &str = "something is mounted over it; change the file that is mounted, outside of this \
                        container";
 
-/// The file in which a new version grows, and with it the sole right to change the old one: nobody but
-/// who may write there can hold it, and a run that was killed holds nothing.
-pub(crate) struct Place {
+/// The next step where something stands in the place of a file that this command writes or reads.
+const NOT_A_FILE: &str = "see what put it there ('ls -l'), remove it, and run this again";
+
+/// How often the place of a new version may be taken away before that is an error.
+const TRIES: usize = 16;
+
+/// An open regular file, and what is to be taken over from it.
+pub(crate) struct Original {
+    path: PathBuf,
+    file: File,
+    status: Metadata,
+}
+
+impl Original {
+    /// Opens a file without waiting for anyone: a FIFO, a device or a directory is an error.
+    ///
+    /// # Errors
+    /// It can't be opened, or isn't a regular file.
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
+        let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+        let file = opened.map_err(Error::file("read", path, AS_ROOT))?;
+        let status = file.metadata().map_err(Error::file("read", path, AS_ROOT))?;
+        if !status.is_file() {
+            return Err(not_a_file("read", path));
+        }
+        Ok(Self { path: path.to_owned(), file, status })
+    }
+
+    /// All of its bytes.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub(crate) fn read(&self) -> Result<Vec<u8>, Error> {
+        let mut content = Vec::new();
+        let read = (&self.file).read_to_end(&mut content);
+        read.map_err(Error::file("read", &self.path, AS_ROOT))?;
+        Ok(content)
+    }
+}
+
+/// Reads a regular file; see [`Original::open`].
+///
+/// # Errors
+/// It can't be opened or read, or isn't a regular file.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    Original::open(path)?.read()
+}
+
+fn not_a_file(doing: &'static str, path: &Path) -> Error {
+    Error::file(doing, path, NOT_A_FILE)(io::Error::other("it is not a regular file of its own"))
+}
+
+/// The file in which a new version grows, and with it the sole right to change the old one: only who may
+/// write in that directory can hold it, and a run that was killed holds nothing.
+pub(crate) struct NewVersion {
     target: PathBuf,
-    new: PathBuf,
+    path: PathBuf,
     file: File,
     /// It has become the target, or is on the way there.
     used: bool,
 }
 
-impl Place {
+impl NewVersion {
     /// Waits until no other run has it.
     ///
     /// # Errors
-    /// Nothing can be written there.
+    /// Nothing can be written there, or something else is in its place: a link, which could lead out of the
+    /// system that is meant, or a FIFO.
     pub(crate) fn reserve(target: &Path) -> Result<Self, Error> {
-        let new = new_version(target);
-        let failed = |error| Error::file("write", &new, AS_ROOT)(error);
-        loop {
+        let path = new_version(target);
+        let failed = |error: io::Error| Error::file("write", &path, AS_ROOT)(error);
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
+        for _ in 0..TRIES {
             let mut options = OpenOptions::new();
-            let file = options.write(true).create(true).truncate(false).mode(0o600).open(&new);
-            let file = file.map_err(failed)?;
+            options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
+            let file = options.open(&path).map_err(|error| match Errno::from_io_error(&error) {
+                // A symbolic link, a socket or a FIFO without a reader, a directory.
+                Some(Errno::LOOP | Errno::NXIO | Errno::ISDIR) => not_a_file("write", &path),
+                _ => failed(error),
+            })?;
             flock(&file, FlockOperation::LockExclusive).map_err(|errno| failed(errno.into()))?;
+            let own = file.metadata().map_err(failed)?;
+            // A second name would be another file that is overwritten. None: its holder has moved it.
+            if !own.is_file() || own.nlink() > 1 {
+                return Err(not_a_file("write", &path));
+            }
             // Whoever had it has moved it into place, or removed it.
-            let number = file.metadata().map_err(failed)?.ino();
-            match fs::symlink_metadata(&new) {
-                Ok(status) if status.ino() == number => {
-                    return Ok(Self { target: target.to_owned(), new, file, used: false });
+            match fs::symlink_metadata(&path) {
+                Ok(now) if (now.dev(), now.ino()) == (own.dev(), own.ino()) => {
+                    return Ok(Self { target: target.to_owned(), path, file, used: false });
                 }
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     return Err(failed(error));
@@ -54,74 +117,73 @@ impl Place {
                 _ => {}
             }
         }
+        let next = "something replaces it all the time: see what does, and run this again";
+        Err(Error::file("write", &path, next)(Errno::BUSY.into()))
     }
 
-    /// Gives the target new content. Owner, mode, ACLs and SELinux label are those of `like`, which
-    /// is the target as a rule. `read` is what the content was made from: where that has become another,
-    /// nothing is changed.
+    /// Gives the target new content. Owner, mode, ACL and SELinux label are those of `like`, which is the
+    /// target as a rule. `read` is what the content was made from: where that has become another, nothing
+    /// is changed.
     ///
     /// # Errors
     /// Nothing was changed.
     pub(crate) fn put(mut self, like: &Path, read: &[u8], content: &[u8]) -> Result<(), Error> {
-        fill(&self.file, &self.new, like, content, false)?;
-        let now = fs::read(like).map_err(Error::file("read", like, AS_ROOT))?;
-        if now != read {
+        self.fill(&Original::open(like)?, content, false)?;
+        if Original::open(like)?.read()? != read {
             return Err(Error::ChangedMeanwhile(like.to_owned()));
         }
-        move_to(&self.new, &self.target)?;
+        move_to(&self.path, &self.target)?;
         self.used = true;
         Ok(())
     }
+
+    /// Writes `content` and takes over what `like` has.
+    fn fill(&self, like: &Original, content: &[u8], with_time: bool) -> Result<(), Error> {
+        let mut file = &self.file;
+        let write = |error| Error::file("write", &self.path, AS_ROOT)(error);
+        // A run that was killed may have left something.
+        file.set_len(0).map_err(write)?;
+        file.write_all(content).map_err(write)?;
+        keep_owner(file, &like.status)
+            .and_then(|()| copy_attributes(&like.file, file))
+            .and_then(|()| {
+                file.set_permissions(fs::Permissions::from_mode(like.status.mode() & 0o7777))
+            })
+            .map_err(Error::file(
+                "keep owner, mode and label of",
+                &like.path,
+                "run this as root (sudo), and see that the file system can keep them",
+            ))?;
+        if with_time {
+            let time = like.status.modified();
+            let time = time.map_err(Error::file("read", &like.path, AS_ROOT))?;
+            file.set_modified(time).map_err(write)?;
+        }
+        file.sync_all().map_err(write)
+    }
 }
 
-impl Drop for Place {
+impl Drop for NewVersion {
     fn drop(&mut self) {
         if !self.used {
             // What can't be removed now, the next run takes for its own.
-            let _ = fs::remove_file(&self.new);
+            let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Makes `copy` the same as `original` in everything, its time among it.
+/// Makes `copy` the same as `original`: content, owner, mode, ACL, SELinux label and time.
 ///
 /// # Errors
 /// `copy` is as it was.
 pub(crate) fn copy(original: &Path, copy: &Path) -> Result<(), Error> {
-    let content = fs::read(original).map_err(Error::file("read", original, AS_ROOT))?;
-    let mut place = Place::reserve(copy)?;
-    fill(&place.file, &place.new, original, &content, true)?;
-    move_to(&place.new, copy)?;
-    place.used = true;
+    let original = Original::open(original)?;
+    let content = original.read()?;
+    let mut new = NewVersion::reserve(copy)?;
+    new.fill(&original, &content, true)?;
+    move_to(&new.path, copy)?;
+    new.used = true;
     Ok(())
-}
-
-/// Writes `content` and takes over what `like` has.
-fn fill(
-    mut file: &File,
-    path: &Path,
-    like: &Path,
-    content: &[u8],
-    with_time: bool,
-) -> Result<(), Error> {
-    let read = |error| Error::file("read", like, AS_ROOT)(error);
-    let write = |error| Error::file("write", path, AS_ROOT)(error);
-    let status = fs::metadata(like).map_err(read)?;
-    // A run that was killed may have left something.
-    file.set_len(0).map_err(write)?;
-    file.write_all(content).map_err(write)?;
-    keep_owner(file, &status)
-        .and_then(|()| copy_attributes(like, file))
-        .and_then(|()| file.set_permissions(fs::Permissions::from_mode(status.mode() & 0o7777)))
-        .map_err(Error::file(
-            "keep owner, mode and label of",
-            like,
-            "run this as root (sudo), and see that the file system can keep them",
-        ))?;
-    if with_time {
-        file.set_modified(status.modified().map_err(read)?).map_err(write)?;
-    }
-    file.sync_all().map_err(write)
 }
 
 fn keep_owner(file: &File, like: &Metadata) -> io::Result<()> {
@@ -132,31 +194,36 @@ fn keep_owner(file: &File, like: &Metadata) -> io::Result<()> {
     fchown(file, Some(like.uid()), Some(like.gid()))
 }
 
-/// Extended attributes: ACLs and the SELinux label are among them.
-fn copy_attributes(from: &Path, to: &File) -> io::Result<()> {
-    let mut names = vec![0; 64 << 10];
-    let length = match listxattr(from, names.as_mut_slice()) {
-        // A file system without them has nothing to keep.
-        Err(Errno::NOTSUP) => return Ok(()),
-        length => length?,
-    };
-    for name in names[..length].split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
-        let mut value = vec![0; 64 << 10];
-        let length = getxattr(from, name, value.as_mut_slice())?;
-        let value = &value[..length];
-        match fsetxattr(to, name, value, XattrFlags::empty()) {
+/// The extended attributes that say who may use a file: its SELinux label and its ACL (selinux(8), acl(5)).
+/// Others belong to the content or to the very file: IMA's and EVM's signatures would be wrong on new
+/// content, and capabilities make a program of it.
+const ATTRIBUTES: [&str; 2] = ["security.selinux", "system.posix_acl_access"];
+
+fn copy_attributes(from: &File, to: &File) -> io::Result<()> {
+    for name in ATTRIBUTES {
+        let Some(value) = attribute(from, name)? else { continue };
+        match fsetxattr(to, name, &value, XattrFlags::empty()) {
             // The kernel gave the new file the same label by itself, and nobody may set one.
-            Err(Errno::PERM | Errno::ACCESS | Errno::NOTSUP) if has(to, name, value) => {}
+            Err(Errno::PERM | Errno::ACCESS | Errno::NOTSUP)
+                if attribute(to, name).is_ok_and(|own| own.as_ref() == Some(&value)) => {}
             set => set?,
         }
     }
     Ok(())
 }
 
-fn has(file: &File, name: &[u8], value: &[u8]) -> bool {
-    let mut own = vec![0; 64 << 10];
-    let length = fgetxattr(file, name, own.as_mut_slice());
-    length.is_ok_and(|length| own[..length] == *value)
+/// `None` where the file has none of that name, or the file system keeps none.
+fn attribute(file: &File, name: &str) -> io::Result<Option<Vec<u8>>> {
+    // The most that the kernel lets one have (xattr(7)).
+    let mut value = vec![0; 64 << 10];
+    match fgetxattr(file, name, value.as_mut_slice()) {
+        Ok(length) => {
+            value.truncate(length);
+            Ok(Some(value))
+        }
+        Err(Errno::NODATA | Errno::NOTSUP) => Ok(None),
+        Err(errno) => Err(errno.into()),
+    }
 }
 
 /// Puts one file in the place of another, with all that it has.

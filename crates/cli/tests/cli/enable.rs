@@ -34,12 +34,30 @@ fn kept(path: &Path) -> (u32, u32, u32, Vec<(String, Vec<u8>)>) {
         let length = getxattr(path, name, value.as_mut_slice()).unwrap();
         (name.to_owned(), value[..length].to_vec())
     });
-    (status.mode(), status.uid(), status.gid(), attributes.collect())
+    let mut attributes: Vec<_> = attributes.collect();
+    attributes.sort();
+    (status.mode(), status.uid(), status.gid(), attributes)
 }
 
 fn same(case: &str, extension: &str, path: &Path) {
     let expected = fs::read(fixtures().join(format!("{case}.{extension}"))).unwrap();
     assert_eq!(String::from_utf8(fs::read(path).unwrap()), String::from_utf8(expected));
+}
+
+/// `u::rw-,u:1234:r--,g::r--,m::r--,o::r--` as the kernel has it (linux/posix_acl_xattr.h).
+fn acl() -> Vec<u8> {
+    let entry = |tag: u16, permissions: u16, id: u32| {
+        [&tag.to_le_bytes()[..], &permissions.to_le_bytes(), &id.to_le_bytes()].concat()
+    };
+    let none = u32::MAX;
+    let entries = [
+        entry(0x01, 6, none),
+        entry(0x02, 4, 1234),
+        entry(0x04, 4, none),
+        entry(0x10, 4, none),
+        entry(0x20, 4, none),
+    ];
+    [2_u32.to_le_bytes().to_vec(), entries.concat()].concat()
 }
 
 #[test]
@@ -48,7 +66,7 @@ fn mode_time_and_attributes_stay() {
     root_with(&sandbox, DEBIAN);
     let path = sandbox.work().join("etc/nsswitch.conf");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-    setxattr(&path, "user.note", b"mine\0too", XattrFlags::empty()).unwrap();
+    setxattr(&path, "system.posix_acl_access", &acl(), XattrFlags::empty()).unwrap();
     if is_root("a file of another owner, a SELinux label") {
         chown(&path, Some(1234), Some(4321)).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o2644)).unwrap();
@@ -58,6 +76,13 @@ fn mode_time_and_attributes_stay() {
     let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(981_173_106_789_000_000);
     fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
     let before = kept(&path);
+    // Of the content, or of the very file: not taken over.
+    setxattr(&path, "user.note", b"mine\0too", XattrFlags::empty()).unwrap();
+    if is_root("capabilities of a file") {
+        // vfs_cap_data, revision 2: cap_chown, in effect.
+        let capabilities = [1, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        setxattr(&path, "security.capability", &capabilities, XattrFlags::empty()).unwrap();
+    }
     let number = fs::metadata(&path).unwrap().ino();
 
     run(&sandbox, "enable");
@@ -268,6 +293,61 @@ fn unfinished_files() {
         same(DEBIAN, "before", &etc.join("nsswitch.conf"));
         assert_eq!(fs::read_dir(&etc).unwrap().count(), 1);
     }
+}
+
+/// Whatever stands where the new version grows, or the backup: nothing is followed out of the root, nothing is
+/// waited for, and nothing is changed.
+#[test]
+fn what_stands_in_the_way() {
+    let outside = "kept\n";
+    for name in
+        [".nsswitch.conf.libvirt-nss-new", ".nsswitch.conf.libvirt-nss-backup.libvirt-nss-new"]
+    {
+        for make in ["ln -s", "ln", "ln -s missing #", "mkfifo #", "mkdir #"] {
+            let sandbox = Sandbox::new("enable");
+            root_with(&sandbox, DEBIAN);
+            let etc = sandbox.work().join("etc");
+            fs::write(sandbox.here().join("outside"), outside).unwrap();
+            let make = make.replace('#', &format!("$WORK/etc/{name} #"));
+            let line = format!("{make} $PWD/outside $WORK/etc/{name}");
+            assert!(sandbox.run(&line).status.success(), "{line}");
+            let output = sandbox.run("timeout 60 libvirt-nss --root $WORK enable");
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{line}: {said}");
+            assert!(said.contains(&format!("etc/{name}: ")), "{line}: {said}");
+            assert!(
+                said.contains("not a regular file of its own; see what put it there"),
+                "{said}"
+            );
+            same(DEBIAN, "before", &etc.join("nsswitch.conf"));
+            assert_eq!(fs::read_to_string(sandbox.here().join("outside")).unwrap(), outside);
+            assert!(!sandbox.here().join("missing").exists() && !etc.join("missing").exists());
+        }
+    }
+    let sandbox = Sandbox::new("enable");
+    root_with(&sandbox, DEBIAN);
+    assert!(sandbox.run("mkfifo $WORK/etc/nsswitch.conf.libvirt-nss-backup").status.success());
+    let output = sandbox.run("timeout 60 libvirt-nss --root $WORK disable --restore");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("libvirt-nss-backup: it is not"));
+}
+
+/// The directory itself may be a link: below the root it stays below it.
+#[test]
+fn a_directory_that_is_a_link() {
+    let sandbox = Sandbox::new("enable");
+    let (work, outside) = (sandbox.work(), sandbox.here().join("etc"));
+    fs::create_dir_all(work.join("usr/etc")).unwrap();
+    fs::create_dir(&outside).unwrap();
+    fs::write(work.join("usr/etc/nsswitch.conf"), "hosts: files dns\n").unwrap();
+    symlink(&outside, work.join("etc")).unwrap();
+    let output = sandbox.run("libvirt-nss --root $WORK enable");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    fs::write(outside.join("nsswitch.conf.libvirt-nss-backup"), "").unwrap();
+    fs::remove_file(work.join("usr/etc/nsswitch.conf")).unwrap();
+    run(&sandbox, "disable --restore");
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 1);
 }
 
 /// A file system is mounted over the file, as in containers: nothing is changed, and nothing is left.
