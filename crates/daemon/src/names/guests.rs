@@ -8,8 +8,9 @@ use guest_names::name::is_host_name;
 use guest_names::snapshot::format::{Source, flags, kind};
 use guest_names::state::Bridge;
 
+use super::connections::{bridge_of, guests_here, home, network_on, rank_of};
 use super::index::Index;
-use super::leases::{NOBODY, Owned, bridge_of, guests_here, home, names, network_on, rank_of};
+use super::leases::{NOBODY, Owned, names};
 use super::suffix;
 use super::table::{Class, Fact, Span, Table};
 use super::trust;

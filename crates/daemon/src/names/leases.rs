@@ -7,6 +7,7 @@ use guest_names::name::is_host_name;
 use guest_names::snapshot::format::{Source, flags, kind};
 use guest_names::state::Bridge;
 
+use super::connections::{bridge_of, guests_here, home, network_on, place};
 use super::index::Index;
 use super::suffix;
 use super::table::{Class, Fact, Span, Table};
@@ -39,41 +40,6 @@ pub(super) struct Owned {
     home: (u32, u16),
     /// Those of guests by name, where several connections lead to this host.
     guests: HashMap<Vec<u8>, (u32, u16)>,
-}
-
-/// The rank of a connection's names. Those of the files come first where no connection leads to this host.
-pub(super) fn rank_of(connection: &Connection) -> u32 {
-    u32::from(connection.settings.config.id.0) + 1
-}
-
-fn place(connection: &Connection) -> (u32, u16) {
-    (rank_of(connection), connection.settings.config.id.0)
-}
-
-/// The connection that the files' leases belong to.
-pub(super) fn home(facts: &Facts) -> Option<&Connection> {
-    facts.connections.iter().find(|connection| connection.settings.here)
-}
-
-/// The guests of this host, with the number that they go by in [`Owner::guest`].
-pub(super) fn guests_here(facts: &Facts) -> impl Iterator<Item = (u32, &Connection, &Known)> {
-    let here = facts.connections.iter().filter(|connection| connection.settings.here);
-    let guests = here
-        .flat_map(|connection| connection.guests.values().map(move |known| (connection, known)));
-    (0..).zip(guests).map(|(number, (connection, known))| (number, connection, known))
-}
-
-/// The bridge of a guest's NIC.
-pub(super) fn bridge_of(nic: &model::Nic) -> Option<Bridge> {
-    Bridge::new(nic.bridge.as_deref()?.as_bytes())
-}
-
-/// The network of this host that has the bridge.
-pub(super) fn network_on(facts: &Facts, bridge: Bridge) -> Option<&Network> {
-    let here = facts.connections.iter().filter(|connection| connection.settings.here);
-    here.flat_map(|connection| &connection.networks).find(|network| {
-        network.bridge.as_deref().is_some_and(|name| name.as_bytes() == bridge.as_bytes())
-    })
 }
 
 impl Owned {

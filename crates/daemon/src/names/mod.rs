@@ -4,6 +4,7 @@
 //! 2. `guests` makes rows of what libvirt tells, as far as [`trust`] believes it.
 //! 3. `merge` decides, for each key, which of its rows become entries of the snapshot.
 
+mod connections;
 mod guests;
 mod index;
 mod leases;
