@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::nsswitch::line::Misread;
 
-pub(crate) use state_dir::reason;
+pub(crate) use guest_store::reason;
 
 /// Why it could not be done.
 #[derive(Debug)]

@@ -9,9 +9,9 @@ use std::thread;
 
 use guest_names::snapshot::format;
 use guest_names::state::Kind;
+use guest_store::watch::Place;
 use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
-use state_dir::watch::Place;
 
 use crate::error::Error;
 use crate::paths::Paths;

@@ -22,8 +22,8 @@ use daemon::source::Source;
 use daemon::state::watch::Watch;
 use guest_names::address::Mac;
 use guest_names::snapshot::format::Meta;
+use guest_store::trust::stamp_of;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use state_dir::trust::stamp_of;
 
 /// Tells this program to be the daemon: how many guests it knows from libvirt.
 const GUESTS: &str = "LIBVIRT_NSSD_BENCH_GUESTS";

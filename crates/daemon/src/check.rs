@@ -42,7 +42,7 @@ fn leases(options: &Options, out: &mut dyn Write) -> io::Result<bool> {
         }
         // libvirt makes it with its first network.
         Err(error) => {
-            writeln!(out, "leases: {place}: {}", state_dir::reason(&error))?;
+            writeln!(out, "leases: {place}: {}", guest_store::reason(&error))?;
             Ok(error.kind() == io::ErrorKind::NotFound)
         }
     }

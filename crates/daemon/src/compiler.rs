@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use guest_names::snapshot::format::{Meta, Stamp};
+use guest_store::trust::stamp_of;
 use rustix::time::{ClockId, clock_gettime};
-use state_dir::trust::stamp_of;
 
 use crate::facts::{Facts, Millis};
 use crate::info::{self, State};
@@ -180,7 +180,7 @@ impl Compiler {
                 true
             }
             Err(error) => {
-                let (path, reason) = (self.publisher.path().display(), state_dir::reason(&error));
+                let (path, reason) = (self.publisher.path().display(), guest_store::reason(&error));
                 self.log.error(format!("cannot write {path}: {reason}; trying again"));
                 self.facts_changed();
                 self.not_before = Instant::now() + RETRY;
@@ -244,7 +244,7 @@ impl Compiler {
         let is_missing = error.kind() == io::ErrorKind::NotFound;
         self.files = Files::default();
         self.certified = None;
-        let why = format!("{}: {}", self.directory.display(), state_dir::reason(error));
+        let why = format!("{}: {}", self.directory.display(), guest_store::reason(error));
         let unread = if is_missing { Vec::new() } else { vec![why] };
         self.warn(unread);
         Look::Settled
@@ -289,7 +289,7 @@ impl Compiler {
             Ok(true) => {}
             Ok(false) => self.facts_changed(),
             Err(error) => {
-                let (path, reason) = (self.publisher.path().display(), state_dir::reason(&error));
+                let (path, reason) = (self.publisher.path().display(), guest_store::reason(&error));
                 self.log.error(format!("cannot touch {path}: {reason}"));
                 self.facts_changed();
             }
@@ -303,7 +303,7 @@ impl Compiler {
     /// Takes the snapshot away.
     pub fn end(&mut self) {
         if let Err(error) = self.publisher.remove() {
-            let (path, reason) = (self.publisher.path().display(), state_dir::reason(&error));
+            let (path, reason) = (self.publisher.path().display(), guest_store::reason(&error));
             self.log.error(format!("cannot remove {path}: {reason}"));
         }
     }

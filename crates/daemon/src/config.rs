@@ -228,7 +228,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable(path, error) => {
-                write!(f, "cannot read {}: {}", path.display(), state_dir::reason(error))
+                write!(f, "cannot read {}: {}", path.display(), guest_store::reason(error))
             }
             Self::Wrong { path, line, key: Some(key), what } => {
                 write!(f, "{}:{line}: {key}: {what}", path.display())

@@ -74,7 +74,7 @@ impl fmt::Display for Error {
             Self::Lock(error) => error.fmt(f),
             Self::Source(reason) => write!(f, "cannot start libvirt's event loop: {reason}"),
             Self::System { doing, source } => {
-                write!(f, "cannot {doing}: {}", state_dir::reason(source))
+                write!(f, "cannot {doing}: {}", guest_store::reason(source))
             }
         }
     }
@@ -116,7 +116,7 @@ fn link(options: &Options, log: Log) -> Option<Link> {
         log.error(format!(
             "cannot make the link {HOME}/run: {}; look-ups don't find the snapshot without it: see \
              that {HOME} is a directory of this user's",
-            state_dir::reason(&error)
+            guest_store::reason(&error)
         ));
     })
     .ok()
@@ -186,7 +186,7 @@ impl<'o> Daemon<'o> {
 
     /// From here on no change of the state directory is missed, if it can be watched.
     fn arm(&mut self) {
-        let unwatched = self.watch.arm().err().map(|error| state_dir::reason(&error));
+        let unwatched = self.watch.arm().err().map(|error| guest_store::reason(&error));
         if let (Some(reason), true) = (&unwatched, self.unwatched != unwatched) {
             self.log.warning(format!(
                 "cannot watch {}: {reason}; changes are seen late, and look-ups read the files until then",

@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     let log = Log::new();
     let outcome = if args.check {
         daemon::check::run(&args.options(), LIBVIRT, &mut io::stdout().lock())
-            .map_err(|error| format!("cannot write the output: {}", state_dir::reason(&error)))
+            .map_err(|error| format!("cannot write the output: {}", guest_store::reason(&error)))
     } else {
         let run = daemon::daemon::run(&args.options(), LIBVIRT, log);
         run.map(|()| true).map_err(|error| error.to_string())

@@ -46,7 +46,7 @@ impl OnDisk {
                 let Ok(mut file) = directory.open(&bridge, kind) else { continue };
                 let mut content = vec![0; 1 << 16];
                 let length = file.read_at(0, &mut content).unwrap();
-                let name = state_dir::file_name(bridge.as_bytes(), kind);
+                let name = guest_store::file_name(bridge.as_bytes(), kind);
                 fs::write(self.0.join(name), &content[..length]).unwrap();
             }
         }
@@ -129,7 +129,7 @@ fn a_snapshot_stands_for_the_files() {
     for round in 0..700 {
         let state = state(&mut random);
         place.fill(&mut state.directory(&mut random));
-        let mut files = state_dir::Directory::new(&place.0, None);
+        let mut files = guest_store::Directory::new(&place.0, None);
         // With a daemon that lives and with one that doesn't, at once and when some leases have ended.
         let modified = if random.below(2) == 0 { NOW } else { NOW - 1000 };
         let mut alone = snapshot(&place.0, modified);

@@ -5,7 +5,7 @@ pub(crate) mod rows;
 
 use guest_names::snapshot::Standing;
 use guest_names::snapshot::format::Source;
-use state_dir::compiled::{Compiled, Unusable};
+use guest_store::compiled::{Compiled, Unusable};
 
 use crate::output::duration;
 use crate::paths::Paths;

@@ -274,7 +274,7 @@ mod tests {
     use guest_names::address::{Address, Mac};
     use guest_names::snapshot::format::Meta;
     use guest_names::state::Bridge;
-    use state_dir::trust::stamp_of;
+    use guest_store::trust::stamp_of;
     use std::fs;
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 

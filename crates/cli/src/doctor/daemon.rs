@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use guest_names::snapshot::format::Source;
-use state_dir::compiled::{Unusable, Why};
-use state_dir::trust::Refused;
+use guest_store::compiled::{Unusable, Why};
+use guest_store::trust::Refused;
 
 use super::{Finding, Level, System};
 use crate::daemon::info::{Connection, State};

@@ -6,8 +6,8 @@ mod record;
 pub(crate) mod rows;
 pub(crate) mod snapshot;
 
+pub(crate) use guest_store as directory;
 pub(crate) use snapshot::Snapshot;
-pub(crate) use state_dir as directory;
 
 use crate::error::Error;
 use crate::paths::Paths;

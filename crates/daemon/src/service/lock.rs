@@ -42,7 +42,7 @@ impl fmt::Display for Error {
                 f,
                 "cannot lock {}: {}; the directory must be there and this user's own",
                 path.display(),
-                state_dir::reason(error)
+                guest_store::reason(error)
             ),
         }
     }

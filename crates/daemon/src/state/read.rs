@@ -13,8 +13,8 @@ use guest_names::observe::Observer;
 use guest_names::scan::{self, Records};
 use guest_names::state::{Bridge, Kind};
 use guest_names::window::{Fault, StateFile, Window};
+use guest_store::{Macs, OpenFile, fault, fault_text};
 use rustix::io::Errno;
-use state_dir::{Macs, OpenFile, fault, fault_text};
 
 use super::files::{Domain, Files, KNOWN_BEFORE, Lease};
 

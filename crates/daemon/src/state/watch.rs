@@ -5,9 +5,9 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
+use guest_store::watch::Place;
 use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
-use state_dir::watch::Place;
 
 /// What changes the directory's time stamp or what its files say.
 const INSIDE: WatchFlags = WatchFlags::CREATE

@@ -47,7 +47,7 @@ impl Place {
     }
 
     pub(crate) fn stamp(&self) -> Stamp {
-        state_dir::trust::stamp_of(&fs::metadata(self.path("state")).unwrap())
+        guest_store::trust::stamp_of(&fs::metadata(self.path("state")).unwrap())
     }
 
     pub(crate) fn snapshot(&self) -> Option<Snapshot> {
