@@ -166,6 +166,8 @@ fn random_files(random: &mut Rng) -> Files {
                 expiry: random_expiry(random),
                 host_name,
                 domain,
+                start: 0,
+                client: 0,
                 since: KNOWN_BEFORE,
             });
         }

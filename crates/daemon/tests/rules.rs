@@ -81,6 +81,8 @@ impl World {
             expiry: 2_000,
             host_name,
             domain,
+            start: 0,
+            client: 0,
             since: KNOWN_BEFORE,
         });
         files.leases.last_mut().unwrap()

@@ -2,6 +2,7 @@
 
 use crate::address::{Address, Mac};
 use crate::json::{self, Members, Parsed, Value};
+use crate::snapshot::format::client_of;
 use crate::text::Text;
 use crate::window::{StateFile, Window};
 
@@ -18,6 +19,8 @@ pub struct Lease {
     pub domain: Text,
     /// `expiry-time`: seconds since the epoch; 0 never ends.
     pub expiry: i64,
+    /// `client-id`, as a number: [`client_of`]. 0 where there is none.
+    pub client: u32,
     /// A key that is known has a value of a type that it can't have.
     mistyped: bool,
 }
@@ -41,6 +44,7 @@ impl Lease {
             hostname: Text::new(),
             domain: Text::new(),
             expiry: 0,
+            client: 0,
             mistyped: false,
         }
     }
@@ -58,6 +62,7 @@ impl Lease {
         self.hostname.clear();
         self.domain.clear();
         self.expiry = 0;
+        self.client = 0;
         self.mistyped = false;
     }
 
@@ -88,7 +93,7 @@ impl Default for Lease {
 
 /// The keys that matter here, in one text: a table of texts would be pointers, which the dynamic linker
 /// has to set in every process.
-const KEYS: &[u8] = b"ip-address,mac-address,hostname,domain,expiry-time";
+const KEYS: &[u8] = b"ip-address,mac-address,hostname,domain,expiry-time,client-id";
 
 // Which of them is which.
 const ADDRESS: usize = 0;
@@ -96,6 +101,7 @@ const MAC: usize = 1;
 const HOSTNAME: usize = 2;
 const DOMAIN: usize = 3;
 const EXPIRY: usize = 4;
+const CLIENT: usize = 5;
 
 impl Members for Lease {
     fn member(&mut self, key: &[u8], value: Value<'_>) {
@@ -107,6 +113,9 @@ impl Members for Lease {
             (HOSTNAME, Value::String(text)) => self.hostname.set(text),
             (DOMAIN, Value::String(text)) => self.domain.set(text),
             (EXPIRY, Value::Integer(seconds)) => self.expiry = seconds,
+            (CLIENT, Value::String(text)) => self.client = client_of(text),
+            // libvirt's modules don't read it.
+            (CLIENT, _) => self.client = 0,
             _ => self.mistyped = true,
         }
     }

@@ -48,7 +48,7 @@ snapshot_is() {
     'cut in its header') head -c 1000 "$good" >"$snapshot" ;;
     'cut in its records') head -c $(((2048 + size) / 2)) "$good" >"$snapshot" ;;
     'cut in its last byte') head -c "$((size - 1))" "$good" >"$snapshot" ;;
-    'of another version') sed 's/NSS1/NSS9/' "$good" >"$snapshot" ;;
+    'of another version') sed 's/NSS2/NSS9/' "$good" >"$snapshot" ;;
     'its tables turned to noise')
         head -c 2048 /dev/urandom >"$snapshot"
         tail -c +2049 "$good" >>"$snapshot"

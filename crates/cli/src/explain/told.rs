@@ -175,6 +175,8 @@ impl EntryStory {
             mac: None,
             bridge: Bridge::NONE,
             expiry: self.expiry,
+            order: 0,
+            client: 0,
             name: b"",
         };
         entry.counts(standing, now)
@@ -190,7 +192,18 @@ mod tests {
     fn entry(flags: u8, expiry: i64) -> Entry<'static> {
         let address = guest_names::address::Address::parse(b"10.0.0.1");
         let (source, bridge) = (Source::Lease, Bridge::NONE);
-        Entry { flags, source, connection: 0, address, mac: None, bridge, expiry, name: b"web" }
+        Entry {
+            flags,
+            source,
+            connection: 0,
+            address,
+            mac: None,
+            bridge,
+            expiry,
+            order: 0,
+            client: 0,
+            name: b"web",
+        }
     }
 
     fn fate(leases: bool, told: bool, entry: Entry<'_>) -> &'static str {

@@ -157,7 +157,19 @@ impl<'i> Adding<'_, 'i> {
     ) -> u32 {
         let (rank, flags) = (self.rank, self.flags);
         let connection = self.connection.settings.config.id.0;
-        self.table.fact(Fact { address, mac, bridge, expiry, source, connection, rank, flags })
+        let (order, client) = (0, 0);
+        self.table.fact(Fact {
+            address,
+            mac,
+            bridge,
+            expiry,
+            order,
+            client,
+            source,
+            connection,
+            rank,
+            flags,
+        })
     }
 
     /// Adds what is believed of one NIC, and what its leases call the host.

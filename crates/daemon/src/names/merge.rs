@@ -107,6 +107,8 @@ impl Merge {
                 mac: fact.mac,
                 bridge: fact.bridge,
                 expiry: fact.expiry,
+                order: fact.order,
+                client: fact.client,
                 name: table.name_of(row),
             }
         })

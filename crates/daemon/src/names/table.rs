@@ -35,6 +35,10 @@ pub(super) struct Fact {
     pub(super) bridge: Bridge,
     /// Seconds since the epoch; 0: none.
     pub(super) expiry: i64,
+    /// See [`Entry::order`](guest_names::snapshot::format::Entry::order).
+    pub(super) order: u32,
+    /// See [`Entry::client`](guest_names::snapshot::format::Entry::client).
+    pub(super) client: u32,
     /// Who said so.
     pub(super) source: Source,
     /// The place of the guest's connection.

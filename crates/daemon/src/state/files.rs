@@ -24,6 +24,10 @@ pub struct Lease {
     pub mac: Option<Mac>,
     /// Seconds since the epoch; 0: never.
     pub expiry: i64,
+    /// Where its record starts in the file, in bytes: of two leases of one NIC the later is the fresher.
+    pub start: u32,
+    /// The client id, as [`client_of`](guest_names::snapshot::format::client_of) has it.
+    pub client: u32,
     /// What the guest called itself. Empty: nothing.
     pub host_name: Text,
     /// The network's domain. Empty: it has none, or its helper doesn't write it down.
@@ -144,6 +148,8 @@ mod tests {
             address: Address::V4([10, 0, 0, last]),
             mac: Some(Mac([2, 0, 0, 0, 0, last])),
             expiry,
+            start: 0,
+            client: 0,
             host_name: Text::default(),
             domain: Text::default(),
             since: KNOWN_BEFORE,

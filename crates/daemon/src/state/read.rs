@@ -123,7 +123,7 @@ impl<F: StateFile> Records<F> for LeaseRecords<'_> {
         self.lease.read(window)
     }
 
-    fn take(&mut self, _: u32) {
+    fn take(&mut self, start: u32) {
         let Self { lease, bridge, files } = self;
         if let Ok(address) = lease.checked() {
             let domain = files.add_text(lease.domain.as_bytes());
@@ -133,6 +133,8 @@ impl<F: StateFile> Records<F> for LeaseRecords<'_> {
                 address,
                 mac: lease.mac,
                 expiry: lease.expiry,
+                start,
+                client: lease.client,
                 host_name,
                 domain,
                 since: KNOWN_BEFORE,

@@ -83,7 +83,7 @@ pub struct Meta {
 }
 
 /// Format version and magic number in one.
-const MAGIC: [u8; 4] = *b"NSS1";
+const MAGIC: [u8; 4] = *b"NSS2";
 
 /// Stands for no time stamp.
 const NO_STAMP: u32 = u32::MAX;
@@ -200,12 +200,27 @@ pub struct Entry<'e> {
     pub bridge: Bridge,
     /// When the lease ends, in seconds since the epoch; 0: never, or it is no lease.
     pub expiry: i64,
+    /// Where a lease stands among those of its file: of two leases of one NIC the higher is the fresher. 0: it
+    /// is no lease.
+    pub order: u32,
+    /// Who took the lease out: [`client_of`]. 0: nobody is known.
+    pub client: u32,
     /// The name in its own case: the host name or the domain's, without what a key may have behind it.
     pub name: &'e [u8],
 }
 
+/// A number that stands for a lease's client id (DHCP option 61, or the DUID): the same for the same text. 0 is
+/// that of no text.
+#[must_use]
+pub fn client_of(id: &[u8]) -> u32 {
+    // FNV-1a.
+    let mix = |hash: u32, &byte: &u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    let hash = id.iter().fold(0x811c_9dc5, mix);
+    if id.is_empty() { 0 } else { hash.max(1) }
+}
+
 /// Bytes before an entry's name.
-const FIXED: usize = 56;
+const FIXED: usize = 64;
 
 /// The most bytes that an entry takes.
 pub const ENTRY_MAX: usize = FIXED + TEXT_MAX;
@@ -225,6 +240,8 @@ impl<'e> Entry<'e> {
         put(room, 16, &self.expiry.to_le_bytes());
         put(room, 24, octets);
         put(room, 40, self.bridge.with_nul());
+        put(room, 56, &self.order.to_le_bytes());
+        put(room, 60, &self.client.to_le_bytes());
         put(room, FIXED, name);
         length
     }
@@ -252,6 +269,8 @@ impl<'e> Entry<'e> {
             mac: (mac != Mac([0; 6])).then_some(mac),
             bridge: Bridge::from_padded(array(entry, 40)?)?,
             expiry: i64::from_le_bytes(array(entry, 16)?),
+            order: u32::from_le_bytes(array(entry, 56)?),
+            client: u32::from_le_bytes(array(entry, 60)?),
             name,
         };
         Some((parsed, length))
@@ -293,7 +312,7 @@ mod tests {
             assert_eq!(Meta::parse(&meta.to_bytes()), Some(meta));
         }
         assert_eq!(Meta::parse(&[0; Meta::SIZE]), None);
-        assert_eq!(Meta::parse(b"NSS1"), None);
+        assert_eq!(Meta::parse(b"NSS2"), None);
     }
 
     #[test]
@@ -309,6 +328,8 @@ mod tests {
                     mac: name.first().map(|_| Mac([0x52, 0x54, 0, 1, 2, 3])),
                     bridge: Bridge::new(b"fifteen-bytes15").unwrap(),
                     expiry: i64::MIN,
+                    order: 77,
+                    client: client_of(b"01:52"),
                     name,
                 };
                 let mut room = [0xff; ENTRY_MAX];
@@ -331,6 +352,8 @@ mod tests {
             mac: None,
             bridge: Bridge::NONE,
             expiry: 0,
+            order: 0,
+            client: 0,
             name: b"web",
         };
         let mut good = [0; ENTRY_MAX];

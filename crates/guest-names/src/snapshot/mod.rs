@@ -143,7 +143,9 @@ mod tests {
     fn entry(flags: u8, source: Source, expiry: i64) -> Entry<'static> {
         let address = Some(Address::V4([10, 0, 0, 1]));
         let (mac, bridge) = (Some(Mac([2; 6])), Bridge::NONE);
-        Entry { flags, source, connection: 0, address, mac, bridge, expiry, name: b"web" }
+        let (order, client) = (0, 0);
+        let name = b"web";
+        Entry { flags, source, connection: 0, address, mac, bridge, expiry, order, client, name }
     }
 
     #[test]

@@ -63,6 +63,8 @@ pub(crate) fn entry(name: &str, address: Option<Address>) -> Entry<'_> {
         address,
         mac: None,
         bridge: Bridge::NONE,
+        order: 0,
+        client: 0,
         expiry: 0,
         name: name.as_bytes(),
     }
