@@ -46,8 +46,8 @@ knows_all() {
     [[ $(addresses "$1" ahostsv4) == "$all" ]]
 }
 
-# What an agent said that has ended is forgotten after three times that.
-daemon_configure <<<'refresh = 5'
+# What an agent said that has ended is forgotten after `hold`.
+daemon_configure <<<$'hold = 15\nrefresh = 5'
 check "the daemon is ready" daemon_start
 check "the daemon knows the addresses of all interfaces" await_snapshot 30 knows_all many
 check_output "... by domain name, too" "$all" addresses many-vm ahostsv4

@@ -1,10 +1,8 @@
 //! What is known of a running guest, kept small: there may be ten thousand.
 
 use std::collections::HashSet;
-use std::mem;
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 use guest_names::address::Mac;
 
@@ -101,98 +99,80 @@ impl Description {
 
 type Addresses = Box<[(Mac, IpAddr)]>;
 
-/// What the agent said last.
-struct Said {
+/// What the agent says.
+struct AgentReport {
     host_name: Option<Box<str>>,
     addresses: Addresses,
-    /// Since when it has not answered, unless it does.
-    silent_since: Option<Instant>,
 }
 
-/// A running guest.
+/// A running guest, as its sources describe it now: for how long what they said counts after they have fallen silent
+/// is not decided here (see [`crate::facts::Known`]).
 pub(super) struct Known {
     /// From its XML.
     pub(super) description: Description,
-    said: Option<Box<Said>>,
-    /// Whether the agent answered when it was last asked, and is still connected.
-    answers: bool,
+    /// What the agent said when it was last asked, if it answered and is still connected.
+    agent: Option<Box<AgentReport>>,
+    /// Whether the agent has ever answered.
+    has_answered: bool,
     arp: Addresses,
 }
 
 impl Known {
     /// A guest of which only its XML is known.
     pub(super) fn new(description: Description) -> Self {
-        Self { description, said: None, answers: false, arp: Box::default() }
+        Self { description, agent: None, has_answered: false, arp: Box::default() }
     }
 
     /// Whether the agent answered when it was last asked.
     pub(super) fn answers(&self) -> bool {
-        self.answers
+        self.agent.is_some()
     }
 
     /// Whether the agent has ever answered.
     pub(super) fn has_answered(&self) -> bool {
-        self.said.is_some()
+        self.has_answered
     }
 
-    /// Whether the agent has told addresses, but for those that a NIC gives itself.
-    pub(super) fn has_said_addresses(&self) -> bool {
+    /// Whether the agent reports addresses, but for those that a NIC gives itself.
+    pub(super) fn has_agent_addresses(&self) -> bool {
         let given = |address: &IpAddr| match address {
             IpAddr::V4(v4) => !v4.is_link_local(),
             IpAddr::V6(v6) => !v6.is_unicast_link_local(),
         };
-        self.said.iter().flat_map(|said| &said.addresses).any(|(_, address)| given(address))
+        self.agent.iter().flat_map(|agent| &agent.addresses).any(|(_, address)| given(address))
     }
 
     /// Takes what the agent says now. True if something changed.
-    pub(super) fn hear(&mut self, answer: &Answer) -> bool {
-        let said = Said {
+    pub(super) fn set_agent(&mut self, answer: &Answer) -> bool {
+        let report = AgentReport {
             host_name: (answer.host_name.as_deref())
                 .filter(|name| name.len() <= LONGEST_HOST_NAME)
                 .map(Into::into),
             addresses: self.description.own(&answer.interfaces),
-            silent_since: None,
         };
-        let changed = !self.answers
-            || self.said.as_ref().is_none_or(|before| {
-                before.host_name != said.host_name || before.addresses != said.addresses
-            });
-        self.answers = true;
-        match &mut self.said {
-            Some(before) => **before = said,
-            None => self.said = Some(Box::new(said)),
+        self.has_answered = true;
+        match &mut self.agent {
+            Some(before) => {
+                let changed =
+                    before.host_name != report.host_name || before.addresses != report.addresses;
+                **before = report;
+                changed
+            }
+            None => {
+                self.agent = Some(Box::new(report));
+                true
+            }
         }
-        changed
     }
 
-    /// The agent doesn't answer any more. What it said last is kept for a while (see [`Known::forget`]): an
-    /// agent that is restarted takes no address from its guest. True if something changed.
-    pub(super) fn silence(&mut self, now: Instant) -> bool {
-        let changed = mem::replace(&mut self.answers, false);
-        if let Some(said) = self.said.as_mut().filter(|_| changed) {
-            said.silent_since = Some(now);
-        }
-        changed
+    /// The agent doesn't answer any more. True if something changed.
+    pub(super) fn silence(&mut self) -> bool {
+        self.agent.take().is_some()
     }
 
-    /// When to forget what a silent agent said, where it said something.
-    pub(super) fn holds_until(&self, hold: Duration) -> Option<Instant> {
-        Some(self.said.as_ref()?.silent_since? + hold)
-    }
-
-    /// Forgets what the agent said if it has been silent for `hold`. True if something changed.
-    pub(super) fn forget(&mut self, hold: Duration, now: Instant) -> bool {
-        let over = self.holds_until(hold).is_some_and(|until| until <= now);
-        if over {
-            self.said = None;
-        }
-        over
-    }
-
-    /// Forgets all but the XML.
-    pub(super) fn clear(&mut self) {
-        self.said = None;
-        self.answers = false;
+    /// Nothing has been asked of this guest in the session that begins.
+    pub(super) fn begin_session(&mut self) {
+        self.agent = None;
         self.arp = Box::default();
     }
 
@@ -207,10 +187,10 @@ impl Known {
     /// The guest as others are told of it. An agent that answers knows all of its guest's addresses, so the
     /// ARP table counts only without.
     pub(super) fn guest(&self, uuid: [u8; 16], networks: &[Network]) -> Guest {
-        let said = self.said.as_deref();
-        let arp: &[_] = if self.answers { &[] } else { &self.arp };
+        let agent = self.agent.as_deref();
+        let arp: &[_] = if agent.is_some() { &[] } else { &self.arp };
         let addresses = |mac: Mac| {
-            let agent = said.map_or(&[][..], |said| &said.addresses);
+            let agent = agent.map_or(&[][..], |agent| &agent.addresses);
             let told =
                 |source| move |&(_, address): &(Mac, IpAddr)| Told { address, source, expiry: 0 };
             (agent.iter().filter(|one| one.0 == mac).map(told(Source::Agent)))
@@ -224,8 +204,8 @@ impl Known {
             uuid,
             name: self.description.name.as_ref().into(),
             title: self.description.title.as_deref().map(Into::into),
-            host_name: said.and_then(|said| said.host_name.as_deref()).map(Into::into),
-            agent: if self.answers { Agent::Answered } else { Agent::Silent },
+            host_name: agent.and_then(|agent| agent.host_name.as_deref()).map(Into::into),
+            agent: if agent.is_some() { Agent::Answered } else { Agent::Silent },
             nics: (self.description.nics.iter())
                 .map(|nic| Nic {
                     mac: nic.mac,
@@ -246,7 +226,6 @@ mod tests {
 
     const OWN: Mac = Mac([0x52, 0x54, 0, 0, 0, 1]);
     const FOREIGN: Mac = Mac([0x52, 0x54, 0, 0, 0, 2]);
-    const HOLD: Duration = Duration::from_secs(90);
 
     fn known() -> Known {
         let nics = vec![NicXml { mac: OWN, network: Some("default"), bridge: None }];
@@ -277,7 +256,7 @@ mod tests {
     fn an_address_on_a_nic_that_is_not_the_guests_does_not_count() {
         let mut known = known();
         let said = answer(vec![interface(FOREIGN, "10.0.0.66"), interface(OWN, "10.0.0.5")]);
-        assert!(known.hear(&said));
+        assert!(known.set_agent(&said));
         assert_eq!(addresses(&known), [("10.0.0.5".into(), Source::Agent)]);
         assert!(known.set_arp(&[interface(OWN, "10.0.0.7")]));
         assert!(!known.set_arp(&[interface(OWN, "10.0.0.7"), interface(FOREIGN, "10.0.0.66")]));
@@ -287,9 +266,9 @@ mod tests {
     fn saying_the_same_again_changes_nothing() {
         let mut known = known();
         let said = answer(vec![interface(OWN, "10.0.0.5")]);
-        assert!(known.hear(&said));
-        assert!(!known.hear(&said));
-        assert!(known.hear(&answer(Vec::new())));
+        assert!(known.set_agent(&said));
+        assert!(!known.set_agent(&said));
+        assert!(known.set_agent(&answer(Vec::new())));
     }
 
     #[test]
@@ -298,7 +277,7 @@ mod tests {
         let all =
             (0..=u16::MAX).map(|n| IpAddr::from([10, 0, n.to_be_bytes()[0], n.to_be_bytes()[1]]));
         let interfaces = vec![Interface { mac: OWN, addresses: all.collect() }];
-        known.hear(&Answer { host_name: Some("x".repeat(256)), interfaces });
+        known.set_agent(&Answer { host_name: Some("x".repeat(256)), interfaces });
         assert_eq!(addresses(&known).len(), MOST_ADDRESSES);
         assert_eq!(known.guest([0; 16], &[]).host_name, None);
     }
@@ -308,25 +287,19 @@ mod tests {
         let mut known = known();
         known.set_arp(&[interface(OWN, "10.0.0.7")]);
         assert_eq!(addresses(&known), [("10.0.0.7".into(), Source::Arp)]);
-        known.hear(&answer(vec![interface(OWN, "10.0.0.5")]));
+        known.set_agent(&answer(vec![interface(OWN, "10.0.0.5")]));
         assert_eq!(addresses(&known), [("10.0.0.5".into(), Source::Agent)]);
     }
 
     #[test]
-    fn what_a_silent_agent_said_holds_for_a_while() {
-        let (mut known, start) = (known(), Instant::now());
-        known.hear(&answer(vec![interface(OWN, "10.0.0.5")]));
-        assert_eq!(known.holds_until(HOLD), None, "it answers");
-        assert!(known.silence(start));
-        assert!(!known.silence(start + HOLD / 3));
+    fn a_silent_agent_reports_nothing() {
+        let mut known = known();
+        known.set_agent(&answer(vec![interface(OWN, "10.0.0.5")]));
+        assert!(known.silence());
+        assert!(!known.silence());
         let guest = known.guest([0; 16], &[]);
-        assert_eq!(guest.agent, Agent::Silent);
-        assert_eq!(guest.host_name.as_deref(), Some("web"));
-        assert_eq!(known.holds_until(HOLD), Some(start + HOLD));
-        assert!(!known.forget(HOLD, start + HOLD / 2));
-        assert!(known.forget(HOLD, start + HOLD));
-        assert!(addresses(&known).is_empty());
-        assert_eq!(known.guest([0; 16], &[]).host_name, None);
+        assert_eq!((guest.agent, guest.host_name), (Agent::Silent, None));
+        assert!(addresses(&known).is_empty() && known.has_answered());
     }
 
     #[test]

@@ -14,8 +14,6 @@ use crate::libvirt::pace::Pace;
 
 /// The longest time until a connection for agents that is refused is tried again.
 const RARELY: Duration = Duration::from_secs(3600);
-/// What a silent agent said last holds for so many of the times after which it would be asked again.
-const HOLD: u32 = 3;
 
 /// The agents' connections.
 pub(super) enum Link {
@@ -92,10 +90,9 @@ impl Session<'_> {
     /// No agent can be asked for the time being.
     pub(super) fn drop_agents(&mut self) {
         self.close_pool();
-        let now = Instant::now();
         let mut silenced = Vec::new();
         for (uuid, entry) in &mut self.kept.guests {
-            if entry.known.silence(now) {
+            if entry.known.silence() {
                 silenced.push(*uuid);
             }
         }
@@ -171,22 +168,7 @@ impl Session<'_> {
         }
     }
 
-    pub(super) fn hold(&self) -> Duration {
-        self.config.refresh * HOLD
-    }
-
     pub(super) fn agent_fell_silent(&mut self, uuid: Uuid) {
-        let hold = self.hold();
-        if let Some(until) = self.kept.guests.get(&uuid).and_then(|e| e.known.holds_until(hold)) {
-            self.schedule(until, Task::Forget(uuid));
-        }
         self.ask_arp_soon(uuid, Instant::now());
-    }
-
-    pub(super) fn forget(&mut self, uuid: Uuid) {
-        let (hold, now) = (self.hold(), Instant::now());
-        if self.kept.guests.get_mut(&uuid).is_some_and(|entry| entry.known.forget(hold, now)) {
-            self.send_guest(uuid);
-        }
     }
 }

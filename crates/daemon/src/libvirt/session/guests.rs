@@ -90,14 +90,11 @@ impl Session<'_> {
     /// Takes the description of a running guest. True if it is new or has changed.
     pub(super) fn describe(&mut self, uuid: Uuid, description: Description) -> bool {
         let now = Instant::now();
-        // It was started anew in the meantime.
-        if self
-            .kept
-            .guests
-            .get(&uuid)
-            .is_some_and(|e| e.known.description.is_another_run(&description))
-        {
+        // It was started again in the meantime, and what was known of it is about the run before.
+        let entry = self.kept.guests.get(&uuid);
+        if entry.is_some_and(|entry| entry.known.description.is_another_run(&description)) {
             self.kept.guests.remove(&uuid);
+            self.send(Update::Gone(self.config.id, uuid));
         }
         let connected = description.agent_is_connected;
         let (is_new, was_connected, other_nics, changed);
@@ -114,7 +111,7 @@ impl Session<'_> {
                 let mut differs = *before != description;
                 entry.known.description = description;
                 if !connected {
-                    differs |= entry.known.silence(now);
+                    differs |= entry.known.silence();
                 }
                 changed = differs;
             }

@@ -40,13 +40,12 @@ pub(super) enum End {
     Lost(String),
 }
 
-/// What outlives a session: guests run on when libvirt's daemon is restarted, and keep their addresses.
+/// What outlives a session: guests run on when libvirt's daemon is restarted.
 #[derive(Default)]
 pub(super) struct Kept {
     guests: HashMap<Uuid, Entry>,
     networks: Vec<Network>,
     names: Names,
-    lost_at: Option<Instant>,
 }
 
 /// A connection while it is up.
@@ -128,31 +127,19 @@ impl<'a> Session<'a> {
         if !session.subscription.tells_guests {
             session.schedule(Instant::now() + config.refresh, Task::Guests);
         }
-        session.kept.lost_at = None;
         if config.agent {
             session.open_agents();
         }
         Ok(session)
     }
 
-    /// Goes on with what is kept from before. All of it is asked again; what an agent said holds until then,
-    /// unless that was long ago.
+    /// Goes on with the guests that are known from before, and asks about each again.
     fn take_up(&mut self) {
-        let hold = self.hold();
-        let too_old = self.kept.lost_at.is_some_and(|lost| lost.elapsed() > hold);
         for entry in self.kept.guests.values_mut() {
             entry.agent = Schedule::new();
             entry.arp = Schedule::new();
             entry.timeouts = 0;
-            if too_old {
-                entry.known.clear();
-            }
-        }
-        let silent: Vec<(Instant, Uuid)> = (self.kept.guests.iter())
-            .filter_map(|(&uuid, entry)| Some((entry.known.holds_until(hold)?, uuid)))
-            .collect();
-        for (until, uuid) in silent {
-            self.schedule(until, Task::Forget(uuid));
+            entry.known.begin_session();
         }
     }
 
@@ -189,16 +176,11 @@ impl<'a> Session<'a> {
             };
             if let Err(error) = done {
                 if !matches!(self.connect.is_alive(), Ok(true)) {
-                    return self.lost(error.to_string());
+                    return End::Lost(error.to_string());
                 }
                 self.warn(error.to_string());
             }
         }
-    }
-
-    fn lost(&mut self, why: String) -> End {
-        self.kept.lost_at.get_or_insert_with(Instant::now);
-        End::Lost(why)
     }
 
     fn take(&mut self, happened: Happened) -> Option<End> {
@@ -207,7 +189,7 @@ impl<'a> Session<'a> {
                 self.changed_guests.insert(uuid);
             }
             Happened::Event(Event::Networks) => self.networks_changed = true,
-            Happened::Event(Event::Closed(why)) => return Some(self.lost(why.into())),
+            Happened::Event(Event::Closed(why)) => return Some(End::Lost(why.into())),
             Happened::AgentsOpened(opened) => self.agents_opened(opened),
             Happened::Asked(uuid, answer) => self.asked(uuid, answer),
             // The one that this session began with.
@@ -231,7 +213,7 @@ impl<'a> Session<'a> {
                 self.kept.guests.get(&uuid).is_some_and(|e| e.arp.due == Some(at))
             }
             Task::Networks => self.networks_due == Some(at),
-            Task::Forget(_) | Task::Guests | Task::OpenAgents => true,
+            Task::Guests | Task::OpenAgents => true,
         };
         current.then_some(task)
     }
@@ -240,7 +222,6 @@ impl<'a> Session<'a> {
         match task {
             Task::AskAgent(uuid) => self.ask_agent(uuid),
             Task::AskArp(uuid) => return self.ask_arp(uuid),
-            Task::Forget(uuid) => self.forget(uuid),
             Task::Networks => {
                 self.schedule_networks();
                 return self.refresh_networks();

@@ -19,7 +19,6 @@ pub(super) type Uuid = [u8; 16];
 pub(super) enum Task {
     AskAgent(Uuid),
     AskArp(Uuid),
-    Forget(Uuid),
     Networks,
     Guests,
     OpenAgents,
@@ -83,10 +82,10 @@ impl Entry {
         let wait = match answer {
             Ok(answer) => {
                 let is_first = !self.known.has_answered();
-                changed = self.known.hear(&answer);
+                changed = self.known.set_agent(&answer);
                 if self.timeouts > 0 {
                     self.agent.pace = Pace::from(refresh);
-                } else if is_first && !self.known.has_said_addresses() {
+                } else if is_first && !self.known.has_agent_addresses() {
                     // It is still booting.
                     self.agent.pace = Pace::from(SOON);
                 }
@@ -99,12 +98,12 @@ impl Entry {
                     warning = Some(format!("the agent of guest {name} does not answer: {why}"));
                 }
                 self.timeouts = self.timeouts.saturating_add(1);
-                fell_silent = self.known.silence(now);
+                fell_silent = self.known.silence();
                 self.agent.pace.wait(HANGING.max(refresh))
             }
             Err(Failure::Refused(why)) => {
                 warning = Some(format!("the agent of guest {name} can't be asked: {why}"));
-                fell_silent = self.known.silence(now);
+                fell_silent = self.known.silence();
                 self.agent.pace.wait(refresh)
             }
             Err(Failure::NotRunning | Failure::NoTimeout) => self.agent.pace.wait(refresh),

@@ -1,9 +1,13 @@
 //! What is known from libvirt, by connection.
 
+mod known;
+
 use std::collections::BTreeMap;
 
 use crate::config;
-use crate::model::{Agent, ConnectionState, Guest, Network, Source, Update};
+use crate::model::{ConnectionState, Network, Update};
+
+pub use known::Known;
 
 /// A libvirt domain's UUID.
 pub type Uuid = [u8; 16];
@@ -37,65 +41,6 @@ pub struct Connection {
     pub has_spoken: bool,
 }
 
-/// A guest, and what is known of it.
-#[derive(Debug)]
-pub struct Known {
-    /// As it was told.
-    pub guest: Guest,
-    /// When its agent last answered.
-    pub answered: Option<Millis>,
-    /// Since when what the agent says is that of before the connection was made anew, as it has not answered
-    /// since.
-    inherited: Option<Millis>,
-}
-
-impl Known {
-    /// A guest as it was told, and as it was known before.
-    fn new(mut guest: Guest, old: Option<&Self>, now: Millis) -> Self {
-        guest.nics.shrink_to_fit();
-        let answered = (guest.agent == Agent::Answered).then_some(now);
-        let mut known = Self { guest, answered, inherited: None };
-        if let (Some(old), None) = (old.filter(|old| old.inherited.is_some()), answered) {
-            known.inherit(old);
-        }
-        known
-    }
-
-    /// Takes over what the agent said before.
-    fn inherit(&mut self, old: &Self) {
-        (self.answered, self.inherited) = (old.answered, old.inherited);
-        let guest = &mut self.guest;
-        guest.host_name = guest.host_name.take().or_else(|| old.guest.host_name.clone());
-        for nic in &mut guest.nics {
-            let before = old.guest.nics.iter().find(|before| before.mac == nic.mac);
-            let told = before.into_iter().flat_map(|before| &before.addresses);
-            nic.addresses.extend(told.filter(|told| told.source == Source::Agent).cloned());
-        }
-    }
-
-    /// Drops what was taken over.
-    fn disinherit(&mut self) {
-        (self.answered, self.inherited) = (None, None);
-        self.guest.host_name = None;
-        for nic in &mut self.guest.nics {
-            nic.addresses.retain(|told| told.source != Source::Agent);
-        }
-    }
-
-    fn change(old: Option<&Self>, new: &Self) -> Change {
-        match old {
-            Some(old) if old.guest == new.guest => {
-                if new.answered.is_some() {
-                    Change::Repeated
-                } else {
-                    Change::None
-                }
-            }
-            _ => Change::Facts,
-        }
-    }
-}
-
 /// What an update changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
@@ -112,6 +57,15 @@ impl Change {
     fn facts_if(changed: bool) -> Self {
         if changed { Self::Facts } else { Self::None }
     }
+
+    fn of_guest(old: Option<&Known>, new: &Known) -> Self {
+        match old {
+            Some(old) if old.guest != new.guest => Self::Facts,
+            Some(_) if new.answered.is_some() => Self::Repeated,
+            Some(_) => Self::None,
+            None => Self::Facts,
+        }
+    }
 }
 
 impl Facts {
@@ -126,13 +80,10 @@ impl Facts {
                 (&config.name, &config.uri) == (&other.name, &other.uri)
             };
             let known = before.iter().position(same).map(|at| before.swap_remove(at));
-            let (networks, mut guests, lost) = match known {
+            let (networks, guests, lost) = match known {
                 Some(known) => (known.networks, known.guests, known.lost.or(Some(now))),
                 None => (Vec::new(), BTreeMap::new(), None),
             };
-            for known in guests.values_mut().filter(|known| known.answered.is_some()) {
-                known.inherited = known.inherited.or(Some(now));
-            }
             Connection {
                 settings: settings.clone(),
                 state: ConnectionState::Connecting,
@@ -171,7 +122,7 @@ impl Facts {
                 for guest in guests {
                     let old = before.remove(&guest.uuid);
                     let known = Known::new(guest, old.as_ref(), now);
-                    change = change.max(Known::change(old.as_ref(), &known));
+                    change = change.max(Change::of_guest(old.as_ref(), &known));
                     connection.guests.insert(known.guest.uuid, known);
                 }
                 change
@@ -179,7 +130,7 @@ impl Facts {
             Update::Guest(_, guest) => {
                 let old = connection.guests.get(&guest.uuid);
                 let known = Known::new(guest, old, now);
-                let change = Known::change(old, &known);
+                let change = Change::of_guest(old, &known);
                 connection.guests.insert(known.guest.uuid, known);
                 change
             }
@@ -188,8 +139,8 @@ impl Facts {
         }
     }
 
-    /// Drops what was told over connections that are down for `hold` milliseconds, and what agents said that
-    /// have been silent so long since their connection was made anew. Whether there was anything.
+    /// Drops what was told over connections that have been down for `hold` milliseconds, and by sources that have
+    /// been silent as long (see [`Known`]). Whether there was anything.
     pub fn expire(&mut self, now: Millis, hold: Millis) -> bool {
         let mut any = false;
         for connection in &mut self.connections {
@@ -199,10 +150,8 @@ impl Facts {
                 connection.guests.clear();
                 connection.networks.clear();
             }
-            let old = |known: &&mut Known| known.inherited.is_some_and(|since| since + hold <= now);
-            for known in connection.guests.values_mut().filter(old) {
-                known.disinherit();
-                any = true;
+            for known in connection.guests.values_mut() {
+                any |= known.expire(now, hold);
             }
         }
         any
@@ -212,8 +161,8 @@ impl Facts {
     #[must_use]
     pub fn next_expiry(&self, hold: Millis) -> Option<Millis> {
         let since = |connection: &Connection| {
-            let inherited = connection.guests.values().filter_map(|known| known.inherited);
-            inherited.chain(connection.lost).min()
+            let silent = connection.guests.values().filter_map(Known::silent_since);
+            silent.chain(connection.lost).min()
         };
         self.connections.iter().filter_map(since).min().map(|since| since + hold)
     }
@@ -255,8 +204,7 @@ impl Connection {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::model::{ConnectionId, Nic, Told};
-    use guest_names::address::Mac;
+    use crate::model::{Agent, ConnectionId, Guest};
 
     const ID: ConnectionId = ConnectionId(0);
 
@@ -351,65 +299,33 @@ mod tests {
         assert_eq!(names(&facts), ["a"]);
     }
 
-    /// A guest with one NIC, as it is told by whom.
-    fn told(agent: Agent, addresses: &[(&str, Source)]) -> Guest {
-        let told = |&(address, source): &(&str, Source)| Told {
-            address: address.parse().unwrap(),
-            source,
-            expiry: 0,
-        };
-        let nic = Nic {
-            mac: Mac([2; 6]),
-            network: None,
-            bridge: None,
-            addresses: addresses.iter().map(told).collect(),
-        };
-        let host_name = (agent == Agent::Answered).then(|| "web".into());
-        Guest { agent, host_name, nics: vec![nic], ..guest(1, "a") }
-    }
-
-    fn addresses(facts: &Facts) -> (Option<&str>, Vec<String>) {
-        let guest = &facts.connections[0].guests[&[1; 16]].guest;
-        let told = guest.nics.iter().flat_map(|nic| &nic.addresses);
-        (guest.host_name.as_deref(), told.map(|told| told.address.to_string()).collect())
-    }
-
     /// The first lists of a new session come before any agent has answered it.
     #[test]
-    fn agents_are_believed_until_they_answer_the_new_session() {
-        let said = |agent| Update::Guest(ID, told(agent, &[("10.0.0.1", Source::Agent)]));
-        let listed = || Update::Guests(ID, vec![told(Agent::Silent, &[("10.0.0.9", Source::Arp)])]);
-        let both = (Some("web"), vec!["10.0.0.9".to_owned(), "10.0.0.1".to_owned()]);
-        let reloaded = || {
-            let mut before = facts();
-            before.apply(said(Agent::Answered), 0, 100);
-            let mut facts = Facts::new(&Config::default().connections, before, 1000, 200);
-            facts.apply(Update::State(ID, ConnectionState::Up), 1010, 210);
-            facts.apply(listed(), 1020, 220);
-            facts
-        };
-        let mut facts = reloaded();
-        assert_eq!(addresses(&facts), both);
+    fn agents_are_believed_over_a_reload() {
+        let mut before = facts();
+        let answered = Guest { agent: Agent::Answered, ..guest(1, "a") };
+        before.apply(Update::Guest(ID, answered), 0, 100);
+        let mut facts = Facts::new(&Config::default().connections, before, 1000, 200);
+        facts.apply(Update::State(ID, ConnectionState::Up), 1010, 210);
+        assert_eq!(facts.next_expiry(90), None);
+        facts.apply(Update::Guests(ID, vec![guest(1, "a")]), 1020, 220);
         assert_eq!(facts.connections[0].guests[&[1; 16]].answered, Some(0));
-        facts.apply(Update::Guest(ID, told(Agent::Silent, &[])), 1030, 230);
-        assert_eq!(addresses(&facts), (Some("web"), vec!["10.0.0.1".to_owned()]));
-        // It answers.
-        let other = told(Agent::Answered, &[("10.0.0.2", Source::Agent)]);
-        facts.apply(Update::Guest(ID, other), 1040, 240);
-        assert_eq!(addresses(&facts), (Some("web"), vec!["10.0.0.2".to_owned()]));
+        assert_eq!(facts.next_expiry(90), Some(1110));
+        assert!(!facts.expire(1109, 90));
+        assert!(facts.expire(1110, 90));
+        assert_eq!(facts.connections[0].guests[&[1; 16]].answered, None);
         assert_eq!(facts.next_expiry(90), None);
-        // It doesn't.
-        let mut facts = reloaded();
-        assert_eq!(facts.next_expiry(90), Some(1090));
-        assert!(!facts.expire(1089, 90));
-        assert!(facts.expire(1090, 90));
-        assert_eq!(addresses(&facts), (None, vec!["10.0.0.9".to_owned()]));
-        assert_eq!(facts.next_expiry(90), None);
-        // Without a new session a silent agent has no say.
-        let mut facts = self::facts();
-        facts.apply(said(Agent::Answered), 0, 100);
-        facts.apply(listed(), 10, 100);
-        assert_eq!(addresses(&facts), (None, vec!["10.0.0.9".to_owned()]));
+    }
+
+    /// The session reports the end of the first run before the second one.
+    #[test]
+    fn another_run_of_a_domain_takes_nothing_over() {
+        let mut facts = facts();
+        let answered = Guest { agent: Agent::Answered, ..guest(1, "a") };
+        facts.apply(Update::Guest(ID, answered), 0, 100);
+        facts.apply(Update::Gone(ID, [1; 16]), 10, 100);
+        facts.apply(Update::Guest(ID, guest(1, "a")), 10, 100);
+        assert_eq!(facts.connections[0].guests[&[1; 16]].answered, None);
     }
 
     #[test]

@@ -1,0 +1,172 @@
+//! A guest, and for how long what was told of it is trusted. The rule is here alone:
+//!
+//! What a source told counts until the source tells something else. A source that has nothing to tell any more (an
+//! agent that is silent or not asked yet, a neighbour table without an entry) takes nothing back: what it told last
+//! counts for `hold`. That is the configuration's `hold`, for which a connection that is down is trusted too (see
+//! [`super::Facts::expire`]), and a snapshot without a sign of life of the daemon.
+
+use super::Millis;
+use crate::model::{Agent, Guest, Source};
+
+/// The sources that may fall silent while their guest runs. A lease says itself when it ends.
+const MAY_FALL_SILENT: [Source; 2] = [Source::Agent, Source::Arp];
+
+/// A guest, and what is known of it.
+#[derive(Debug)]
+pub struct Known {
+    /// As it was told, with what is held of sources that are silent.
+    pub guest: Guest,
+    /// When its agent last answered, while that counts.
+    pub answered: Option<Millis>,
+    /// Since when each source of [`MAY_FALL_SILENT`] is silent, where something of it is held.
+    silent_since: [Option<Millis>; MAY_FALL_SILENT.len()],
+}
+
+impl Known {
+    /// A guest as it was told, and as it was known before. Both are of one run of the domain.
+    pub(super) fn new(mut guest: Guest, old: Option<&Self>, now: Millis) -> Self {
+        guest.nics.shrink_to_fit();
+        let answered = (guest.agent == Agent::Answered).then_some(now);
+        let mut known = Self { guest, answered, silent_since: Default::default() };
+        let Some(old) = old else { return known };
+        for (at, source) in MAY_FALL_SILENT.into_iter().enumerate() {
+            if !known.has(source) && old.has(source) {
+                known.take_over(source, old);
+                known.silent_since[at] = old.silent_since[at].or(Some(now));
+            }
+        }
+        known
+    }
+
+    /// Whether the source has told something of the guest that counts.
+    fn has(&self, source: Source) -> bool {
+        let mut told = self.guest.nics.iter().flat_map(|nic| &nic.addresses);
+        (source == Source::Agent && self.answered.is_some())
+            || told.any(|told| told.source == source)
+    }
+
+    fn take_over(&mut self, source: Source, old: &Self) {
+        if source == Source::Agent {
+            self.answered = old.answered;
+            self.guest.host_name.clone_from(&old.guest.host_name);
+        }
+        for nic in &mut self.guest.nics {
+            let before = old.guest.nics.iter().find(|before| before.mac == nic.mac);
+            let told = before.into_iter().flat_map(|before| &before.addresses);
+            nic.addresses.extend(told.filter(|told| told.source == source).cloned());
+        }
+    }
+
+    fn forget(&mut self, source: Source) {
+        if source == Source::Agent {
+            self.answered = None;
+            self.guest.host_name = None;
+        }
+        for nic in &mut self.guest.nics {
+            nic.addresses.retain(|told| told.source != source);
+        }
+    }
+
+    /// Forgets what sources told that have been silent for `hold`. Whether there was anything.
+    pub(super) fn expire(&mut self, now: Millis, hold: Millis) -> bool {
+        let mut any = false;
+        for (at, source) in MAY_FALL_SILENT.into_iter().enumerate() {
+            if self.silent_since[at].is_some_and(|since| since + hold <= now) {
+                self.silent_since[at] = None;
+                self.forget(source);
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Since when the source is silent that will be forgotten first, if any is.
+    pub(super) fn silent_since(&self) -> Option<Millis> {
+        self.silent_since.iter().flatten().min().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use guest_names::address::Mac;
+
+    use super::*;
+    use crate::model::{Nic, Told};
+
+    const HOLD: Millis = 90;
+
+    fn guest(agent: Agent, addresses: &[(&str, Source)]) -> Guest {
+        let told = |&(address, source): &(&str, Source)| Told {
+            address: address.parse().unwrap(),
+            source,
+            expiry: 0,
+        };
+        let nic = Nic {
+            mac: Mac([2; 6]),
+            network: None,
+            bridge: None,
+            addresses: addresses.iter().map(told).collect(),
+        };
+        Guest {
+            uuid: [1; 16],
+            name: "vm".into(),
+            title: None,
+            host_name: (agent == Agent::Answered).then(|| "web".into()),
+            agent,
+            nics: vec![nic],
+        }
+    }
+
+    fn silent(addresses: &[(&str, Source)]) -> Guest {
+        guest(Agent::Silent, addresses)
+    }
+
+    fn summary(known: &Known) -> (Option<&str>, Vec<String>) {
+        let told = known.guest.nics.iter().flat_map(|nic| &nic.addresses);
+        let addresses = told.map(|told| told.address.to_string());
+        (known.guest.host_name.as_deref(), addresses.collect())
+    }
+
+    /// What a guest is known as whose agent has answered and whose host has seen an address.
+    fn known() -> Known {
+        let told = [("10.0.0.1", Source::Agent), ("10.0.0.9", Source::Arp)];
+        Known::new(guest(Agent::Answered, &told), None, 0)
+    }
+
+    #[test]
+    fn what_a_silent_agent_told_counts_for_a_while() {
+        let told = silent(&[("10.0.0.8", Source::Arp)]);
+        let mut now = Known::new(told.clone(), Some(&known()), 10);
+        let both = (Some("web"), vec!["10.0.0.8".to_owned(), "10.0.0.1".to_owned()]);
+        assert_eq!(summary(&now), both);
+        assert_eq!((now.answered, now.silent_since()), (Some(0), Some(10)));
+        // It is told again, and it stays silent.
+        now = Known::new(told, Some(&now), 50);
+        assert_eq!((summary(&now), now.silent_since()), (both, Some(10)));
+        assert!(!now.expire(10 + HOLD - 1, HOLD));
+        assert!(now.expire(10 + HOLD, HOLD));
+        assert_eq!(summary(&now), (None, vec!["10.0.0.8".to_owned()]));
+        assert_eq!((now.answered, now.silent_since()), (None, None));
+    }
+
+    #[test]
+    fn an_agent_that_answers_again_is_believed_at_once() {
+        let now = Known::new(silent(&[]), Some(&known()), 10);
+        let told = guest(Agent::Answered, &[("10.0.0.2", Source::Agent)]);
+        let mut now = Known::new(told, Some(&now), 20);
+        assert_eq!(
+            summary(&now),
+            (Some("web"), vec!["10.0.0.2".to_owned(), "10.0.0.9".to_owned()])
+        );
+        // The neighbour table has had nothing since.
+        assert_eq!((now.answered, now.silent_since()), (Some(20), Some(10)));
+        assert!(now.expire(10 + HOLD, HOLD));
+        assert_eq!(summary(&now), (Some("web"), vec!["10.0.0.2".to_owned()]));
+    }
+
+    #[test]
+    fn an_agent_that_tells_no_address_takes_all_back() {
+        let now = Known::new(guest(Agent::Answered, &[]), Some(&known()), 10);
+        assert_eq!(summary(&now), (Some("web"), vec!["10.0.0.9".to_owned()]));
+    }
+}
