@@ -3,19 +3,22 @@
 
 # shellcheck source=paths.sh
 . "$LAB/lib/paths.sh"
+# shellcheck source=../../apt.sh
+. "$LAB/../apt.sh"
+# shellcheck disable=SC2034 # for apt.sh
+own_apt_directory=$lab_target/apt
 
 # packages_with_libraries NAME...: lines "NAME VERSION" of these packages, of a metapackage's only content (one that they
 # name, in section kernel), and of the library packages (section libs) that all of them need, directly or through other
 # libraries. What else libraries depend on (perl, dpkg) is left out. The versions are those that apt would install.
 packages_with_libraries() {
     local dependencies names
-    # Two calls in all: each may take a second, where apt keeps no cache (as in containers).
-    dependencies=$(LC_ALL=C apt-cache depends --important --recurse -- "$@") || {
-        echo "lab: apt knows none of: $* (run apt-get update; the lab needs Debian's archive)" >&2
+    dependencies=$(own_apt apt-cache depends --important --recurse -- "$@") || {
+        echo "lab: apt knows none of: $* (the lab needs Debian's archive in apt's sources)" >&2
         return 1
     }
     mapfile -t names < <(grep '^[a-z0-9]' <<<"$dependencies" | sort -u)
-    LC_ALL=C apt-cache show --no-all-versions -- "${names[@]}" | awk -v wanted="$*" '
+    own_apt apt-cache show --no-all-versions -- "${names[@]}" | awk -v wanted="$*" '
         # First the records of all the packages, then (from the second file) who depends on whom.
         FNR == NR && /^Package: / { name = $2 }
         FNR == NR && /^Version: / { version[name] = $2 }
@@ -31,7 +34,7 @@ packages_with_libraries() {
             for (i = 1; i <= last; i++) {
                 name = queue[i]
                 if (!(name in version)) {
-                    print "lab: apt knows no package " name " (run apt-get update; the lab needs Debian\47s archive)" >"/dev/stderr"
+                    print "lab: apt knows no package " name " (the lab needs Debian\47s archive in apt\47s sources)" >"/dev/stderr"
                     exit 1
                 }
                 print name, version[name]
@@ -45,26 +48,37 @@ packages_with_libraries() {
         }' - <(printf '%s\n' "$dependencies")
 }
 
+# package_archive NAME VERSION: the path of the downloaded package.
+package_archive() { printf '%s\n' "$lab_cache/packages/$1_$2.deb"; }
+
+# packages_downloaded: are those that stdin names (lines "NAME VERSION") here already?
+packages_downloaded() {
+    local name version
+    while read -r name version; do
+        [[ -f $(package_archive "$name" "$version") ]] || return 1
+    done
+}
+
 # packages_unpack DIRECTORY: the files of the packages that stdin names (lines "NAME VERSION"), into DIRECTORY. What was not yet
 # downloaded is, by one call: each costs apt a second. Called with the builder's lock held.
 packages_unpack() {
     local directory=$1 name version archive archives=() missing=() download
     while read -r name version; do
-        archive=$lab_cache/packages/${name}_$version.deb
+        archive=$(package_archive "$name" "$version")
         archives+=("$archive")
         [[ -f $archive ]] || missing+=("$name=$version")
     done
     if ((${#missing[@]})); then
         mkdir -p -- "$lab_cache/packages"
         download=$(mktemp -d -p "$directory")
-        if ! (cd -- "$download" && apt-get -qq -o APT::Sandbox::User=root download "${missing[@]}"); then
-            echo "lab: could not download ${missing[*]} (run apt-get update, and see that the network is up)" >&2
+        if ! (cd -- "$download" && own_apt_download "${missing[@]}"); then
+            echo "lab: could not download ${missing[*]} (is the network up?)" >&2
             return 1
         fi
         for archive in "$download"/*.deb; do
             name=$(dpkg-deb --field "$archive" Package)
             version=$(dpkg-deb --field "$archive" Version)
-            mv -- "$archive" "$lab_cache/packages/${name}_$version.deb"
+            mv -- "$archive" "$(package_archive "$name" "$version")"
         done
         rmdir -- "$download"
     fi
