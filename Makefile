@@ -88,6 +88,11 @@ HELP_e2e := the end-to-end suites alone: libvirt, dnsmasq, guests (root)
 e2e:
 	tests/run lab
 
+TARGETS += fresh
+HELP_fresh := make demo and make test in fresh roots of Debian 12 and 13 (root; an hour)
+fresh:
+	tests/fresh $(FRESH)
+
 TARGETS += compliance
 HELP_compliance := the same cases against the modules that libvirt ships
 compliance: all

@@ -123,6 +123,11 @@ fn offered(sandbox: &Sandbox, shell: &str, line: &str) -> Vec<String> {
     assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{shell}");
     let mut words: Vec<String> =
         String::from_utf8(output.stdout).unwrap().lines().map(|word| word.trim().into()).collect();
+    // From version 4 on, fish also offers words that merely contain the letters that were typed.
+    if shell == "fish" {
+        let typed = line.rsplit(' ').next().unwrap();
+        words.retain(|word| word.starts_with(typed));
+    }
     words.sort();
     words
 }
