@@ -37,3 +37,16 @@ await_exit() {
         exit(select($ready, undef, undef, $seconds) == 1 ? 0 : 1);
     ' "$@"
 }
+
+# await_notification SECONDS DIRECTORY NOTIFICATION: wait until what as-service runs for DIRECTORY has notified this (READY=1,
+# WATCHDOG=1; see sd_notify(3)), or has ended (`exited 0`, `killed 9`); fails when it ends without.
+await_notification() {
+    local seconds=$1 directory=$2 notification=$3
+    await_file_change "$seconds" "$directory" \
+        grep -qx -e "$notification" -e 'exited .*' -e 'killed .*' "$directory/events" || true
+    grep -qx "$notification" "$directory/events" || {
+        echo "lab: no $notification within $seconds s; the last events and log lines in $directory:" >&2
+        tail -n 20 "$directory/events" "$directory/log" >&2
+        return 1
+    }
+}

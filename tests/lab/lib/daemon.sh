@@ -77,16 +77,9 @@ daemon_start() {
     daemon_await 30 READY=1
 }
 
-# daemon_await SECONDS NOTIFICATION: wait until the daemon has notified this (READY=1, WATCHDOG=1; see sd_notify(3)), or has
-# ended (`exited 0`, `killed 9`); fails when it ends without.
+# daemon_await SECONDS NOTIFICATION: see await_notification.
 daemon_await() {
-    local seconds=$1 notification=$2
-    await_file_change "$seconds" "$daemon_directory" grep -qx -e "$notification" -e 'exited .*' -e 'killed .*' "$daemon_directory/events" || true
-    grep -qx "$notification" "$daemon_directory/events" || {
-        echo "lab: no $notification from the daemon within $seconds s; its events and its log:" >&2
-        tail -n 20 "$daemon_directory/events" "$daemon_directory/log" >&2
-        return 1
-    }
+    await_notification "$1" "$daemon_directory" "$2"
 }
 
 # daemon_reload: have it read its configuration again; returns when it is ready anew.

@@ -23,3 +23,5 @@
 . "$LAB/lib/dns.sh"
 # shellcheck source=dhcp-client.sh
 . "$LAB/lib/dhcp-client.sh"
+# shellcheck source=machine.sh
+. "$LAB/lib/machine.sh"

@@ -4,6 +4,13 @@
 # The directory in which libvirt and its helper keep the leases.
 leases_directory=/var/lib/libvirt/dnsmasq
 
+# lease_add BRIDGE MAC ADDRESS HOSTNAME: a lease of an hour, as dnsmasq reports it to the installed helper.
+lease_add() {
+    mkdir -p "$leases_directory"
+    DNSMASQ_INTERFACE=$1 DNSMASQ_LEASE_EXPIRES=$((EPOCHSECONDS + 3600)) \
+        /usr/lib/libvirt/libvirt_leaseshelper add "$2" "$3" "$4"
+}
+
 # Where libvirtd listens besides its socket; nowhere.
 libvirt_address=''
 
@@ -30,15 +37,7 @@ listen_addr = "$libvirt_address"
 auth_tcp = "none"
 END
     fi
-    # Guests as root and without confinement: whatever they could reach ends with the lab. stdio_handler spares virtlogd.
-    cat >/etc/libvirt/qemu.conf <<'END'
-user = "root"
-group = "root"
-security_driver = "none"
-cgroup_controllers = []
-namespaces = []
-stdio_handler = "file"
-END
+    libvirt_configure_qemu /etc/libvirt/qemu.conf
     # On a terminal virsh starts polkit's agent, which complains that there is no D-Bus.
     if [[ -f /usr/bin/pkttyagent ]]; then mount --bind /dev/null /usr/bin/pkttyagent; fi
     # With --daemon the command returns when the daemon listens, or failed to.
@@ -48,6 +47,19 @@ END
         return 1
     fi
     timeout 60 virsh --quiet uri >/dev/null
+}
+
+# libvirt_configure_qemu FILE: guests as root and without confinement, as whatever they could reach ends with the lab.
+libvirt_configure_qemu() {
+    # stdio_handler spares virtlogd.
+    cat >"$1" <<'END'
+user = "root"
+group = "root"
+security_driver = "none"
+cgroup_controllers = []
+namespaces = []
+stdio_handler = "file"
+END
 }
 
 # await_leases SECONDS COMMAND...: run COMMAND now and after each change of a lease or of a guest's interface, until it succeeds.
