@@ -88,16 +88,18 @@ pub(crate) enum Command {
 /// What `virsh net-dhcp-leases` and `virsh domifaddr --source lease` show, for all networks at once and
 /// for every user: running guests with their addresses, and whatever else holds a lease.
 ///
-/// STATE is one of: attached (a running guest has it), left behind (no running guest has the NIC: its
-/// guest was destroyed, or it isn't a guest's), unclear (which guests are on the bridge can't be read),
-/// no lease (a running guest's NIC without one), expired (with --all).
+/// STATE is one of: attached (a running guest has it), left behind (a destroyed guest had it, and a running
+/// one has its host name now), no guest (no NIC that libvirt attached to the network has it: its guest was
+/// destroyed, or is on the bridge in another way, as LXC containers are), no lease (a running guest's NIC
+/// without one), expired (with --all, or where a running guest has no other), no bridge (the network was
+/// stopped), unclear (a state file of the bridge can't be read, or not all of it).
 ///
 /// Where libvirt-nssd runs, the guests that only it knows are there too: those on bridges, with static
-/// addresses and on other hosts. SOURCE then says who told an address: file (a lease in libvirt's state
-/// files), lease (libvirt's API), agent (the guest's agent), arp (the ARP table of the guest's host), and
-/// libvirt of a guest without one; VIA is the daemon's connection to the guest's libvirt. Two more states:
-/// no address (a running guest of which none is known), denied (a lease that doesn't resolve, as the
-/// guest's agent doesn't have its address, or another guest has its names).
+/// addresses and on other hosts. SOURCE then says where an address is known from: file (a lease in
+/// libvirt's state files), lease (libvirt's API), agent (the guest's agent), arp (the ARP table of the
+/// guest's host), and libvirt for a guest without one; VIA is the daemon's connection to the guest's
+/// libvirt. Two more states: no address (a running guest of which none is known), denied (a lease that
+/// doesn't resolve, as the guest's agent doesn't report its address, or another guest has its names).
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   libvirt-nss list --network default
@@ -114,7 +116,7 @@ pub(crate) struct List {
     /// A line for each, for scripts: fields with tabs between them, no heading, never cut
     ///
     /// The fields are: domain, host name, bridge, network, address, MAC, expiry (seconds since the
-    /// epoch, 0 never), state (attached, left-behind, unclear, no-lease, expired, no-address or denied),
+    /// epoch, 0 never), state (the words above with a hyphen: attached, left-behind, no-guest, ...),
     /// network's DNS domain, DHCP client id, source (file, lease, agent, arp or libvirt), libvirt-nssd's
     /// connection (of what only that knows). `-` stands for what isn't known. New fields may come at the end.
     /// Backslash, tab and newline in a name are \\, \t and \n, and a name that is a lone dash is \-.
@@ -221,17 +223,16 @@ pub(crate) struct Resolve {
 
 /// Waits until guests have addresses, and prints them
 ///
-/// It returns as soon as a running guest of that host name or domain name has a lease or, where
-/// libvirt-nssd runs, any address, and, with --port, something there takes connections; then it prints
-/// the address. Of several names the addresses come in the order of the names, once all are there. A
-/// change of the leases or of libvirt-nssd's snapshot wakes it (inotify); it never polls.
+/// It returns as soon as the NSS modules answer for each name and, with --port, something there takes
+/// connections; then it prints the addresses, in the order of the names. A change of the leases or of
+/// libvirt-nssd's snapshot wakes it (inotify); it never polls. A name that no guest has is reported at once,
+/// as it may be misspelt, and waited for all the same.
 ///
-/// A lease that a destroyed guest left behind doesn't count. A guest that was restarted has its old
-/// lease from the start: --port tells when it is up.
+/// A guest that was restarted has its old lease from the start: --port tells when it is up.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0 ready, 5 time is up without an address, 6 time is up and the \
-port doesn't answer.
+    after_help = "Exit status: 0 ready, 5 timed out without an address, 6 timed out waiting for \
+the port.
 
 Examples:
   virsh start web && ssh $(libvirt-nss wait --port 22 web)

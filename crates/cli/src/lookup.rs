@@ -13,8 +13,8 @@ use crate::args::{Families, Names};
 use crate::error::Error;
 use crate::paths::Paths;
 use crate::state::address;
-use crate::state::directory::Directory;
-use crate::state::snapshot::lossy;
+use crate::state::lossy;
+use guest_store::Directory;
 
 /// Bytes of the window on the state files: the modules' own.
 const WINDOW: usize = 16 << 10;
@@ -46,6 +46,14 @@ impl Families {
             Self { ipv6: true, .. } => Some(Family::V6),
             _ => None,
         }
+    }
+}
+
+/// For people.
+pub(crate) fn family_text(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "IPv4",
+        Family::V6 => "IPv6",
     }
 }
 

@@ -15,6 +15,7 @@ mod nsswitch;
 mod output;
 mod paths;
 mod pattern;
+mod presence;
 mod signals;
 mod state;
 mod status;

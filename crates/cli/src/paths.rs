@@ -7,13 +7,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Component, Path, PathBuf};
 
 use guest_names::snapshot::format;
-
-/// libvirt's state directory (its `configure` option is `--localstatedir`; every distribution has this).
-const STATE_DIRECTORY: &str = "/var/lib/libvirt/dnsmasq";
-
-/// Where libvirt-nssd puts what it knows. The modules get there by a link, which in another system leads to
-/// this one's.
-const SNAPSHOT: &str = "/run/libvirt-nss/names.cdb";
+use guest_store::paths::{LEASES_HELPERS, SNAPSHOT, STATE_DIRECTORY};
+use guest_store::states::Interfaces;
 
 /// By way of the link: see [`format::PATH`].
 const SNAPSHOT_BY_LINK: &CStr = format::PATH;
@@ -88,12 +83,18 @@ impl Paths {
         self.below("/etc/nscd.conf")
     }
 
-    /// Where distributions have libvirt's leases helper (Debian and Arch, Fedora, openSUSE).
+    /// Where distributions have libvirt's leases helper.
     pub(crate) fn leases_helpers(&self) -> Vec<PathBuf> {
-        ["/usr/lib/libvirt", "/usr/libexec", "/usr/libexec/libvirt", "/usr/lib64/libvirt"]
-            .iter()
-            .map(|directory| self.below(directory).join("libvirt_leaseshelper"))
-            .collect()
+        LEASES_HELPERS.iter().map(|helper| self.below(helper)).collect()
+    }
+
+    /// The network interfaces that exist, among which a bridge must be; an image that isn't running has none
+    /// that could be asked, and a state directory of another system has others.
+    pub(crate) fn interfaces(&self) -> Interfaces {
+        match self.state_directory {
+            Some(_) => Interfaces::Unknown,
+            None => Interfaces::read(&self.below("/sys/class/net")),
+        }
     }
 
     /// This host's own name.

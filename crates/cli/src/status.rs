@@ -15,11 +15,11 @@ pub(crate) enum Status {
     Warnings = 3,
     /// `doctor`: errors.
     Errors = 4,
-    /// `wait`: the time is up and a guest has no address.
+    /// `wait`: timed out, and a guest has no address.
     NoAddress = 5,
-    /// `wait`: the time is up, every guest has an address, and a port doesn't answer.
+    /// `wait`: timed out; every guest has an address, and a port doesn't answer.
     PortClosed = 6,
-    /// The command line makes no sense. `EX_USAGE` of sysexits(3).
+    /// Usage error. `EX_USAGE` of sysexits(3).
     Usage = 64,
 }
 
@@ -34,11 +34,9 @@ impl Status {
             }
             Self::Warnings => "Warnings, and no errors.",
             Self::Errors => "Errors.",
-            Self::NoAddress => "The time is up, and a guest has no address.",
-            Self::PortClosed => {
-                "The time is up, every guest has an address, and a port doesn't answer."
-            }
-            Self::Usage => "The command line makes no sense.",
+            Self::NoAddress => "Timed out; a guest has no address.",
+            Self::PortClosed => "Timed out; every guest has an address, and a port doesn't answer.",
+            Self::Usage => "Usage error.",
         }
     }
 }

@@ -8,11 +8,12 @@ use guest_names::snapshot::format::{Entry, FIRST_RECORD, META_KEY, Meta, RECORD_
 use guest_names::snapshot::{Opened, Standing};
 use guest_names::window::StateFile as _;
 
+use crate::info::Info;
 use crate::trust::{self, Refused};
 use crate::{OpenFile, fault_text};
 
-/// The key of the record for people.
-const INFO_KEY: &[u8] = b"info";
+/// The key of the record for people: see [`Info`].
+pub const INFO_KEY: &[u8] = b"info";
 
 /// Bytes of two numbers: a table's place in the header, or a slot.
 const PAIR: usize = 8;
@@ -26,8 +27,8 @@ pub struct Compiled {
     pub modified: i64,
     /// What the state directory is like now; `None` where there is none.
     pub state: Option<guest_names::snapshot::format::Stamp>,
-    /// Of the record `info`: JSON.
-    pub info: Vec<u8>,
+    /// The record `info`.
+    pub info: Info,
     bytes: Vec<u8>,
     /// Where the keys and data of names and addresses are.
     records: Vec<Place>,
@@ -129,13 +130,15 @@ impl Compiled {
             meta,
             modified: opened.modified,
             state: opened.state,
-            info: Vec::new(),
+            info: Info::default(),
             bytes,
             records: Vec::new(),
         };
         for place in places {
             match compiled.key(place) {
-                INFO_KEY => compiled.info = compiled.bytes[place.data..place.end].to_vec(),
+                INFO_KEY => {
+                    compiled.info = Info::from_json(&compiled.bytes[place.data..place.end]);
+                }
                 [kind::HOST | kind::GUEST | kind::ADDRESS, _, ..] => {
                     entries(&compiled.bytes, place)?;
                     compiled.records.push(place);
@@ -279,7 +282,7 @@ mod tests {
         for count in 0..300 {
             add(&mut records, format!("hhost-{count}").as_bytes(), &entry("x", None));
         }
-        records.insert(INFO_KEY.to_vec(), b"{}".to_vec());
+        records.insert(INFO_KEY.to_vec(), br#"{"version": "0.1"}"#.to_vec());
         // A later version's.
         records.insert(b"zone".to_vec(), b"not an entry".to_vec());
         records
@@ -305,7 +308,7 @@ mod tests {
         let scratch = Scratch::new();
         let compiled = read(&scratch, &write(&records(), META)).unwrap();
         assert_eq!((compiled.meta.compiled, compiled.meta.hold), (1000, 90));
-        assert_eq!(compiled.info, b"{}");
+        assert_eq!(compiled.info.version.as_deref(), Some("0.1"));
         assert_eq!(compiled.records().count(), 304);
         let web = compiled.records().find(|record| record.key == b"hweb").unwrap();
         let told: Vec<_> = web.entries.iter().map(|(_, entry)| entry.address).collect();

@@ -1,8 +1,13 @@
-//! libvirt's state directory and its files, through std: for the command and the daemon, which read
-//! them with the heart's own readers, and so see what the modules see. And the daemon's snapshot, which
-//! belongs to it.
+//! What the command, the daemon and tests share of libvirt's state directory and of the daemon's snapshot,
+//! through std. State files are read with the look-up's own readers, so that all see what the modules see.
 
 pub mod compiled;
+pub mod contents;
+pub mod damage;
+pub mod info;
+pub mod paths;
+mod records;
+pub mod states;
 #[cfg(test)]
 mod testing;
 pub mod trust;

@@ -15,7 +15,7 @@ use crate::nsswitch::line::{Misread, parse};
 use crate::nsswitch::replace::{self, NewVersion};
 use crate::nsswitch::{OURS, diff, edit};
 use crate::paths::Paths;
-use crate::state::snapshot::lossy;
+use crate::state::lossy;
 use crate::status::Status;
 
 impl Services {

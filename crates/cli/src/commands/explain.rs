@@ -18,7 +18,7 @@ use crate::lookup;
 use crate::modules::{self, loader};
 use crate::nsswitch::file;
 use crate::output::paint::Tone;
-use crate::state::snapshot::lossy;
+use crate::state::lossy;
 use crate::status::Status;
 
 pub(crate) fn run(options: &Explain, context: &Context) -> Result<Status, Error> {

@@ -2,6 +2,8 @@
 
 use std::io::{self, BufWriter, Write};
 
+use guest_names::state::Kind;
+use guest_store::contents::Contents;
 use serde::Serialize;
 
 use crate::args::{Filter, List};
@@ -12,24 +14,24 @@ use crate::output::duration;
 use crate::output::escape::{field, printable};
 use crate::output::paint::{Paint, Tone};
 use crate::output::table::{self, Cell, Column};
-use crate::state::networks::Networks;
-use crate::state::rows::{Row, State, rows};
-use crate::state::{self, Snapshot};
+use crate::presence;
+use crate::state;
+use crate::state::rows::{AddressState, Row, all_rows};
 use crate::status::Status;
 
 pub(crate) fn run(options: &List, context: &Context) -> Result<Status, Error> {
     let now = context.clock.now();
     let told = daemon::read(&context.paths);
     let counts = matches!(&told, Ok(Some(known)) if known.standing(now).told);
-    let snapshot = match Snapshot::read(&context.paths.state_directory()) {
+    let contents = match Contents::read(&context.paths.state_directory()) {
         // It comes with libvirt's first network; guests on others have none.
         Err(error) if error.kind() == io::ErrorKind::NotFound && counts => None,
         read => Some(read.map_err(|error| state::unreadable(&context.paths, error))?),
     };
-    let mut shown = all_rows(snapshot.as_ref(), &told, now);
+    let mut shown = all_rows(contents.as_ref(), &context.paths, &told, now);
     shown.retain(|row| options.filter.lets_through(row));
     let before = shown.len();
-    shown.retain(|row| options.all || row.state != State::Expired);
+    shown.retain(|row| options.all || row.is_current());
 
     let mut out = BufWriter::new(io::stdout().lock());
     if options.json {
@@ -46,8 +48,8 @@ pub(crate) fn run(options: &List, context: &Context) -> Result<Status, Error> {
         }
     }
     out.flush()?;
-    if let Some(snapshot) = &snapshot {
-        tell_about_files(snapshot, context);
+    if let Some(contents) = &contents {
+        tell_about_files(contents, context);
     }
     tell_about_daemon(&told, context);
     if shown.is_empty() && !options.json && !options.plain {
@@ -57,43 +59,27 @@ pub(crate) fn run(options: &List, context: &Context) -> Result<Status, Error> {
     Ok(Status::Ok)
 }
 
-/// The rows of the state files, and those that only the daemon knows.
-pub(crate) fn all_rows(snapshot: Option<&Snapshot>, told: &Told, now: i64) -> Vec<Row> {
-    let networks = snapshot.map(Networks::read).unwrap_or_default();
-    let mut all = snapshot.map(|snapshot| rows(snapshot, &networks, now)).unwrap_or_default();
-    if let Ok(Some(known)) = told {
-        daemon::rows::add(&mut all, known, &networks, now);
-    }
-    all
-}
-
 /// What is missing from the list because the modules don't use the daemon's snapshot, or not all of it.
 fn tell_about_daemon(told: &Told, context: &Context) {
-    let now = context.clock.now();
-    let why = match told {
-        Ok(Some(known)) if !known.standing(now).told => known.silence(now),
-        Err(unusable) => unusable.to_string(),
-        Ok(_) => return,
-    };
+    let Some(why) = presence::unused_snapshot(told, context.clock.now()) else { return };
     context.warn(&format!(
-        "guests that only libvirt-nssd's snapshot knows are missing: {why}; 'libvirt-nss doctor' \
-         tells more"
+        "guests that only libvirt-nssd's snapshot knows are missing: {why}; see 'libvirt-nss doctor'"
     ));
 }
 
-/// What is missing from the list because it can't be read.
-fn tell_about_files(snapshot: &Snapshot, context: &Context) {
-    for file in &snapshot.files {
-        let what = match (&file.fault, file.damage.len()) {
-            (Some((0, fault)), _) => state::directory::fault_text(*fault),
-            (Some((at, fault)), _) => {
-                format!("{} at byte {at}", state::directory::fault_text(*fault))
-            }
-            (None, 0) => continue,
-            (None, _) => "not all of it can be read".into(),
-        };
-        let path = file.path.display();
-        context.warn(&format!("{path}: {what}; 'libvirt-nss doctor' tells more"));
+/// Which bridges' guests can't be judged, or only some, and why.
+fn tell_about_files(contents: &Contents, context: &Context) {
+    for file in &contents.files {
+        if let Some(why) = presence::unread(file) {
+            let what = match file.kind {
+                Kind::Leases => "leases of",
+                Kind::Macs => "guests on",
+            };
+            let bridge = contents.bridge_name(file.bridge);
+            context.warn(&format!(
+                "not all {what} {bridge} are known: {why}; see 'libvirt-nss doctor'"
+            ));
+        }
     }
 }
 
@@ -141,10 +127,14 @@ pub(crate) fn columns(rows: &[Row]) -> [Column; 10] {
 
 pub(crate) fn cells(row: &Row, now: i64) -> Vec<Cell> {
     let tone = match row.state {
-        State::Attached => Tone::Good,
-        State::LeftBehind | State::NoLease | State::Denied | State::NoAddress => Tone::Warning,
-        State::Unclear => Tone::Plain,
-        State::Expired => Tone::Faint,
+        AddressState::Attached => Tone::Good,
+        AddressState::LeftBehind
+        | AddressState::NoLease
+        | AddressState::NoBridge
+        | AddressState::Denied
+        | AddressState::NoAddress => Tone::Warning,
+        AddressState::Unclear | AddressState::NoGuest => Tone::Plain,
+        AddressState::Expired => Tone::Faint,
     };
     let text = |text: &Option<String>| match text {
         Some(text) => Cell::new(printable(text)),

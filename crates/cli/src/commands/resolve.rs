@@ -4,17 +4,17 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt as _;
 
-use guest_names::address::Family;
 use guest_names::forward::{Found, Source};
 use guest_names::ranking::Candidate;
 use serde::Serialize;
 
 use crate::args::Resolve;
 use crate::context::Context;
-use crate::error::{Error, reason};
+use crate::error::Error;
 use crate::lookup;
+use crate::presence::{self, Presence};
 use crate::state::address;
-use crate::state::snapshot::lossy;
+use crate::state::lossy;
 use crate::status::Status;
 
 pub(crate) fn run(options: &Resolve, context: &Context) -> Result<Status, Error> {
@@ -26,37 +26,38 @@ pub(crate) fn run(options: &Resolve, context: &Context) -> Result<Status, Error>
 }
 
 fn forward(name: &[u8], options: &Resolve, context: &Context) -> Result<Status, Error> {
-    let directory = context.paths.state_directory();
     let (family, now) = (options.families.family(), context.clock.now());
-    let mut known = false;
     for &source in options.names.sources() {
         let answered = lookup::by_name(&context.paths, source, name, family, now, None)?;
-        match answered.found {
-            Found::Data => {
-                print_addresses(name, source, &answered.candidates, options.json)?;
-                return Ok(Status::Ok);
-            }
-            Found::NoData => known = true,
-            Found::Unknown => {}
+        if answered.found == Found::Data {
+            print_addresses(name, source, &answered.candidates, options.json)?;
+            return Ok(Status::Ok);
         }
     }
-    let name = lossy(name);
-    let mut message = match (known, family) {
-        (false, _) => format!("no guest is called '{name}'"),
-        (true, None) => format!("'{name}' has no address"),
-        (true, Some(Family::V4)) => format!("'{name}' has no IPv4 address"),
-        (true, Some(Family::V6)) => format!("'{name}' has no IPv6 address"),
+    let shown = lossy(name);
+    let message = match family {
+        Some(family) if has_other_family(name, options, context)? => {
+            let family = lookup::family_text(family);
+            format!("'{shown}' has no {family} address; see 'libvirt-nss explain {shown}'")
+        }
+        _ => Presence::read(&context.paths, name, options.names.sources(), now).answer_and_next(),
     };
-    if let Err(error) = std::fs::read_dir(&directory) {
-        message += &format!(", as {} can't be read: {}", directory.display(), reason(&error));
-    }
-    message += &format!("; 'libvirt-nss explain {name}' tells more");
     context.warn(&message);
     Ok(Status::NotFound)
 }
 
+fn has_other_family(name: &[u8], options: &Resolve, context: &Context) -> Result<bool, Error> {
+    for &source in options.names.sources() {
+        let now = context.clock.now();
+        let answered = lookup::by_name(&context.paths, source, name, None, now, None)?;
+        if !answered.candidates.is_empty() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 fn reverse(address: IpAddr, options: &Resolve, context: &Context) -> Result<Status, Error> {
-    let directory = context.paths.state_directory();
     let now = context.clock.now();
     for &source in options.names.sources() {
         let found = lookup::by_address(&context.paths, source, address, now, None)?;
@@ -72,10 +73,13 @@ fn reverse(address: IpAddr, options: &Resolve, context: &Context) -> Result<Stat
             return Ok(Status::Ok);
         }
     }
-    let mut message = format!("no guest has {address}");
-    if let Err(error) = std::fs::read_dir(&directory) {
-        message += &format!(", as {} can't be read: {}", directory.display(), reason(&error));
-    }
+    let unread = presence::unread_files(&context.paths);
+    let message = match unread.as_slice() {
+        [] => format!("no guest has {address}"),
+        unread => {
+            format!("no guest has {address} in the files that could be read; {}", unread.join("; "))
+        }
+    };
     context.warn(&message);
     Ok(Status::NotFound)
 }

@@ -1,13 +1,13 @@
 //! `libvirt-nss wait`.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Instant;
 
 use guest_names::forward::Source;
-use guest_names::ranking::{Attached, Candidate};
+use guest_names::ranking::Candidate;
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -15,9 +15,10 @@ use crate::args::Wait;
 use crate::context::Context;
 use crate::error::Error;
 use crate::lookup;
+use crate::presence::{Absence, Presence};
 use crate::signals;
-use crate::state::snapshot::{MacAddress, lossy};
-use crate::state::{self, Snapshot, address};
+use crate::state::address;
+use crate::state::lossy;
 use crate::status::Status;
 use crate::waiting::progress::Progress;
 use crate::waiting::target::{Attempt, Target};
@@ -29,7 +30,7 @@ pub(crate) fn run(options: &Wait, context: &Context) -> Result<Status, Error> {
     for name in &options.names_of_guests {
         let possible = |&source: &Source| source.wanted(name.as_bytes()).is_some();
         if !options.names.sources().iter().any(possible) {
-            context.warn(&format!("no guest can be called '{}'", lossy(name.as_bytes())));
+            context.warn(&format!("'{}' cannot be the name of a guest", lossy(name.as_bytes())));
             return Ok(Status::Failed);
         }
     }
@@ -45,6 +46,7 @@ pub(crate) fn run(options: &Wait, context: &Context) -> Result<Status, Error> {
         sender,
         receiver,
         progress: Progress::new(options.verbose, began),
+        reported: BTreeSet::new(),
     };
     waiting.run(options.timeout.map(|timeout| began + timeout))
 }
@@ -56,6 +58,8 @@ struct Waiting<'w> {
     sender: Sender<Event>,
     receiver: Receiver<Event>,
     progress: Progress,
+    /// Of which it was said that no guest is called that.
+    reported: BTreeSet<usize>,
 }
 
 impl Waiting<'_> {
@@ -113,48 +117,58 @@ impl Waiting<'_> {
         }
     }
 
-    /// Asks the state files anew, and the daemon's snapshot, for all that aren't ready.
+    /// Looks up all that aren't ready.
     fn look_up(&mut self) -> Result<(), Error> {
-        let snapshot = match Snapshot::read(&self.context.paths.state_directory()) {
-            Ok(snapshot) => Some(snapshot),
-            // It comes with libvirt's first network.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(_) => Some(state::read(&self.context.paths)?),
-        };
         for at in 0..self.targets.len() {
             if self.targets[at].ready().is_some() {
                 continue;
             }
-            let (candidates, left_behind) = self.candidates(at, snapshot.as_ref())?;
+            let candidates = self.candidates(at)?;
+            let absence = if candidates.is_empty() { self.absence(at)? } else { String::new() };
             let for_port = self.options.port.is_some();
-            let attempts = self.targets[at].looked_up(&candidates, left_behind, for_port);
+            let attempts = self.targets[at].looked_up(&candidates, absence, for_port);
             self.start(at, &attempts);
         }
         Ok(())
     }
 
-    /// The addresses of the first kind of name that has any, and one that doesn't count: of a lease
-    /// that no running guest has, another guest is gone.
-    fn candidates(
-        &self,
-        at: usize,
-        snapshot: Option<&Snapshot>,
-    ) -> Result<(Vec<Candidate>, Option<IpAddr>), Error> {
+    /// The addresses of the first kind of name that has any: what the modules answer.
+    fn candidates(&self, at: usize) -> Result<Vec<Candidate>, Error> {
         let name = self.options.names_of_guests[at].as_bytes();
         let family = self.options.families.family();
-        let mut left_behind = None;
         for &source in self.options.names.sources() {
             let now = self.context.clock.now();
             let answered = lookup::by_name(&self.context.paths, source, name, family, now, None)?;
-            let (counting, others): (Vec<Candidate>, Vec<Candidate>) =
-                answered.candidates.into_iter().partition(|one| counts(one, snapshot));
-            if !counting.is_empty() {
-                return Ok((counting, None));
+            if !answered.candidates.is_empty() {
+                return Ok(answered.candidates);
             }
-            left_behind =
-                left_behind.or(others.first().map(|candidate| address::to_std(candidate.address)));
         }
-        Ok((Vec::new(), left_behind))
+        Ok(Vec::new())
+    }
+
+    /// Why there is no address. A name that nothing has is reported at once, as it may be misspelt.
+    fn absence(&mut self, at: usize) -> Result<String, Error> {
+        let name = self.options.names_of_guests[at].as_bytes();
+        if let Some(family) = self.options.families.family() {
+            for &source in self.options.names.sources() {
+                let now = self.context.clock.now();
+                let answered = lookup::by_name(&self.context.paths, source, name, None, now, None)?;
+                if let Some(other) = answered.candidates.first() {
+                    let (family, other) =
+                        (lookup::family_text(family), lookup::address_text(other));
+                    return Ok(format!("no {family} address; it has {other}"));
+                }
+            }
+        }
+        let (paths, sources) = (&self.context.paths, self.options.names.sources());
+        let presence = Presence::read(paths, name, sources, self.context.clock.now());
+        let is_unknown = matches!(presence.absence, Absence::Unknown(_));
+        let waits = self.options.timeout.is_none_or(|timeout| !timeout.is_zero());
+        if is_unknown && waits && !self.options.verbose && self.reported.insert(at) {
+            self.progress.clear();
+            self.context.warn(&format!("{}; waiting for it", presence.answer()));
+        }
+        Ok(presence.reason() + &presence.did_you_mean())
     }
 
     fn start(&self, at: usize, attempts: &[Attempt]) {
@@ -188,9 +202,9 @@ impl Waiting<'_> {
 
     fn time_is_up(&self) -> Status {
         for target in self.targets.iter().filter(|target| target.ready().is_none()) {
-            let mut message = format!("the time is up: {}", target.state(self.options.port));
+            let mut message = target.timed_out(self.options.port);
             if !target.has_address() {
-                message += &format!("; 'libvirt-nss explain {}' tells more", target.name);
+                message += &format!("; see 'libvirt-nss explain {}'", target.name);
             }
             self.context.warn(&message);
         }
@@ -200,16 +214,6 @@ impl Waiting<'_> {
             Status::NoAddress
         }
     }
-}
-
-/// Whether a running guest has it, as far as that can be told.
-fn counts(candidate: &Candidate, snapshot: Option<&Snapshot>) -> bool {
-    if candidate.is_told() {
-        return candidate.attached == Attached::Yes;
-    }
-    let Some(snapshot) = snapshot else { return true };
-    let (Some(bridge), Some(mac)) = (lookup::bridge(candidate), candidate.mac) else { return true };
-    snapshot.domain_of(&bridge, MacAddress::from(mac)).is_some() || !snapshot.knows_nics_of(&bridge)
 }
 
 #[derive(Serialize)]

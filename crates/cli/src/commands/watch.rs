@@ -5,17 +5,16 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use crossterm::event::Event as Input;
+use guest_store::contents::Contents;
 use signal_hook::consts::{SIGHUP, SIGTERM, SIGTSTP};
 use signal_hook::low_level::emulate_default_handler;
 
 use crate::args::Watch;
-use crate::commands::list::all_rows;
 use crate::context::{Clock, Context};
 use crate::daemon::{self, Told};
 use crate::error::{Error, reason};
 use crate::signals;
-use crate::state::Snapshot;
-use crate::state::rows::{Row, State};
+use crate::state::rows::{AddressState, Row, all_rows};
 use crate::watch::changes::{Change, What, between};
 use crate::watch::screen::{self, Screen};
 use crate::watch::view::{View, Wish};
@@ -44,15 +43,15 @@ struct Files<'w> {
     options: &'w Watch,
     context: &'w Context,
     /// None while there is no state directory, which comes with the first network.
-    read: Option<Snapshot>,
+    read: Option<Contents>,
     told: Told,
 }
 
 impl Files<'_> {
     fn read(&mut self) -> io::Result<()> {
         self.told = daemon::read(&self.context.paths);
-        self.read = match Snapshot::read(&self.context.paths.state_directory()) {
-            Ok(snapshot) => Some(snapshot),
+        self.read = match Contents::read(&self.context.paths.state_directory()) {
+            Ok(contents) => Some(contents),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
@@ -61,7 +60,8 @@ impl Files<'_> {
 
     /// What they come to at this moment.
     fn rows(&self) -> Vec<Row> {
-        let mut rows = all_rows(self.read.as_ref(), &self.told, self.context.clock.now());
+        let mut rows =
+            all_rows(self.read.as_ref(), &self.context.paths, &self.told, self.context.clock.now());
         rows.retain(|row| self.options.filter.lets_through(row));
         rows
     }
@@ -80,7 +80,7 @@ impl Files<'_> {
 /// When the first of the leases that hold ends, or the second `until` is over.
 fn next_end(rows: &[Row], until: Option<i64>, clock: Clock) -> Option<Duration> {
     let Clock::System = clock else { return None };
-    let holding = rows.iter().filter(|row| row.state != State::Expired);
+    let holding = rows.iter().filter(|row| row.state != AddressState::Expired);
     let ends = holding.filter_map(|row| row.expiry.filter(|&expiry| expiry != 0));
     let next = ends.chain(until).min()?;
     // A lease holds in the second in which it ends.
@@ -102,7 +102,7 @@ fn in_lines(mut files: Files<'_>, receiver: &Receiver<Event>) -> Result<(), Erro
     let failed = |error| crate::state::unreadable(&context.paths, error);
     let shown = |files: &Files<'_>| -> Vec<Row> {
         let rows = files.rows().into_iter();
-        rows.filter(|row| options.all || row.state != State::Expired).collect()
+        rows.filter(|row| options.all || row.is_current()).collect()
     };
     files.read().map_err(failed)?;
     let mut old = shown(&files);

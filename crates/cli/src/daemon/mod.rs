@@ -1,21 +1,18 @@
 //! What libvirt-nssd knows: its snapshot, as people are told of it.
 
-pub(crate) mod info;
 pub(crate) mod rows;
 
 use guest_names::snapshot::Standing;
 use guest_names::snapshot::format::Source;
 use guest_store::compiled::{Compiled, Unusable};
+use guest_store::info::Info;
 
 use crate::output::duration;
 use crate::paths::Paths;
-use info::Info;
 
 /// A snapshot that is whole.
 pub(crate) struct Known {
     pub(crate) compiled: Compiled,
-    /// What it says of itself to people.
-    pub(crate) info: Info,
 }
 
 /// `Ok(None)` where there is none; an error where the modules pass it by.
@@ -25,10 +22,15 @@ pub(crate) type Told = Result<Option<Known>, Unusable>;
 pub(crate) fn read(paths: &Paths) -> Told {
     let Some(path) = paths.snapshot() else { return Ok(None) };
     let compiled = Compiled::read(&path, &paths.state_directory())?;
-    Ok(compiled.map(|compiled| Known { info: Info::read(&compiled.info), compiled }))
+    Ok(compiled.map(|compiled| Known { compiled }))
 }
 
 impl Known {
+    /// What it says of itself to people.
+    pub(crate) fn info(&self) -> &Info {
+        &self.compiled.info
+    }
+
     /// What of it counts.
     pub(crate) fn standing(&self, now: i64) -> Standing {
         self.compiled.standing(now)
@@ -36,7 +38,7 @@ impl Known {
 
     /// The name of the connection at a place of the daemon's configuration.
     pub(crate) fn connection(&self, place: u16) -> String {
-        let connection = self.info.connections.get(usize::from(place));
+        let connection = self.info().connections.get(usize::from(place));
         match connection.map(|connection| &connection.name) {
             Some(name) if !name.is_empty() => name.clone(),
             _ => nameless(place),

@@ -9,8 +9,8 @@ use guest_names::snapshot::format::{Entry, Source, flags, kind};
 use super::Known;
 use crate::state::address;
 use crate::state::networks::Networks;
-use crate::state::rows::{Row, State, Told, sort};
-use crate::state::snapshot::{MacAddress, lossy};
+use crate::state::rows::{AddressState, Row, Told, sort};
+use crate::state::{MacAddress, lossy};
 
 /// Adds to the rows of the state files what `known` has of guests beyond them, as far as that counts.
 pub(crate) fn add(rows: &mut Vec<Row>, known: &Known, networks: &Networks, now: i64) {
@@ -69,9 +69,9 @@ impl Leases {
 
     fn settle(&self, row: &mut Row) {
         let Some(address) = row.address else { return };
-        let held = row.state != State::Expired;
+        let held = row.state != AddressState::Expired;
         if held && self.0.contains(&(address, row.mac, row.bridge.clone())) {
-            row.state = State::Denied;
+            row.state = AddressState::Denied;
         }
     }
 }
@@ -155,7 +155,8 @@ impl Addresses {
                 mac: None,
                 client_id: None,
                 expiry: None,
-                state: State::NoAddress,
+                state: AddressState::NoAddress,
+                stands_for_nic: true,
                 told: Some(Told { source: Source::Lease, connection, elsewhere }),
             });
         }
@@ -170,7 +171,7 @@ fn connection_of(told: &Told) -> String {
 struct OfFiles {
     /// Leases that hold, by address and NIC.
     leases: BTreeMap<(IpAddr, Option<MacAddress>), Vec<usize>>,
-    /// NICs without a lease.
+    /// Rows that are all there is of a NIC.
     nics: BTreeMap<MacAddress, Vec<usize>>,
     /// Those of which an address is known all the same.
     answered: BTreeSet<usize>,
@@ -181,12 +182,11 @@ impl OfFiles {
         let mut of_files =
             Self { leases: BTreeMap::new(), nics: BTreeMap::new(), answered: BTreeSet::new() };
         for (at, row) in rows.iter().enumerate() {
-            match (row.state, row.address, row.mac) {
-                (State::NoLease, _, Some(mac)) => of_files.nics.entry(mac).or_default().push(at),
-                (State::Expired, ..) | (_, None, _) => {}
-                (_, Some(address), mac) => {
-                    of_files.leases.entry((address, mac)).or_default().push(at);
-                }
+            if let (true, Some(mac)) = (row.stands_for_nic, row.mac) {
+                of_files.nics.entry(mac).or_default().push(at);
+            }
+            if let (Some(address), false) = (row.address, row.state == AddressState::Expired) {
+                of_files.leases.entry((address, row.mac)).or_default().push(at);
             }
         }
         of_files
@@ -204,9 +204,15 @@ impl OfFiles {
         self.answered.extend(nics.filter(|&&at| on(&rows[at])));
     }
 
+    /// An expired lease stays in the list of all.
     fn drop_answered(self, rows: &mut Vec<Row>) {
+        for &at in &self.answered {
+            rows[at].stands_for_nic = false;
+        }
         let mut at = 0..;
-        rows.retain(|_| at.next().is_none_or(|at| !self.answered.contains(&at)));
+        rows.retain(|row| {
+            at.next().is_none_or(|at| row.address.is_some() || !self.answered.contains(&at))
+        });
     }
 }
 
@@ -215,8 +221,8 @@ impl Owner {
     fn fill(&mut self, row: &mut Row) {
         if row.domain.is_none() {
             row.domain = self.domains.pop_first();
-            if row.domain.is_some() && self.attached && row.state != State::Denied {
-                row.state = State::Attached;
+            if row.domain.is_some() && self.attached && row.state != AddressState::Denied {
+                row.state = AddressState::Attached;
             }
         }
         if row.host_name.is_none() {
@@ -247,7 +253,8 @@ impl Owner {
             mac: *mac,
             client_id: None,
             expiry: self.expiry,
-            state: if self.attached { State::Attached } else { State::LeftBehind },
+            state: if self.attached { AddressState::Attached } else { AddressState::NoGuest },
+            stands_for_nic: false,
             told: Some(Told {
                 source: self.source,
                 connection: known.connection(self.connection),
@@ -267,13 +274,14 @@ mod tests {
     use super::*;
     use crate::daemon;
     use crate::paths::Paths;
-    use crate::state::Snapshot;
     use crate::state::rows::rows;
     use crate::testing::StateDirectory;
     use cdb::{Records, entry, write};
     use guest_names::address::{Address, Mac};
     use guest_names::snapshot::format::Meta;
     use guest_names::state::Bridge;
+    use guest_store::contents::Contents;
+    use guest_store::states::Interfaces;
     use guest_store::trust::stamp_of;
     use std::fs;
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -299,9 +307,9 @@ mod tests {
         let now = fs::metadata(&path).unwrap().mtime() + later;
 
         let known = daemon::read(&paths).unwrap().unwrap();
-        let snapshot = Snapshot::read(&state).unwrap();
-        let networks = Networks::read(&snapshot);
-        let mut all = rows(&snapshot, &networks, now);
+        let contents = Contents::read(&state).unwrap();
+        let networks = Networks::read(&contents);
+        let mut all = rows(&contents, &networks, &Interfaces::Unknown, now);
         add(&mut all, &known, &networks, now);
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
         let show = |row: &Row| {

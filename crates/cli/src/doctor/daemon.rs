@@ -10,10 +10,10 @@ use guest_store::compiled::{Unusable, Why};
 use guest_store::trust::Refused;
 
 use super::{Finding, Level, System};
-use crate::daemon::info::{Connection, State};
 use crate::daemon::{Known, ago};
 use crate::output::duration;
 use crate::state::rows;
+use guest_store::info::{ConnectionInfo, ConnectionState};
 
 const CHECK: &str = "daemon";
 const CONNECTION: &str = "daemon-connection";
@@ -36,7 +36,7 @@ pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
     findings.extend(closed(&path));
     if known.standing(system.now).told {
         findings.extend(leases(system, known, &path));
-        let connections = known.info.connections.iter();
+        let connections = known.info().connections.iter();
         findings.extend(connections.filter_map(|one| connection(one, system.now)));
     }
     findings
@@ -124,7 +124,8 @@ fn snapshot(system: &System<'_>, known: &Known, path: &Path) -> Finding {
         (false, Some(_)) => "goes with the state files, which have changed since",
         (false, None) => "goes with the state files, of which it says nothing",
     };
-    let version = known.info.version.as_ref().map(|version| format!(" of libvirt-nssd {version}"));
+    let version =
+        known.info().version.as_ref().map(|version| format!(" of libvirt-nssd {version}"));
     let version = version.unwrap_or_default();
     Finding::ok(CHECK, format!("{path}{version}, {compiled}, {stands}: {}", content(system, known)))
 }
@@ -154,11 +155,11 @@ fn content(system: &System<'_>, known: &Known) -> String {
         [] => "no address".to_owned(),
         sources => format!("addresses: {}", sources.join(", ")),
     };
-    let all = &known.info.connections;
-    let up = all.iter().filter(|one| one.state == State::Up);
-    let running: Option<u64> = up.clone().map(|one| one.guests).sum();
+    let all = &known.info().connections;
+    let up = all.iter().filter(|one| one.state == ConnectionState::Up);
+    let running: Option<usize> = up.clone().map(|one| one.guests).sum();
     let running = running
-        .map(|count| format!(" ({})", super::state_files::count(count as usize, "guest")))
+        .map(|count| format!(" ({})", super::state_files::count(count, "guest")))
         .unwrap_or_default();
     let connections = match all.len() {
         0 => String::new(),
@@ -192,8 +193,8 @@ fn closed(path: &Path) -> Option<Finding> {
 
 /// Leases count only as long as the state directory is as the daemon saw it.
 fn leases(system: &System<'_>, known: &Known, path: &Path) -> Option<Finding> {
-    if !known.info.unread.is_empty() {
-        let unread = known.info.unread.join(", ");
+    if !known.info().files.unread.is_empty() {
+        let unread = known.info().files.unread.join(", ");
         let text = format!(
             "libvirt-nssd can't read all of the state files ({unread}): look-ups read them themselves, \
              which takes longer"
@@ -227,12 +228,12 @@ fn leases(system: &System<'_>, known: &Known, path: &Path) -> Option<Finding> {
     Some(Finding::new(CHECK, Level::Warning, text).remedy(remedy))
 }
 
-fn connection(connection: &Connection, now: i64) -> Option<Finding> {
-    let Connection { name, uri, state, since, reason, .. } = connection;
+fn connection(connection: &ConnectionInfo, now: i64) -> Option<Finding> {
+    let ConnectionInfo { name, uri, state, since, reason, .. } = connection;
     let level = match state {
-        State::Down => Level::Warning,
-        State::Connecting => Level::Note,
-        State::Up | State::Unknown => return None,
+        ConnectionState::Down => Level::Warning,
+        ConnectionState::Connecting => Level::Note,
+        ConnectionState::Up | ConnectionState::Unknown => return None,
     };
     let to = match uri {
         Some(uri) => format!("{name} ({uri})"),
@@ -244,7 +245,7 @@ fn connection(connection: &Connection, now: i64) -> Option<Finding> {
     };
     let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let text = match state {
-        State::Connecting => format!("libvirt-nssd has been connecting to {to}{since}"),
+        ConnectionState::Connecting => format!("libvirt-nssd has been connecting to {to}{since}"),
         _ => format!("libvirt-nssd isn't connected to {to}{since}{reason}"),
     };
     Some(Finding::new(CONNECTION, level, text).remedy(
@@ -254,7 +255,7 @@ fn connection(connection: &Connection, now: i64) -> Option<Finding> {
 
 /// Guests that only the daemon knows, and nobody finds.
 pub(super) fn without_address(system: &System<'_>) -> Vec<Finding> {
-    let rows = system.rows.iter().filter(|row| row.state == rows::State::NoAddress);
+    let rows = system.rows.iter().filter(|row| row.state == rows::AddressState::NoAddress);
     let guests = rows.filter_map(|row| Some((row.domain.as_deref()?, row.told.as_ref()?)));
     guests
         .map(|(domain, told)| {

@@ -3,17 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Finding, Level, System};
+use crate::daemon::ago;
 use crate::output::duration;
-use crate::state::rows::{Row, State};
+use crate::state::rows::{AddressState, Row};
 
 pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
     if system.rows.is_empty() {
         return Vec::new();
     }
     let checks = [
+        stopped_networks,
         shared_host_names,
         shared_client_ids,
         without_lease,
+        expired,
         super::daemon::without_address,
         hidden_by_stale,
     ];
@@ -29,7 +32,7 @@ pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
 
 /// The leases and other addresses of this host's running guests that hold, with the guest's name.
 fn attached<'s>(system: &'s System<'_>) -> impl Iterator<Item = (&'s str, &'s Row)> {
-    let attached = |row: &&Row| row.state == State::Attached && !row.is_elsewhere();
+    let attached = |row: &&Row| row.state == AddressState::Attached && !row.is_elsewhere();
     let rows = system.rows.iter().filter(attached);
     rows.filter_map(|row| Some((row.domain.as_deref()?, row)))
 }
@@ -67,13 +70,13 @@ fn shared_host_names(system: &System<'_>) -> Vec<Finding> {
 
 /// A guest with several NICs has one client id on all of them; two guests never should.
 fn shared_client_ids(system: &System<'_>) -> Vec<Finding> {
-    let Ok(snapshot) = &system.snapshot else { return Vec::new() };
-    let mut owners: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for lease in &snapshot.leases {
-        let domain = lease.mac.and_then(|mac| snapshot.domain_of(&lease.bridge, mac));
-        let Some(domain) = domain.filter(|_| !lease.has_expired(system.now)) else { continue };
-        if !lease.client_id.is_empty() {
-            owners.entry(&lease.client_id).or_default().insert(domain);
+    let Ok(contents) = &system.contents else { return Vec::new() };
+    let mut owners: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for lease in &contents.leases {
+        let domain = contents.domain_of_lease(lease).filter(|_| !lease.has_expired(system.now));
+        if let (Some(domain), false) = (domain, lease.client_id.is_empty()) {
+            let id = contents.string(lease.client_id);
+            owners.entry(id).or_default().insert(contents.string(domain.name));
         }
     }
     let shared = owners.into_iter().filter(|(_, domains)| domains.len() > 1);
@@ -92,12 +95,55 @@ fn shared_client_ids(system: &System<'_>) -> Vec<Finding> {
         .collect()
 }
 
+/// Bridges that don't exist any more and still have current leases.
+fn stopped_networks(system: &System<'_>) -> Vec<Finding> {
+    let mut leases: BTreeMap<&str, usize> = BTreeMap::new();
+    let gone = |row: &&Row| row.state == AddressState::NoBridge && row.address.is_some();
+    for row in system.rows.iter().filter(gone) {
+        *leases.entry(&row.bridge).or_default() += 1;
+    }
+    leases
+        .into_iter()
+        .map(|(bridge, count)| {
+            let leases = super::state_files::count(count, "lease");
+            let text = format!(
+                "{bridge} doesn't exist, and {leases} of it still resolve: its network was stopped"
+            );
+            Finding::new("no-bridge", Level::Warning, text).remedy(format!(
+                "start the network ('virsh net-list --all', 'virsh net-start NAME'), or remove \
+                 {}/{bridge}.status if it is gone for good",
+                system.paths.state_directory().display()
+            ))
+        })
+        .collect()
+}
+
+/// Running guests whose last lease has ended.
+fn expired(system: &System<'_>) -> Vec<Finding> {
+    let leased: BTreeSet<&str> = attached(system).map(|(domain, _)| domain).collect();
+    let ended = |row: &&Row| row.state == AddressState::Expired && row.stands_for_nic;
+    let rows = system.rows.iter().filter(ended);
+    let of_guests = rows.filter_map(|row| Some((row.domain.as_deref()?, row)));
+    of_guests
+        .filter(|(domain, _)| !leased.contains(domain))
+        .map(|(domain, row)| {
+            let address = row.address.map(|address| address.to_string()).unwrap_or_default();
+            let ended = ago(row.expiry.unwrap_or_default(), system.now);
+            let text = format!("{domain} doesn't resolve: its lease of {address} expired {ended}");
+            Finding::new("expired-lease", Level::Warning, text).remedy(
+                "the guest didn't renew it: it is paused, or its DHCP client or its network is down; \
+                 see its console ('virsh console')",
+            )
+        })
+        .collect()
+}
+
 fn without_lease(system: &System<'_>) -> Vec<Finding> {
     let leased: BTreeSet<&str> = attached(system).map(|(domain, _)| domain).collect();
     let without: BTreeSet<(&str, &str)> = system
         .rows
         .iter()
-        .filter(|row| row.state == State::NoLease)
+        .filter(|row| row.state == AddressState::NoLease)
         .filter_map(|row| Some((row.domain.as_deref()?, row.bridge.as_str())))
         .filter(|(domain, _)| !leased.contains(domain))
         .collect();
@@ -122,7 +168,7 @@ fn hidden_by_stale(system: &System<'_>) -> Vec<Finding> {
         (Some(a), Some(b)) => a.eq_ignore_ascii_case(b),
         _ => false,
     };
-    let left = |row: &&Row| row.state == State::LeftBehind && row.told.is_none();
+    let left = |row: &&Row| row.state == AddressState::NoGuest && row.told.is_none();
     let stale = system.rows.iter().filter(left);
     let hiding = stale.filter(|stale| {
         let running = attached(system).any(|(_, row)| same(&row.host_name, &stale.host_name));
@@ -138,12 +184,12 @@ fn hidden_by_stale(system: &System<'_>) -> Vec<Finding> {
                 Some(expiry) => format!("for {}", duration::left(expiry, system.now)),
             };
             let text = format!(
-                "{name} resolves to {address}, which a guest that is gone left behind, and not to \
-                 the running guest {name}; {left}, or until that tells DHCP its name"
+                "{name} resolves to {address}, a lease that no running guest has, and not to the \
+                 running guest {name}; {left}, or until that guest sends its name to DHCP"
             );
             let mac = stale.mac.map(|mac| mac.to_string()).unwrap_or_default();
             Finding::new("stale-lease", Level::Warning, text).remedy(format!(
-                "wait, or take the lease back: 'sudo dhcp_release {} {address} {mac}' (package \
+                "wait, or release the lease: 'sudo dhcp_release {} {address} {mac}' (package \
                  dnsmasq-utils)",
                 stale.bridge
             ))

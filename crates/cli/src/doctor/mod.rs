@@ -11,14 +11,14 @@ mod switch;
 
 use std::io;
 
-use crate::commands::list::all_rows;
+use guest_store::contents::Contents;
+
 use crate::daemon::{Told, read};
 use crate::error::Error;
 use crate::nsswitch::file::{self, Conf};
 use crate::nsswitch::line::parse;
 use crate::paths::Paths;
-use crate::state::Snapshot;
-use crate::state::rows::Row;
+use crate::state::rows::{Row, all_rows};
 use fix::Fix;
 
 /// How bad it is.
@@ -84,17 +84,17 @@ pub(crate) struct System<'s> {
     /// Seconds since the epoch.
     now: i64,
     conf: Result<Conf, Error>,
-    snapshot: io::Result<Snapshot>,
+    contents: io::Result<Contents>,
     told: Told,
     rows: Vec<Row>,
 }
 
 impl<'s> System<'s> {
     pub(crate) fn read(paths: &'s Paths, now: i64) -> Self {
-        let snapshot = Snapshot::read(&paths.state_directory());
+        let contents = Contents::read(&paths.state_directory());
         let told = read(paths);
-        let rows = all_rows(snapshot.as_ref().ok(), &told, now);
-        Self { paths, now, conf: file::read(paths), snapshot, told, rows }
+        let rows = all_rows(contents.as_ref().ok(), paths, &told, now);
+        Self { paths, now, conf: file::read(paths), contents, told, rows }
     }
 
     /// The names of the services on the hosts line; none where that can't be told.

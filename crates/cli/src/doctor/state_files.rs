@@ -5,18 +5,16 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use guest_names::lease::BadRecord;
 use guest_names::state::Kind;
-use guest_names::window::READ_LIMIT;
+use guest_store::contents::{Contents, ReadFile};
+use guest_store::damage::Damage;
 
 use super::fix::Fix;
 use super::{Finding, Level, System};
 use crate::nsswitch::file::{backup, new_version};
 use crate::output::duration;
-use crate::state::Snapshot;
-use crate::state::directory::fault_text;
-use crate::state::rows::State;
-use crate::state::snapshot::{Damage, ReadFile};
+use crate::state::rows::AddressState;
+use guest_store::fault_text;
 
 const DIRECTORY: &str = "state-directory";
 const FILE: &str = "state-files";
@@ -27,21 +25,21 @@ const AT_WORK: i64 = 60;
 
 pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
     let directory = system.paths.state_directory();
-    let snapshot = match &system.snapshot {
-        Ok(snapshot) => snapshot,
+    let contents = match &system.contents {
+        Ok(contents) => contents,
         Err(error) => {
             let mut findings = vec![unreadable(&directory, error)];
             findings.extend(leftovers_of_switch(system));
             return findings;
         }
     };
-    let mut findings = vec![readable(system, &directory, snapshot)];
-    let wrong: Vec<Finding> = snapshot.files.iter().flat_map(file).collect();
-    if wrong.is_empty() && !snapshot.files.is_empty() {
+    let mut findings = vec![readable(system, &directory, contents)];
+    let wrong: Vec<Finding> = contents.files.iter().flat_map(file).collect();
+    if wrong.is_empty() && !contents.files.is_empty() {
         findings.push(Finding::ok(FILE, "all state files are whole and readable for everyone"));
     }
     findings.extend(wrong);
-    let mut left = leftovers(system, &directory, snapshot);
+    let mut left = leftovers(system, &directory, contents);
     left.extend(leftovers_of_switch(system));
     if left.is_empty() {
         left.push(Finding::ok(LEFTOVER, "no crash has left files behind"));
@@ -66,7 +64,7 @@ fn unreadable(directory: &Path, error: &io::Error) -> Finding {
     }
 }
 
-fn readable(system: &System<'_>, directory: &Path, snapshot: &Snapshot) -> Finding {
+fn readable(system: &System<'_>, directory: &Path, contents: &Contents) -> Finding {
     let closed = directory.ancestors().find(|place| {
         let needed = if *place == directory { 0o005 } else { 0o001 };
         fs::metadata(place).is_ok_and(|status| status.mode() & needed != needed)
@@ -82,8 +80,9 @@ fn readable(system: &System<'_>, directory: &Path, snapshot: &Snapshot) -> Findi
         .remedy(format!("sudo chmod {mode} {shown}"));
     }
     let own = system.rows.iter().filter(|row| row.told.is_none() && row.expiry.is_some());
-    let held = own.filter(|row| row.state != State::Expired);
-    let mut domains: Vec<&str> = snapshot.nics.iter().map(|nic| nic.domain.as_str()).collect();
+    let held = own.filter(|row| row.state != AddressState::Expired);
+    let mut domains: Vec<&[u8]> =
+        contents.domains.iter().map(|domain| contents.text(domain.name)).collect();
     domains.sort_unstable();
     domains.dedup();
     Finding::ok(
@@ -117,13 +116,18 @@ fn file(file: &ReadFile) -> Vec<Finding> {
         let finding = Finding::new(FILE, Level::Warning, text);
         findings.push(finding.remedy(format!("sudo chmod o+r {path}")));
     }
-    if !file.damage.is_empty() {
-        let damage: Vec<String> = file.damage.iter().take(3).map(describe).collect();
-        let more = match file.damage.len() {
+    let mut damage = file.damage.clone();
+    if !damage.iter().any(|damage| matches!(damage, Damage::NotJson(..))) {
+        // Just now it could be read.
+        damage.extend(Damage::around_records(&file.path).unwrap_or_default());
+    }
+    if !damage.is_empty() {
+        let first: Vec<String> = damage.iter().take(3).map(ToString::to_string).collect();
+        let more = match damage.len() {
             0..=3 => String::new(),
             all => format!("; and {} more", all - 3),
         };
-        let text = format!("{path} is damaged: {}{more}", damage.join("; "));
+        let text = format!("{path} is damaged: {}{more}", first.join("; "));
         findings.push(Finding::new(FILE, Level::Error, text).remedy(match file.kind {
             Kind::Leases => {
                 "our modules read the rest. libvirt's own helper loses the whole list with the next \
@@ -138,32 +142,10 @@ fn file(file: &ReadFile) -> Vec<Finding> {
     findings
 }
 
-fn describe(damage: &Damage) -> String {
-    match damage {
-        Damage::NotJson(start, end) => {
-            format!("the record at byte {start} is no JSON from byte {end} on")
-        }
-        Damage::BadLease(start, BadRecord::NoAddress) => {
-            format!("the lease at byte {start} has no address that can be read")
-        }
-        Damage::BadLease(start, BadRecord::Mistyped) => {
-            format!("the lease at byte {start} has a value of the wrong type")
-        }
-        Damage::BadMap(start) => {
-            format!("the record at byte {start} has no guest's name, or no list of NICs")
-        }
-        Damage::NoList(at) => format!("it is no JSON list at byte {at}"),
-        Damage::NoEnd => "its end is missing".into(),
-        Damage::TooLarge => {
-            format!("it is larger than {} MiB, behind which nobody reads on", READ_LIMIT >> 20)
-        }
-    }
-}
-
 /// New versions that never got into place, and lists that our helper put aside.
-fn leftovers(system: &System<'_>, directory: &Path, snapshot: &Snapshot) -> Vec<Finding> {
+fn leftovers(system: &System<'_>, directory: &Path, contents: &Contents) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for name in &snapshot.names {
+    for name in &contents.names {
         let path = directory.join(name);
         let name = name.to_string_lossy();
         if name.contains(".status.broken-") {

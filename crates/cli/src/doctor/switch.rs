@@ -5,7 +5,7 @@ use super::{Finding, Level, System};
 use crate::nsswitch::file::Owner;
 use crate::nsswitch::line::{HostsLine, Service, Status, parse};
 use crate::nsswitch::{OURS, order};
-use crate::state::snapshot::lossy;
+use crate::state::lossy;
 
 const CHECK: &str = "hosts-line";
 

@@ -12,8 +12,8 @@ use super::{Explanation, Ours};
 use crate::commands::resolve::JsonAddress;
 use crate::daemon::{self, Told, source_word};
 use crate::lookup;
-use crate::state::directory::{fault_text, file_name};
-use crate::state::snapshot::lossy;
+use crate::state::lossy;
+use guest_store::{fault_text, file_name};
 
 #[derive(Serialize)]
 pub(crate) struct Json<'e> {
@@ -176,7 +176,7 @@ fn snapshot(told: &Told) -> Option<JsonSnapshot> {
     };
     Some(JsonSnapshot {
         error: None,
-        version: known.info.version.clone(),
+        version: known.info().version.clone(),
         compiled: Some(known.compiled.meta.compiled),
         touched: Some(known.compiled.modified),
         hold: Some(known.compiled.meta.hold),

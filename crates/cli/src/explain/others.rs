@@ -10,7 +10,7 @@ use super::Question;
 use crate::nsswitch::line::Status;
 use crate::paths::Paths;
 use crate::state::address;
-use crate::state::snapshot::lossy;
+use crate::state::lossy;
 
 /// What a service says.
 pub(crate) struct Said {

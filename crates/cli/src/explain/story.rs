@@ -14,7 +14,7 @@ use guest_names::window::Fault;
 
 use super::told::Told;
 use crate::state::address;
-use crate::state::snapshot::{MacAddress, lossy};
+use crate::state::{MacAddress, lossy};
 
 /// A look-up, as it told of itself.
 #[derive(Default)]

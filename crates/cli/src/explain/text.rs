@@ -15,8 +15,8 @@ use crate::output::duration;
 use crate::output::escape::printable;
 use crate::output::paint::{Paint, Tone};
 use crate::output::wrap::wrap;
-use crate::state::directory::{fault_text, file_name};
-use crate::state::snapshot::lossy;
+use crate::state::lossy;
+use guest_store::{fault_text, file_name};
 
 /// How it is written.
 pub(crate) struct Style {

@@ -9,7 +9,7 @@ use guest_names::snapshot::format::{Entry, Source, flags};
 use guest_names::state::Bridge;
 
 use crate::state::address;
-use crate::state::snapshot::{MacAddress, lossy};
+use crate::state::{MacAddress, lossy};
 
 /// What it told.
 #[derive(Default)]

@@ -10,7 +10,7 @@ use crate::lookup;
 use crate::nsswitch::file::Conf;
 use crate::nsswitch::line::{Status, parse};
 use crate::paths::Paths;
-use crate::state::snapshot::lossy;
+use crate::state::lossy;
 
 /// The way that a look-up goes.
 pub(crate) struct Walk {

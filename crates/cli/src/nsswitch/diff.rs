@@ -2,7 +2,7 @@
 
 use crate::output::escape::printable;
 use crate::output::paint::{Paint, Tone};
-use crate::state::snapshot::lossy;
+use crate::state::lossy;
 
 /// The lines of a unified diff (POSIX diff(1), `-u`), without context; none where nothing changed.
 pub(crate) fn lines(name: &str, old: &[u8], new: &[u8], paint: Paint) -> Vec<String> {

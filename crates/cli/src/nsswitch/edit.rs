@@ -3,7 +3,7 @@
 use super::OURS;
 use super::line::{HostsLine, Misread, Service, Status, parse};
 use super::order::first_hiding;
-use crate::state::snapshot::lossy;
+use crate::state::lossy;
 
 /// What keeps a guest's name from the services behind ours.
 const AUTHORITATIVE: &str = "[UNAVAIL=return]";

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::state::snapshot::lossy;
+use crate::state::lossy;
 
 /// A status that a service ends a look-up with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,8 +1,8 @@
-//! Addresses between the heart and std.
+//! Addresses between guest-names and std, and MACs that can be sorted and printed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use guest_names::address::Address;
+use guest_names::address::{Address, Mac};
 
 pub(crate) fn to_std(address: Address) -> IpAddr {
     match address {
@@ -26,4 +26,20 @@ pub(crate) fn needs_scope(address: IpAddr) -> bool {
 /// For programs.
 pub(crate) fn family(address: IpAddr) -> &'static str {
     if address.is_ipv4() { "ipv4" } else { "ipv6" }
+}
+
+/// A MAC that can be sorted and printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct MacAddress(pub(crate) [u8; 6]);
+
+impl From<Mac> for MacAddress {
+    fn from(mac: Mac) -> Self {
+        Self(mac.0)
+    }
+}
+
+impl std::fmt::Display for MacAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&Mac(self.0).to_text()))
+    }
 }

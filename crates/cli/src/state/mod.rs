@@ -2,22 +2,16 @@
 
 pub(crate) mod address;
 pub(crate) mod networks;
-mod record;
 pub(crate) mod rows;
-pub(crate) mod snapshot;
 
-pub(crate) use guest_store as directory;
-pub(crate) use snapshot::Snapshot;
+pub(crate) use address::MacAddress;
 
 use crate::error::Error;
 use crate::paths::Paths;
 
-/// Reads the state directory.
-///
-/// # Errors
-/// It can't be listed.
-pub(crate) fn read(paths: &Paths) -> Result<Snapshot, Error> {
-    Snapshot::read(&paths.state_directory()).map_err(|error| unreadable(paths, error))
+/// Names are bytes to libvirt, and mostly UTF-8.
+pub(crate) fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// The state directory can't be listed, and what to do about it.

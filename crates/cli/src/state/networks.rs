@@ -10,7 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 
-use super::snapshot::{Snapshot, lossy};
+use guest_store::contents::{BridgeIndex, Contents};
+
+use super::{MacAddress, address, lossy};
 
 /// A libvirt network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,9 +36,9 @@ struct Candidate {
 
 impl Networks {
     /// Reads what can be read beside the state files.
-    pub(crate) fn read(snapshot: &Snapshot) -> Self {
+    pub(crate) fn read(contents: &Contents) -> Self {
         let mut candidates: BTreeMap<String, Candidate> = BTreeMap::new();
-        for file_name in &snapshot.names {
+        for file_name in &contents.names {
             let Some((name, suffix)) = network_and_suffix(file_name.as_bytes()) else { continue };
             let candidate = candidates.entry(name.clone()).or_insert_with(|| Candidate {
                 network: Network { name, domain: None },
@@ -44,54 +46,66 @@ impl Networks {
                 reserved: BTreeSet::new(),
             });
             // Not readable is as good as not there: only root may read the configuration.
-            let bytes = fs::read(snapshot.directory.join(file_name)).unwrap_or_default();
+            let bytes = fs::read(contents.directory.join(file_name)).unwrap_or_default();
             match suffix {
                 ".conf" => read_configuration(&lossy(&bytes), candidate),
                 ".hostsfile" => read_reservations(&lossy(&bytes), candidate),
                 _ => {}
             }
         }
-        Self::sort_out(snapshot, candidates.into_values().collect())
+        Self::sort_out(contents, candidates.into_values().collect())
     }
 
-    fn sort_out(snapshot: &Snapshot, mut candidates: Vec<Candidate>) -> Self {
+    fn sort_out(contents: &Contents, mut candidates: Vec<Candidate>) -> Self {
         let mut networks = Self::default();
-        let mut bridges: BTreeSet<&str> =
-            snapshot.files.iter().map(|file| file.bridge.as_str()).collect();
+        let mut bridges: BTreeMap<BridgeIndex, String> =
+            contents.bridges().map(|bridge| (bridge, contents.bridge_name(bridge))).collect();
         candidates.retain(|candidate| match &candidate.bridge {
             Some(bridge) => {
-                bridges.remove(bridge.as_str());
+                bridges.retain(|_, name| name != bridge);
                 networks.0.insert(bridge.clone(), candidate.network.clone());
                 false
             }
             None => true,
         });
-        let mut on_bridges: Vec<(&str, String)> = Vec::new();
-        for nic in &snapshot.nics {
-            on_bridges.push((&nic.bridge, nic.mac.to_string()));
+        // Whose reservations are met on which bridges.
+        let mut met = vec![BTreeSet::new(); candidates.len()];
+        let mut reserving: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (at, candidate) in candidates.iter().enumerate() {
+            for reserved in &candidate.reserved {
+                reserving.entry(reserved).or_default().push(at);
+            }
         }
-        for lease in &snapshot.leases {
-            on_bridges.push((&lease.bridge, lease.address.to_string()));
-            on_bridges.extend(lease.mac.map(|mac| (lease.bridge.as_str(), mac.to_string())));
+        if !reserving.is_empty() {
+            let mut meet = |bridge: BridgeIndex, what: String| {
+                let holders = reserving.get(what.as_str()).into_iter().flatten();
+                holders.filter(|_| bridges.contains_key(&bridge)).for_each(|&at| {
+                    met[at].insert(bridge);
+                });
+            };
+            for (domain, mac) in contents.nics() {
+                meet(domain.bridge, MacAddress::from(mac).to_string());
+            }
+            for lease in &contents.leases {
+                meet(lease.bridge, address::to_std(lease.address).to_string());
+                if let Some(mac) = lease.mac {
+                    meet(lease.bridge, MacAddress::from(mac).to_string());
+                }
+            }
         }
-        candidates.retain(|candidate| {
-            let met: BTreeSet<&str> = on_bridges
-                .iter()
-                .filter(|(bridge, what)| {
-                    bridges.contains(bridge) && candidate.reserved.contains(what)
-                })
-                .map(|&(bridge, _)| bridge)
-                .collect();
-            // Two bridges with one network's reservations: then it tells nothing.
-            let (Some(bridge), 1) = (met.first(), met.len()) else { return true };
-            bridges.remove(bridge);
-            networks.0.insert((*bridge).to_owned(), candidate.network.clone());
-            false
-        });
-        if let ([candidate], Some(bridge), 1) =
-            (candidates.as_slice(), bridges.first(), bridges.len())
+        let mut left = Vec::new();
+        for (candidate, met) in candidates.into_iter().zip(met) {
+            // Two bridges with one network's reservations: then it says nothing.
+            let only = met.first().filter(|_| met.len() == 1);
+            match only.and_then(|bridge| bridges.remove(bridge)) {
+                Some(bridge) => drop(networks.0.insert(bridge, candidate.network)),
+                None => left.push(candidate),
+            }
+        }
+        if let ([candidate], [bridge]) =
+            (left.as_slice(), bridges.into_values().collect::<Vec<_>>().as_slice())
         {
-            networks.0.insert((*bridge).to_owned(), candidate.network.clone());
+            networks.0.insert(bridge.clone(), candidate.network.clone());
         }
         networks
     }
@@ -139,7 +153,7 @@ mod tests {
     use crate::testing::StateDirectory;
 
     fn networks(directory: &StateDirectory) -> Networks {
-        Networks::read(&Snapshot::read(directory.path()).unwrap())
+        Networks::read(&Contents::read(directory.path()).unwrap())
     }
 
     fn name<'n>(networks: &'n Networks, bridge: &str) -> Option<&'n str> {

@@ -1,60 +1,17 @@
 //! Guests and leases side by side: what `list` and `watch` show.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use guest_names::snapshot::format::Source;
+use guest_store::contents::Contents;
+pub(crate) use guest_store::states::AddressState;
+use guest_store::states::{Interfaces, States};
 
 use super::networks::Networks;
-use super::snapshot::{MacAddress, Snapshot};
-use crate::daemon::source_word;
-
-/// What a lease is worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum State {
-    /// A running guest's NIC has it.
-    Attached,
-    /// It holds, and no running guest has its NIC: it was left behind, or isn't a guest's.
-    LeftBehind,
-    /// It holds; which NICs are on its bridge can't be told.
-    Unclear,
-    /// A running guest's NIC that has no lease.
-    NoLease,
-    /// It holds, and names don't resolve to it: libvirt-nssd knows better.
-    Denied,
-    /// A running guest of which libvirt-nssd knows no address.
-    NoAddress,
-    /// It has ended.
-    Expired,
-}
-
-impl State {
-    /// For people.
-    pub(crate) fn text(self) -> &'static str {
-        match self {
-            Self::Attached => "attached",
-            Self::LeftBehind => "left behind",
-            Self::Unclear => "unclear",
-            Self::NoLease => "no lease",
-            Self::Denied => "denied",
-            Self::NoAddress => "no address",
-            Self::Expired => "expired",
-        }
-    }
-
-    /// For programs: one word, which stays.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Attached => "attached",
-            Self::LeftBehind => "left-behind",
-            Self::Unclear => "unclear",
-            Self::NoLease => "no-lease",
-            Self::Denied => "denied",
-            Self::NoAddress => "no-address",
-            Self::Expired => "expired",
-        }
-    }
-}
+use super::{MacAddress, address};
+use crate::daemon::{self, source_word};
+use crate::paths::Paths;
 
 /// A lease, or a NIC without one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,7 +30,9 @@ pub(crate) struct Row {
     pub(crate) client_id: Option<String>,
     /// Seconds since the epoch; 0 never ends. None without a lease.
     pub(crate) expiry: Option<i64>,
-    pub(crate) state: State,
+    pub(crate) state: AddressState,
+    /// It is all that there is to say of a running guest's NIC: an expired lease is shown then, too.
+    pub(crate) stands_for_nic: bool,
     /// None for what the state files say.
     pub(crate) told: Option<Told>,
 }
@@ -94,68 +53,98 @@ impl Row {
         self.told.as_ref().is_some_and(|told| told.elsewhere)
     }
 
+    /// The host name that may resolve.
+    pub(crate) fn current_host_name(&self) -> Option<&str> {
+        self.host_name.as_deref().filter(|_| self.state != AddressState::Expired)
+    }
+
+    /// Whether it is shown without `--all`.
+    pub(crate) fn is_current(&self) -> bool {
+        self.state != AddressState::Expired || self.stands_for_nic
+    }
+
     /// Who says so: one word, which stays.
     pub(crate) fn source(&self) -> &'static str {
         match (&self.told, self.state) {
-            (Some(_), State::NoAddress) => "libvirt",
+            (Some(_), AddressState::NoAddress) => "libvirt",
             (Some(told), _) => source_word(told.source),
             (None, _) => source_word(Source::Files),
         }
     }
 }
 
+/// The rows of the state files, and those that only the daemon knows.
+pub(crate) fn all_rows(
+    contents: Option<&Contents>,
+    paths: &Paths,
+    told: &daemon::Told,
+    now: i64,
+) -> Vec<Row> {
+    let networks = contents.map(Networks::read).unwrap_or_default();
+    let mut all = match contents {
+        Some(contents) => rows(contents, &networks, &paths.interfaces(), now),
+        None => Vec::new(),
+    };
+    if let Ok(Some(known)) = told {
+        daemon::rows::add(&mut all, known, &networks, now);
+    }
+    all
+}
+
 /// All rows of the state files: by the guest's name, then by address.
-pub(crate) fn rows(snapshot: &Snapshot, networks: &Networks, now: i64) -> Vec<Row> {
-    let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let mut leased: BTreeSet<(&str, MacAddress)> = BTreeSet::new();
+pub(crate) fn rows(
+    contents: &Contents,
+    networks: &Networks,
+    interfaces: &Interfaces,
+    now: i64,
+) -> Vec<Row> {
+    let filled = |text| Some(contents.string(text)).filter(|text| !text.is_empty());
+    let states = States::new(contents, interfaces, now);
+    let ended_last = states.ended_last();
     let mut rows = Vec::new();
-    for lease in &snapshot.leases {
-        let domain = lease.mac.and_then(|mac| snapshot.domain_of(&lease.bridge, mac));
-        let state = if lease.has_expired(now) {
-            State::Expired
-        } else if domain.is_some() {
-            State::Attached
-        } else if snapshot.knows_nics_of(&lease.bridge) {
-            State::LeftBehind
-        } else {
-            State::Unclear
-        };
-        if state == State::Attached {
-            leased.extend(lease.mac.map(|mac| (lease.bridge.as_str(), mac)));
-        }
-        let network = networks.of(&lease.bridge);
+    for (at, lease) in contents.leases.iter().enumerate() {
+        let bridge = contents.bridge_name(lease.bridge);
+        let network = networks.of(&bridge);
+        let domain = contents.domain_of_lease(lease);
         rows.push(Row {
-            domain: domain.map(str::to_owned),
-            host_name: filled(&lease.host_name),
-            bridge: lease.bridge.clone(),
+            domain: domain.map(|domain| contents.string(domain.name)),
+            host_name: filled(lease.host_name),
             network: network.map(|network| network.name.clone()),
-            network_domain: filled(&lease.network_domain)
+            network_domain: filled(lease.domain)
                 .or_else(|| network.and_then(|network| network.domain.clone())),
-            address: Some(lease.address),
-            mac: lease.mac,
-            client_id: filled(&lease.client_id),
+            bridge,
+            address: Some(address::to_std(lease.address)),
+            mac: lease.mac.map(MacAddress::from),
+            client_id: filled(lease.client_id),
             expiry: Some(lease.expiry),
-            state,
+            state: states.of_lease(lease),
+            stands_for_nic: ended_last.contains(&at),
             told: None,
         });
     }
-    for nic in &snapshot.nics {
-        if leased.insert((&nic.bridge, nic.mac)) {
-            let network = networks.of(&nic.bridge);
-            rows.push(Row {
-                domain: Some(nic.domain.clone()),
-                host_name: None,
-                bridge: nic.bridge.clone(),
-                network: network.map(|network| network.name.clone()),
-                network_domain: network.and_then(|network| network.domain.clone()),
-                address: None,
-                mac: Some(nic.mac),
-                client_id: None,
-                expiry: None,
-                state: State::NoLease,
-                told: None,
-            });
+    let mut seen = HashSet::new();
+    for (domain, mac) in contents.nics() {
+        let state = states.of_nic(domain.bridge, mac);
+        let Some(state) = state.filter(|&state| state != AddressState::Expired) else { continue };
+        if !seen.insert((domain.bridge, mac.0)) {
+            continue;
         }
+        let bridge = contents.bridge_name(domain.bridge);
+        let network = networks.of(&bridge);
+        rows.push(Row {
+            domain: Some(contents.string(domain.name)),
+            host_name: None,
+            network: network.map(|network| network.name.clone()),
+            network_domain: network.and_then(|network| network.domain.clone()),
+            bridge,
+            address: None,
+            mac: Some(mac.into()),
+            client_id: None,
+            expiry: None,
+            state,
+            stands_for_nic: true,
+            told: None,
+        });
     }
     sort(&mut rows);
     rows
@@ -175,20 +164,28 @@ fn sort_key(row: &Row) -> impl Ord + '_ {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lookup;
+    use crate::paths::Paths;
+    use crate::state::lossy;
     use crate::testing::StateDirectory;
+    use guest_names::forward;
+    use guest_names::lease::BadRecord;
+    use guest_names::observe::{Observer, Verdict};
 
     const NOW: i64 = 1_700_000_000;
 
     fn shown(directory: &StateDirectory) -> Vec<String> {
-        let snapshot = Snapshot::read(directory.path()).unwrap();
-        let rows = rows(&snapshot, &Networks::read(&snapshot), NOW);
+        let contents = Contents::read(directory.path()).unwrap();
+        let networks = Networks::read(&contents);
+        let rows = rows(&contents, &networks, &Interfaces::Unknown, NOW);
         let show = |row: &Row| {
             let address = row.address.map_or("-".into(), |address| address.to_string());
             let [domain, host] = [&row.domain, &row.host_name].map(|name| match name {
                 Some(name) => name.clone(),
                 None => "-".into(),
             });
-            format!("{domain} {host} {} {address} {}", row.bridge, row.state.word())
+            let stands = if row.stands_for_nic { " *" } else { "" };
+            format!("{domain} {host} {} {address} {}{stands}", row.bridge, row.state.word())
         };
         rows.iter().map(show).collect()
     }
@@ -220,15 +217,65 @@ mod tests {
         );
         directory.write("virbr1.status", &format!("[{}]", lease(1, "10.1.0.1", "web", 0)));
         let expected = [
-            "- gone virbr0 10.0.0.2 left-behind",
-            "late-vm - virbr0 - no-lease",
-            "late-vm late virbr0 10.0.0.3 expired",
+            "- gone virbr0 10.0.0.2 no-guest",
+            "late-vm late virbr0 10.0.0.3 expired *",
             "- web virbr1 10.1.0.1 unclear",
             "web-vm web virbr0 10.0.0.1 attached",
             "web-vm web virbr0 fd00::1 attached",
-            "web-vm - virbr0 - no-lease",
-            "- - virbr0 10.0.0.9 left-behind",
+            "web-vm - virbr0 - no-lease *",
+            "- - virbr0 10.0.0.9 no-guest",
         ];
         assert_eq!(shown(&directory), expected);
+    }
+
+    /// The leases of which a look-up is told.
+    #[derive(Default)]
+    struct Told(Vec<(u32, String)>);
+
+    impl Observer for Told {
+        fn lease(
+            &mut self,
+            start: u32,
+            lease: &guest_names::lease::Lease,
+            verdict: Result<Verdict, BadRecord>,
+        ) {
+            if verdict.is_ok() {
+                self.0.push((start, lossy(lease.hostname.as_bytes())));
+            }
+        }
+    }
+
+    /// Pieces of files, good and bad, at random: what is listed is what a look-up goes through.
+    #[test]
+    fn lists_what_the_look_up_sees() {
+        let good = "\n  {\n    \"ip-address\": \"10.0.0.1\",\n    \"hostname\": \"web\"\n  }";
+        let pieces =
+            [good, good, "\n", "{", "}", "[", "]", ",", "\"", "\\", "{}", "{\"x\":", "1", good];
+        let directory = StateDirectory::new();
+        let mut state: u64 = 11;
+        let mut below = |limit: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state % limit as u64) as usize
+        };
+        let paths = Paths::new(None, Some(directory.path()));
+        let mut found = 0;
+        for _ in 0..800 {
+            let text: String = (0..1 + below(10)).map(|_| pieces[below(pieces.len())]).collect();
+            directory.write("virbr0.status", &text);
+            let mut told = Told::default();
+            lookup::by_name(&paths, forward::Source::HostName, b"x", None, 0, Some(&mut told))
+                .unwrap();
+            let contents = Contents::read(directory.path()).unwrap();
+            let listed: Vec<_> = contents
+                .leases
+                .iter()
+                .map(|lease| (lease.start, contents.string(lease.host_name)))
+                .collect();
+            assert_eq!(listed, told.0, "{text:?}");
+            found += listed.len();
+        }
+        assert!(found > 400, "hardly a lease among them: {found}");
     }
 }

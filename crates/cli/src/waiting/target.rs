@@ -14,8 +14,8 @@ pub(crate) struct Target {
     pub(crate) name: String,
     /// The addresses that it has, best first.
     addresses: Vec<Known>,
-    /// A lease of that name that doesn't count, as its guest is gone.
-    left_behind: Option<IpAddr>,
+    /// Why it has no address.
+    absence: String,
     ready: Option<Ready>,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Attempt {
 
 impl Target {
     pub(crate) fn new(name: String) -> Self {
-        Self { name, addresses: Vec::new(), left_behind: None, ready: None }
+        Self { name, addresses: Vec::new(), absence: String::new(), ready: None }
     }
 
     pub(crate) fn ready(&self) -> Option<&Ready> {
@@ -68,10 +68,10 @@ impl Target {
     pub(crate) fn looked_up(
         &mut self,
         candidates: &[Candidate],
-        left_behind: Option<IpAddr>,
+        absence: String,
         for_port: bool,
     ) -> Vec<Attempt> {
-        self.left_behind = left_behind;
+        self.absence = absence;
         let mut old = std::mem::take(&mut self.addresses);
         let mut attempts = Vec::new();
         for candidate in candidates {
@@ -132,19 +132,28 @@ impl Target {
         self.addresses.iter_mut().filter(is_due).map(Known::try_again).collect()
     }
 
+    /// What it never came to, for people.
+    pub(crate) fn timed_out(&self, port: Option<u16>) -> String {
+        let name = &self.name;
+        let Some(known) = self.addresses.first() else {
+            return format!("timed out waiting for {name} to get an address: {}", self.absence);
+        };
+        let (text, port) = (&known.text, port.unwrap_or_default());
+        let why = match &known.port {
+            Port::Closed { why, .. } => why,
+            Port::Trying { .. } => "no answer yet",
+        };
+        format!("timed out waiting for port {port} of {name} ({text}): {why}")
+    }
+
     /// What it waits for, for people.
     pub(crate) fn state(&self, port: Option<u16>) -> String {
         let name = &self.name;
         let port = port.unwrap_or_default();
-        match (self.ready(), self.addresses.first(), self.left_behind) {
-            (Some(ready), ..) => format!("{name} is ready at {}", ready.text),
-            (None, None, None) => format!("{name} has no address yet"),
-            (None, None, Some(left)) => {
-                format!(
-                    "{name} has no address yet but {left}, which a guest that is gone left behind"
-                )
-            }
-            (None, Some(known), _) => {
+        match (self.ready(), self.addresses.first()) {
+            (Some(ready), _) => format!("{name} is ready at {}", ready.text),
+            (None, None) => format!("{name} has no address yet: {}", self.absence),
+            (None, Some(known)) => {
                 let text = &known.text;
                 match &known.port {
                     Port::Closed { why, .. } => format!("{name} is {text}, port {port}: {why}"),
@@ -191,9 +200,9 @@ mod tests {
     #[test]
     fn an_address_is_enough_without_a_port() {
         let mut target = Target::new("web".into());
-        assert!(target.looked_up(&[], None, false).is_empty());
+        assert!(target.looked_up(&[], String::new(), false).is_empty());
         assert_eq!((target.ready(), target.has_address()), (None, false));
-        assert!(target.looked_up(&candidates(&[7, 8]), None, false).is_empty());
+        assert!(target.looked_up(&candidates(&[7, 8]), String::new(), false).is_empty());
         assert_eq!(target.ready().unwrap().text, "10.0.0.7");
     }
 
@@ -201,7 +210,7 @@ mod tests {
     fn a_port_is_tried_on_changes_and_after_pauses() {
         let now = Instant::now();
         let mut target = Target::new("web".into());
-        assert_eq!(tried(&target.looked_up(&candidates(&[7]), None, true)), ["10.0.0.7"]);
+        assert_eq!(tried(&target.looked_up(&candidates(&[7]), String::new(), true)), ["10.0.0.7"]);
         assert_eq!(target.due(), None);
         target.tried(&outcome(7, Err("refused")), now);
         assert_eq!(target.state(Some(22)), "web is 10.0.0.7, port 22: refused");
@@ -214,11 +223,11 @@ mod tests {
         assert_eq!(target.due(), Some(later + Duration::from_millis(200)));
         // A change: the new address and the one that failed, not waiting for its time.
         assert_eq!(
-            tried(&target.looked_up(&candidates(&[9, 7]), None, true)),
+            tried(&target.looked_up(&candidates(&[9, 7]), String::new(), true)),
             ["10.0.0.9", "10.0.0.7"]
         );
         // While an attempt is under way a change starts no other.
-        assert!(target.looked_up(&candidates(&[7, 9]), None, true).is_empty());
+        assert!(target.looked_up(&candidates(&[7, 9]), String::new(), true).is_empty());
         target.tried(&outcome(9, Ok(())), later);
         assert_eq!(target.ready().unwrap().text, "10.0.0.9");
         assert_eq!(target.due(), None);
@@ -228,10 +237,10 @@ mod tests {
     fn what_is_gone_no_longer_counts() {
         let now = Instant::now();
         let mut target = Target::new("web".into());
-        target.looked_up(&candidates(&[7]), None, true);
-        target.looked_up(&[], Some(IpAddr::from([10, 0, 0, 7])), true);
+        target.looked_up(&candidates(&[7]), String::new(), true);
+        target.looked_up(&[], "gone".into(), true);
         target.tried(&outcome(7, Ok(())), now);
         assert_eq!(target.ready(), None);
-        assert!(target.state(None).contains("left behind"));
+        assert_eq!(target.state(None), "web has no address yet: gone");
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use crate::state::rows::{Row, State};
-use crate::state::snapshot::MacAddress;
+use crate::state::MacAddress;
+use crate::state::rows::{AddressState, Row};
 
 /// What makes two rows one and the same lease, or NIC without one; of what only libvirt-nssd knows, its
 /// connection and the guest's names too.
@@ -42,7 +42,7 @@ pub(crate) enum What {
 
 impl What {
     /// One word, which stays; of a turn it is the state.
-    pub(crate) fn word(self, state: State) -> &'static str {
+    pub(crate) fn word(self, state: AddressState) -> &'static str {
         match self {
             Self::Is => "is",
             Self::New => "new",
@@ -88,7 +88,7 @@ fn difference(old: &Row, new: &Row) -> Option<What> {
 mod tests {
     use super::*;
 
-    fn row(last: u8, expiry: i64, state: State) -> Row {
+    fn row(last: u8, expiry: i64, state: AddressState) -> Row {
         Row {
             domain: Some("web-vm".into()),
             host_name: Some("web".into()),
@@ -100,6 +100,7 @@ mod tests {
             client_id: None,
             expiry: Some(expiry),
             state,
+            stands_for_nic: false,
             told: None,
         }
     }
@@ -114,14 +115,14 @@ mod tests {
 
     #[test]
     fn each_kind() {
-        let old = [1, 2, 3, 4, 5].map(|last| row(last, 100, State::Attached));
+        let old = [1, 2, 3, 4, 5].map(|last| row(last, 100, AddressState::Attached));
         let mut renamed = old[3].clone();
         renamed.host_name = Some("www".into());
         let new = [
-            row(9, 100, State::Attached),
-            row(1, 100, State::Attached),
-            row(2, 200, State::Attached),
-            row(3, 100, State::LeftBehind),
+            row(9, 100, AddressState::Attached),
+            row(1, 100, AddressState::Attached),
+            row(2, 200, AddressState::Attached),
+            row(3, 100, AddressState::LeftBehind),
             renamed,
         ];
         assert_eq!(

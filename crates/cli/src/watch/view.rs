@@ -11,7 +11,7 @@ use crate::commands::list::{cells, columns};
 use crate::output::escape::printable;
 use crate::output::paint::{Paint, Tone};
 use crate::output::table::{self, Cell, cut};
-use crate::state::rows::{Row, State};
+use crate::state::rows::{AddressState, Row};
 
 /// How long a change stands out. Seconds.
 const FRESH: i64 = 5;
@@ -164,9 +164,8 @@ impl View {
     /// The rows that are to be seen, in order.
     fn shown(&self) -> Vec<&Row> {
         let filter = self.filter.to_lowercase();
-        let lets_through = |row: &&Row| {
-            (self.all || row.state != State::Expired) && (filter.is_empty() || has(row, &filter))
-        };
+        let lets_through =
+            |row: &&Row| (self.all || row.is_current()) && (filter.is_empty() || has(row, &filter));
         let mut rows: Vec<&Row> = self.rows.iter().filter(lets_through).collect();
         rows.sort_by(|a, b| {
             let order = compare(a, b, self.sort);
@@ -195,8 +194,10 @@ impl View {
         let mut running: Vec<&str> = running.collect();
         running.sort_unstable();
         running.dedup();
-        let held =
-            self.rows.iter().filter(|row| row.expiry.is_some() && row.state != State::Expired);
+        let held = self
+            .rows
+            .iter()
+            .filter(|row| row.expiry.is_some() && row.state != AddressState::Expired);
         let order = if self.backwards { "from the end" } else { "from the start" };
         let title = format!(
             "libvirt-nss watch  guests: {}  leases: {}  by {}, {order}{}",
@@ -312,7 +313,7 @@ mod tests {
 
     const NOW: i64 = 1_700_000_000;
 
-    fn row(domain: &str, last: u8, expiry: i64, state: State) -> Row {
+    fn row(domain: &str, last: u8, expiry: i64, state: AddressState) -> Row {
         Row {
             domain: Some(domain.into()),
             host_name: None,
@@ -324,6 +325,7 @@ mod tests {
             client_id: None,
             expiry: Some(expiry),
             state,
+            stands_for_nic: false,
             told: None,
         }
     }
@@ -331,7 +333,7 @@ mod tests {
     fn view(count: u8, size: (usize, usize)) -> View {
         let mut view = View::new(false, size);
         let rows = (1..=count).map(|last| {
-            row(&format!("vm{last}"), 100 - last, NOW + i64::from(last), State::Attached)
+            row(&format!("vm{last}"), 100 - last, NOW + i64::from(last), AddressState::Attached)
         });
         view.begin(rows.collect());
         view
@@ -419,8 +421,8 @@ mod tests {
     fn expired_and_fresh() {
         let mut view = view(1, (80, 24));
         let mut rows = view.rows.clone();
-        rows.push(row("old", 9, NOW - 5, State::Expired));
-        rows.push(row("new", 10, NOW + 5, State::Attached));
+        rows.push(row("old", 9, NOW - 5, AddressState::Expired));
+        rows.push(row("new", 10, NOW + 5, AddressState::Attached));
         view.update(rows.clone(), NOW);
         assert_eq!(domains(&view), ["new", "vm1"]);
         press(&mut view, "a");

@@ -70,15 +70,17 @@ fn a_line_for_each_change() {
     assert_eq!(says(), format!("{time} renamed {guests} {} attached - - file -", NOW + 90));
     let both = format!("[{}, {}]", lease(1, "www", NOW + 90), lease(2, "db", 0));
     replace(&status, &both);
-    let second = "- db virbr0 - 10.0.0.2 52:54:00:00:00:02 0 left-behind - - file -";
+    let second = "- db virbr0 - 10.0.0.2 52:54:00:00:00:02 0 no-guest - - file -";
     assert_eq!(says(), format!("{time} new {second}"));
     replace(&status, &format!("[{}]", lease(1, "www", NOW + 90)));
     assert_eq!(says(), format!("{time} gone {second}"));
-    // Expired ones aren't shown, so it goes, and the NIC has none.
+    // It is all that there is to say of a running guest.
     replace(&status, &format!("[{}]", lease(1, "www", NOW - 1)));
+    assert_eq!(says(), format!("{time} expired {guests} {} expired - - file -", NOW - 1));
+    replace(&status, "[]");
     let nic = "web-vm - virbr0 - - 52:54:00:00:00:01";
     assert_eq!(says(), format!("{time} new {nic} - no-lease - - file -"));
-    assert_eq!(says(), format!("{time} gone {guests} {} attached - - file -", NOW + 90));
+    assert_eq!(says(), format!("{time} gone {guests} {} expired - - file -", NOW - 1));
 }
 
 /// A lease ends while nothing is written: the clock tells.
@@ -194,8 +196,8 @@ fn on_a_real_terminal() {
 libvirt-nss watch  guests: 1  leases: 3  by domain, from the start
 DOMAIN  HOST  BRIDGE  ADDRESS   MAC                LEFT  STATE
 web-vm  h2    virbr0  10.0.0.2  52:54:00:00:00:02  1h    attached
--       h1    virbr0  10.0.0.1  52:54:00:00:00:01  1h    left behind
--       h3    virbr0  10.0.0.3  52:54:00:00:00:03  1h    left behind
+-       h1    virbr0  10.0.0.1  52:54:00:00:00:01  1h    no guest
+-       h3    virbr0  10.0.0.3  52:54:00:00:00:03  1h    no guest
 
 
 

@@ -1,0 +1,226 @@
+//! What the state files and the daemon say of a name that no address was found for.
+
+use std::io;
+use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt as _;
+
+use guest_names::forward::Source;
+use guest_store::contents::{Contents, ReadFile};
+use guest_store::fault_text;
+
+use crate::daemon::{self, Told};
+use crate::error::reason;
+use crate::paths::Paths;
+use crate::state::lossy;
+use crate::state::rows::{AddressState, Row, all_rows};
+
+/// Names that are offered in place of one that there isn't.
+const SIMILAR: usize = 3;
+
+/// How alike two names must be for that: 1 is equal (Jaro-Winkler).
+const ALIKE: f64 = 0.8;
+
+/// Why there is no address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Absence {
+    /// No guest can have the name.
+    Impossible,
+    /// The last lease has ended.
+    Expired(IpAddr, i64),
+    /// A running guest's NIC on this bridge has no lease.
+    NoLease(String),
+    /// It runs on this bridge, whose leases can't be read.
+    Unclear(String),
+    /// It runs, and libvirt-nssd knows no address. The connection's name.
+    NoAddress(String),
+    /// The daemon denies this lease.
+    Denied(IpAddr),
+    /// Nothing has the name. Names that are similar.
+    Unknown(Vec<String>),
+}
+
+/// What there is to say of a name.
+#[derive(Debug)]
+pub(crate) struct Presence {
+    pub(crate) name: String,
+    pub(crate) absence: Absence,
+    /// Files that may say more and couldn't be read, and why.
+    pub(crate) unread: Vec<String>,
+    /// Seconds since the epoch.
+    now: i64,
+}
+
+impl Presence {
+    /// Reads the state files and the daemon's snapshot for a name that the look-up finds no address of.
+    pub(crate) fn read(paths: &Paths, name: &[u8], sources: &[Source], now: i64) -> Self {
+        let contents = Contents::read(&paths.state_directory());
+        let told = daemon::read(paths);
+        let rows = all_rows(contents.as_ref().ok(), paths, &told, now);
+        let mut unread = unread_in(&contents, paths);
+        unread.extend(unused_snapshot(&told, now));
+        let possible = sources.iter().any(|source| source.wanted(name).is_some());
+        let absence = if possible { absence(&rows, name, sources) } else { Absence::Impossible };
+        Self { name: lossy(name), absence, unread, now }
+    }
+
+    /// The reason, as the rest of a sentence about the guest.
+    pub(crate) fn reason(&self) -> String {
+        let reason = match &self.absence {
+            Absence::Impossible => "no guest can be called that".into(),
+            Absence::Expired(address, end) => {
+                format!("the lease of {address} expired {}", daemon::ago(*end, self.now))
+            }
+            Absence::NoLease(bridge) => format!("it runs on {bridge} without a lease"),
+            Absence::Unclear(bridge) => {
+                format!("it runs on {bridge}, and not all leases there can be read")
+            }
+            Absence::NoAddress(connection) => {
+                format!("it runs (connection {connection}), and no address of it is known")
+            }
+            Absence::Denied(address) => format!(
+                "libvirt-nssd denies {address}, as the guest's agent doesn't report it or another \
+                 guest comes first"
+            ),
+            Absence::Unknown(_) if self.unread.is_empty() => "no guest is called that".into(),
+            Absence::Unknown(_) => "no guest is called that in the files that could be read".into(),
+        };
+        let unread = match self.absence {
+            Absence::Unknown(_) | Absence::Unclear(_) => self.unread.as_slice(),
+            _ => &[],
+        };
+        std::iter::once(reason).chain(unread.iter().cloned()).collect::<Vec<_>>().join("; ")
+    }
+
+    /// The whole answer in one sentence, and what to do next: names that may have been meant, or where to
+    /// read on.
+    pub(crate) fn answer_and_next(&self) -> String {
+        let next = match self.did_you_mean().as_str() {
+            "" => format!("; see 'libvirt-nss explain {}'", self.name),
+            _ => String::new(),
+        };
+        self.answer() + &next
+    }
+
+    /// The whole answer in one sentence, with names that may have been meant.
+    pub(crate) fn answer(&self) -> String {
+        let name = &self.name;
+        match &self.absence {
+            Absence::Impossible => format!("'{name}' cannot be the name of a guest"),
+            Absence::Unknown(_) => {
+                self.reason().replacen("called that", &format!("called '{name}'"), 1)
+                    + &self.did_you_mean()
+            }
+            _ => format!("'{name}' has no address: {}", self.reason()),
+        }
+    }
+
+    /// `; did you mean web-vm?`, or nothing.
+    pub(crate) fn did_you_mean(&self) -> String {
+        match &self.absence {
+            Absence::Unknown(similar) if !similar.is_empty() => {
+                format!("; did you mean {}?", similar.join(" or "))
+            }
+            _ => String::new(),
+        }
+    }
+}
+
+/// A state file that may have more in it than was read, and why.
+pub(crate) fn unread(file: &ReadFile) -> Option<String> {
+    let name = file.path.file_name().unwrap_or_default();
+    let name = lossy(name.as_bytes());
+    match &file.fault {
+        Some((0, fault)) => Some(format!("{name}: {}", fault_text(*fault).to_lowercase())),
+        Some((at, fault)) => {
+            Some(format!("{name}: {} at byte {at}", fault_text(*fault).to_lowercase()))
+        }
+        None if !file.is_whole() => Some(format!("{name}: damaged")),
+        None => None,
+    }
+}
+
+/// All of them; the directory itself where it can't be listed.
+pub(crate) fn unread_files(paths: &Paths) -> Vec<String> {
+    unread_in(&Contents::read(&paths.state_directory()), paths)
+}
+
+/// Why the daemon's snapshot isn't used, or not all of it.
+pub(crate) fn unused_snapshot(told: &Told, now: i64) -> Option<String> {
+    match told {
+        Ok(Some(known)) if !known.standing(now).told => Some(known.silence(now)),
+        Err(unusable) => Some(unusable.to_string()),
+        Ok(_) => None,
+    }
+}
+
+fn unread_in(contents: &io::Result<Contents>, paths: &Paths) -> Vec<String> {
+    match contents {
+        Ok(contents) => contents.files.iter().filter_map(unread).collect(),
+        Err(error) => {
+            let directory = paths.state_directory();
+            vec![format!("{}: {}", directory.display(), reason(error).to_lowercase())]
+        }
+    }
+}
+
+/// Whether a row is about the name, as the look-up compares names.
+fn is_about(row: &Row, name: &[u8], source: Source) -> bool {
+    let Some(wanted) = source.wanted(name) else { return false };
+    match source {
+        Source::HostName => row.host_name.as_ref().is_some_and(|host_name| {
+            let domain = row.network_domain.as_deref().unwrap_or_default();
+            let fit = wanted.fit(host_name.as_bytes());
+            fit.is_some_and(|fit| wanted.fits_in(fit, domain.as_bytes()))
+        }),
+        Source::Domain => {
+            let domain = row.domain.as_ref();
+            domain
+                .and_then(|domain| wanted.fit(domain.as_bytes()))
+                .is_some_and(|fit| fit.is_whole())
+        }
+    }
+}
+
+fn absence(rows: &[Row], name: &[u8], sources: &[Source]) -> Absence {
+    let about = || {
+        let is_about = |row: &&Row| sources.iter().any(|&source| is_about(row, name, source));
+        rows.iter().filter(is_about)
+    };
+    let of = |state| about().find(|row| row.state == state);
+    if let Some(row) = of(AddressState::Unclear).filter(|row| row.address.is_none()) {
+        return Absence::Unclear(row.bridge.clone());
+    }
+    if let Some(address) = of(AddressState::Denied).and_then(|row| row.address) {
+        return Absence::Denied(address);
+    }
+    let ended = about().filter(|row| row.state == AddressState::Expired);
+    let ended = ended.filter_map(|row| Some((row.expiry?, row.address?)));
+    if let Some((end, address)) = ended.max() {
+        return Absence::Expired(address, end);
+    }
+    if let Some(row) = about().find(|row| row.address.is_none() && row.told.is_none()) {
+        return Absence::NoLease(row.bridge.clone());
+    }
+    if let Some(told) = of(AddressState::NoAddress).and_then(|row| row.told.as_ref()) {
+        return Absence::NoAddress(told.connection.clone());
+    }
+    Absence::Unknown(similar(rows, &lossy(name), sources))
+}
+
+/// The names that are most like `name`, the best first.
+fn similar(rows: &[Row], name: &str, sources: &[Source]) -> Vec<String> {
+    let name = name.to_lowercase();
+    let of = |row| match row {
+        (Source::HostName, row) => Row::current_host_name(row),
+        (Source::Domain, row) => row.domain.as_deref(),
+    };
+    let names =
+        sources.iter().flat_map(|&source| rows.iter().filter_map(move |row| of((source, row))));
+    let mut alike: Vec<(f64, &str)> = names
+        .map(|other| (strsim::jaro_winkler(&name, &other.to_lowercase()), other))
+        .filter(|(likeness, _)| *likeness >= ALIKE)
+        .collect();
+    alike.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    alike.dedup_by(|a, b| a.1 == b.1);
+    alike.into_iter().take(SIMILAR).map(|(_, name)| name.to_owned()).collect()
+}

@@ -1,0 +1,357 @@
+//! What the state directory says, read once: files, leases, domains and their NICs, as values with an
+//! index. Each file by itself is whole, as libvirt replaces files by a rename.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use guest_names::address::{Address, Mac};
+use guest_names::state::{Bridge, Kind};
+use guest_names::window::Fault;
+
+use crate::damage::Damage;
+use crate::records;
+use crate::{OpenFile, fault, file_name};
+
+/// All files of the state directory.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// Where it is.
+    pub directory: PathBuf,
+    /// The name of every file in it, sorted.
+    pub names: Vec<OsString>,
+    /// The state files, by name.
+    pub files: Vec<ReadFile>,
+    /// The leases, in the order of the files.
+    pub leases: Vec<Lease>,
+    /// The records of the MAC maps, in the order of the files.
+    pub domains: Vec<Domain>,
+    bridges: Vec<BridgeFiles>,
+    macs: Vec<Mac>,
+    texts: Vec<u8>,
+    /// The text that was added last: the next is often the same.
+    last_text: TextSpan,
+    /// The first domain that has a NIC on a bridge.
+    owners: HashMap<(BridgeIndex, [u8; 6]), u32>,
+}
+
+/// A bridge with state files: an index into [`Contents`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BridgeIndex(u16);
+
+#[derive(Debug)]
+struct BridgeFiles {
+    name: Bridge,
+    /// Indices into [`Contents::files`].
+    leases: Option<u32>,
+    macs: Option<u32>,
+}
+
+/// A text in [`Contents`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TextSpan {
+    at: u32,
+    length: u16,
+}
+
+impl TextSpan {
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.length == 0
+    }
+}
+
+/// A state file that was read, or not.
+#[derive(Debug)]
+pub struct ReadFile {
+    /// Whose it is.
+    pub bridge: BridgeIndex,
+    /// What it holds.
+    pub kind: Kind,
+    /// Where it is.
+    pub path: PathBuf,
+    /// A symbolic link: what it leads to changes without a trace in the directory.
+    pub is_link: bool,
+    /// The byte from which on it couldn't be read, and why; byte 0 where it couldn't be opened.
+    pub fault: Option<(u32, Fault)>,
+    /// In bytes; 0 where it couldn't be opened.
+    pub size: u64,
+    /// What in it is of no use.
+    pub damage: Vec<Damage>,
+}
+
+impl ReadFile {
+    /// Whether every record in it was read: what isn't among those isn't in the file.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.fault.is_none() && self.damage.is_empty()
+    }
+}
+
+/// A good lease record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// The bridge whose file it is in.
+    pub bridge: BridgeIndex,
+    /// Where its record starts in the file, in bytes.
+    pub start: u32,
+    /// The address.
+    pub address: Address,
+    /// The NIC.
+    pub mac: Option<Mac>,
+    /// What the guest calls itself.
+    pub host_name: TextSpan,
+    /// The network's DNS domain. Empty where it has none, or its helper doesn't record it.
+    pub domain: TextSpan,
+    /// By what the client told DHCP itself apart.
+    pub client_id: TextSpan,
+    /// Seconds since the epoch; 0: never.
+    pub expiry: i64,
+}
+
+impl Lease {
+    /// As the look-up has it: it still counts in the second in which it ends.
+    #[must_use]
+    pub fn has_expired(&self, now: i64) -> bool {
+        self.expiry != 0 && self.expiry < now
+    }
+}
+
+/// A record of a MAC map: a running domain's NICs on a bridge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Domain {
+    /// The bridge whose file it is in.
+    pub bridge: BridgeIndex,
+    /// libvirt's name of the guest.
+    pub name: TextSpan,
+    /// From, to, as indices into the MACs.
+    macs: (u32, u32),
+}
+
+impl Contents {
+    /// Reads all state files. What is wrong with single files is recorded in them.
+    ///
+    /// # Errors
+    /// The directory can't be listed.
+    pub fn read(directory: &Path) -> io::Result<Self> {
+        let mut entries = fs::read_dir(directory)?
+            .map(|entry| entry.map(|entry| (entry.file_name(), is_link(&entry))))
+            .collect::<io::Result<Vec<_>>>()?;
+        entries.sort();
+        let mut contents = Self { directory: directory.to_owned(), ..Self::default() };
+        let mut buffer = vec![0; 64 << 10];
+        for (name, is_link) in entries {
+            if let Some((bridge, kind)) = bridge_and_kind(&name) {
+                contents.read_file(bridge, kind, is_link, &mut buffer);
+            }
+            contents.names.push(name);
+        }
+        for (at, domain) in contents.domains.iter().enumerate() {
+            for mac in &contents.macs[domain.macs.0 as usize..domain.macs.1 as usize] {
+                contents.owners.entry((domain.bridge, mac.0)).or_insert(at as u32);
+            }
+        }
+        Ok(contents)
+    }
+
+    fn read_file(&mut self, bridge: Bridge, kind: Kind, is_link: bool, buffer: &mut [u8]) {
+        let path = self.directory.join(file_name(bridge.as_bytes(), kind));
+        let Some(bridge) = self.add_bridge(bridge) else { return };
+        let mut read =
+            ReadFile { bridge, kind, path, is_link, fault: None, size: 0, damage: Vec::new() };
+        match OpenFile::open(&read.path) {
+            Err(error) => read.fault = Some((0, fault(&error))),
+            Ok(file) => {
+                read.size = file.size().unwrap_or(0);
+                (read.fault, read.damage) = records::read(file, bridge, kind, buffer, self);
+                read.damage.extend(Damage::of_size(read.size));
+            }
+        }
+        let at = Some(self.files.len() as u32);
+        let files = &mut self.bridges[usize::from(bridge.0)];
+        match kind {
+            Kind::Leases => files.leases = at,
+            Kind::Macs => files.macs = at,
+        }
+        self.files.push(read);
+    }
+
+    /// `None` where there are more than can be counted: nobody has 65,536 bridges.
+    fn add_bridge(&mut self, name: Bridge) -> Option<BridgeIndex> {
+        // The files are sorted by name, so that a bridge's two come one after the other as a rule.
+        let known = self.bridges.iter().rposition(|files| files.name == name);
+        let at = known.unwrap_or_else(|| {
+            self.bridges.push(BridgeFiles { name, leases: None, macs: None });
+            self.bridges.len() - 1
+        });
+        u16::try_from(at).ok().map(BridgeIndex)
+    }
+
+    pub(crate) fn add_text(&mut self, bytes: &[u8]) -> TextSpan {
+        if self.text(self.last_text) != bytes {
+            // A state file has at most 32 MiB; a directory with a hundred full ones isn't read.
+            let at = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
+            let length = bytes.len().min(usize::from(u16::MAX)) as u16;
+            self.last_text = TextSpan { at, length };
+            self.texts.extend_from_slice(bytes);
+        }
+        self.last_text
+    }
+
+    pub(crate) fn add_domain(&mut self, bridge: BridgeIndex, name: &[u8], macs: &[Mac]) {
+        let name = self.add_text(name);
+        let from = self.macs.len() as u32;
+        self.macs.extend_from_slice(macs);
+        self.domains.push(Domain { bridge, name, macs: (from, self.macs.len() as u32) });
+    }
+
+    /// The bytes of a text.
+    #[must_use]
+    pub fn text(&self, text: TextSpan) -> &[u8] {
+        let from = text.at as usize;
+        self.texts.get(from..from + usize::from(text.length)).unwrap_or(&[])
+    }
+
+    /// A text for people: names are bytes to libvirt, and mostly UTF-8.
+    #[must_use]
+    pub fn string(&self, text: TextSpan) -> String {
+        String::from_utf8_lossy(self.text(text)).into_owned()
+    }
+
+    /// The bridges that have state files.
+    pub fn bridges(&self) -> impl Iterator<Item = BridgeIndex> {
+        (0..self.bridges.len()).map(|at| BridgeIndex(at as u16))
+    }
+
+    /// A bridge's name.
+    #[must_use]
+    pub fn bridge(&self, bridge: BridgeIndex) -> Bridge {
+        self.bridges.get(usize::from(bridge.0)).map_or(Bridge::NONE, |files| files.name)
+    }
+
+    /// A bridge's name, for people.
+    #[must_use]
+    pub fn bridge_name(&self, bridge: BridgeIndex) -> String {
+        String::from_utf8_lossy(self.bridge(bridge).as_bytes()).into_owned()
+    }
+
+    /// The bridge of this name, if it has state files.
+    #[must_use]
+    pub fn find_bridge(&self, name: &[u8]) -> Option<BridgeIndex> {
+        self.bridges().find(|&bridge| self.bridge(bridge).as_bytes() == name)
+    }
+
+    /// A bridge's file, if there is one.
+    #[must_use]
+    pub fn file(&self, bridge: BridgeIndex, kind: Kind) -> Option<&ReadFile> {
+        let files = self.bridges.get(usize::from(bridge.0))?;
+        let at = match kind {
+            Kind::Leases => files.leases,
+            Kind::Macs => files.macs,
+        };
+        self.files.get(at? as usize)
+    }
+
+    /// The MACs of a domain's NICs on its bridge.
+    #[must_use]
+    pub fn macs_of(&self, domain: &Domain) -> &[Mac] {
+        self.macs.get(domain.macs.0 as usize..domain.macs.1 as usize).unwrap_or(&[])
+    }
+
+    /// The NICs of running domains: a domain, and one of its MACs.
+    pub fn nics(&self) -> impl Iterator<Item = (&Domain, Mac)> {
+        let macs = |domain| self.macs_of(domain).iter().map(move |&mac| (domain, mac));
+        self.domains.iter().flat_map(macs)
+    }
+
+    /// The domain whose NIC it is, on that bridge; the first in the map.
+    #[must_use]
+    pub fn domain_of(&self, bridge: BridgeIndex, mac: Mac) -> Option<&Domain> {
+        self.domains.get(*self.owners.get(&(bridge, mac.0))? as usize)
+    }
+
+    /// The domain of a lease's NIC.
+    #[must_use]
+    pub fn domain_of_lease(&self, lease: &Lease) -> Option<&Domain> {
+        self.domain_of(lease.bridge, lease.mac?)
+    }
+
+    /// Whether all NICs on the bridge are known: then a MAC that no domain has is no attached NIC's.
+    #[must_use]
+    pub fn knows_all_nics(&self, bridge: BridgeIndex) -> bool {
+        self.file(bridge, Kind::Macs).is_some_and(ReadFile::is_whole)
+    }
+
+    /// Whether all leases on the bridge are known. A bridge without a file has none yet.
+    #[must_use]
+    pub fn knows_all_leases(&self, bridge: BridgeIndex) -> bool {
+        self.file(bridge, Kind::Leases).is_none_or(ReadFile::is_whole)
+    }
+}
+
+fn is_link(entry: &fs::DirEntry) -> bool {
+    entry.file_type().is_ok_and(|kind| kind.is_symlink())
+}
+
+/// Which bridge's file it is, if it is one that is read. As the look-up sorts names.
+fn bridge_and_kind(name: &OsString) -> Option<(Bridge, Kind)> {
+    use std::os::unix::ffi::OsStrExt as _;
+    [Kind::Leases, Kind::Macs].into_iter().find_map(|kind| {
+        let stem = name.as_bytes().strip_suffix(kind.suffix())?;
+        Bridge::new(stem).map(|bridge| (bridge, kind))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Scratch;
+    use rustix::io::Errno;
+
+    #[test]
+    fn what_is_no_file() {
+        let scratch = Scratch::new();
+        fs::create_dir(scratch.path("virbr0.status")).unwrap();
+        std::os::unix::fs::symlink("nowhere", scratch.path("virbr0.macs")).unwrap();
+        let contents = Contents::read(&scratch.path("")).unwrap();
+        let faults: Vec<_> = contents.files.iter().map(|file| file.fault).collect();
+        let errno = |errno: Errno| Some((0, Fault::Unreadable(errno.raw_os_error())));
+        assert_eq!(faults, [errno(Errno::NOENT), errno(Errno::SPIPE)]);
+        assert_eq!(
+            contents.files.iter().map(|file| file.is_link).collect::<Vec<_>>(),
+            [true, false]
+        );
+        let bridge = contents.find_bridge(b"virbr0").unwrap();
+        assert!(!contents.knows_all_nics(bridge) && !contents.knows_all_leases(bridge));
+    }
+
+    #[test]
+    fn who_has_a_nic() {
+        let scratch = Scratch::new();
+        let map = r#"[{"domain": "a", "macs": ["52:54:00:00:00:01", "52:54:00:00:00:02"]},
+            {"domain": "b", "macs": ["52:54:00:00:00:02"]}]"#;
+        fs::write(scratch.path("virbr0.macs"), map).unwrap();
+        fs::write(scratch.path("virbr1.macs"), "[]").unwrap();
+        let lease = r#"[{"ip-address": "10.0.0.1", "mac-address": "52:54:00:00:00:02", "hostname": "w",
+            "client-id": "01:02", "domain": "lab"}]"#;
+        fs::write(scratch.path("virbr1.status"), lease).unwrap();
+        let contents = Contents::read(&scratch.path("")).unwrap();
+        let owner = |bridge: &[u8], last| {
+            let bridge = contents.find_bridge(bridge).unwrap();
+            let mac = Mac([0x52, 0x54, 0, 0, 0, last]);
+            contents.domain_of(bridge, mac).map(|domain| contents.string(domain.name))
+        };
+        assert_eq!(owner(b"virbr0", 1).as_deref(), Some("a"));
+        assert_eq!(owner(b"virbr0", 2).as_deref(), Some("a"), "the first that has it");
+        assert_eq!(owner(b"virbr1", 2), None, "another bridge");
+        assert_eq!(contents.nics().count(), 3);
+        let lease = &contents.leases[0];
+        assert_eq!(contents.bridge_name(lease.bridge), "virbr1");
+        let texts = [lease.host_name, lease.client_id, lease.domain];
+        assert_eq!(texts.map(|text| contents.string(text)), ["w", "01:02", "lab"]);
+        assert_eq!(contents.domain_of_lease(lease), None);
+    }
+}
