@@ -4,6 +4,8 @@ CARGO ?= cargo
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 # Where cargo puts release objects: with CARGO_BUILD_TARGET, in that architecture's directory.
 RELEASE := $(TARGET_DIR)/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)release
+# The modules compiled for x86-64-v3, for glibc-hwcaps.
+RELEASE_V3 := $(TARGET_DIR)/x86-64-v3/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)release
 
 # The command libvirt-nss that writes its manual pages; one of this machine's, where another's is built.
 GENERATOR ?= $(RELEASE)/libvirt-nss
@@ -18,6 +20,8 @@ endif
 
 .DEFAULT_GOAL := all
 .SUFFIXES:
+# cargo itself uses all processors, and the requirements are checked first.
+.NOTPARALLEL:
 MAKEFLAGS += --no-builtin-rules
 
 # Each target adds itself here, for help.
@@ -25,23 +29,34 @@ TARGETS :=
 
 TARGETS += all
 HELP_all := build into $(RELEASE); what make alone does
-all: programs
+all: requirements daemon-requirements programs
 
 # Each of the two by itself, so that the modules' crates get no feature that only a program needs.
+# Looked for before anything is compiled.
+.PHONY: requirements daemon-requirements
+requirements:
+	@command -v $(CARGO) >/dev/null || { echo "make: no '$(CARGO)' in PATH; install Rust 1.85 or newer (https://rustup.rs; Debian 13: apt-get install cargo)" >&2; exit 1; }
+	@$(CARGO) --version | awk '{ split($$2, n, "."); if (n[1] * 1000 + n[2] < 1085) { print "make: " $$0 " is too old; install Rust 1.85 or newer (https://rustup.rs; Debian 13: apt-get install cargo)" > "/dev/stderr"; exit 1 } }'
+	@command -v cc >/dev/null || { echo "make: no 'cc' in PATH to link with; install a C compiler (Debian: apt-get install gcc libc6-dev)" >&2; exit 1; }
+daemon-requirements:
+ifneq ($(DAEMON),no)
+	@pkg-config --exists libvirt 2>/dev/null || { echo "make: no libvirt to build the daemon with; install its headers (Debian: apt-get install libvirt-dev pkg-config; Fedora: dnf install libvirt-devel pkgconf), or do without the daemon: make DAEMON=no" >&2; exit 1; }
+endif
+
 TARGETS += modules
 HELP_modules := build the modules alone, under their final names too
-modules:
-	@command -v $(CARGO) >/dev/null || { echo "make: no '$(CARGO)' in PATH; install Rust 1.85 or newer (https://rustup.rs; Debian 13: apt-get install cargo)" >&2; exit 1; }
-	@command -v cc >/dev/null || { echo "make: no 'cc' in PATH to link with; install a C compiler (Debian: apt-get install gcc libc6-dev)" >&2; exit 1; }
+modules: requirements
 	$(CARGO) build --release --locked -p nss-libvirt -p nss-libvirt-guest
 	@# Links: when cargo replaces its file, the next make renews them.
 	@for m in $(MODULES); do ln -f "$(RELEASE)/$$m.so" "$(RELEASE)/$$m.so.2" || exit 1; done
 
+.PHONY: modules-v3
+modules-v3: modules
+	RUSTFLAGS="$(RUSTFLAGS) -C target-cpu=x86-64-v3" $(CARGO) build --release --locked --target-dir '$(TARGET_DIR)/x86-64-v3' -p nss-libvirt -p nss-libvirt-guest
+	@for m in $(MODULES); do ln -f "$(RELEASE_V3)/$$m.so" "$(RELEASE_V3)/$$m.so.2" || exit 1; done
+
 .PHONY: programs
-programs: modules
-ifneq ($(DAEMON),no)
-	@pkg-config --exists libvirt 2>/dev/null || { echo "make: no libvirt to build the daemon with; install its headers (Debian: apt-get install libvirt-dev pkg-config; Fedora: dnf install libvirt-devel pkgconf), or do without the daemon: make DAEMON=no" >&2; exit 1; }
-endif
+programs: daemon-requirements modules
 	$(CARGO) build --release --locked $(addprefix -p ,$(PROGRAMS))
 	@# Manual pages and completions, by the command itself.
 	@$(GENERATOR) generate "$(RELEASE)/generated"
@@ -113,15 +128,31 @@ fuzz:
 	tests/setup build fuzz
 	fuzz/run
 
-# Neither needs cargo: root's PATH may lack it.
+# The variables that packaging/copy documents.
+COPY_VARIABLES := DESTDIR PREFIX COMPONENTS LIBDIR HELPERDIR BINDIR SBINDIR MANDIR UNITDIR SYSUSERSDIR EXAMPLEDIR BASHDIR ZSHDIR FISHDIR
+export $(COPY_VARIABLES) DAEMON HELPER
 TARGETS += install uninstall
-HELP_install := put what was built into this system and enable it in nsswitch.conf (root)
-HELP_uninstall := put everything back as it was before (root)
-export DESTDIR LIBDIR HELPERDIR PREFIX BINDIR SBINDIR MANDIR DATADIR HELPER COMMAND DAEMON NSSWITCH
+HELP_install := build this system's own package (apt, dnf, zypper) and install it; with DESTDIR only copy files
+HELP_uninstall := remove that package
 install:
-	@BUILD='$(RELEASE)' packaging/install
+ifdef DESTDIR
+	@BUILD='$(RELEASE)' BUILD_V3='$(RELEASE_V3)' packaging/copy
+else
+	@packaging/system-package install
+endif
 uninstall:
-	@BUILD='$(RELEASE)' packaging/uninstall
+	@packaging/system-package remove
+
+TARGETS += deb rpm dist
+HELP_deb := build Debian packages into $(TARGET_DIR)/deb; i386 modules: make deb DEB_ARCH=i386
+HELP_rpm := build RPM packages into $(TARGET_DIR)/rpm, from the tarball of make dist
+HELP_dist := write a tarball with all crates into $(TARGET_DIR)/dist; packages build from it without a network
+deb:
+	packaging/build-deb '$(TARGET_DIR)'
+rpm: dist
+	packaging/build-rpm '$(TARGET_DIR)'
+dist:
+	packaging/build-dist '$(TARGET_DIR)'
 
 TARGETS += clean
 HELP_clean := remove what was built
@@ -133,20 +164,11 @@ HELP_help := this list
 help:
 	@echo 'Targets:'
 	@$(foreach t,$(TARGETS),printf '  %-12s %s\n' '$(t)' '$(HELP_$(t))';)
-	@echo 'Variables of install:'
+	@echo 'Variables of install without DESTDIR (yes unless set):'
 	@printf '  %-12s %s\n' \
-	  DESTDIR 'only copy the files, below this directory; change nothing else' \
-	  LIBDIR 'directory of the modules (found: where the C library lies)' \
-	  HELPERDIR 'directory of libvirt_leaseshelper (found: where libvirt has its own)' \
-	  PREFIX 'for the command libvirt-nss and manual pages (/usr/local)' \
-	  BINDIR 'for the command (PREFIX/bin)' \
-	  SBINDIR 'for the daemon (PREFIX/sbin)' \
-	  MANDIR 'for manual pages (PREFIX/share/man)' \
-	  DATADIR 'for completions (PREFIX/share)' \
-	  HELPER 'no: leave libvirt_leaseshelper of libvirt in place' \
-	  COMMAND 'no: not the command' \
-	  DAEMON 'no: not the daemon; of the build too, which then needs no libvirt' \
-	  NSSWITCH 'no: leave nsswitch.conf as it is'
+	  HELPER "no: keep libvirt's own libvirt_leaseshelper" \
+	  DAEMON 'no: without the daemon; of the build too, which then needs no libvirt'
+	@echo 'Variables of install with DESTDIR: see packaging/copy'
 	@echo 'Variables of the build: CARGO, CARGO_TARGET_DIR, CARGO_BUILD_TARGET, GENERATOR'
 
 .PHONY: $(TARGETS)

@@ -1,0 +1,69 @@
+# shellcheck shell=bash
+# libvirt's leases helper is diverted while ours is installed.
+
+helper=/usr/lib/libvirt/libvirt_leaseshelper
+helper_package() {
+    if inside apt-cache show libvirt-daemon-driver-network 2>/dev/null | grep -q '^Package:'; then
+        echo libvirt-daemon-driver-network
+    else
+        echo libvirt-daemon
+    fi
+}
+our_helper() { (cd "$room" && dpkg-deb --fsys-tarfile "$root"/tmp/debs/libvirt-nss-leaseshelper_*.deb | tar -xO ".$helper" >ours); }
+no_diversion() {
+    [[ -z $(inside dpkg-divert --list "*leaseshelper*") ]] || fail "$(inside dpkg-divert --list)"
+    [[ -z $(find "$root/usr/lib/libvirt" -name 'libvirt_leaseshelper.*') ]] || fail "a copy is left"
+}
+
+case_helper_after_libvirt() {
+    apt install "$(helper_package)"
+    cp "$root$helper" "$room/stock"
+    our_helper
+    install_ours libvirt-nss-leaseshelper
+    same "$room/ours" "$root$helper"
+    same "$room/stock" "$root$helper.libvirt"
+    # libvirt's upgrades go past ours.
+    apt install --reinstall "$(helper_package)"
+    same "$room/ours" "$root$helper"
+    same "$room/stock" "$root$helper.libvirt"
+    # And ours past the diversion.
+    inside sh -c 'dpkg --install /tmp/debs/libvirt-nss-leaseshelper_*.deb'
+    same "$room/ours" "$root$helper"
+    same "$room/stock" "$root$helper.libvirt"
+    apt remove libvirt-nss-leaseshelper
+    same "$room/stock" "$root$helper"
+    no_diversion
+    inside dpkg --verify "$(helper_package)" >"$room/verify"
+    same /dev/null "$room/verify"
+}
+
+case_helper_before_libvirt() {
+    our_helper
+    install_ours libvirt-nss-leaseshelper
+    apt install "$(helper_package)"
+    same "$room/ours" "$root$helper"
+    [[ -e $root$helper.libvirt ]] || fail "libvirt's helper is nowhere"
+    apt purge "$(helper_package)"
+    same "$room/ours" "$root$helper"
+    [[ ! -e $root$helper.libvirt ]] || fail "libvirt's helper is left"
+    apt purge libvirt-nss-leaseshelper
+    [[ ! -e $root$helper ]] || fail "our helper is left"
+    no_diversion
+}
+
+# An installation that fails leaves libvirt's where it was.
+case_helper_failed_installation() {
+    local tree=$room/tree
+    apt install "$(helper_package)"
+    cp "$root$helper" "$room/stock"
+    dpkg-deb --raw-extract "$root"/tmp/debs/libvirt-nss-leaseshelper_*.deb "$tree"
+    # A file of dpkg's own, on which unpacking stops.
+    mkdir -p "$tree/usr/bin"
+    cp "$root/usr/bin/dpkg" "$tree/usr/bin/dpkg"
+    dpkg-deb --root-owner-group -Znone --build "$tree" "$root/tmp/broken.deb" >/dev/null
+    ! inside dpkg --install /tmp/broken.deb || fail "it was installed"
+    same "$room/stock" "$root$helper"
+    no_diversion
+    inside dpkg --verify "$(helper_package)" >"$room/verify"
+    same /dev/null "$room/verify"
+}

@@ -1,0 +1,59 @@
+# shellcheck shell=bash
+# Installing on a system without libvirt's own modules, and the way back.
+
+case_install_remove_purge() {
+    listing >"$room/before"
+    cp "$root/etc/nsswitch.conf" "$room/nsswitch"
+    install_ours "${all_ours[@]}"
+    guest
+    [[ $(hosts_line) == "files libvirt libvirt_guest dns" ]] || fail "hosts: $(hosts_line)"
+    resolves web web-vm WEB
+    [[ $(inside libvirt-nss list --plain | cut -f 1,5) == web-vm$'\t'192.168.122.7 ]] || fail "the command's list"
+    inside dpkg --verify libvirt-nss-modules libvirt-nss-tools >"$room/verify"
+    same /dev/null "$room/verify"
+    [[ -x $root/usr/lib/libvirt/libvirt_leaseshelper ]] || fail "no leases helper"
+    inside libvirt-nssd --version >/dev/null
+    grep -q '^libvirt-nssd:' "$root/etc/passwd" || fail "no user libvirt-nssd"
+    # Whether its starting is wanted is for systemd to say; there is none here.
+    [[ -L $root/etc/systemd/system/multi-user.target.wants/libvirt-nssd.service ]] || fail "the daemon is not enabled"
+
+    rm -r "$root/var/lib/libvirt"
+    apt remove "${all_ours[@]}"
+    same "$room/nsswitch" "$root/etc/nsswitch.conf"
+    guest
+    resolves_not web web-vm
+    rm -r "$root/var/lib/libvirt"
+    inside dpkg --purge libvirt-nss-modules libvirt-nss-daemon libvirt-nss-leaseshelper
+    # The group libvirt stays, as it belongs to libvirt.
+    listing >"$room/after"
+    diff "$room/before" "$room/after" | grep '^[<>]' | grep -vE ' \./etc/g?(group|shadow)$' >"$room/left" || true
+    same /dev/null "$room/left"
+    ! grep -q libvirt-nssd "$root/etc/passwd" "$root/etc/shadow" "$root/etc/group" || fail "the daemon's user is left"
+}
+
+# The build for x86-64-v3 is the one that a processor of that kind loads.
+case_hwcaps() {
+    [[ $(inside dpkg --print-architecture) == amd64 ]] || skip "only amd64 has such a build"
+    install_ours libvirt-nss-modules libvirt-nss-tools
+    guest
+    local loader
+    loader=$(inside sh -c 'echo /lib*/ld-linux-x86-64.so.2')
+    inside "$loader" --help | grep -q 'x86-64-v3 (supported, searched)' || skip "this processor is none of x86-64-v3"
+    inside LD_DEBUG=files getent hosts web 2>&1 | grep 'calling init.*libnss_libvirt' >"$room/loaded"
+    grep -q '/glibc-hwcaps/x86-64-v3/libnss_libvirt\.so\.2' "$room/loaded" || fail "$(<"$room/loaded")"
+    resolves web web-vm
+    # glibc passes these by where they are not wanted.
+    inside GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX2_Usable,-AVX2 LD_DEBUG=files getent hosts web 2>&1 | grep 'calling init.*libnss_libvirt' >"$room/loaded" || true
+    ! grep -q glibc-hwcaps "$room/loaded" || fail "$(<"$room/loaded")"
+}
+
+# Installation goes on where nsswitch.conf can't be edited, and says what to do.
+case_no_hosts_line() {
+    sed -i '/^hosts:/s/.*/hosts: files [broken/' "$root/etc/nsswitch.conf"
+    cp "$root/etc/nsswitch.conf" "$room/nsswitch"
+    install_ours libvirt-nss-modules libvirt-nss-tools >"$room/output" 2>&1 || fail "$(<"$room/output")"
+    grep -q 'libvirt-nss enable$' "$room/output" || fail "nothing is said: $(<"$room/output")"
+    same "$room/nsswitch" "$root/etc/nsswitch.conf"
+    apt purge libvirt-nss-modules
+    same "$room/nsswitch" "$root/etc/nsswitch.conf"
+}
