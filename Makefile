@@ -66,6 +66,17 @@ HELP_test := set up, build, run every test, say which part passed (root, or it s
 test:
 	tests/run
 
+TARGETS += test-long
+HELP_test-long := the generated tests, TEST_ROUNDS (10000) cases each, from TEST_SEED (a new one) on
+TEST_ROUNDS ?= 10000
+TEST_SEED := $(or $(TEST_SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' '))
+test-long: all
+	tests/setup build test compliance
+	@echo 'TEST_SEED=$(TEST_SEED) TEST_ROUNDS=$(TEST_ROUNDS)'
+	TEST_SEED=$(TEST_SEED) TEST_ROUNDS=$(TEST_ROUNDS) $(CARGO) test --workspace --locked --no-fail-fast
+	@# A mutation costs a hundredth of what the others' cases do.
+	FUZZ_SEED=$(TEST_SEED) FUZZ_MUTATIONS=$(TEST_ROUNDS)00 $(CARGO) test --manifest-path fuzz/Cargo.toml --locked
+
 TARGETS += lint
 HELP_lint := fmt, clippy, doc and shellcheck, every warning an error
 lint:

@@ -130,6 +130,13 @@ fn build() -> Result<Modules, String> {
     Ok(Modules { directory })
 }
 
+/// The path of the running program. In a chroot it can be found only as long as the calling thread has the process's mount
+/// namespace, so it is kept.
+pub(crate) fn running_program() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| env::current_exe().expect("the running program has a path"))
+}
+
 /// The build's target directory.
 ///
 /// # Panics
@@ -137,8 +144,7 @@ fn build() -> Result<Modules, String> {
 /// When the running program doesn't lie in one.
 #[must_use]
 pub fn target_directory() -> PathBuf {
-    let program = env::current_exe().expect("the running program has a path");
-    program
+    running_program()
         .ancestors()
         .find(|directory| directory.join("CACHEDIR.TAG").exists())
         .unwrap_or_else(|| panic!("{} is not in a target directory", program.display()))

@@ -96,6 +96,7 @@ pub fn enter() -> io::Result<StateDir> {
 ///
 /// EPERM without the right to do so.
 pub fn private_mounts() -> io::Result<()> {
+    crate::modules::running_program();
     // SAFETY: it parts this thread's namespace and working directory from the process's.
     check(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
     mount(None, Path::new("/"), None, libc::MS_REC | libc::MS_PRIVATE)

@@ -61,7 +61,7 @@ fn the_page_shows_the_rules() {
     assert_eq!(rules(&snippet).len(), 4);
 }
 
-/// As under AppArmor's abstraction alone, which allows `*.status`.
+/// As under an AppArmor abstraction that allows `*.status` alone.
 #[test]
 fn without_the_right_to_read_mac_maps() {
     sandboxed(|state| {
