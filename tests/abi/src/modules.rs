@@ -144,7 +144,8 @@ pub(crate) fn running_program() -> &'static Path {
 /// When the running program doesn't lie in one.
 #[must_use]
 pub fn target_directory() -> PathBuf {
-    running_program()
+    let program = running_program();
+    program
         .ancestors()
         .find(|directory| directory.join("CACHEDIR.TAG").exists())
         .unwrap_or_else(|| panic!("{} is not in a target directory", program.display()))

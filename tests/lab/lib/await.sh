@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# Waiting for an event, never longer than a given time.
+# Waiting for an event, with a time limit.
 
 # await_file_change SECONDS DIRECTORY COMMAND...: run COMMAND now and again after each change in DIRECTORY, until it succeeds.
-# Returns 1 when the time is up. COMMAND's output is thrown away.
+# Returns 1 on timeout. COMMAND's output is discarded.
 await_file_change() {
     local seconds=$1 directory=$2
     shift 2
@@ -24,7 +24,7 @@ await_file_change() {
 }
 
 # await_exit SECONDS PID: wait until the process, which needn't be a child, has ended. For the first process of a PID namespace
-# that means all processes of it. Returns 1 when the time is up.
+# that means all processes of it. Returns 1 on timeout.
 await_exit() {
     # A pidfd becomes readable when the process ends; 434 is pidfd_open(2) on every architecture that Debian 12 has.
     # shellcheck disable=SC2016 # Perl's variables

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# Bridges of the host's own: no network of libvirt's, no DHCP, no lease.
+# Bridges without libvirt: no network, no DHCP, no lease.
 
-# bridge_start NAME ADDRESS/PREFIX...: a bridge on which the host has these addresses.
+# bridge_start NAME ADDRESS/PREFIX...: a bridge with these addresses of the host.
 bridge_start() {
     local name=$1 address
     ip link add "$name" type bridge

@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# Child processes that end with this one, and signals that are handed on to them.
+# Child processes that end with this one, and signals that are passed on to them.
 
 children_signal=''
 declare -A children=()
 
-# children_end_with_us: on a signal, hand SIGTERM on to the children; $children_signal then says which signal it was.
+# children_end_with_us: on a signal, send SIGTERM to the children; $children_signal is then the signal's number.
 children_end_with_us() {
     trap 'children_stop 1' HUP
     trap 'children_stop 2' INT

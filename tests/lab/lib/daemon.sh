@@ -22,10 +22,10 @@ daemon_built() {
 }
 
 # What the package and the unit prepare: the program, its user and home, and the directory of the snapshot, which systemd keeps
-# when it starts a daemon anew.
+# when it restarts a daemon.
 daemon_prepare() {
     daemon_user_add
-    # Copied, as another user may have no way to where the project lies.
+    # Copied, as the project's directory may not be accessible to another user.
     install -D -m 0755 "$daemon_program" "$daemon_copy"
     install -d -o "$daemon_user" -g "$daemon_user" -m 0755 "$snapshot_directory"
 }
@@ -55,7 +55,7 @@ daemon_configure() {
     cat >"$daemon_configuration"
 }
 
-# daemon_run ARGUMENT...: run the daemon's program as its user, for what it does and ends by itself.
+# daemon_run ARGUMENT...: run the daemon's program as its user, for commands that end by themselves.
 daemon_run() {
     daemon_prepare
     setpriv --reuid "$daemon_user" --regid "$daemon_user" --init-groups -- timeout 60 "$daemon_copy" "$@"
@@ -82,7 +82,7 @@ daemon_await() {
     await_notification "$1" "$daemon_directory" "$2"
 }
 
-# daemon_reload: have it read its configuration again; returns when it is ready anew.
+# daemon_reload: have it read its configuration again; returns when it is ready again.
 daemon_reload() {
     local times
     times=$(daemon_times_ready)

@@ -52,7 +52,7 @@ client_run() {
     client_pid[$name]=$!
 }
 
-# client_await NAME EVENT [SECONDS]: wait until dhcpcd has told of EVENT (BOUND, BOUND6, RENEW, RENEW6, ...).
+# client_await NAME EVENT [SECONDS]: wait until dhcpcd has reported EVENT (BOUND, BOUND6, RENEW, RENEW6, ...).
 client_await() {
     local name=$1 event=$2 seconds=${3-30}
     if ! await_file_change "$seconds" "$clients_directory/$name" grep -q "^$event\b" "$clients_directory/$name/events"; then
@@ -80,13 +80,13 @@ client_renew() {
 # client_release NAME: give the leases back and end.
 client_release() {
     kill -ALRM "${client_pid[$1]}"
-    wait "${client_pid[$1]}" || true # dhcpcd's status after a signal says nothing
+    wait "${client_pid[$1]}" || true # dhcpcd's status after a signal is meaningless
 }
 
-# client_vanish NAME: end without a word to the server, as a machine whose plug is pulled.
+# client_vanish NAME: end without notifying the server, as after a power cut.
 client_vanish() {
     kill -KILL "${client_pid[$1]}"
-    wait "${client_pid[$1]}" 2>/dev/null || true # the shell tells on stderr that it was killed
+    wait "${client_pid[$1]}" 2>/dev/null || true # the shell reports the kill on stderr
 }
 
 # client_forget NAME: the client, which must not run, no longer knows what it had, and asks for no address in particular. Its

@@ -2,7 +2,7 @@
 # Guests of a lab: small emulated machines that boot the image of guest-image, ask DHCP for an address and run an SSH server
 # and the QEMU guest agent.
 
-# guest_image: where the image lies; built on the first call, unless LAB_IMAGE says it.
+# guest_image: set LAB_IMAGE to the image's directory, unless it is set; built on the first call.
 guest_image() {
     LAB_IMAGE=${LAB_IMAGE:-$("$LAB/guest-image")}
     export LAB_IMAGE
@@ -28,7 +28,7 @@ END
 
 # guest_create DOMAIN HOSTNAME [NETWORK [MAC]] [OPTION...]: start a guest on NETWORK (`default`). DOMAIN is libvirt's name for it,
 # HOSTNAME what it gives to DHCP and to its agent. Returns when libvirt has started it. Options:
-#   --bridge BRIDGE            on a bridge of the host's own (see bridge.sh) instead of a network
+#   --bridge BRIDGE            on a bridge that isn't libvirt's (see bridge.sh) instead of a network
 #   --address ADDRESS/PREFIX   this address, without DHCP; once for each address
 #   --also NETWORK             one more interface, on this network; once for each. The guest leaves it as it is
 guest_create() {
@@ -87,12 +87,12 @@ guest_description() {
 END
 }
 
-# guest_destroy DOMAIN: pull the plug. Its lease stays behind.
+# guest_destroy DOMAIN: power it off. It leaves its lease behind.
 guest_destroy() {
     virsh --quiet destroy "$1"
 }
 
-# guest_kill DOMAIN: end its QEMU; for when libvirtd is not there to do it.
+# guest_kill DOMAIN: kill its QEMU; for when libvirtd is not running.
 guest_kill() {
     local pid
     pid=$(cat "/run/libvirt/qemu/$1.pid")
@@ -105,7 +105,7 @@ guest_mac() {
     virsh domiflist "$1" | awk '$2 == "network" || $2 == "bridge" { print $5 }'
 }
 
-# guest_address DOMAIN: the IPv4 address that libvirt knows from its lease; fails when there is none.
+# guest_address DOMAIN: the IPv4 address of its lease, from libvirt; fails when there is none.
 guest_address() {
     virsh domifaddr --source lease "$1" | awk '$3 == "ipv4" { sub("/.*", "", $4); print $4; found = 1 } END { exit !found }'
 }
@@ -130,7 +130,7 @@ guest_agent_connected() {
 # guest_await_agent DOMAIN [SECONDS]: wait for the guest's agent.
 guest_await_agent() {
     local domain=$1 seconds=${2-90}
-    # libvirt writes down there what it learns of a running guest.
+    # libvirt keeps the state of running guests there.
     if ! await_file_change "$seconds" /run/libvirt/qemu guest_agent_connected "$domain"; then
         echo "lab: the agent of guest $domain did not answer within $seconds s; the guest's console:" >&2
         tail -n 20 "/var/log/libvirt/console-$domain.log" >&2

@@ -11,7 +11,7 @@ lease_add() {
         /usr/lib/libvirt/libvirt_leaseshelper add "$2" "$3" "$4"
 }
 
-# Where libvirtd listens besides its socket; nowhere.
+# The address on which libvirtd listens besides its socket; none.
 libvirt_address=''
 
 # libvirt_start_tcp ADDRESS: start libvirtd so that anyone reaches it as qemu+tcp://ADDRESS/system, too.
@@ -20,7 +20,7 @@ libvirt_start_tcp() {
     libvirt_start
 }
 
-# Start libvirtd and return once it is ready. It finds nothing that the machine's libvirt knows.
+# Start libvirtd and return once it is ready. It doesn't see the machine's guests and networks.
 libvirt_start() {
     local options=()
     cat >/etc/libvirt/libvirtd.conf <<'END'
@@ -107,7 +107,7 @@ network_start() {
 END
 }
 
-# network_start_bridge NAME BRIDGE: a network that is a bridge of the host's own.
+# network_start_bridge NAME BRIDGE: a network on a bridge that isn't libvirt's.
 network_start_bridge() {
     virsh --quiet net-create /dev/stdin <<END
 <network><name>$1</name><forward mode='bridge'/><bridge name='$2'/></network>
@@ -126,7 +126,7 @@ leaseshelper_use() {
     mount --bind "$1" /usr/lib/libvirt/libvirt_leaseshelper
 }
 
-# End libvirtd, start it anew. Guests, networks and dnsmasq live on.
+# Restart libvirtd. Guests, networks and dnsmasq go on running.
 libvirt_restart() {
     local pid
     pid=$(cat /run/libvirtd.pid)
@@ -135,7 +135,7 @@ libvirt_restart() {
     libvirt_start
 }
 
-# libvirt_signal SIGNAL: send libvirtd that. After KILL it has ended when the function returns.
+# libvirt_signal SIGNAL: send libvirtd a signal. After KILL, returns when it has ended.
 libvirt_signal() {
     local pid
     pid=$(cat /run/libvirtd.pid)

@@ -7,7 +7,7 @@
 
 machine_directory=/run/lab/machine
 machine_root=$machine_directory/root
-# What is installed and written in the machine, which outlives its reboots.
+# What the machine writes, which outlives its reboots.
 machine_writes=$machine_directory/writes
 # A cgroup of the second version, so that it doesn't matter which one this machine uses. Unlike all else, it outlives the lab where
 # the lab is killed, without processes; the next machine removes it.
@@ -45,7 +45,7 @@ machine_file_systems() {
 
 # machine_prepare: the machine's files, and this project's, as packages install them.
 machine_prepare() {
-    local directory stale
+    local directory stale libraries
     for stale in "$machine_cgroups"/libvirt-nss-lab.*; do
         # One with processes belongs to another lab, and stays.
         [[ ! -d $stale ]] || find "$stale" -depth -type d -exec rmdir {} + 2>/dev/null || true
@@ -56,7 +56,7 @@ machine_prepare() {
         machine_overlay "$directory"
     done < <(machine_file_systems)
 
-    # Nothing that this machine's administrator has started, and no guests.
+    # No services that this machine's administrator has enabled, and no guests.
     rm -rf -- "$machine_root"/etc/systemd/system/*.{wants,requires} "$machine_root"/etc/libvirt/{qemu,autostart} \
         "$machine_root"/etc/libvirt-nss.toml "$machine_root"/var/lib/libvirt{-nss,/dnsmasq}
     # A terminal that the machine doesn't have.
@@ -65,7 +65,10 @@ machine_prepare() {
     rm -f "$machine_root/etc/resolv.conf"
     echo "nameserver 127.0.0.1" >"$machine_root/etc/resolv.conf"
 
-    make --silent -C "$lab_root" install DESTDIR="$machine_root" PREFIX=/usr >"$machine_directory/install.log"
+    # Where glibc and libvirt look.
+    libraries=$(ldconfig -p | awk '$1 == "libc.so.6" && /x86-64/ { sub("/[^/]*$", "", $NF); print $NF; exit }')
+    make --silent -C "$lab_root" install DESTDIR="$machine_root" PREFIX=/usr HELPERDIR=/usr/lib/libvirt LIBDIR="$libraries" \
+        >"$machine_directory/install.log"
     ldconfig -r "$machine_root"
 }
 
@@ -76,7 +79,7 @@ machine_start() {
         >>"$machine_directory/log" 2>&1 </dev/null &
 }
 
-# machine_await SECONDS NOTIFICATION: READY=1 when everything has started, `killed 1` when the machine has gone down for a reboot.
+# machine_await SECONDS NOTIFICATION: READY=1 once everything has started, `killed 1` once the machine has shut down for a reboot.
 machine_await() {
     await_notification "$1" "$machine_directory" "$2"
 }
@@ -105,7 +108,7 @@ machine_drop_in() {
     machine_run sh -c 'mkdir -p "$1" && cat >"$1/lab.conf" && systemctl daemon-reload' - "/etc/systemd/system/$1.d"
 }
 
-# machine_pids UNIT: the processes of a service, as the lab numbers them.
+# machine_pids UNIT: the processes of a service, by their ids in the lab.
 machine_pids() {
     cat -- "$machine_cgroup/machine/system.slice/$1/cgroup.procs"
 }
@@ -133,7 +136,7 @@ machine_await_log() {
     return "$status"
 }
 
-# machine_end: pull the plug, and remove the cgroup.
+# machine_end: power off, and remove the cgroup.
 machine_end() {
     local pid
     # Its first process has moved below; the one here waits for it.

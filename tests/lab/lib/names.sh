@@ -16,7 +16,7 @@ only() {
     [[ $(addresses "$1" ahostsv4) == "$2" ]]
 }
 
-# unknown NAME: is it a name that nobody has?
+# unknown NAME: does no host have this name?
 unknown() {
     local status=0
     getent ahosts "$1" || status=$?
@@ -28,7 +28,7 @@ product_uuid() {
     ssh "$1" cat /sys/class/dmi/id/product_uuid
 }
 
-# domain_uuid DOMAIN: the machine's UUID by libvirt's word.
+# domain_uuid DOMAIN: the machine's UUID according to libvirt.
 domain_uuid() {
     virsh domuuid "$1" | sed -n 1p
 }
@@ -49,8 +49,8 @@ lookups_begin() {
     done
 }
 
-# One look-up after the other, and ten more after the end has come. Each answer that isn't the first one is a line; how many
-# look-ups there were is told at the end.
+# One look-up after the other, and ten more after the end has come. Each answer that isn't the first one is a line; the number of
+# look-ups is written at the end.
 lookups_loop() {
     local name=$1 first answer number=0 more=10
     first=$(lookups_answer "$name")

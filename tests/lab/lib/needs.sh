@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # $needs_missing is for the caller
-# What the lab needs of the machine. Each function returns 1 and says in $needs_missing what is missing and what to do.
+# What the lab needs of the machine. Where something is missing, each function returns 1 and sets $needs_missing to what it is
+# and what to do.
 
 # needs_commands COMMAND...
 needs_commands() {
@@ -23,13 +24,13 @@ needs_namespaces() {
     needs_commands unshare setpriv ip mount umount || return 1
     case $LAB/ in
     /run/* | /etc/* | /dev/* | /var/lib/libvirt/*)
-        needs_missing="the project lies in $LAB, which a lab can't see; move it to another place"
+        needs_missing="the project is in $LAB, which a lab can't see; move it elsewhere"
         return 1
         ;;
     esac
     local error
     if ! error=$(unshare --pid --mount --net --uts --ipc true 2>&1); then
-        needs_missing="no right to make namespaces here (a container without CAP_SYS_ADMIN?): $error"
+        needs_missing="not permitted to make namespaces here (a container without CAP_SYS_ADMIN?): $error"
         return 1
     fi
 }
@@ -38,7 +39,7 @@ needs_namespaces() {
 needs_libvirt() {
     needs_namespaces || return 1
     needs_commands libvirtd virsh dnsmasq inotifywait perl || return 1
-    needs_commands nft || needs_commands iptables || return 1 # which of them is libvirt's matter
+    needs_commands nft || needs_commands iptables || return 1 # libvirt uses either
 }
 
 # What emulated guests need. Their kernel and programs are Debian's for amd64.
@@ -47,12 +48,12 @@ needs_guests() {
     local architecture
     architecture=$(dpkg --print-architecture 2>/dev/null || uname -m)
     if [[ $architecture != amd64 ]]; then
-        needs_missing="the lab's guests are amd64 alone, this machine is $architecture"
+        needs_missing="the lab's guests need amd64; this machine is $architecture"
         return 1
     fi
     needs_commands qemu-system-x86_64 cpio ssh ssh-keygen || return 1
     if [[ ! -c /dev/net/tun ]]; then
-        needs_missing="no /dev/net/tun, which a guest's network interface needs (modprobe tun; in a container, hand it in)"
+        needs_missing="no /dev/net/tun, which a guest's network interface needs (modprobe tun; in a container, pass it in)"
         return 1
     fi
 }

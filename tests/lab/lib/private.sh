@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # Private copies of the machine's directories, inside a lab's mount namespace. Nothing here changes the machine.
 
-# private_directory DIRECTORY [MODE]: an empty tmpfs in its place. Where DIRECTORY doesn't exist, it comes to exist in the lab
-# alone, by way of its parent.
+# private_directory DIRECTORY [MODE]: an empty tmpfs in its place. Where DIRECTORY doesn't exist, it is created in the lab
+# alone, through its parent.
 private_directory() {
     local directory=$1 mode=${2-0755}
     if [[ ! -d $directory ]]; then
@@ -42,7 +42,7 @@ private_etc() {
     mkdir -- /run/lab/etc/libvirt
     mount --bind /run/lab/etc /etc
 
-    # No name server but one that a suite starts itself (see dns.sh): without one, every question fails at once.
+    # No name server but one that a suite starts (see dns.sh). Without one, every query fails at once.
     rm -f /etc/resolv.conf
     echo "nameserver 127.0.0.1" >/etc/resolv.conf
     printf '127.0.0.1 localhost\n::1 localhost ip6-localhost\n127.0.1.1 lab\n' >/etc/hosts

@@ -19,7 +19,7 @@ progress_begin() {
     progress_total=$1 progress_number=${2-0}
 }
 
-# Redraws the line each second, until it is ended or the pipe's other end is gone. Its stdout is the terminal.
+# Redraws the line each second, until it is ended or the pipe is closed. Its stdout is the terminal.
 progress_tick() {
     local status=142 seconds
     while ((status > 128)); do # the time-out of read, not the end of the pipe
@@ -42,7 +42,7 @@ progress_step() {
     fi
 }
 
-# Ends the ticking; the cursor stands where the line's end goes.
+# Ends the ticking; the cursor is then where the line's end goes.
 progress_stop() {
     [[ -n $progress_text ]] || return 0
     if [[ -n $progress_ticker ]]; then
@@ -60,7 +60,7 @@ progress_done() {
     printf ' %6s s\n' "$(seconds_since "$progress_started")"
 }
 
-# progress_failed [WORD]: the step ended badly (WORD: failed); what follows on the terminal says why.
+# progress_failed [WORD]: the step ended badly (WORD: failed); the output after it says why.
 progress_failed() {
     [[ -n $progress_text ]] || return 0
     progress_stop

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The lab itself: nothing gets out of it, and nothing is left of it however it ends. Labs are run inside of this suite's lab,
-# which so plays the machine.
+# The lab itself: nothing gets out of it, and however it ends, nothing is left of it. Labs run inside this suite's lab, which
+# plays the machine.
 set -euo pipefail
 # shellcheck source=../lib/lab.sh
 . "$LAB/lib/lab.sh"
@@ -34,7 +34,7 @@ inhabitant='
     exec sleep infinity
 '
 
-# ended_by HOW: start an inner lab, end it in that way, and see that every process of it goes.
+# ended_by HOW: start an inner lab, end it that way, and check that every process of it ends.
 ended_by() {
     local how=$1 output=$TMPDIR/$1.output keys=$TMPDIR/$1.keys top init line status=0
     mkfifo "$output" "$keys"

@@ -1,6 +1,6 @@
 #!/bin/bash
 # Two real guests, found by host name and by domain name: getaddrinfo, gethostby*, reverse, enumeration, ssh; one renews its
-# lease, one is destroyed and made anew under its old host name; broken state files lie beside; other names go on to the DNS.
+# lease, one is destroyed and created again under its old host name; there are broken state files, too; other names go on to the DNS.
 set -euo pipefail
 # shellcheck source=../lib/lab.sh
 . "$LAB/lib/lab.sh"
@@ -54,7 +54,7 @@ check_output "the enumeration has every name of every guest" \
     bash -c 'getent hosts | grep "^192\.168\.122\." | sed -E "s/ +/ /" | sort'
 
 check_output "a name that no guest has is looked up in the DNS" "198.51.100.7" addresses other.example
-check_answer "... and unknown where nobody has it" 2 "" getent ahosts no-such.example
+check_answer "... and unknown where no host has it" 2 "" getent ahosts no-such.example
 check_output "a guest's IPv4 address doesn't come from the DNS" "$web" addresses web ahostsv4
 # `getent hosts` asks for IPv6 first, then for IPv4.
 check_output "a family that the guest lacks is asked of the DNS" "2001:db8::8 web" getent hosts web
@@ -68,7 +68,7 @@ ssh web 'kill -USR1 $(pidof udhcpc)'
 check "a guest renews its lease" await_leases 30 lease_renewed "$(guest_mac web-vm)" "$end"
 check_output "... and is found as before" "$web" addresses web
 
-# The same host name anew, with another MAC address: on the same network, where dnsmasq takes the name from the old lease, and
+# The same host name again, with another MAC address: on the same network, where dnsmasq takes the name from the old lease, and
 # on another one, whose dnsmasq knows nothing of it.
 guest_destroy db-vm
 guest_destroy web-vm
@@ -77,7 +77,7 @@ guest_create db-vm db
 guest_create web-vm web second
 new_db=$(guest_await db-vm)
 new_web=$(guest_await web-vm)
-check "a guest made anew has a new address" test "$new_db" != "$db"
+check "a guest created again has a new address" test "$new_db" != "$db"
 check_output "the leases of both destroyed guests last" 2 grep -cF -e "\"$db\"" -e "\"$web\"" /var/lib/libvirt/dnsmasq/virbr0.status
 for name in db db-vm; do
     check_output "$name: the new guest's address alone" "$new_db" addresses "$name"
