@@ -12,9 +12,11 @@ use guest_names::snapshot::format::{Meta, Stamp};
 use guest_store::trust::stamp_of;
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::config::Config;
 use crate::facts::{Facts, Millis};
+use crate::host::Host;
 use crate::info::{self, State};
-use crate::names::{self, Input};
+use crate::names::{self, Input, Pulse};
 use crate::publish::{Publisher, Written};
 use crate::service::log::Log;
 use crate::service::memory;
@@ -42,6 +44,9 @@ pub struct Compiler {
     /// The state of the directory that [`Compiler::files`] is.
     certified: Option<Stamp>,
     unread: Vec<String>,
+    /// See [`names::Names::limited`].
+    limited: Vec<String>,
+    host: Host,
     /// The directory may be another than what was read.
     files_changed: bool,
     /// Since when the facts are others than those of the snapshot.
@@ -103,6 +108,8 @@ impl Compiler {
             has_read: false,
             certified: None,
             unread: Vec::new(),
+            limited: Vec::new(),
+            host: Host::default(),
             files_changed: true,
             facts_changed: Some(now),
             not_before: now,
@@ -120,6 +127,14 @@ impl Compiler {
     /// What is known from libvirt has changed.
     pub fn facts_changed(&mut self) {
         self.facts_changed = self.facts_changed.or_else(|| Some(Instant::now()));
+    }
+
+    /// What the kernel says of this host's network, as it is now.
+    pub fn set_host(&mut self, host: Host) {
+        if self.host != host {
+            self.host = host;
+            self.facts_changed();
+        }
     }
 
     /// Whether it matters that an agent says the same again.
@@ -146,8 +161,15 @@ impl Compiler {
         ends.into_iter().chain(changed).min()
     }
 
-    /// Does what is due, if it is. `hold` is the snapshot's. Whether there is a new one.
-    pub fn run(&mut self, facts: &Facts, hold: Duration, now: Millis) -> bool {
+    /// Does what is due, if it is. `pulse` is called again and again while that takes
+    /// time. Whether there is a new snapshot.
+    pub fn run(
+        &mut self,
+        facts: &Facts,
+        config: &Config,
+        now: Millis,
+        pulse: &mut Pulse<'_>,
+    ) -> bool {
         if self.until.is_some_and(|until| until < epoch()) {
             self.until = None;
             self.facts_changed();
@@ -166,7 +188,8 @@ impl Compiler {
             Look::Unsettled(wait) => Some(wait),
         };
         self.files_changed = wait.is_some();
-        match self.publish(facts, hold) {
+        pulse();
+        match self.publish(facts, config, pulse) {
             Ok(written) => {
                 let took = start.elapsed();
                 // A third of one processor at most, whatever goes on. Others' work isn't counted.
@@ -264,10 +287,27 @@ impl Compiler {
         self.unread = unread;
     }
 
-    fn publish(&mut self, facts: &Facts, hold: Duration) -> io::Result<Written> {
+    fn publish(
+        &mut self,
+        facts: &Facts,
+        config: &Config,
+        pulse: &mut Pulse<'_>,
+    ) -> io::Result<Written> {
         let compiled = epoch();
-        let mut names = names::compile(Input { now: compiled, files: &self.files, facts });
-        let hold = u32::try_from(hold.as_secs()).unwrap_or(u32::MAX);
+        let input = Input {
+            now: compiled,
+            files: &self.files,
+            facts,
+            host: &self.host,
+            naming: &config.naming,
+        };
+        let mut names = names::compile(input, pulse);
+        let limited = std::mem::take(&mut names.limited);
+        for one in limited.iter().filter(|one| !self.limited.contains(one)) {
+            self.log.warning(one);
+        }
+        self.limited = limited;
+        let hold = u32::try_from(config.hold.as_secs()).unwrap_or(u32::MAX);
         let meta = Meta { state: self.certified, hold, length: 0, compiled };
         let state = State {
             directory: &self.directory,
@@ -275,9 +315,8 @@ impl Compiler {
             current: self.certified.is_some(),
             unread: &self.unread,
         };
-        let written = self
-            .publisher
-            .publish(&mut names, meta, |written| info::json(facts, state, compiled, written))?;
+        let json = |written| info::json(facts, state, compiled, written);
+        let written = self.publisher.publish(&mut names, meta, json, pulse)?;
         (self.until, self.undecided) = (names.until, names.undecided);
         Ok(written)
     }
@@ -318,7 +357,6 @@ mod tests {
     use std::os::unix::fs::FileExt as _;
 
     const TICK: Duration = Duration::from_millis(4);
-    const HOLD: Duration = Duration::from_secs(90);
 
     thread_local! {
         /// The time of the kernel's last tick.
@@ -359,7 +397,7 @@ mod tests {
         /// Whether a new snapshot came of it.
         fn run(&mut self) -> bool {
             self.compiler.not_before = Instant::now();
-            self.compiler.run(&Facts::default(), HOLD, 0)
+            self.compiler.run(&Facts::default(), &Config::default(), 0, &mut || ())
         }
 
         /// Of which state the snapshot is, in nanoseconds since the epoch, and the host in it.

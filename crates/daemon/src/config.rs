@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use guest_names::name::is_host_name;
+use ipnet::IpNet;
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -21,8 +22,25 @@ pub const PATH: &str = "/etc/libvirt-nss.toml";
 pub struct Config {
     /// For how long what libvirt told counts without a sign of life of the daemon, or of the connection.
     pub hold: Duration,
+    /// What may follow a guest's name.
+    pub naming: Naming,
     /// The connections, in the order in which their names win.
     pub connections: Vec<Connection>,
+}
+
+/// What may follow a guest's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Naming {
+    /// The zone that every guest has a name in, without a dot before or after it.
+    pub zone: String,
+    /// `NAME.NETWORK` counts, and not just `NAME.NETWORK.ZONE`.
+    pub short_network_aliases: bool,
+}
+
+impl Default for Naming {
+    fn default() -> Self {
+        Self { zone: ZONE.into(), short_network_aliases: false }
+    }
 }
 
 /// A connection.
@@ -32,18 +50,24 @@ pub struct Connection {
     pub config: ConnectionConfig,
     /// It leads to libvirt on this host, whose state files and bridges are at hand.
     pub here: bool,
+    /// The configuration names it, so that its name may follow its guests'.
+    pub is_named: bool,
     /// Addresses on networks that mean nothing beyond their host count too.
     pub nat: bool,
+    /// Where no subnet of a guest's network is known, its agent may only report addresses in these; any
+    /// address if there are none.
+    pub subnets: Vec<IpNet>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        let defaults = Keys { hold: None, refresh: None, connection: None };
-        defaults
-            .check()
-            .unwrap_or(Self { hold: Duration::from_secs(HOLD), connections: Vec::new() })
+        let connections = vec![host(Duration::from_secs(REFRESH))];
+        Self { hold: Duration::from_secs(HOLD), naming: Naming::default(), connections }
     }
 }
+
+/// The top-level domain "internal" is reserved for private use (ICANN, 2024).
+const ZONE: &str = "vm.internal";
 
 /// Seconds.
 const HOLD: u64 = 90;
@@ -59,6 +83,8 @@ const AGENT_TIMEOUT_RANGE: RangeInclusive<u64> = 1..=600;
 struct Keys {
     hold: Option<Spanned<u64>>,
     refresh: Option<Spanned<u64>>,
+    zone: Option<Spanned<String>>,
+    short_network_aliases: Option<bool>,
     connection: Option<Vec<ConnectionKeys>>,
 }
 
@@ -73,6 +99,7 @@ struct ConnectionKeys {
     refresh: Option<Spanned<u64>>,
     agent_timeout: Option<Spanned<u64>>,
     nat: Option<bool>,
+    subnets: Option<Vec<Spanned<String>>>,
 }
 
 /// What is wrong at which bytes of the file.
@@ -100,7 +127,10 @@ impl Keys {
                 }
             }
         }
-        Ok(Config { hold, connections })
+        let zone = self.zone.as_ref().map_or(Ok(ZONE.into()), zone)?;
+        let short_network_aliases = self.short_network_aliases.unwrap_or(false);
+        let naming = Naming { zone, short_network_aliases };
+        Ok(Config { hold, naming, connections })
     }
 }
 
@@ -118,7 +148,9 @@ fn host(refresh: Duration) -> Connection {
             agent_timeout: Duration::from_secs(AGENT_TIMEOUT),
         },
         here: true,
+        is_named: false,
         nat: false,
+        subnets: Vec::new(),
     }
 }
 
@@ -150,6 +182,8 @@ impl ConnectionKeys {
         };
         let agent_timeout =
             seconds(self.agent_timeout.as_ref(), AGENT_TIMEOUT, AGENT_TIMEOUT_RANGE)?;
+        let subnets = self.subnets.unwrap_or_default();
+        let subnets = subnets.iter().map(subnet).collect::<Result<Vec<IpNet>, Wrong>>()?;
         Ok(Connection {
             config: ConnectionConfig {
                 id: ConnectionId(id),
@@ -162,9 +196,33 @@ impl ConnectionKeys {
                 agent_timeout,
             },
             here,
+            is_named: true,
             nat: self.nat.unwrap_or(false),
+            subnets,
         })
     }
+}
+
+fn zone(given: &Spanned<String>) -> Result<String, Wrong> {
+    let zone = given.get_ref().trim_end_matches('.').to_ascii_lowercase();
+    let last = zone.rsplit('.').next().unwrap_or("");
+    let why = match last {
+        _ if !is_host_name(zone.as_bytes()) => "is not a domain name",
+        "local" => "belongs to multicast DNS",
+        _ => return Ok(zone),
+    };
+    let given_zone = given.get_ref().escape_debug();
+    Err((given.span(), format!("\"{given_zone}\" {why}, expected one such as \"{ZONE}\"")))
+}
+
+fn subnet(given: &Spanned<String>) -> Result<IpNet, Wrong> {
+    given.get_ref().parse().map_err(|_| {
+        let text = format!(
+            "\"{}\" is not a subnet, expected one such as \"192.168.1.0/24\" or \"2001:db8::/64\"",
+            given.get_ref().escape_debug()
+        );
+        (given.span(), text)
+    })
 }
 
 fn seconds(
@@ -320,13 +378,15 @@ mod tests {
     #[test]
     fn every_key() {
         let config = parsed(
-            "hold = 30\nrefresh = 10\n[[connection]]\nname = \"rack1\"\nuri = \"qemu+ssh://root@rack1/system\"\n\
-             agent = false\narp = false\nleases = false\nrefresh = 5\nagent-timeout = 2\nnat = true\n\
+            "hold = 30\nrefresh = 10\nzone = \"Lab.Example.\"\nshort-network-aliases = true\n[[connection]]\nname = \"rack1\"\nuri = \"qemu+ssh://root@rack1/system\"\n\
+             agent = false\narp = false\nleases = false\nrefresh = 5\nagent-timeout = 2\nnat = true\nsubnets = [\"10.0.0.0/8\", \"fd00::/8\"]\n\
              [[connection]]\nname = \"here\"\nuri = \"qemu:///system\"\n",
         )
         .unwrap();
         let [rack, here] = &config.connections[..] else { panic!("{config:?}") };
         assert_eq!(config.hold, Duration::from_secs(30));
+        let naming = Naming { zone: "lab.example".into(), short_network_aliases: true };
+        assert_eq!(config.naming, naming);
         let expected = ConnectionConfig {
             id: ConnectionId(0),
             name: "rack1".into(),
@@ -337,7 +397,11 @@ mod tests {
             refresh: Duration::from_secs(5),
             agent_timeout: Duration::from_secs(2),
         };
-        assert_eq!(*rack, Connection { config: expected, here: false, nat: true });
+        let subnets = vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
+        assert_eq!(
+            *rack,
+            Connection { config: expected, here: false, is_named: true, nat: true, subnets }
+        );
         assert_eq!(
             (here.config.id, here.config.refresh),
             (ConnectionId(1), Duration::from_secs(10))
@@ -363,7 +427,8 @@ mod tests {
             ("hold = -1".into(), "f.toml:1: hold: invalid value: integer '-1', expected u64"),
             (
                 "holt = 1".into(),
-                "f.toml:1: holt: unknown field 'holt', expected one of 'hold', 'refresh', 'connection'",
+                "f.toml:1: holt: unknown field 'holt', expected one of 'hold', 'refresh', 'zone', \
+                 'short-network-aliases', 'connection'",
             ),
             ("hold = 9\nhold = 9".into(), "f.toml:2: hold: duplicate key"),
             ("hold".into(), "f.toml:1: key with no value, expected '='"),
@@ -379,7 +444,7 @@ mod tests {
             (
                 one("adress = 1"),
                 "f.toml:5: adress: unknown field 'adress', expected one of 'name', 'uri', 'agent', 'arp', \
-                 'leases', 'refresh', 'agent-timeout', 'nat'",
+                 'leases', 'refresh', 'agent-timeout', 'nat', 'subnets'",
             ),
             (
                 "[[connection]]\nuri = \"qemu:///system\"".into(),
@@ -396,6 +461,19 @@ mod tests {
             (
                 one("[[connection]]\nname = \"A\"\nuri = \"qemu:///system\""),
                 "f.toml:6: name: \"A\" is the name of two connections, expected one of its own",
+            ),
+            (
+                one("subnets = [\"10.0.0.0/8\", \"10.0.0.1\"]"),
+                "f.toml:5: subnets: \"10.0.0.1\" is not a subnet, expected one such as \"192.168.1.0/24\" or \
+                 \"2001:db8::/64\"",
+            ),
+            (
+                "zone = \"\"".into(),
+                "f.toml:1: zone: \"\" is not a domain name, expected one such as \"vm.internal\"",
+            ),
+            (
+                "zone = \"vm.local\"".into(),
+                "f.toml:1: zone: \"vm.local\" belongs to multicast DNS, expected one such as \"vm.internal\"",
             ),
             (
                 "connection = 1".into(),
@@ -422,7 +500,9 @@ mod tests {
             .filter(|line| !line.starts_with(' ') && !line.is_empty())
             .map(|line| format!("{line}\n"))
             .collect();
-        assert_eq!(parsed(&bare).unwrap(), Config::default(), "{bare}");
+        let mut named = Config::default();
+        named.connections[0].is_named = true;
+        assert_eq!(parsed(&bare).unwrap(), named, "{bare}");
         assert_eq!(parsed(example).unwrap(), Config::default());
         let page = include_str!("../../../packaging/man/libvirt-nss.toml.5").replace('\\', "");
         for table in ["", "[[connection]]\n"] {

@@ -168,7 +168,7 @@ impl<'o> Daemon<'o> {
             beat: now,
             alive: now,
             unwatched: None,
-            config: Config { hold: config.hold, connections: Vec::new() },
+            config: Config { connections: Vec::new(), ..config.clone() },
         };
         daemon.arm();
         daemon.connect(config)?;
@@ -309,10 +309,7 @@ impl<'o> Daemon<'o> {
 
     fn act(&mut self) {
         let now = Instant::now();
-        if self.manager.watchdog.is_some() && now >= self.alive {
-            self.manager.alive();
-            self.alive = now + self.manager.watchdog.unwrap_or_default();
-        }
+        self.manager.alive_if_due(&mut self.alive);
         if self.facts.expire(self.now(), self.hold()) {
             self.compiler.facts_changed();
         }
@@ -325,7 +322,9 @@ impl<'o> Daemon<'o> {
             return;
         }
         let first = self.compiler.published().is_none();
-        if self.compiler.run(&self.facts, self.config.hold, self.now()) {
+        let (millis, manager, alive) = (self.now(), &self.manager, &mut self.alive);
+        let mut pulse = || manager.alive_if_due(alive);
+        if self.compiler.run(&self.facts, &self.config, millis, &mut pulse) {
             if first {
                 self.beat = now + self.config.hold / 3;
             }

@@ -6,6 +6,7 @@ pub mod compiler;
 pub mod config;
 pub mod daemon;
 pub mod facts;
+pub mod host;
 pub mod inbox;
 pub mod info;
 pub mod libvirt;

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use guest_names::address::Mac;
+use ipnet::IpNet;
 
 /// A connection, by its place in the configuration: the first one's names win.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,6 +85,9 @@ pub struct Network {
     /// Addresses on it mean something beyond its host: its forward mode is route, open, bridge or the
     /// like, and not nat, and it isn't isolated.
     pub routed: bool,
+    /// Its subnets, each as the gateway's address and the length of the prefix (`<ip>`). None where libvirt
+    /// gives it no addresses.
+    pub subnets: Vec<IpNet>,
     /// virNetworkGetDHCPLeases; empty where not asked for.
     pub leases: Vec<NetworkLease>,
 }

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use guest_names::snapshot::format::{ENTRY_MAX, Meta};
 
 use crate::cdb::Writer;
-use crate::names::Names;
+use crate::names::{Names, Pulse};
 
 /// The snapshot's name in its directory.
 pub const NAME: &str = "names.cdb";
@@ -60,8 +60,9 @@ impl Publisher {
         names: &mut Names,
         meta: Meta,
         info: impl FnOnce(Written) -> Vec<u8>,
+        pulse: &mut Pulse<'_>,
     ) -> io::Result<Written> {
-        let written = self.write(names, meta, info);
+        let written = self.write(names, meta, info, pulse);
         if written.is_err() {
             // There may be none: that is what failed.
             let _ = fs::remove_file(&self.new);
@@ -74,12 +75,13 @@ impl Publisher {
         names: &mut Names,
         meta: Meta,
         info: impl FnOnce(Written) -> Vec<u8>,
+        pulse: &mut Pulse<'_>,
     ) -> io::Result<Written> {
         remove(&self.new)?;
         let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&self.new)?;
         // Whatever the umask.
         file.set_permissions(Permissions::from_mode(0o644))?;
-        let written = write(&file, names, meta, info)?;
+        let written = write(&file, names, meta, info, pulse)?;
         fs::rename(&self.new, &self.path)?;
         self.published = Some(file);
         Ok(written)
@@ -119,12 +121,14 @@ pub fn write(
     names: &mut Names,
     meta: Meta,
     info: impl FnOnce(Written) -> Vec<u8>,
+    pulse: &mut Pulse<'_>,
 ) -> io::Result<Written> {
     let mut writer = Writer::new(out)?;
     let mut written = Written::default();
     let (mut data, mut room) = (Vec::new(), [0; ENTRY_MAX]);
     names.each(&mut |key, entries| -> io::Result<()> {
         data.clear();
+        pulse();
         for entry in entries {
             let length = entry.write(&mut room);
             data.extend_from_slice(&room[..length]);

@@ -148,6 +148,35 @@ fn it_gives_signs_of_life() {
     daemon.snapshot(&place, |_| true);
 }
 
+/// One guest can make a compilation last: 3,000 leases under as many names, thirty times over.
+#[test]
+fn it_gives_signs_of_life_while_it_compiles() {
+    let place = Place::new();
+    for bridge in 0..30 {
+        let leases: Vec<(String, String)> = (0..3_000)
+            .map(|at| {
+                (format!("10.{bridge}.{}.{}", at / 250, at % 250), format!("web-{bridge}-{at}"))
+            })
+            .collect();
+        let leases: Vec<_> = leases.iter().map(|(ip, name)| (ip.as_str(), name.as_str())).collect();
+        place.replace(&format!("virbr{bridge}.status"), &status(&leases));
+    }
+    let daemon = Running::start_with(&place, |command| {
+        command.env("WATCHDOG_USEC", "20000");
+    });
+    let mut alive = 0;
+    loop {
+        let told = daemon.told();
+        if told.lines().any(|line| line == "READY=1") {
+            break;
+        }
+        alive += u32::from(told.lines().any(|line| line == "WATCHDOG=1"));
+    }
+    // One before it begins.
+    assert!(alive > 3, "{alive}");
+    assert!(place.snapshot().unwrap().has("hweb-29-2999"));
+}
+
 #[test]
 fn there_is_only_one() {
     let place = Place::new();
@@ -195,7 +224,7 @@ fn a_start_that_fails() {
     let failed = command(&place).output().unwrap();
     assert_eq!(failed.status.code(), Some(1));
     let expected = format!(
-        "libvirt-nssd: error: {}:2: foo: unknown field 'foo', expected one of 'hold', 'refresh', 'connection'\n",
+        "libvirt-nssd: error: {}:2: foo: unknown field 'foo', expected one of 'hold', 'refresh', 'zone', 'short-network-aliases', 'connection'\n",
         place.path("config").display()
     );
     assert_eq!(String::from_utf8(failed.stderr).unwrap(), expected);

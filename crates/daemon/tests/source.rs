@@ -95,7 +95,7 @@ fn what_is_told() {
 
     // The first snapshot waits for a connection that may still speak, and no longer than that.
     let snapshot = until(&place, &mut watch, |_| true);
-    assert!(snapshot.has("hleased") && snapshot.has("hleased.host"));
+    assert!(snapshot.has("hleased") && snapshot.has("hleased.host.vm.internal"));
     assert_eq!(snapshot.info()["connections"][0]["state"], "connecting");
     let first = outbox(0);
     first.put(Update::State(id, ConnectionState::Up));
@@ -103,7 +103,7 @@ fn what_is_told() {
     let snapshot = until(&place, &mut watch, |snapshot| snapshot.has("gvm"));
     assert_eq!(snapshot.entry("gvm").flags, flags::TOLD | flags::ATTACHED);
     assert_eq!(snapshot.entry("hinside").name, b"inside");
-    assert!(snapshot.has("gvm.host") && snapshot.has("hleased"));
+    assert!(snapshot.has("gvm.vm.internal") && snapshot.has("hleased"));
     let connection = &snapshot.info()["connections"][0];
     assert_eq!(connection["state"], "up");
     assert_eq!(connection["guests"], 1);
@@ -142,7 +142,7 @@ fn what_is_told() {
     second.put(Update::State(id, ConnectionState::Up));
     second.put(Update::Guests(id, vec![guest("new", "10.0.0.4")]));
     let snapshot = until(&place, &mut watch, |snapshot| snapshot.has("gnew.again"));
-    assert!(!snapshot.has("glate") && !snapshot.has("hleased.host"));
+    assert!(!snapshot.has("glate") && !snapshot.has("hleased.host.vm.internal"));
     second.put(Update::Gone(id, [1; 16]));
     until(&place, &mut watch, |snapshot| !snapshot.has("gnew"));
 

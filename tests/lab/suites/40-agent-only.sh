@@ -55,7 +55,7 @@ fi
 daemon_configure <<<'refresh = 5'
 check "the daemon starts as a user of its own and is ready" daemon_start
 check "... and knows the guest on the bridge" await_snapshot 30 knows plain 10.77.0.5
-for name in plain plain-vm PLAIN plain-vm. plain.host plain-vm.host; do
+for name in plain plain-vm PLAIN plain-vm. plain.vm.internal plain-vm.vm.internal plain.host.vm.internal; do
     check_output "getent ahosts $name" "$static" routable "$name"
 done
 check_output "ssh by host name reaches the guest" "$uuid" product_uuid plain
@@ -65,11 +65,15 @@ check_output "an ordinary user gets the same answer" "10.77.0.5" \
 check_output "its IPv4 address gives the host name" plain reverse 10.77.0.5
 check_output "its IPv6 address gives the host name" plain reverse fd00:77::5
 check_answer "a link-local address has the bridge for its scope, or isn't answered" 1 "" link_local_without_scope plain br-plain
-for name in web web-vm web.default web-vm.default web.lab.example web-vm.lab.example web.host web-vm.host; do
+for name in web web-vm web.vm.internal web-vm.vm.internal web.default.vm.internal web-vm.default.vm.internal \
+    web.lab.example web-vm.lab.example web.host.vm.internal; do
     check_output "a guest on a network, getent ahostsv4 $name" "$web" addresses "$name" ahostsv4
 done
-check_output "ssh by NAME.network reaches it" "$(domain_uuid web-vm)" product_uuid web-vm.default
-check_answer "a name on a network that the guest isn't on is unknown" 2 "" getent ahosts plain.default
+check_output "ssh by NAME.network.zone reaches it" "$(domain_uuid web-vm)" product_uuid web-vm.default.vm.internal
+check_answer "a name on a network that the guest isn't on is unknown" 2 "" getent ahosts plain.default.vm.internal
+for name in web.default web.host; do
+    check_answer "outside of the zone $name is unknown" 2 "" getent ahosts "$name"
+done
 check "the daemon tells systemd's watchdog that it lives" daemon_await 30 WATCHDOG=1
 
 command=$lab_target/release/libvirt-nss
@@ -130,13 +134,13 @@ ssh plain 'kill -STOP $(pidof qemu-ga)'
 check "the daemon reads its configuration again" daemon_reload
 guest_create new-vm new
 new=$(guest_await new-vm)
-check "an agent that hangs holds up no new guest" await_snapshot 10 knows new.default "$new"
+check "an agent that hangs holds up no new guest" await_snapshot 10 knows new.default.vm.internal "$new"
 guest_destroy new-vm
-check "... and no guest's end" await_snapshot 10 unknown new-vm.default
+check "... and no guest's end" await_snapshot 10 unknown new-vm.default.vm.internal
 ssh 10.77.0.5 'kill -CONT $(pidof qemu-ga)'
 
 guest_destroy plain-vm
-for name in plain plain-vm plain-vm.host; do
+for name in plain plain-vm plain-vm.vm.internal; do
     check "a destroyed guest's name goes: $name" await_snapshot 10 unknown "$name"
 done
 check_answer "... and its address's" 2 "" getent hosts 10.77.0.5

@@ -67,7 +67,8 @@ configure "$over_tcp"
 check "--check reaches both" daemon_run --check
 check "the daemon is ready" daemon_start
 check "the second host's guest is known" await_snapshot 30 knows far "$far"
-for name in far far-vm far.there far-vm.there far.remote far-vm.remote far.remote.example far-vm.remote.example; do
+for name in far far-vm far.there far-vm.there far.vm.internal far.there.vm.internal far.remote.vm.internal \
+    far-vm.remote.vm.internal far.remote.example far-vm.remote.example; do
     check_output "getent ahostsv4 $name" "$far" addresses "$name" ahostsv4
 done
 check_output "ssh by host name reaches the guest" "$far_uuid" product_uuid far
@@ -85,7 +86,7 @@ check "... by domain name, too" await_snapshot 10 only far-vm "$near"
 for name in far.here far-vm.here; do
     check "this host's, by the connection: $name" await_snapshot 30 only "$name" "$near"
 done
-for name in far.there far-vm.there far.remote far-vm.remote; do
+for name in far.there far-vm.there far.remote.vm.internal far-vm.remote.vm.internal; do
     check_output "the second host's, by the connection or the network: $name" "$far" addresses "$name" ahostsv4
 done
 check_output "ssh by the shared name reaches this host's guest" "$near_uuid" product_uuid far

@@ -52,36 +52,36 @@ check "the daemon is ready" daemon_start
 check "the daemon knows the addresses of all interfaces" await_snapshot 30 knows_all many
 check_output "... by domain name, too" "$all" addresses many-vm ahostsv4
 for network in default isolated routed open lan direct; do
-    check_output "NAME.$network is the address on that network" "${address[$network]}" addresses "many.$network" ahostsv4
-    check_output "... by domain name, too" "${address[$network]}" addresses "many-vm.$network" ahostsv4
+    check_output "NAME.$network.ZONE is the address on that network" "${address[$network]}" addresses "many.$network.vm.internal" ahostsv4
+    check_output "... by domain name, too" "${address[$network]}" addresses "many-vm.$network.vm.internal" ahostsv4
     check_output "... and the address has the guest's name" many bash -c 'getent hosts "$1" | cut -d" " -f2- | tr -d " "' - "${address[$network]}"
 done
 # From this host there is no way through a macvtap device.
 uuid=$(domain_uuid many-vm)
 for network in default isolated routed open lan; do
-    check_output "ssh by NAME.$network" "$uuid" product_uuid "many.$network"
+    check_output "ssh by NAME.$network.ZONE" "$uuid" product_uuid "many.$network.vm.internal"
 done
 
 # The agent no longer has what it got by DHCP: the guest uses another address, and the lease lasts.
 # shellcheck disable=SC2029
-ssh many.lan "
+ssh many.lan.vm.internal "
     set -e
     sed -i /udhcpc/d /etc/inittab
     kill -HUP 1
     ip address del $leased/24 dev eth0
     ip address add 192.168.122.250/24 dev eth0
 "
-check "an address that the guest uses instead of its lease comes to be known" await_snapshot 90 only many.default 192.168.122.250
+check "an address that the guest uses instead of its lease comes to be known" await_snapshot 90 only many.default.vm.internal 192.168.122.250
 check "... and the lease isn't answered any more" await_snapshot 30 eval '! knows many "$leased" && ! knows many-vm "$leased"'
 check_output "... though it lasts" 1 grep -cF "\"$leased\"" "$leases_directory/virbr0.status"
 check_answer "... nor has its address a name" 2 "" getent hosts "$leased"
-check_output "ssh reaches the guest" "$uuid" product_uuid many.default
+check_output "ssh reaches the guest" "$uuid" product_uuid many.default.vm.internal
 
-guest_agent_stop many.lan
-check "an agent that has ended is believed for a while" knows many.lan "${address[lan]}"
-check "... and then no longer" await_snapshot 60 eval '! knows many.lan "${address[lan]}"'
-check "without an agent, the lease is what is known" await_snapshot 10 only many.default "$leased"
+guest_agent_stop many.lan.vm.internal
+check "an agent that has ended is believed for a while" knows many.lan.vm.internal "${address[lan]}"
+check "... and then no longer" await_snapshot 60 eval '! knows many.lan.vm.internal "${address[lan]}"'
+check "without an agent, the lease is what is known" await_snapshot 10 only many.default.vm.internal "$leased"
 guest_destroy many-vm
 check "a destroyed guest's names go" await_snapshot 10 unknown many-vm
-check "... on each network" await_snapshot 10 unknown many.lan
+check "... on each network" await_snapshot 10 unknown many.lan.vm.internal
 check "the daemon ends when it is told to" daemon_stop

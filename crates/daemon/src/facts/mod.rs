@@ -252,6 +252,7 @@ mod tests {
             bridge: None,
             domain: None,
             routed: false,
+            subnets: Vec::new(),
             leases: Vec::new(),
         };
         assert_eq!(change(Update::Networks(ID, vec![network.clone()]), 0), Change::Facts);

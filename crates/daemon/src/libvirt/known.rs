@@ -309,6 +309,7 @@ mod tests {
             bridge: Some("virbr0".into()),
             domain: None,
             routed: false,
+            subnets: Vec::new(),
             leases: Vec::new(),
         };
         let guest = known().guest([9; 16], &[network]);

@@ -140,6 +140,7 @@ pub(super) fn networks(
                 bridge: read.bridge.map(Into::into),
                 domain: read.domain.map(Into::into),
                 routed: read.routed,
+                subnets: read.subnets,
                 leases: Vec::new(),
             }),
             Err(_) => None,

@@ -1,6 +1,9 @@
 //! What matters of libvirt's XML (<https://libvirt.org/formatdomain.html>, `formatnetwork.html`).
 
+use std::net::IpAddr;
+
 use guest_names::address::Mac;
+use ipnet::{IpNet, ip_mask_to_prefix};
 use roxmltree::{Document, Node};
 
 /// The channel that the guest agent speaks on.
@@ -88,6 +91,8 @@ pub(super) struct NetworkXml<'a> {
     /// `<forward>` of a mode that leaves guests' addresses as they are: any but `nat`, which is also what
     /// none stands for. A network without it is isolated.
     pub(super) routed: bool,
+    /// `<ip>` elements: the gateway's address, which is the host's, and the length of the prefix.
+    pub(super) subnets: Vec<IpNet>,
 }
 
 impl<'a> NetworkXml<'a> {
@@ -109,8 +114,26 @@ impl<'a> NetworkXml<'a> {
             bridge: named("bridge"),
             domain: named("domain"),
             routed: mode.is_some_and(|mode| !["nat", "none"].contains(&mode)),
+            subnets: children(Some(network), "ip").filter_map(subnet).collect(),
         })
     }
+}
+
+/// Without netmask and prefix the prefix is that of the address's class, and 64 for IPv6
+/// (virSocketAddrGetIPPrefix in util/virsocketaddr.c).
+fn subnet(ip: Node<'_, '_>) -> Option<IpNet> {
+    let address: IpAddr = ip.attribute("address")?.parse().ok()?;
+    let prefix = match (ip.attribute("prefix"), ip.attribute("netmask"), address) {
+        (Some(prefix), ..) => prefix.parse().ok()?,
+        (None, Some(netmask), _) => ip_mask_to_prefix(netmask.parse().ok()?).ok()?,
+        (None, None, IpAddr::V6(_)) => 64,
+        (None, None, IpAddr::V4(v4)) => match v4.octets()[0] {
+            ..128 => 8,
+            128..192 => 16,
+            192.. => 24,
+        },
+    };
+    IpNet::new(address, prefix).ok()
 }
 
 fn child<'a, 'input>(node: Node<'a, 'input>, tag: &str) -> Option<Node<'a, 'input>> {

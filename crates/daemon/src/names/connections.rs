@@ -20,12 +20,18 @@ pub(super) fn home(facts: &Facts) -> Option<&Connection> {
     facts.connections.iter().find(|connection| connection.settings.here)
 }
 
-/// The guests of this host, numbered as in [`super::leases::Owner::guest`].
-pub(super) fn guests_here(facts: &Facts) -> impl Iterator<Item = (u32, &Connection, &Known)> {
-    let here = facts.connections.iter().filter(|connection| connection.settings.here);
-    let guests = here
+/// All guests, with the numbers that they have in [`super::limits::Holder`].
+pub(super) fn guests(facts: &Facts) -> impl Iterator<Item = (u32, &Connection, &Known)> {
+    let guests = facts
+        .connections
+        .iter()
         .flat_map(|connection| connection.guests.values().map(move |known| (connection, known)));
     (0..).zip(guests).map(|(number, (connection, known))| (number, connection, known))
+}
+
+/// Those of this host.
+pub(super) fn guests_here(facts: &Facts) -> impl Iterator<Item = (u32, &Connection, &Known)> {
+    guests(facts).filter(|(_, connection, _)| connection.settings.here)
 }
 
 /// The bridge of a guest's NIC.

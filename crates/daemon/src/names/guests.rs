@@ -1,34 +1,41 @@
-//! Rows of what libvirt tells: the guests, and leases on networks of other hosts.
+//! Rows of what libvirt reports: the guests, and leases on networks of other hosts.
+//!
+//! A lease's host name goes with that lease's address, as in the files. A domain's name goes with all addresses
+//! of the guest, and so does the host name that its agent reports; but where a lease of a running guest has that
+//! host name, other leased addresses are left to their own names.
 
-use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::collections::HashSet;
 
 use guest_names::address::{Address, Mac};
 use guest_names::name::is_host_name;
 use guest_names::snapshot::format::{Source, flags, kind};
 use guest_names::state::Bridge;
 
-use super::connections::{bridge_of, guests_here, home, network_on, rank_of};
-use super::index::Index;
-use super::leases::{NOBODY, Owned, names};
-use super::suffix;
+use super::connections::{guests, home, rank_of};
+use super::index::{Index, octets};
+use super::leases::{Owned, names};
+use super::limits::{self, Holder};
+use super::suffix::{self, Aliases};
 use super::table::{Class, Fact, Span, Table};
-use super::trust;
-use super::{Input, earliest, weight};
+use super::trust::{self, NicOf, Trust, Verdict, agent_host_name, is_reachable};
+use super::{Input, Notes, Pulse, earliest};
+use crate::config::Naming;
 use crate::facts::{Connection, Known};
-use crate::model::{self, Network, NetworkLease, Nic};
+use crate::model::{self, Network, NetworkLease};
 
-/// Adds the rows of all connections. `until` becomes the time when a lease ends that keeps an address from
-/// being believed.
+/// Adds the rows of all connections. `notes` gets the time when a lease ends that keeps an address from being
+/// believed, and the guests that have too many.
 pub(super) fn add(
     table: &mut Table,
     input: Input<'_>,
     index: &Index<'_>,
     owned: &Owned,
-    until: &mut Option<i64>,
+    notes: &mut Notes,
+    pulse: &mut Pulse<'_>,
 ) {
     let home = home(input.facts).map(rank_of);
-    let mut numbers = guests_here(input.facts).map(|(number, ..)| number);
+    let trust = Trust::new(input, index);
+    let mut all = guests(input.facts).peekable();
     for connection in &input.facts.connections {
         let rank = rank_of(connection);
         let flags = match home {
@@ -42,17 +49,19 @@ pub(super) fn add(
             input,
             index,
             owned,
-            until: &mut *until,
+            notes: &mut *notes,
+            trust: &trust,
             connection,
             leases,
             rank,
             flags,
         };
-        for known in connection.guests.values() {
-            let number = if connection.settings.here { numbers.next() } else { None };
-            adding.guest(known, number.unwrap_or(NOBODY));
+        while let Some((number, _, known)) = all.next_if(|(_, of, _)| std::ptr::eq(*of, connection))
+        {
+            pulse();
+            adding.guest(known, number);
         }
-        adding.leases_of_nobody();
+        adding.leases_without_guest();
     }
 }
 
@@ -78,24 +87,128 @@ impl<'c> NetworkLeases<'c> {
         &self,
         mac: Mac,
         network: Option<&str>,
-    ) -> impl Iterator<Item = (&'c Network, &'c NetworkLease)> {
+    ) -> impl Iterator<Item = &'c NetworkLease> + use<'_, 'c> {
         let from = self.by_mac.partition_point(|&(other, ..)| other < mac.0);
         let rest = self.by_mac.get(from..).unwrap_or(&[]);
+        let network = network.map(str::to_owned);
         rest.iter()
             .take_while(move |&&(other, ..)| other == mac.0)
-            .filter(move |(_, on, _)| network.is_none_or(|network| network == on.name))
-            .map(|&(_, network, lease)| (network, lease))
+            .filter(move |(_, on, _)| network.as_ref().is_none_or(|network| *network == on.name))
+            .map(|&(.., lease)| lease)
     }
 }
 
 /// An address that a guest is believed to have.
+#[derive(Clone, Copy)]
 struct Believed<'n> {
     address: Address,
     mac: Mac,
     network: Option<&'n Network>,
+    bridge: Bridge,
     source: Source,
     expiry: i64,
-    fact: u32,
+    /// The fact of a lease of the files.
+    fact: Option<u32>,
+    /// The host name of its lease.
+    host_name: &'n [u8],
+    /// The agent or a neighbour table reports the leased address too.
+    confirmed: bool,
+}
+
+impl Believed<'_> {
+    fn is_leased(&self) -> bool {
+        matches!(self.source, Source::Files | Source::Lease)
+    }
+}
+
+impl Believed<'_> {
+    fn identity(&self) -> ((usize, [u8; 16]), [u8; 6]) {
+        (octets(self.address), self.mac.0)
+    }
+}
+
+/// What a guest is believed to have.
+#[derive(Default)]
+struct Addresses<'n> {
+    /// Leases of the files, by address.
+    in_files: Vec<Believed<'n>>,
+    /// Everything else, at most [`limits::ADDRESSES`].
+    reported: Vec<Believed<'n>>,
+    is_limited: bool,
+    /// When a lease ends that keeps an address from it.
+    until: Option<i64>,
+}
+
+impl<'n> Addresses<'n> {
+    /// Whether the address is known on that NIC.
+    fn has(&self, one: &Believed<'_>) -> bool {
+        let identity = one.identity();
+        self.in_files.binary_search_by_key(&identity, Believed::identity).is_ok()
+            || self.reported.iter().any(|known| known.identity() == identity)
+    }
+
+    /// Whether the address is known on any NIC. A lease of it is confirmed by this.
+    fn confirm(&mut self, address: Address) -> bool {
+        let wanted = octets(address);
+        let from = self.in_files.partition_point(|one| octets(one.address) < wanted);
+        let in_files = self.in_files.iter_mut().skip(from);
+        let in_files = in_files.take_while(|one| octets(one.address) == wanted);
+        let reported = self.reported.iter_mut().filter(|one| one.address == address);
+        let mut known = false;
+        for one in in_files.chain(reported) {
+            (known, one.confirmed) = (true, one.is_leased());
+        }
+        known
+    }
+
+    fn push(&mut self, one: Believed<'n>) {
+        if self.reported.len() < limits::ADDRESSES {
+            self.reported.push(one);
+        } else {
+            self.is_limited = true;
+        }
+    }
+
+    /// A lease of somebody else's keeps an address from the guest until it ends.
+    fn refuse_until(&mut self, end: i64) {
+        if end != 0 {
+            earliest(&mut self.until, end);
+        }
+    }
+
+    /// All of them, link-local ones only where there are no others.
+    fn all(&self) -> impl Iterator<Item = Believed<'n>> {
+        let all = || self.in_files.iter().chain(&self.reported).copied();
+        let has_other = all().any(|one| !one.address.is_link_local_v6());
+        all().filter(move |one| !(has_other && one.address.is_link_local_v6()))
+    }
+}
+
+/// A name of a guest, and its aliases by network: mostly there is one.
+struct Names<'n> {
+    kind: u8,
+    text: &'n [u8],
+    name: Span,
+    own: Span,
+    aliases: Vec<(Option<&'n str>, Aliases)>,
+}
+
+impl<'n> Names<'n> {
+    fn aliases_on(
+        &mut self,
+        table: &mut Table,
+        naming: &Naming,
+        network: Option<&'n Network>,
+        connection: &Connection,
+    ) -> Aliases {
+        let on = network.map(|network| network.name.as_str());
+        if let Some(&(_, known)) = self.aliases.iter().find(|(other, _)| *other == on) {
+            return known;
+        }
+        let made = suffix::aliases(table, naming, self.kind, self.text, network, connection);
+        self.aliases.push((on, made));
+        made
+    }
 }
 
 /// The rows of one connection, as they are added.
@@ -104,7 +217,8 @@ struct Adding<'a, 'i> {
     input: Input<'i>,
     index: &'a Index<'i>,
     owned: &'a Owned,
-    until: &'a mut Option<i64>,
+    notes: &'a mut Notes,
+    trust: &'a Trust<'i>,
     connection: &'i Connection,
     leases: NetworkLeases<'i>,
     rank: u32,
@@ -116,295 +230,286 @@ impl<'i> Adding<'_, 'i> {
         self.connection.settings.here
     }
 
-    fn has_expired(&self, expiry: i64) -> bool {
-        expiry != 0 && expiry < self.input.now
-    }
-
     fn guest(&mut self, known: &'i Known, number: u32) {
-        let mut believed: Vec<Believed<'i>> = Vec::new();
-        let mut host_names: Vec<&'i [u8]> = Vec::new();
-        let agents = known.guest.host_name.as_deref();
-        host_names.extend(agents.map(str::as_bytes).filter(|name| is_host_name(name)));
-        for nic in &known.guest.nics {
-            self.nic(known, number, nic, &mut believed, &mut host_names);
+        let holder = Holder::Guest(number);
+        let nics = known.guest.nics.iter();
+        let nics: Vec<NicOf<'i>> =
+            nics.filter_map(|nic| NicOf::new(self.input, self.connection, known, nic)).collect();
+        let mut addresses = Addresses::default();
+        for &of in &nics {
+            self.leases_in_files(of, &mut addresses.in_files);
         }
-        let names = [(kind::HOST, host_names), (kind::GUEST, vec![known.guest.name.as_bytes()])];
-        for (kind, texts) in names {
-            for text in texts {
-                let name = self.table.name(text);
-                self.name(kind, text, name, &believed);
-                if kind == kind::GUEST && !believed.iter().any(|one| one.expiry == 0) {
-                    self.without_address(text, name);
-                }
+        addresses.in_files.sort_by_key(Believed::identity);
+        for &of in &nics {
+            self.reported_leases(known, of, &mut addresses);
+        }
+        for source in [model::Source::Agent, model::Source::Arp] {
+            for &of in &nics {
+                self.claims(known, of, source, &mut addresses);
             }
         }
+        if addresses.is_limited {
+            self.notes.limited.push(holder);
+        }
+        if let Some(end) = addresses.until {
+            self.notes.decide_again(end);
+        }
+        // Then the address is what the agent says, and no more than that.
+        let confirmed = addresses.in_files.iter().chain(&addresses.reported);
+        for one in confirmed.filter(|one| one.confirmed) {
+            self.notes.decide_again(one.expiry);
+        }
+        let with_facts: Vec<(Believed<'i>, u32)> = addresses
+            .all()
+            .map(|one| (one, one.fact.unwrap_or_else(|| self.fact(Some(&one), holder))))
+            .collect();
+        self.domain_name(known.guest.name.as_bytes(), holder, &with_facts);
+        self.lease_names(&with_facts);
+        if let Some(host_name) = known.guest.host_name.as_deref().and_then(agent_host_name) {
+            self.agent_name(host_name.as_bytes(), &with_facts);
+        }
     }
 
-    /// The guest is known, whatever becomes of its addresses.
-    fn without_address(&mut self, text: &[u8], name: Span) {
-        let Some(key) = suffix::own_key(self.table, kind::GUEST, text) else { return };
-        let fact = self.fact(None, None, Bridge::NONE, Source::Lease, 0);
-        self.table.row(key, name, fact, Class::Own, flags::TOLD | flags::ATTACHED);
-    }
-
-    fn fact(
-        &mut self,
-        address: Option<Address>,
-        mac: Option<Mac>,
-        bridge: Bridge,
-        source: Source,
-        expiry: i64,
-    ) -> u32 {
-        let (rank, flags) = (self.rank, self.flags);
-        let connection = self.connection.settings.config.id.0;
-        let (order, client) = (0, 0);
-        self.table.fact(Fact {
-            address,
-            mac,
-            bridge,
-            expiry,
-            order,
-            client,
-            source,
-            connection,
-            rank,
-            flags,
-        })
-    }
-
-    /// Adds what is believed of one NIC, and what its leases call the host.
-    fn nic(
-        &mut self,
-        known: &'i Known,
-        number: u32,
-        nic: &'i Nic,
-        believed: &mut Vec<Believed<'i>>,
-        host_names: &mut Vec<&'i [u8]>,
-    ) {
-        let bridge = bridge_of(nic).filter(|_| self.is_here()).unwrap_or(Bridge::NONE);
-        let network = match &nic.network {
-            Some(name) => self.connection.networks.iter().find(|one| one.name == *name),
-            None if self.is_here() => network_on(self.input.facts, bridge),
-            None => None,
-        };
-        if !(nic.network.is_none() || self.has_meaning_here(network)) {
-            return;
-        }
-        let answered = known.answered.is_some();
-        let mut add = |adding: &mut Self, told: IpAddr, source: model::Source, expiry: i64| {
-            let address = trust::address(told);
-            let lost = answered && source != model::Source::Agent && !names(known, address);
-            let good = !lost && !adding.has_expired(expiry);
-            if good && adding.is_believed(address, nic.mac, bridge, source, number, known) {
-                let (source, expiry) = match source {
-                    model::Source::Lease => (Source::Lease, expiry),
-                    model::Source::Agent => (Source::Agent, 0),
-                    model::Source::Arp => (Source::Arp, 0),
-                };
-                let scope = bridge;
-                adding.believe(believed, address, nic.mac, scope, network, source, expiry);
-            }
-            good
-        };
-        for told in &nic.addresses {
-            add(self, told.address, told.source, told.expiry);
-        }
-        let leases: Vec<_> = self.leases.of(nic.mac, nic.network.as_deref()).collect();
-        for (_, lease) in leases {
-            let good = add(self, lease.address, model::Source::Lease, lease.expiry);
-            let name = lease.host_name.as_deref().map(str::as_bytes);
-            add_name(host_names, name.filter(|_| good));
-        }
+    /// The leases that the state files have of a NIC on this host.
+    fn leases_in_files(&self, of: NicOf<'i>, believed: &mut Vec<Believed<'i>>) {
         if !self.is_here() {
             return;
         }
-        let Some(on) = self.index.bridge(bridge) else { return };
-        let index = self.index;
-        for &at in index.leases_of(on, nic.mac) {
+        let Some(on) = self.index.bridge(of.bridge) else { return };
+        for &at in self.index.leases_of(on, of.nic.mac) {
             let owner = &self.owned.leases[at as usize];
-            let Some(lease) = index.lease(at).filter(|_| !owner.denied) else { continue };
-            add_name(host_names, Some(index.files.text(lease.host_name)));
-            let same = |one: &Believed<'_>| one.address == lease.address && one.mac == nic.mac;
-            if !believed.iter().any(same) {
-                believed.push(Believed {
-                    address: lease.address,
-                    mac: nic.mac,
-                    network,
-                    source: Source::Files,
-                    expiry: lease.expiry,
-                    fact: owner.fact,
-                });
+            let Some(lease) = self.index.lease(at).filter(|_| !owner.denied) else { continue };
+            believed.push(Believed {
+                address: lease.address,
+                mac: of.nic.mac,
+                network: of.network,
+                bridge: of.bridge,
+                source: Source::Files,
+                expiry: lease.expiry,
+                fact: Some(owner.fact),
+                host_name: self.index.files.text(lease.host_name),
+                confirmed: false,
+            });
+        }
+    }
+
+    /// The leases that libvirt reports of a NIC.
+    fn reported_leases(&self, known: &'i Known, of: NicOf<'i>, addresses: &mut Addresses<'i>) {
+        let on_networks = self.leases.of(of.nic.mac, of.nic.network.as_deref());
+        let on_networks = on_networks.map(|lease| {
+            let host_name = lease.host_name.as_deref().unwrap_or("");
+            (lease.address, lease.expiry, host_name)
+        });
+        let on_nic = of.nic.addresses.iter();
+        let on_nic = on_nic
+            .filter(|reported| reported.source == model::Source::Lease)
+            .map(|reported| (reported.address, reported.expiry, ""));
+        for (ip, expiry, host_name) in on_networks.chain(on_nic) {
+            let address = trust::address(ip);
+            let lost = known.answered.is_some() && !names(known, address);
+            if lost || self.input.has_expired(expiry) || !trust::is_possible(address) {
+                continue;
+            }
+            let lease = Believed {
+                address,
+                mac: of.nic.mac,
+                network: of.network,
+                bridge: of.bridge,
+                source: Source::Lease,
+                expiry,
+                fact: None,
+                host_name: host_name.as_bytes(),
+                confirmed: false,
+            };
+            if address.is_link_local_v6() || addresses.has(&lease) {
+                continue;
+            }
+            let taken = self.trust.leased_to_another(address, None, false);
+            match taken.filter(|_| !self.is_here()) {
+                None => addresses.push(lease),
+                Some(end) => addresses.refuse_until(end),
             }
         }
     }
 
-    /// Whether addresses on a network of the connection can be reached from this host.
-    fn has_meaning_here(&self, network: Option<&Network>) -> bool {
-        let settings = &self.connection.settings;
-        settings.here || settings.nat || network.is_some_and(|network| network.routed)
-    }
-
-    fn is_believed(
-        &mut self,
-        address: Address,
-        mac: Mac,
-        bridge: Bridge,
-        source: model::Source,
-        number: u32,
-        known: &Known,
-    ) -> bool {
-        if !trust::is_possible(address) || (address.is_link_local_v6() && bridge == Bridge::NONE) {
-            return false;
-        }
-        if self.is_here() && source == model::Source::Lease {
-            return true;
-        }
-        let name = if self.is_here() { Some(known.guest.name.as_bytes()) } else { None };
-        match self.leased_to_another(address, mac, bridge, number, name) {
-            Some(0) => false,
-            Some(expiry) => {
-                earliest(self.until, expiry);
-                false
-            }
-            None => true,
-        }
-    }
-
-    /// When the lease ends that gives the address to the NIC of another running guest of this host.
-    fn leased_to_another(
+    /// What the agent or a neighbour table says of a NIC.
+    fn claims(
         &self,
-        address: Address,
-        mac: Mac,
-        bridge: Bridge,
-        number: u32,
-        name: Option<&[u8]>,
-    ) -> Option<i64> {
-        let files = self.index.files;
-        self.index.leases_with(address).iter().find_map(|&at| {
-            let lease = self.index.lease(at)?;
-            if address.is_link_local_v6() && files.bridge(lease.bridge) != bridge {
-                return None;
+        known: &'i Known,
+        of: NicOf<'i>,
+        source: model::Source,
+        addresses: &mut Addresses<'i>,
+    ) {
+        for reported in of.nic.addresses.iter().filter(|reported| reported.source == source) {
+            let address = trust::address(reported.address);
+            let is_agent = source == model::Source::Agent;
+            let lost = !is_agent && known.answered.is_some() && !names(known, address);
+            if lost || addresses.confirm(address) {
+                continue;
             }
-            let owner = &self.owned.leases[at as usize];
-            let mut domains = self.index.domains_of(lease.bridge, lease.mac).peekable();
-            let runs = owner.guest != NOBODY || domains.peek().is_some();
-            let own_nic = name.is_some() && lease.mac == Some(mac);
-            let own = own_nic
-                || (number != NOBODY && owner.guest == number)
-                || domains.any(|domain| Some(files.text(domain.name)) == name);
-            (runs && !own).then_some(lease.expiry)
+            match self.trust.claim(of, reported.address) {
+                Verdict::Refused => {}
+                Verdict::RefusedUntil(end) => addresses.refuse_until(end),
+                Verdict::Believed => addresses.push(Believed {
+                    address,
+                    mac: of.nic.mac,
+                    network: of.network,
+                    bridge: of.bridge,
+                    source: if is_agent { Source::Agent } else { Source::Arp },
+                    expiry: 0,
+                    fact: None,
+                    host_name: b"",
+                    confirmed: false,
+                }),
+            }
+        }
+    }
+
+    fn fact(&mut self, believed: Option<&Believed<'_>>, holder: Holder) -> u32 {
+        self.table.fact(Fact {
+            address: believed.map(|one| one.address),
+            mac: believed.map(|one| one.mac),
+            bridge: believed.map_or(Bridge::NONE, |one| one.bridge),
+            expiry: believed.map_or(0, |one| one.expiry),
+            order: 0,
+            client: 0,
+            source: believed.map_or(Source::Lease, |one| one.source),
+            connection: self.connection.settings.config.id.0,
+            rank: self.rank,
+            flags: self.flags,
+            holder,
         })
     }
 
-    #[allow(clippy::too_many_arguments, reason = "they are one address's")]
-    fn believe(
-        &mut self,
-        believed: &mut Vec<Believed<'i>>,
-        address: Address,
-        mac: Mac,
-        bridge: Bridge,
-        network: Option<&'i Network>,
-        source: Source,
-        expiry: i64,
-    ) {
-        let known = believed.iter().position(|one| one.address == address && one.mac == mac);
-        if known.is_some_and(|at| weight(believed[at].source) >= weight(source)) {
-            return;
+    /// Adds the domain's name, with all addresses.
+    fn domain_name(&mut self, text: &'i [u8], holder: Holder, believed: &[(Believed<'i>, u32)]) {
+        let name = self.table.name(text);
+        let Some(own) = suffix::own_key(self.table, kind::GUEST, text) else { return };
+        let mut names = Names { kind: kind::GUEST, text, name, own, aliases: Vec::new() };
+        for (one, fact) in believed {
+            self.add(&mut names, one, *fact, false);
         }
-        let fact = self.fact(Some(address), Some(mac), bridge, source, expiry);
-        let new = Believed { address, mac, network, source, expiry, fact };
-        match known {
-            Some(at) => believed[at] = new,
-            None => believed.push(new),
+        let lasts = |one: &Believed<'_>| one.expiry == 0 || one.confirmed;
+        if !believed.iter().any(|(one, _)| lasts(one)) {
+            // The guest is known, whatever becomes of its addresses.
+            let fact = self.fact(None, holder);
+            self.table.row(own, name, fact, Class::Own, flags::TOLD | flags::ATTACHED, false);
         }
     }
 
-    /// Adds a name of a guest with all its addresses.
-    fn name(&mut self, kind: u8, text: &[u8], name: Span, believed: &[Believed<'i>]) {
-        let told = flags::TOLD | flags::ATTACHED;
-        let Some(own) = suffix::own_key(self.table, kind, text) else { return };
-        // By network: mostly there is one.
-        let mut keys: Vec<(Option<&str>, [Option<Span>; 3])> = Vec::new();
-        for one in believed {
-            self.table.row(own, name, one.fact, Class::Own, told);
-            let network = one.network.map(|network| network.name.as_str());
-            let known = keys.iter().find(|(other, _)| *other == network).map(|&(_, keys)| keys);
-            let aliases = known.unwrap_or_else(|| {
-                let made = suffix::aliases(self.table, kind, text, one.network, self.connection);
-                keys.push((network, made));
-                made
-            });
-            for key in aliases.into_iter().flatten() {
-                self.table.row(key, name, one.fact, Class::Alias, told);
-            }
-            let key = self.table.address_key(one.address);
-            let domain = if kind == kind::GUEST { flags::DOMAIN } else { 0 };
-            self.table.row(key, name, one.fact, Class::Own, told | domain);
-        }
-    }
-
-    /// Leases that the API told whose NICs no guest has.
-    fn leases_of_nobody(&mut self) {
-        let mut nics: BTreeMap<[u8; 6], Vec<Option<&str>>> = BTreeMap::new();
-        if !self.leases.by_mac.is_empty() {
-            for nic in self.connection.guests.values().flat_map(|known| &known.guest.nics) {
-                nics.entry(nic.mac.0).or_default().push(nic.network.as_deref());
-            }
-        }
-        let connection = self.connection;
-        for network in &connection.networks {
-            if !self.has_meaning_here(Some(network)) {
-                continue;
-            }
-            for lease in &network.leases {
-                let on = |name: &Option<&str>| name.is_none_or(|name| name == network.name);
-                let has_guest = lease
-                    .mac
-                    .and_then(|mac| nics.get(&mac.0))
-                    .is_some_and(|networks| networks.iter().any(on));
-                let text = lease.host_name.as_deref().unwrap_or("").as_bytes();
-                if !has_guest && is_host_name(text) && !self.has_expired(lease.expiry) {
-                    self.lease_of_nobody(network, lease, text);
-                }
+    /// Adds the host names of reported leases, each with its address. Those of the files have theirs.
+    fn lease_names(&mut self, believed: &[(Believed<'i>, u32)]) {
+        for (one, fact) in believed.iter().filter(|(one, _)| one.source == Source::Lease) {
+            if is_host_name(one.host_name) {
+                let name = self.table.name(one.host_name);
+                let own = suffix::own_key(self.table, kind::HOST, one.host_name);
+                let Some(own) = own else { continue };
+                let (text, aliases) = (one.host_name, Vec::new());
+                let mut names = Names { kind: kind::HOST, text, name, own, aliases };
+                self.add(&mut names, one, *fact, false);
             }
         }
     }
 
-    fn lease_of_nobody(&mut self, network: &'i Network, lease: &NetworkLease, text: &[u8]) {
-        let address = trust::address(lease.address);
-        let bridge = network.bridge.as_deref().filter(|_| self.is_here());
-        let bridge = bridge.and_then(|name| Bridge::new(name.as_bytes())).unwrap_or(Bridge::NONE);
-        let scoped = !address.is_link_local_v6() || bridge != Bridge::NONE;
-        let mac = lease.mac.unwrap_or(Mac([0; 6]));
-        let taken = match self.leased_to_another(address, mac, bridge, NOBODY, None) {
-            Some(expiry) if !self.is_here() => {
-                if expiry != 0 {
-                    earliest(self.until, expiry);
-                }
-                true
-            }
-            _ => false,
-        };
-        if !trust::is_possible(address) || !scoped || taken {
-            return;
-        }
-        let fact = self.fact(Some(address), lease.mac, bridge, Source::Lease, lease.expiry);
+    /// Adds the host name that the agent reports.
+    fn agent_name(&mut self, text: &'i [u8], believed: &[(Believed<'i>, u32)]) {
         let name = self.table.name(text);
         let Some(own) = suffix::own_key(self.table, kind::HOST, text) else { return };
-        self.table.row(own, name, fact, Class::Own, flags::TOLD);
-        let aliases = suffix::aliases(self.table, kind::HOST, text, Some(network), self.connection);
-        for key in aliases.into_iter().flatten() {
-            self.table.row(key, name, fact, Class::Alias, flags::TOLD);
+        let mut names = Names { kind: kind::HOST, text, name, own, aliases: Vec::new() };
+        for (one, fact) in believed {
+            let same = one.host_name.eq_ignore_ascii_case(text);
+            if one.is_leased() && same && !one.confirmed {
+                // The lease has it.
+                continue;
+            }
+            self.add(&mut names, one, *fact, one.is_leased() && !same);
+        }
+    }
+
+    /// Adds a name, its aliases and its way back for one address.
+    fn add(&mut self, names: &mut Names<'i>, one: &Believed<'i>, fact: u32, borrowed: bool) {
+        let confirmed = if one.confirmed { flags::CONFIRMED } else { 0 };
+        let flags = flags::TOLD | flags::ATTACHED | confirmed;
+        let Names { kind, name, own, .. } = *names;
+        let naming = self.input.naming;
+        let aliases = names.aliases_on(self.table, naming, one.network, self.connection);
+        let aliases = aliases.into_iter().flatten();
+        for (key, class) in std::iter::once((own, Class::Own)).chain(aliases) {
+            self.table.row(key, name, fact, class, flags, borrowed);
+        }
+        let key = self.table.address_key(one.address);
+        let domain = if kind == kind::GUEST { flags::DOMAIN } else { 0 };
+        self.table.row(key, name, fact, Class::Own, flags | domain, borrowed);
+    }
+
+    /// Reported leases whose NICs no guest has.
+    fn leases_without_guest(&mut self) {
+        if self.leases.by_mac.is_empty() && !self.has_leases_without_mac() {
+            return;
+        }
+        let nics = self.connection.guests.values().flat_map(|known| &known.guest.nics);
+        let nics: HashSet<([u8; 6], Option<&str>)> =
+            nics.map(|nic| (nic.mac.0, nic.network.as_deref())).collect();
+        let connection = self.connection;
+        for network in &connection.networks {
+            if !is_reachable(connection, Some(network)) {
+                continue;
+            }
+            let has_guest = |mac: Mac| {
+                [None, Some(network.name.as_str())].iter().any(|on| nics.contains(&(mac.0, *on)))
+            };
+            for lease in &network.leases {
+                let text = lease.host_name.as_deref().unwrap_or("").as_bytes();
+                let current = !self.input.has_expired(lease.expiry);
+                if current && is_host_name(text) && !lease.mac.is_some_and(has_guest) {
+                    self.lease_without_guest(network, lease, text);
+                }
+            }
+        }
+    }
+
+    fn has_leases_without_mac(&self) -> bool {
+        let mut leases = self.connection.networks.iter().flat_map(|network| &network.leases);
+        leases.any(|lease| lease.mac.is_none())
+    }
+
+    fn lease_without_guest(&mut self, network: &'i Network, lease: &NetworkLease, text: &'i [u8]) {
+        let address = trust::address(lease.address);
+        if !trust::is_possible(address) || address.is_link_local_v6() {
+            return;
+        }
+        if !self.is_here() {
+            if let Some(end) = self.trust.leased_to_another(address, None, false) {
+                self.notes.decide_again(end);
+                return;
+            }
+        }
+        let bridge = network.bridge.as_deref().filter(|_| self.is_here());
+        let bridge = bridge.and_then(|name| Bridge::new(name.as_bytes())).unwrap_or(Bridge::NONE);
+        let connection = self.connection.settings.config.id.0;
+        let fact = self.table.fact(Fact {
+            address: Some(address),
+            mac: lease.mac,
+            bridge,
+            expiry: lease.expiry,
+            order: 0,
+            client: 0,
+            source: Source::Lease,
+            connection,
+            rank: self.rank,
+            flags: self.flags,
+            holder: Holder::Connection(connection),
+        });
+        let name = self.table.name(text);
+        let Some(own) = suffix::own_key(self.table, kind::HOST, text) else { return };
+        self.table.row(own, name, fact, Class::Own, flags::TOLD, false);
+        let (naming, network) = (self.input.naming, Some(network));
+        let aliases =
+            suffix::aliases(self.table, naming, kind::HOST, text, network, self.connection);
+        for (key, class) in aliases.into_iter().flatten() {
+            self.table.row(key, name, fact, class, flags::TOLD, false);
         }
         let key = self.table.address_key(address);
-        self.table.row(key, name, fact, Class::Own, flags::TOLD);
-    }
-}
-
-/// Takes a name in that is one and isn't there yet, in whatever case.
-fn add_name<'n>(names: &mut Vec<&'n [u8]>, name: Option<&'n [u8]>) {
-    let Some(name) = name.filter(|name| is_host_name(name)) else { return };
-    if !names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
-        names.push(name);
+        self.table.row(key, name, fact, Class::Own, flags::TOLD, false);
     }
 }

@@ -63,16 +63,17 @@ impl<'f> Index<'f> {
         run(&self.by_address, |&at| octets(self.files.leases[at as usize].address).cmp(&wanted))
     }
 
-    /// The domains that have a NIC, in the order of the file.
+    /// The domains that have a NIC, in the order of the file, each with the number of its record.
     pub(super) fn domains_of(
         &self,
         bridge: u16,
         mac: Option<Mac>,
-    ) -> impl Iterator<Item = &'f Domain> {
+    ) -> impl Iterator<Item = (u32, &'f Domain)> {
         let found = mac.map_or(&[][..], |mac| {
             run(&self.nics, |&(on, other, _)| (on, other).cmp(&(bridge, mac.0)))
         });
-        found.iter().filter_map(|&(_, _, record)| self.files.domains.get(record as usize))
+        let domain = |record: u32| Some((record, self.files.domains.get(record as usize)?));
+        found.iter().filter_map(move |&(.., record)| domain(record))
     }
 }
 

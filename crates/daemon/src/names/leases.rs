@@ -9,20 +9,19 @@ use guest_names::state::Bridge;
 
 use super::connections::{bridge_of, guests_here, home, network_on, place};
 use super::index::Index;
+use super::limits::Holder;
 use super::suffix;
 use super::table::{Class, Fact, Span, Table};
+use super::{Input, Pulse};
 use crate::facts::{Connection, Facts, Known};
 use crate::model::{self, Network};
 use crate::state::files::Lease;
 
-/// No guest of this host's libvirt.
-pub(super) const NOBODY: u32 = u32::MAX;
-
 /// What libvirt's guests make of a lease of the files.
 #[derive(Clone, Copy)]
 pub(super) struct Owner {
-    /// The guest that has the NIC, counted over the connections to this host; [`NOBODY`].
-    pub(super) guest: u32,
+    /// The guest that has the NIC, if there is one, and how it is numbered.
+    guest: Option<u32>,
     /// Its agent doesn't name the address.
     pub(super) denied: bool,
     /// See [`Fact::rank`].
@@ -46,7 +45,7 @@ impl Owned {
     pub(super) fn new(facts: &Facts, index: &Index<'_>) -> Self {
         let home = home(facts).map_or((0, 0), place);
         let (rank, connection) = home;
-        let nobody = Owner { guest: NOBODY, denied: false, rank, connection, fact: 0 };
+        let nobody = Owner { guest: None, denied: false, rank, connection, fact: 0 };
         let leases = vec![nobody; index.files.leases.len()];
         let mut owned = Self { leases, undecided: false, home, guests: HashMap::new() };
         let here = facts.connections.iter().filter(|connection| connection.settings.here);
@@ -78,8 +77,8 @@ impl Owned {
         let (Some(owner), Some(lease)) = (self.leases.get_mut(at as usize), index.lease(at)) else {
             return;
         };
-        if owner.guest == NOBODY {
-            owner.guest = guest;
+        if owner.guest.is_none() {
+            owner.guest = Some(guest);
             (owner.rank, owner.connection) = place(connection);
         }
         if let (Some(answered), false) = (known.answered, names(known, lease.address)) {
@@ -101,16 +100,24 @@ pub(super) fn names(known: &Known, address: Address) -> bool {
     })
 }
 
-/// Adds the rows that a look-up would find in the files, and those of other names for leases that no
-/// guest of libvirt's accounts for.
-pub(super) fn add(table: &mut Table, facts: &Facts, index: &Index<'_>, owned: &mut Owned) {
-    let home = home(facts);
+/// Adds the rows that a look-up would find in the files, and the aliases of the leases' host names.
+pub(super) fn add(
+    table: &mut Table,
+    input: Input<'_>,
+    index: &Index<'_>,
+    owned: &mut Owned,
+    pulse: &mut Pulse<'_>,
+) {
+    let networks = index.files.bridges.iter().map(|&bridge| network_on(input.facts, bridge));
+    let networks: Vec<Option<&Network>> = networks.collect();
     let mut host = (Default::default(), Span::default());
     for (at, lease) in index.files.leases.iter().enumerate() {
         if lease.has_expired(index.now()) {
             continue;
         }
+        pulse();
         let owner = &mut owned.leases[at];
+        let domain = index.domains_of(lease.bridge, lease.mac).next();
         let bridge = index.files.bridge(lease.bridge);
         owner.fact = table.fact(Fact {
             address: Some(lease.address),
@@ -123,33 +130,49 @@ pub(super) fn add(table: &mut Table, facts: &Facts, index: &Index<'_>, owned: &m
             connection: owner.connection,
             rank: owner.rank,
             flags: 0,
+            holder: match (owner.guest, domain) {
+                (Some(guest), _) => Holder::Guest(guest),
+                (None, Some((record, _))) => Holder::Domain(record),
+                (None, None) => Holder::Bridge(lease.bridge),
+            },
         });
         let name = index.files.text(lease.host_name);
         if host.0 != lease.host_name {
             host = (lease.host_name, table.name(name));
         }
-        let domain = index.domains_of(lease.bridge, lease.mac).next();
-        let mut row = LeaseRows { table, index, lease, owner, attached: domain.is_some() };
+        let attached = domain.is_some();
+        let mut row = LeaseRows { table, input, index, lease, owner, attached };
         row.add(kind::HOST, name, host.1);
         if is_host_name(name) {
             row.add_address(host.1, 0);
+            row.attached |= row.owner.guest.is_some();
+            row.add_aliases(kind::HOST, name, host.1, &networks);
+            row.attached = attached;
         }
-        if let Some(domain) = domain {
+        if let Some((_, domain)) = domain {
             let name = row.table.name(index.files.text(domain.name));
             row.add_address(name, flags::DOMAIN);
         }
-        let alias = home.filter(|_| row.owner.guest == NOBODY);
-        if let (Some(home), true) = (alias, is_host_name(name)) {
-            row.add_aliases(kind::HOST, name, host.1, network_on(facts, bridge), home);
-        }
     }
-    add_domains(table, facts, index, owned);
+    add_domains(table, input, index, owned, &networks, pulse);
 }
 
 /// As a look-up has it: the leases of a bridge with a MAC map, in the order of the maps.
-fn add_domains(table: &mut Table, facts: &Facts, index: &Index<'_>, owned: &Owned) {
+fn add_domains(
+    table: &mut Table,
+    input: Input<'_>,
+    index: &Index<'_>,
+    owned: &Owned,
+    networks: &[Option<&Network>],
+    pulse: &mut Pulse<'_>,
+) {
     let files = index.files;
-    let home = home(facts);
+    let mut on_bridges: Vec<Vec<u32>> = vec![Vec::new(); files.bridges.len()];
+    for (at, lease) in (0..).zip(&files.leases) {
+        if let Some(on_bridge) = on_bridges.get_mut(usize::from(lease.bridge)) {
+            on_bridge.push(at);
+        }
+    }
     for domains in files.domains.chunk_by(|a, b| a.bridge == b.bridge) {
         let Some(bridge) = domains.first().map(|domain| domain.bridge) else { continue };
         let mut names = HashMap::new();
@@ -178,23 +201,25 @@ fn add_domains(table: &mut Table, facts: &Facts, index: &Index<'_>, owned: &Owne
                     connection,
                     rank,
                     flags: 0,
+                    holder: Holder::Bridge(bridge),
                 });
-                table.row(key, name, fact, Class::Own, flags::LEASE | flags::ATTACHED);
+                table.row(key, name, fact, Class::Own, flags::LEASE | flags::ATTACHED, false);
             }
         }
-        for (at, lease) in files.leases.iter().enumerate() {
-            if lease.bridge != bridge || lease.has_expired(index.now()) {
+        for &at in on_bridges.get(usize::from(bridge)).map_or(&[][..], Vec::as_slice) {
+            let lease = &files.leases[at as usize];
+            if lease.has_expired(index.now()) {
                 continue;
             }
-            for domain in index.domains_of(bridge, lease.mac) {
+            pulse();
+            for (_, domain) in index.domains_of(bridge, lease.mac) {
                 let text = files.text(domain.name);
                 let Some(&name) = names.get(text) else { continue };
-                let owner = &owned.leases[at];
-                let mut row = LeaseRows { table, index, lease, owner, attached: true };
+                let owner = &owned.leases[at as usize];
+                let mut row = LeaseRows { table, input, index, lease, owner, attached: true };
                 row.add(kind::GUEST, text, name);
-                if let (Some(home), NOBODY) = (home, owner.guest) {
-                    let network = network_on(facts, files.bridge(bridge));
-                    row.add_aliases(kind::GUEST, text, name, network, home);
+                if owner.guest.is_none() {
+                    row.add_aliases(kind::GUEST, text, name, networks);
                 }
             }
         }
@@ -204,6 +229,7 @@ fn add_domains(table: &mut Table, facts: &Facts, index: &Index<'_>, owned: &Owne
 /// The rows of one lease.
 struct LeaseRows<'r, 'f> {
     table: &'r mut Table,
+    input: Input<'f>,
     index: &'r Index<'f>,
     lease: &'r Lease,
     owner: &'r Owner,
@@ -224,31 +250,33 @@ impl LeaseRows<'_, '_> {
     fn add(&mut self, kind: u8, text: &[u8], name: Span) {
         let flags = self.flags();
         if let Some(key) = suffix::own_key(self.table, kind, text) {
-            self.table.row(key, name, self.owner.fact, Class::Own, flags);
+            self.table.row(key, name, self.owner.fact, Class::Own, flags, false);
         }
         let domain = self.index.files.text(self.lease.domain);
-        if let Some(key) = suffix::key(self.table, kind, text, domain) {
-            self.table.row(key, name, self.owner.fact, Class::Derived, flags);
+        if let Some(key) = suffix::key(self.table, kind, text, [b"", domain]) {
+            self.table.row(key, name, self.owner.fact, Class::Derived, flags, false);
         }
     }
 
     fn add_address(&mut self, name: Span, domain: u8) {
         let key = self.table.address_key(self.lease.address);
         let flags = self.flags() | domain;
-        self.table.row(key, name, self.owner.fact, Class::Own, flags);
+        self.table.row(key, name, self.owner.fact, Class::Own, flags, false);
     }
 
-    fn add_aliases(
-        &mut self,
-        kind: u8,
-        text: &[u8],
-        name: Span,
-        network: Option<&Network>,
-        home: &Connection,
-    ) {
+    /// Under the aliases of the connection that it belongs to, if it does to any.
+    fn add_aliases(&mut self, kind: u8, text: &[u8], name: Span, networks: &[Option<&Network>]) {
+        let connection = self.input.facts.connections.get(usize::from(self.owner.connection));
+        let Some(connection) = connection.filter(|one| one.settings.here && !self.owner.denied)
+        else {
+            return;
+        };
+        let network = networks.get(usize::from(self.lease.bridge)).copied().flatten();
         let flags = flags::TOLD | self.attached();
-        for key in suffix::aliases(self.table, kind, text, network, home).into_iter().flatten() {
-            self.table.row(key, name, self.owner.fact, Class::Alias, flags);
+        let naming = self.input.naming;
+        let aliases = suffix::aliases(self.table, naming, kind, text, network, connection);
+        for (key, class) in aliases.into_iter().flatten() {
+            self.table.row(key, name, self.owner.fact, class, flags, false);
         }
     }
 }

@@ -7,7 +7,6 @@ use guest_names::state::Bridge;
 
 use super::index::octets;
 use super::table::{Class, Fact, Row, Table};
-use super::weight;
 
 /// A row that is kept.
 #[derive(Clone, Copy)]
@@ -31,13 +30,14 @@ pub(super) struct Merge {
 impl Merge {
     /// Decides about a key's rows. When another decision is due, if one is.
     pub(super) fn settle(&mut self, table: &Table, key: &[u8], rows: &[Row]) -> Option<i64> {
-        let until = self.choose(table, rows);
+        let kind = key.first().copied();
+        let until = self.choose(table, rows, kind);
         if self.kept.len() > 1 {
-            let kind = key.first().copied();
             self.unite(table, rows, kind);
             if kind == Some(kind::ADDRESS) {
                 self.kept.sort_by_key(|kept| {
-                    place_of_name(kept, table.fact_of(&rows[kept.at as usize]))
+                    let row = &rows[kept.at as usize];
+                    place_of_name(kept, row.borrowed, table.fact_of(row))
                 });
             }
         }
@@ -46,21 +46,28 @@ impl Merge {
 
     /// Keeps the rows of the first connection; of the first that has a running guest, if any has. Leases of
     /// the files stay in any case, as what look-ups fall back to without the daemon.
-    fn choose(&mut self, table: &Table, rows: &[Row]) -> Option<i64> {
+    fn choose(&mut self, table: &Table, rows: &[Row], kind: Option<u8>) -> Option<i64> {
         let rank = |row: &Row| table.fact_of(row).rank;
         let counts = |row: &&Row| !row.is(flags::DENIED);
-        let has_own = rows.iter().filter(counts).any(|row| row.class == Class::Own);
-        let open = |row: &Row| !(has_own && row.class == Class::Alias);
+        let order = rows.iter().filter(counts).map(|row| row.class.order()).min();
+        let is_lowest = |row: &Row| order.is_none_or(|order| row.class.order() == order);
+        let open = |row: &Row| row.class == Class::Derived || is_lowest(row);
         let candidates = || rows.iter().filter(counts).filter(|row| open(row));
         let running = candidates().filter(|row| row.is(flags::ATTACHED)).map(rank).min();
         let first = running.or_else(|| candidates().map(rank).min());
         // What was left behind here yields to a guest that runs elsewhere, whenever the files are read too.
         let yields = |row: &Row| row.is_lease() && first.is_some_and(|first| rank(row) < first);
         let before = if rows.iter().any(yields) { flags::BEFORE } else { 0 };
+        let may_win = |row: &Row| open(row) && first.is_none_or(|first| rank(row) == first);
+        let is_leased =
+            |row: &Row| row.is(flags::ATTACHED) && !row.borrowed && table.fact_of(row).is_leased();
+        let named = kind != Some(kind::ADDRESS);
+        let any_leased =
+            named && rows.iter().filter(counts).any(|row| may_win(row) && is_leased(row));
         let (mut lasts_until, mut any_lost) = (None, false);
         self.kept.clear();
         for (at, row) in (0..).zip(rows) {
-            let wins = open(row) && first.is_none_or(|first| rank(row) == first);
+            let wins = may_win(row) && !(row.borrowed && any_leased);
             let fact = table.fact_of(row);
             let lost = if wins { 0 } else { flags::DENIED };
             any_lost |= !wins;
@@ -115,12 +122,18 @@ impl Merge {
     }
 }
 
-/// Which of an address's names comes first, as the look-up in the files has it: that of a running guest's
-/// lease, and of the one that lasts longest.
-fn place_of_name(kept: &Kept, fact: &Fact) -> impl Ord + use<> {
+/// Which of an address's names comes first: a domain's, then that of a lease, of an agent, of a neighbour. Of
+/// leases that of a running guest, and of the one that lasts longest, as the look-up in the files has it.
+fn place_of_name(kept: &Kept, borrowed: bool, fact: &Fact) -> impl Ord + use<> {
     let has = |flag: u8| kept.flags & flag != 0;
     let ends = if fact.expiry == 0 { i64::MAX } else { fact.expiry };
-    (has(flags::DENIED), fact.rank, !has(flags::ATTACHED), !has(flags::LEASE), Reverse(ends))
+    let source = match (fact.is_leased(), borrowed) {
+        (true, false) => None,
+        (true, true) => Some(Source::Agent),
+        (false, _) => Some(kept.source),
+    };
+    let lease = (!has(flags::ATTACHED), !has(flags::LEASE), Reverse(ends));
+    (has(flags::DENIED), fact.rank, !has(flags::DOMAIN), source, lease)
 }
 
 /// The address and the NIC, to be sorted by.
@@ -131,8 +144,8 @@ fn identity(table: &Table, rows: &[Row], kept: &[Kept], at: u32) -> Identity {
     (fact.address.map(octets), fact.mac.map(|mac| mac.0))
 }
 
-/// Of rows with one address and NIC: what libvirt tells goes into the leases that it is about or, without
-/// one, into what is told of it before. Two leases are never one, as look-ups tell them apart too.
+/// Of rows with one address and NIC: what libvirt reports goes into the leases that it is about or, without
+/// one, into what is reported before. Two leases are never one, as look-ups tell them apart too.
 fn unite_run(table: &Table, rows: &[Row], kept: &mut [Kept], run: &[u32], kind: Option<u8>) {
     let same = |kept: &[Kept], a: u32, b: u32| {
         let row = |at: u32| &rows[kept[at as usize].at as usize];
@@ -150,34 +163,31 @@ fn unite_run(table: &Table, rows: &[Row], kept: &mut [Kept], run: &[u32], kind: 
         let kinds = a.is(flags::DOMAIN) == b.is(flags::DOMAIN);
         one.rank == other.rank && bridges && kinds && names
     };
-    for (place, &at) in run.iter().enumerate() {
+    let is_lease = |kept: &[Kept], at: u32| kept[at as usize].flags & flags::LEASE != 0;
+    let is_guest_alone = |kept: &[Kept], at: u32| identity(table, rows, kept, at).0.is_none();
+    let mut into = Vec::new();
+    for &at in run {
         let one = kept[at as usize];
-        let is_lease = one.flags & flags::LEASE != 0;
+        // Of leases only those of a guest without an address are ever one.
+        let others = if is_lease(kept, at) && !is_guest_alone(kept, at) { &[] } else { &into[..] };
         let mut merged = false;
-        for (other_place, &other_at) in run.iter().enumerate() {
-            let other = kept[other_at as usize];
-            let other_is_lease = other.flags & flags::LEASE != 0;
-            let earlier = other_place < place;
-            let takes = match (is_lease, other_is_lease) {
-                // Of a guest that is known and nothing else.
-                (true, true) => earlier && identity(table, rows, kept, at).0.is_none(),
-                (true, false) => false,
-                (false, true) => true,
-                (false, false) => earlier,
-            };
-            if !takes || other.is_merged || other_place == place || !same(kept, at, other_at) {
+        for &other in others {
+            if (is_lease(kept, at) && !is_lease(kept, other)) || !same(kept, at, other) {
                 continue;
             }
             merged = true;
-            // What is told of the files' lease itself is no news.
-            if one.source != Source::Files || !other_is_lease {
-                let into = &mut kept[other_at as usize];
-                into.flags = (into.flags | one.flags) & !flags::DENIED;
-                if weight(one.source) > weight(into.source) {
-                    into.source = one.source;
-                }
+            let other = &mut kept[other as usize];
+            // What is reported of the files' lease itself is no news.
+            let is_news = one.source != Source::Files || one.flags & flags::CONFIRMED != 0;
+            if is_news || other.flags & flags::LEASE == 0 {
+                other.flags = (other.flags | one.flags) & !flags::DENIED;
+                // Whatever ranks first.
+                other.source = other.source.min(one.source);
             }
         }
         kept[at as usize].is_merged = merged;
+        if !merged {
+            into.push(at);
+        }
     }
 }

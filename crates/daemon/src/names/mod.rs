@@ -1,23 +1,28 @@
 //! Which names answer with which addresses: the rules, from values to values.
 //!
 //! 1. `leases` makes rows of the state files, exactly those that a look-up finds there.
-//! 2. `guests` makes rows of what libvirt tells, as far as [`trust`] believes it.
-//! 3. `merge` decides, for each key, which of its rows become entries of the snapshot.
+//! 2. `guests` makes rows of what libvirt reports, as far as [`trust`] believes it.
+//! 3. `limits` drops what one guest has too much of.
+//! 4. `merge` decides, for each key, which of its rows become entries of the snapshot.
 
 mod connections;
 mod guests;
 mod index;
 mod leases;
+mod limits;
 mod merge;
 mod suffix;
 mod table;
 pub mod trust;
 
-use guest_names::snapshot::format::{Entry, Source};
+use guest_names::snapshot::format::Entry;
 
+use crate::config::Naming;
 use crate::facts::Facts;
+use crate::host::Host;
 use crate::state::Files;
 use index::Index;
+use limits::Holder;
 use merge::Merge;
 use table::Table;
 
@@ -30,31 +35,69 @@ pub struct Input<'i> {
     pub files: &'i Files,
     /// What libvirt says.
     pub facts: &'i Facts,
+    /// What the kernel says of this host's network.
+    pub host: &'i Host,
+    /// What may follow a guest's name.
+    pub naming: &'i Naming,
+}
+
+impl Input<'_> {
+    /// A lease still counts in the second in which it ends.
+    fn has_expired(&self, expiry: i64) -> bool {
+        expiry != 0 && expiry < self.now
+    }
 }
 
 /// The names, ready to be written down.
 pub struct Names {
     table: Table,
-    /// When a lease ends that takes a name or an address from others, in seconds since the epoch.
+    /// When a lease ends on which it depends who has a name or an address, in seconds since the epoch.
     pub until: Option<i64>,
     /// An agent leaves out a lease that may be younger than what the agent said.
     pub undecided: bool,
+    /// Who has more names or addresses than one guest may add, in words.
+    pub limited: Vec<String>,
 }
 
 /// Where [`Names::each`] puts the entries of a key.
 pub type Take<'t, E> = dyn FnMut(&[u8], &mut dyn Iterator<Item = Entry<'_>>) -> Result<(), E> + 't;
 
+/// What is called again and again during a long compilation.
+pub type Pulse<'p> = dyn FnMut() + 'p;
+
+/// What is found out besides.
+#[derive(Default)]
+struct Notes {
+    /// See [`Names::until`].
+    until: Option<i64>,
+    /// Whose addresses are too many.
+    limited: Vec<Holder>,
+}
+
+impl Notes {
+    /// When a lease ends, something else counts; 0: it never does.
+    fn decide_again(&mut self, end: i64) {
+        if end != 0 {
+            earliest(&mut self.until, end);
+        }
+    }
+}
+
 /// Applies the rules.
 #[must_use]
-pub fn compile(input: Input<'_>) -> Names {
+pub fn compile(input: Input<'_>, pulse: &mut Pulse<'_>) -> Names {
     let index = Index::new(input.files, input.now);
     let mut table = Table::default();
-    let mut until = None;
+    let mut notes = Notes::default();
     let mut owned = leases::Owned::new(input.facts, &index);
-    leases::add(&mut table, input.facts, &index, &mut owned);
-    guests::add(&mut table, input, &index, &owned, &mut until);
+    leases::add(&mut table, input, &index, &mut owned, pulse);
+    guests::add(&mut table, input, &index, &owned, &mut notes, pulse);
+    pulse();
     table.sort();
-    Names { table, until, undecided: owned.undecided }
+    pulse();
+    let mut limited = limits::addresses(input, &notes.limited);
+    limited.extend(limits::limit_same_hash(input, &mut table));
+    Names { table, until: notes.until, undecided: owned.undecided, limited }
 }
 
 impl Names {
@@ -79,14 +122,4 @@ impl Names {
 
 fn earliest(until: &mut Option<i64>, end: i64) {
     *until = Some(until.map_or(end, |until| until.min(end)));
-}
-
-/// Who is believed more.
-fn weight(source: Source) -> u8 {
-    match source {
-        Source::Files => 0,
-        Source::Lease => 1,
-        Source::Arp => 2,
-        Source::Agent => 3,
-    }
 }

@@ -1,9 +1,20 @@
-//! What may stand behind a guest's name, and whether the whole is a name that can be asked for.
+//! What may follow a guest's name, and whether the whole is a name that can be asked for.
+//!
+//! | alias | where |
+//! |---|---|
+//! | `NAME.DOMAIN` | the guest's network has that domain |
+//! | `NAME.ZONE` | always |
+//! | `NAME.NETWORK.ZONE`, `NAME.CONNECTION.ZONE` | always |
+//! | `NAME.CONNECTION` | the configuration names the connection |
+//! | `NAME.NETWORK` | the configuration wants it |
+//!
+//! Everything that isn't somebody's choice stays in the zone, as any short suffix may be a top-level domain.
 
 use guest_names::name::{Wanted, is_host_name};
 use guest_names::snapshot::format::kind;
 
-use super::table::{Span, Table};
+use super::table::{Class, Span, Table};
+use crate::config::Naming;
 use crate::facts::Connection;
 use crate::model::Network;
 
@@ -13,42 +24,77 @@ pub(super) fn own_key(table: &mut Table, kind: u8, name: &[u8]) -> Option<Span> 
         kind::HOST => Wanted::host(name)?,
         _ => Wanted::domain(name)?,
     };
-    table.key(kind, wanted.canonical(), None, |_| true)
+    table.key(kind, &[wanted.canonical()], |_| true)
 }
 
-/// The key of a name with `suffix` behind it; `None` where it can't be asked for.
-pub(super) fn key(table: &mut Table, kind: u8, name: &[u8], suffix: &[u8]) -> Option<Span> {
-    let suffix = suffix.strip_suffix(b".").unwrap_or(suffix);
-    if name.is_empty() || suffix.is_empty() {
+/// The key of a name followed by the parts of a suffix; `None` where it can't be asked for.
+pub(super) fn key(table: &mut Table, kind: u8, name: &[u8], suffix: [&[u8]; 2]) -> Option<Span> {
+    let [first, last] = suffix.map(|part| part.strip_suffix(b".").unwrap_or(part));
+    if name.is_empty() || (first.is_empty() && last.is_empty()) {
         return None;
     }
     // Neither depends on case.
-    table.key(kind, name, Some(suffix), |whole| match kind {
+    table.key(kind, &[name, first, last], |whole| match kind {
         kind::HOST => is_host_name(whole),
         _ => Wanted::domain(whole).is_some(),
     })
 }
 
-/// The keys of a name with what only the daemon knows to stand behind it: the domain and the name of the
-/// network, the name of the connection.
+/// The keys of a name's aliases.
+pub(super) type Aliases = [Option<(Span, Class)>; 6];
+
+/// The keys of a name with what only the daemon knows to follow it.
 pub(super) fn aliases(
     table: &mut Table,
+    naming: &Naming,
     kind: u8,
     name: &[u8],
     network: Option<&Network>,
     connection: &Connection,
-) -> [Option<Span>; 3] {
+) -> Aliases {
+    let zone = naming.zone.as_str();
     let domain = network.and_then(|network| network.domain.as_deref());
     let network = network.map(|network| network.name.as_str());
-    let connection = Some(connection.settings.config.name.as_str());
-    // One and the same is one key.
-    let network = network.filter(|&network| !domain.is_some_and(|other| same(other, network)));
-    let connection = connection.filter(|connection| {
-        ![domain, network].into_iter().flatten().any(|other| same(other, connection))
-    });
-    [domain, network, connection].map(|suffix| key(table, kind, name, suffix?.as_bytes()))
+    let settings = &connection.settings;
+    let connection = settings.config.name.as_str();
+    let suffixes = [
+        domain.map(|domain| (["", domain], Class::Domain)),
+        Some((["", zone], Class::Zone)),
+        network.map(|network| ([network, zone], Class::Qualified)),
+        Some(([connection, zone], Class::Qualified)),
+        settings.is_named.then_some((["", connection], Class::Qualified)),
+        network
+            .filter(|_| naming.short_network_aliases)
+            .map(|network| (["", network], Class::Qualified)),
+    ];
+    let mut aliases = [None; 6];
+    for (at, suffix) in suffixes.iter().enumerate() {
+        let Some((parts, class)) = suffix else { continue };
+        // One and the same is one key.
+        let earlier = suffixes[..at].iter().flatten();
+        if earlier.into_iter().any(|(other, _)| same(*parts, *other)) {
+            continue;
+        }
+        let key = key(table, kind, name, parts.map(str::as_bytes));
+        aliases[at] = key.map(|key| (key, *class));
+    }
+    aliases
 }
 
-fn same(a: &str, b: &str) -> bool {
-    a.strip_suffix('.').unwrap_or(a).eq_ignore_ascii_case(b.strip_suffix('.').unwrap_or(b))
+fn same(a: [&str; 2], b: [&str; 2]) -> bool {
+    labels(&a).eq(labels(&b))
+}
+
+fn labels<'s>(parts: &'s [&str; 2]) -> impl Iterator<Item = impl PartialEq + use<'s>> + use<'s> {
+    let labels = parts.iter().flat_map(|part| part.split('.')).filter(|label| !label.is_empty());
+    labels.map(|label| Label(label.as_bytes()))
+}
+
+/// Compared as in names.
+struct Label<'l>(&'l [u8]);
+
+impl PartialEq for Label<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(other.0)
+    }
 }

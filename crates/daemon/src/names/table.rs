@@ -5,6 +5,8 @@ use guest_names::address::{Address, Mac};
 use guest_names::snapshot::format::{Source, flags, kind};
 use guest_names::state::Bridge;
 
+use super::limits::Holder;
+
 /// Bytes in [`Table::bytes`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Span {
@@ -20,8 +22,24 @@ pub(super) enum Class {
     /// It is the name with the domain of the lease's record behind it, which look-ups know without the
     /// snapshot.
     Derived,
-    /// It is the name with something behind it that only the daemon knows.
-    Alias,
+    /// It is the name with the domain of the guest's network behind it, which only the daemon knows.
+    Domain,
+    /// It is the name in the zone.
+    Zone,
+    /// It is the name with its network or connection.
+    Qualified,
+}
+
+impl Class {
+    /// Names of a higher one count where there are none of a lower one.
+    pub(super) fn order(self) -> u8 {
+        match self {
+            Self::Own => 0,
+            Self::Derived | Self::Domain => 1,
+            Self::Zone => 2,
+            Self::Qualified => 3,
+        }
+    }
 }
 
 /// What a row says of an address.
@@ -47,6 +65,15 @@ pub(super) struct Fact {
     pub(super) rank: u32,
     /// [`flags::ELSEWHERE`], [`flags::BEFORE`].
     pub(super) flags: u8,
+    /// Whose it is; see [`Holder`](super::limits::Holder).
+    pub(super) holder: Holder,
+}
+
+impl Fact {
+    /// Whether the address is leased, by whichever DHCP server.
+    pub(super) fn is_leased(&self) -> bool {
+        matches!(self.source, Source::Files | Source::Lease)
+    }
 }
 
 /// An address under a key.
@@ -59,6 +86,9 @@ pub(super) struct Row {
     order: u32,
     /// How the key came to be.
     pub(super) class: Class,
+    /// The address has a lease under another host name: it only answers to this one where no lease of a running
+    /// guest has it, as in the files.
+    pub(super) borrowed: bool,
     /// [`flags`], those of the fact among them.
     pub(super) flags: u8,
 }
@@ -79,21 +109,21 @@ impl Table {
         self.span_from(at)
     }
 
-    /// Makes the key of a name, in lower case, with `suffix` behind it where there is one; `None` where
-    /// `good` says that nobody can ask for the whole.
+    /// Makes the key of a name, in lower case, out of its parts, of which empty ones are left out; `None` where
+    /// `good` says that the whole can't be asked for.
     pub(super) fn key(
         &mut self,
         kind: u8,
-        name: &[u8],
-        suffix: Option<&[u8]>,
+        parts: &[&[u8]],
         good: impl FnOnce(&[u8]) -> bool,
     ) -> Option<Span> {
         let at = self.bytes.len();
         self.bytes.push(kind);
-        self.bytes.extend_from_slice(name);
-        if let Some(suffix) = suffix {
-            self.bytes.push(b'.');
-            self.bytes.extend_from_slice(suffix);
+        for part in parts.iter().filter(|part| !part.is_empty()) {
+            if self.bytes.len() > at + 1 {
+                self.bytes.push(b'.');
+            }
+            self.bytes.extend_from_slice(part);
         }
         let whole = &mut self.bytes[at + 1..];
         whole.make_ascii_lowercase();
@@ -123,11 +153,33 @@ impl Table {
         (self.facts.len() - 1) as u32
     }
 
-    /// Adds a row.
-    pub(super) fn row(&mut self, key: Span, name: Span, fact: u32, class: Class, flags: u8) {
+    /// Adds a row. `borrowed`: see [`Row::borrowed`].
+    pub(super) fn row(
+        &mut self,
+        key: Span,
+        name: Span,
+        fact: u32,
+        class: Class,
+        flags: u8,
+        borrowed: bool,
+    ) {
         let order = self.rows.len() as u32;
         let flags = flags | self.facts[fact as usize].flags;
-        self.rows.push(Row { key, name, fact, order, class, flags });
+        self.rows.push(Row { key, name, fact, order, class, borrowed, flags });
+    }
+
+    /// Whose the row at a place is.
+    pub(super) fn holder(&self, at: usize) -> Holder {
+        self.fact_of(&self.rows[at]).holder
+    }
+
+    /// Keeps the rows whose place `keep` wants.
+    pub(super) fn retain(&mut self, keep: impl Fn(usize) -> bool) {
+        let mut at = 0;
+        self.rows.retain(|_| {
+            at += 1;
+            keep(at - 1)
+        });
     }
 
     /// The bytes of a span.

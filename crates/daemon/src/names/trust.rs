@@ -1,11 +1,20 @@
-//! Which addresses that a guest is said to have are believed.
+//! Which addresses that a guest is said to have are believed, and which name of its own.
 
 use std::net::IpAddr;
 
-use guest_names::address::Address;
+use guest_names::address::{Address, Mac};
+use guest_names::name::is_host_name;
+use guest_names::state::Bridge;
+use ipnet::IpNet;
 
-/// The heart's form of it; an IPv4 address that is written as an IPv6 one stays one of those, and is not
-/// believed.
+use super::Input;
+use super::connections::{bridge_of, guests, network_on};
+use super::index::{Index, octets};
+use crate::facts::{Connection, Known};
+use crate::model::{Guest, Network, Nic, Source};
+
+/// guest-names' form of an address. An IPv4 address that is written as an IPv6 one stays one of those, and is
+/// not believed.
 #[must_use]
 pub fn address(address: IpAddr) -> Address {
     match address {
@@ -14,7 +23,7 @@ pub fn address(address: IpAddr) -> Address {
     }
 }
 
-/// Whether it can be the address of a guest, told by whomever: not unspecified (RFC 1122, 3.2.1.3: all of
+/// Whether it can be the address of a guest, whoever reports it: not unspecified (RFC 1122, 3.2.1.3: all of
 /// 0.0.0.0/8), loopback, multicast, broadcast, IPv4 link-local (RFC 3927), IPv4-mapped (RFC 4291,
 /// 2.5.5.2). IPv6 link-local ones depend on what is known of their scope.
 #[must_use]
@@ -28,6 +37,260 @@ pub fn is_possible(address: Address) -> bool {
             let number = u128::from_be_bytes(octets);
             number > 1 && number >> 32 != 0xffff
         }
+    }
+}
+
+/// The host name that an agent's word stands for. As dnsmasq treats DHCP's, it is the first label: which
+/// domain a guest is in is the network's to say, whose domain is an alias of every name on it.
+#[must_use]
+pub fn agent_host_name(reported: &str) -> Option<&str> {
+    let label = reported.split('.').next().unwrap_or(reported);
+    is_host_name(label.as_bytes()).then_some(label)
+}
+
+/// Whether addresses on a network of the connection can be reached from this host.
+pub(super) fn is_reachable(connection: &Connection, network: Option<&Network>) -> bool {
+    let settings = &connection.settings;
+    settings.here || settings.nat || network.is_some_and(|network| network.routed)
+}
+
+/// A NIC, and what of it is known.
+#[derive(Clone, Copy)]
+pub(super) struct NicOf<'i> {
+    pub(super) connection: &'i Connection,
+    pub(super) guest: &'i Guest,
+    pub(super) nic: &'i Nic,
+    /// The network that it is on.
+    pub(super) network: Option<&'i Network>,
+    /// The bridge of this host that it is on.
+    pub(super) bridge: Bridge,
+}
+
+impl<'i> NicOf<'i> {
+    /// `None`: addresses there can't be reached from this host.
+    pub(super) fn new(
+        input: Input<'i>,
+        connection: &'i Connection,
+        known: &'i Known,
+        nic: &'i Nic,
+    ) -> Option<Self> {
+        let here = connection.settings.here;
+        let bridge = bridge_of(nic).filter(|_| here).unwrap_or(Bridge::NONE);
+        let network = match &nic.network {
+            Some(name) => connection.networks.iter().find(|one| one.name == *name),
+            None if here => network_on(input.facts, bridge),
+            None => None,
+        };
+        let reachable = nic.network.is_none() || is_reachable(connection, network);
+        reachable.then_some(Self { connection, guest: &known.guest, nic, network, bridge })
+    }
+
+    fn is_here(&self) -> bool {
+        self.connection.settings.here
+    }
+
+    /// Whether a guest on this NIC can have the address, as far as its networks are known.
+    fn can_have(&self, input: Input<'_>, ip: IpAddr) -> bool {
+        let address = address(ip);
+        if !is_possible(address) || input.host.has(ip) {
+            return false;
+        }
+        let networks = &self.connection.networks;
+        if networks.iter().flat_map(|network| &network.subnets).any(|subnet| subnet.addr() == ip) {
+            // The network's gateway.
+            return false;
+        }
+        let of_network = self.network.map_or(&[][..], |network| &network.subnets);
+        let of_bridge = || input.host.subnets_on(self.bridge.as_bytes());
+        if address.is_link_local_v6() {
+            // Each link has the same subnet; a bridge without IPv6 has none.
+            return self.bridge != Bridge::NONE
+                && (of_bridge().any(|subnet| subnet.contains(&ip))
+                    || (input.host.subnets.is_empty() && has_ipv6(of_network)));
+        }
+        if !of_network.is_empty() {
+            return of_network.iter().any(|subnet| subnet.contains(&ip));
+        }
+        if self.bridge != Bridge::NONE {
+            let same_family =
+                |subnet: &&IpNet| subnet.addr().is_ipv4() == ip.is_ipv4() && !is_link_local(subnet);
+            let mut subnets = of_bridge().filter(same_family).peekable();
+            if subnets.peek().is_some() {
+                return subnets.any(|subnet| subnet.contains(&ip));
+            }
+        }
+        let configured = &self.connection.settings.subnets;
+        configured.is_empty() || configured.iter().any(|subnet| subnet.contains(&ip))
+    }
+}
+
+fn is_link_local(subnet: &IpNet) -> bool {
+    match subnet {
+        IpNet::V4(v4) => v4.addr().is_link_local(),
+        IpNet::V6(v6) => v6.addr().is_unicast_link_local(),
+    }
+}
+
+/// Of a network without any subnet nothing is known.
+fn has_ipv6(subnets: &[IpNet]) -> bool {
+    subnets.is_empty() || subnets.iter().any(|subnet| subnet.addr().is_ipv6())
+}
+
+/// Whether a claim counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Believed,
+    Refused,
+    /// Until a lease ends, in seconds since the epoch.
+    RefusedUntil(i64),
+}
+
+/// Decides about what guests are said to have.
+pub(super) struct Trust<'i> {
+    input: Input<'i>,
+    index: &'i Index<'i>,
+    claims: Claims,
+    leases: ReportedLeases<'i>,
+}
+
+impl<'i> Trust<'i> {
+    pub(super) fn new(input: Input<'i>, index: &'i Index<'i>) -> Self {
+        Self { input, index, claims: Claims::new(input), leases: ReportedLeases::new(input) }
+    }
+
+    /// Whether the guest that has the NIC has the address, when its agent or a neighbour table says so.
+    pub(super) fn claim(&self, of: NicOf<'_>, ip: IpAddr) -> Verdict {
+        if !of.can_have(self.input, ip) {
+            return Verdict::Refused;
+        }
+        let address = address(ip);
+        if self.claims.has_other(address, of.bridge, &of.guest.uuid) {
+            return Verdict::Refused;
+        }
+        let lease = self.leased_to_another(address, Some(of.guest), of.is_here());
+        match lease.or_else(|| self.leases.of_another(address, of)) {
+            None => Verdict::Believed,
+            Some(0) => Verdict::Refused,
+            Some(expiry) => Verdict::RefusedUntil(expiry),
+        }
+    }
+
+    /// When the lease of this host's files ends that gives the address to somebody else; 0: never. Guests of
+    /// other hosts have none of this host's leases.
+    pub(super) fn leased_to_another(
+        &self,
+        address: Address,
+        guest: Option<&Guest>,
+        here: bool,
+    ) -> Option<i64> {
+        let guest = guest.filter(|_| here);
+        let files = self.index.files;
+        self.index.leases_with(address).iter().find_map(|&at| {
+            let lease = self.index.lease(at)?;
+            let own = guest.is_some_and(|guest| {
+                let name = guest.name.as_bytes();
+                has_nic_on(guest, lease.mac, files.bridge(lease.bridge))
+                    || self
+                        .index
+                        .domains_of(lease.bridge, lease.mac)
+                        .any(|(_, domain)| files.text(domain.name) == name)
+            });
+            (!own).then_some(lease.expiry)
+        })
+    }
+}
+
+/// The same MAC on another bridge is another NIC.
+fn has_nic_on(guest: &Guest, mac: Option<Mac>, bridge: Bridge) -> bool {
+    let on = |nic: &Nic| nic.bridge.is_none() || bridge_of(nic) == Some(bridge);
+    mac.is_some_and(|mac| guest.nics.iter().any(|nic| nic.mac == mac && on(nic)))
+}
+
+fn has_nic(guest: &Guest, mac: Option<Mac>) -> bool {
+    mac.is_some_and(|mac| guest.nics.iter().any(|nic| nic.mac == mac))
+}
+
+/// Something to sort addresses by. Link-local ones are each link's own.
+type Place = ((usize, [u8; 16]), Bridge);
+
+fn place(address: Address, bridge: Bridge) -> Place {
+    let bridge = if address.is_link_local_v6() { bridge } else { Bridge::NONE };
+    (octets(address), bridge)
+}
+
+/// The addresses that agents report, and of which guest each is.
+struct Claims(Vec<(Place, [u8; 16])>);
+
+impl Claims {
+    fn new(input: Input<'_>) -> Self {
+        let mut claims = Vec::new();
+        for (_, connection, known) in guests(input.facts) {
+            for nic in &known.guest.nics {
+                let agents = |told: &&crate::model::Told| told.source == Source::Agent;
+                if !nic.addresses.iter().any(|told| agents(&told)) {
+                    continue;
+                }
+                let Some(of) = NicOf::new(input, connection, known, nic) else { continue };
+                let own = nic.addresses.iter().filter(agents).map(|told| told.address);
+                // A guest takes no address from others by claims that nobody believes anyway.
+                let own = own.filter(|&ip| of.can_have(input, ip));
+                claims.extend(own.map(|ip| (place(address(ip), of.bridge), known.guest.uuid)));
+            }
+        }
+        claims.sort_unstable();
+        claims.dedup();
+        Self(claims)
+    }
+
+    /// Whether the agent of another guest reports the address: then it is nobody's. During a migration one
+    /// guest runs on two hosts.
+    fn has_other(&self, address: Address, bridge: Bridge, uuid: &[u8; 16]) -> bool {
+        let place = place(address, bridge);
+        let from = self.0.partition_point(|(other, _)| *other < place);
+        let rest = self.0.get(from..).unwrap_or(&[]);
+        rest.iter().take_while(|(other, _)| *other == place).any(|(_, other)| other != uuid)
+    }
+}
+
+/// The leases of networks that libvirt reports.
+struct ReportedLeases<'i>(Vec<((usize, [u8; 16]), ReportedLease<'i>)>);
+
+#[derive(Clone, Copy)]
+struct ReportedLease<'i> {
+    connection: &'i Connection,
+    mac: Option<Mac>,
+    expiry: i64,
+}
+
+impl<'i> ReportedLeases<'i> {
+    fn new(input: Input<'i>) -> Self {
+        let mut all = Vec::new();
+        for connection in &input.facts.connections {
+            let networks = connection.networks.iter();
+            let networks = networks.filter(|network| is_reachable(connection, Some(network)));
+            let leases = networks.flat_map(|network| &network.leases);
+            let current = leases.filter(|lease| !input.has_expired(lease.expiry));
+            all.extend(current.map(|lease| {
+                let (mac, expiry) = (lease.mac, lease.expiry);
+                (octets(address(lease.address)), ReportedLease { connection, mac, expiry })
+            }));
+        }
+        all.sort_unstable_by_key(|&(place, _)| place);
+        Self(all)
+    }
+
+    /// As [`Trust::leased_to_another`].
+    fn of_another(&self, address: Address, of: NicOf<'_>) -> Option<i64> {
+        let place = octets(address);
+        let from = self.0.partition_point(|(other, _)| *other < place);
+        let rest = self.0.get(from..).unwrap_or(&[]);
+        let own = |lease: &ReportedLease<'_>| {
+            std::ptr::eq(lease.connection, of.connection) && has_nic(of.guest, lease.mac)
+        };
+        rest.iter()
+            .take_while(|(other, _)| *other == place)
+            .find(|(_, lease)| !own(lease))
+            .map(|(_, lease)| lease.expiry)
     }
 }
 

@@ -1,6 +1,6 @@
 //! sd_notify(3): telling the service manager how it goes.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 
@@ -46,9 +46,14 @@ impl Manager {
         self.tell(&[NotifyState::Stopping]);
     }
 
-    /// A sign of life.
-    pub fn alive(&self) {
-        self.tell(&[NotifyState::Watchdog]);
+    /// A sign of life, if one is wanted and it is time for it. `due` is when the next one is.
+    pub fn alive_if_due(&self, due: &mut Instant) {
+        let Some(interval) = self.watchdog else { return };
+        let now = Instant::now();
+        if now >= *due {
+            self.tell(&[NotifyState::Watchdog]);
+            *due = now + interval;
+        }
     }
 
     fn tell(&self, states: &[NotifyState<'_>]) {

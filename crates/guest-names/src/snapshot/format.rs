@@ -12,7 +12,7 @@
 //! | `info` | JSON for people: the connections, and how they do. The look-up passes it by |
 //!
 //! Host names come without a trailing dot. A guest stands under each name that it answers to (`web`,
-//! `web.lab.example`, `web.default`); the entry's own name tells the case.
+//! `web.lab.example`, `web.vm.internal`); the entry's own name tells the case.
 
 use crate::address::{Address, Mac};
 use crate::state::Bridge;
@@ -156,6 +156,9 @@ pub mod flags {
     pub const ELSEWHERE: u8 = 32;
     /// It is of another host's libvirt, whose names win over those of this host's state files.
     pub const BEFORE: u8 = 64;
+    /// The guest's agent, or a neighbour table, reports the leased address too: it counts beyond the
+    /// lease, as long as the snapshot holds.
+    pub const CONFIRMED: u8 = 128;
 }
 
 /// Where an address is from: [`Entry::source`].
@@ -187,7 +190,7 @@ impl Source {
 pub struct Entry<'e> {
     /// See [`flags`].
     pub flags: u8,
-    /// Who said so first.
+    /// Where it is from; of several the one that is ranked first, which is a lease.
     pub source: Source,
     /// The place of the connection in the daemon's configuration that the guest is of; for people.
     pub connection: u16,

@@ -55,7 +55,9 @@ impl Entry<'_> {
         let denied = self.is(flags::DENIED) && standing.told;
         let leased = self.is(flags::LEASE) && standing.leases && lasts && !denied;
         // What the guest itself or its host says outlives the lease.
-        let lasts = lasts || matches!(self.source, Source::Agent | Source::Arp);
+        let lasts = lasts
+            || self.is(flags::CONFIRMED)
+            || matches!(self.source, Source::Agent | Source::Arp);
         leased || (self.is(flags::TOLD) && standing.told && lasts)
     }
 }
@@ -150,7 +152,7 @@ mod tests {
 
     #[test]
     fn what_counts() {
-        use flags::{DENIED, LEASE, TOLD};
+        use flags::{CONFIRMED, DENIED, LEASE, TOLD};
         let both = Standing { leases: true, told: true };
         let leases = Standing { leases: true, told: false };
         let told = Standing { leases: false, told: true };
@@ -165,6 +167,8 @@ mod tests {
             (TOLD, Source::Agent, 99, [true, false, true, false]),
             (LEASE | TOLD, Source::Agent, 0, [true, true, true, false]),
             (LEASE | TOLD, Source::Arp, 99, [true, false, true, false]),
+            (LEASE | TOLD, Source::Files, 99, [false; 4]),
+            (LEASE | TOLD | CONFIRMED, Source::Files, 99, [true, false, true, false]),
             (0, Source::Agent, 0, [false; 4]),
         ] {
             for (standing, counts) in [both, leases, told, none].into_iter().zip(counting) {

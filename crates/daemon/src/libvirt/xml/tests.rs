@@ -241,11 +241,36 @@ fn networks() {
         bridge: Some("virbr0"),
         domain: Some("lab.example"),
         routed: false,
+        subnets: vec!["192.168.122.1/24".parse().unwrap()],
     };
     assert_eq!(NetworkXml::read(&document(text)), Some(default));
     let text = "<network><name>lan</name><forward dev='eth0' mode='bridge'><interface dev='eth0'/></forward></network>";
-    let lan = NetworkXml { name: "lan", bridge: None, domain: None, routed: true };
+    let lan =
+        NetworkXml { name: "lan", bridge: None, domain: None, routed: true, subnets: Vec::new() };
     assert_eq!(NetworkXml::read(&document(text)), Some(lan));
+}
+
+#[test]
+fn subnets() {
+    let subnets = |ip: &str| -> Vec<String> {
+        let text = format!("<network><name>n</name>{ip}</network>");
+        let read = NetworkXml::read(&document(&text)).unwrap().subnets;
+        read.iter().map(ToString::to_string).collect()
+    };
+    let both = "<ip address='10.1.2.1' prefix='20'/><ip family='ipv6' address='2001:db8:1::1' prefix='64'/>";
+    assert_eq!(subnets(both), ["10.1.2.1/20", "2001:db8:1::1/64"]);
+    // Without a prefix.
+    for (address, subnet) in [
+        ("10.0.0.1", "10.0.0.1/8"),
+        ("172.16.0.1", "172.16.0.1/16"),
+        ("192.168.0.1", "192.168.0.1/24"),
+        ("fd00::1", "fd00::1/64"),
+    ] {
+        assert_eq!(subnets(&format!("<ip address='{address}'/>")), [subnet]);
+    }
+    for odd in ["<ip/>", "<ip address='x'/>", "<ip address='10.0.0.1' netmask='255.0.255.0'/>"] {
+        assert_eq!(subnets(odd), [""; 0], "{odd}");
+    }
 }
 
 /// Whether a guest's address means anything beyond its host.

@@ -1,0 +1,7 @@
+//! Which names answer with which addresses, case by case.
+
+mod aliases;
+mod connections;
+mod leases;
+mod trust;
+mod world;
