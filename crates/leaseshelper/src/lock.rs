@@ -1,13 +1,15 @@
-//! The lock that one helper at a time holds: a POSIX record lock on the first byte of `leaseshelper.pid`, the
-//! same that libvirt's helper takes, so the two may run side by side. All `unsafe` of the helper is here.
+//! The lock that one helper at a time holds: a POSIX record lock on the first byte of `leaseshelper.pid`, the same
+//! that libvirt's helper takes, so both can run side by side. All `unsafe` of the helper is here.
 //!
-//! Whoever has the lock writes its process id into the file, and removes the file before it lets go. So the
-//! file that was locked may be gone by then: the lock counts only while the path still leads to it.
+//! Whoever holds the lock writes its process id into the file, and removes the file before it releases the lock. So
+//! the file that was locked may be gone by then: a lock counts only if the path still leads to it.
+//!
+//! Any process that can open the file for reading can block the helpers with a read lock. So only root may open it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
@@ -19,7 +21,7 @@ use crate::error::Error;
 #[derive(Debug)]
 pub struct Lock {
     path: PathBuf,
-    // Held for its descriptor: closing it lets go.
+    // Closing it releases the lock.
     _file: File,
 }
 
@@ -27,66 +29,58 @@ impl Lock {
     /// Takes the lock, waiting for it up to `patience`.
     ///
     /// # Errors
-    /// [`Error::Locked`] when that time has passed, [`Error::File`] where the file can't be made or locked at
-    /// all.
+    /// [`Error::Locked`] when that time has passed, [`Error::NotAFile`] where the path is not a regular file,
+    /// [`Error::File`] where the file can't be created or locked at all.
     pub fn take(path: &Path, patience: Duration) -> Result<Self, Error> {
-        let failed = || Error::file("lock", path);
-        let file = match attempt(path, Wait::No).map_err(failed())? {
+        let mut file = match attempt(path, libc::F_SETLK)? {
             Some(file) => file,
-            None => wait(path, patience)?.map_err(failed())?,
+            None => wait(path, patience)?,
         };
-        let lock = Self { path: path.to_owned(), _file: file };
-        // The number is for people. Without room for it the lock is just as good.
-        let _ = lock
-            ._file
+        // The number is for people. Without space for it the lock is just as good.
+        let _ = file
             .set_len(0)
-            .and_then(|()| (&lock._file).write_all(std::process::id().to_string().as_bytes()));
-        Ok(lock)
+            .and_then(|()| file.write_all(std::process::id().to_string().as_bytes()));
+        Ok(Self { path: path.to_owned(), _file: file })
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Where it can't be removed, the next helper locks the file that is there.
+        // If it can't be removed, the next helper locks the file that is there.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Wait {
-    Yes,
-    No,
-}
-
-/// Waits in a thread, as `F_SETLKW` knows no time limit. The lock is the process's, so it outlives the thread;
-/// and where time runs out, the thread ends with the process.
-fn wait(path: &Path, patience: Duration) -> Result<io::Result<File>, Error> {
+/// Waits in a thread, since `F_SETLKW` has no time limit. The lock belongs to the process, so it outlives the thread;
+/// if time runs out, the thread ends with the process.
+///
+/// Trying again and again would need no thread, but three hundred helpers that do so keep the processors from the one
+/// that holds the lock, and the kernel's queue is what gives the lock to the one that has waited longest.
+fn wait(path: &Path, patience: Duration) -> Result<File, Error> {
     let (sender, receiver) = mpsc::channel();
     let waited_for = path.to_owned();
     thread::Builder::new()
         .spawn(move || {
             let locked = loop {
-                match attempt(&waited_for, Wait::Yes) {
-                    Ok(Some(file)) => break Ok(file),
+                match attempt(&waited_for, libc::F_SETLKW) {
                     Ok(None) => {}
+                    Ok(Some(file)) => break Ok(file),
                     Err(error) => break Err(error),
                 }
             };
-            // The receiver is gone when time ran out just now.
+            // The receiver is gone if time has just run out.
             let _ = sender.send(locked);
         })
         .map_err(Error::file("wait for", path))?;
-    receiver.recv_timeout(patience).map_err(|_| Error::Locked {
-        path: path.to_owned(),
-        holder: holder(path),
-        patience,
+    receiver.recv_timeout(patience).unwrap_or_else(|_| {
+        Err(Error::Locked { path: path.to_owned(), holder: holder(path), patience })
     })
 }
 
-/// Opens the file and locks it. None where another process has it or has just removed it.
-fn attempt(path: &Path, wait: Wait) -> io::Result<Option<File>> {
+/// Opens the file and locks it, by `F_SETLK` or `F_SETLKW`. None if another process holds the lock or has just removed
+/// the file.
+fn attempt(path: &Path, command: libc::c_int) -> Result<Option<File>, Error> {
     let file = open(path)?;
-    let command = if wait == Wait::Yes { libc::F_SETLKW } else { libc::F_SETLK };
     let mut lock = first_byte();
     match fcntl(&file, command, &mut lock) {
         Err(error)
@@ -94,26 +88,49 @@ fn attempt(path: &Path, wait: Wait) -> io::Result<Option<File>> {
         {
             return Ok(None);
         }
-        done => done?,
+        done => done.map_err(Error::file("lock", path))?,
     }
-    let locked = file.metadata()?;
-    match fs::metadata(path) {
-        Ok(there) if (there.dev(), there.ino()) == (locked.dev(), locked.ino()) => Ok(Some(file)),
+    let locked = file.metadata().map_err(Error::file("lock", path))?;
+    match fs::symlink_metadata(path) {
+        Ok(found) if (found.dev(), found.ino()) == (locked.dev(), locked.ino()) => Ok(Some(file)),
         Ok(_) => Ok(None),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
+        Err(error) => Err(Error::file("lock", path)(error)),
     }
 }
 
-/// The process that has the lock, where there is one and it is in this process's PID namespace.
+/// The process that holds the lock, if there is one and it is in this process's PID namespace.
 fn holder(path: &Path) -> Option<i32> {
     let mut lock = first_byte();
     fcntl(&open(path).ok()?, libc::F_GETLK, &mut lock).ok()?;
     (i32::from(lock.l_type) != libc::F_UNLCK && lock.l_pid > 0).then_some(lock.l_pid)
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(false).mode(0o644).open(path)
+/// Opens the file, and makes it root's alone: libvirt's helper creates it with mode 0644. A link is not followed, and
+/// a FIFO is not waited for.
+fn open(path: &Path) -> Result<File, Error> {
+    let opened = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+        .open(path);
+    let is_a_file = |metadata: &fs::Metadata| metadata.file_type().is_file();
+    let file = match opened {
+        Err(_) if fs::symlink_metadata(path).is_ok_and(|found| !is_a_file(&found)) => {
+            return Err(Error::NotAFile(path.to_owned()));
+        }
+        opened => opened.map_err(Error::file("lock", path))?,
+    };
+    let metadata = file.metadata().map_err(Error::file("lock", path))?;
+    if !is_a_file(&metadata) {
+        return Err(Error::NotAFile(path.to_owned()));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        file.set_permissions(Permissions::from_mode(0o600)).map_err(Error::file("lock", path))?;
+    }
+    Ok(file)
 }
 
 fn first_byte() -> libc::flock {
