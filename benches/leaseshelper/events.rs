@@ -1,8 +1,7 @@
-//! What an event costs in our helper and in libvirt's: `cargo bench -p leaseshelper`. Needs root and libvirt's
-//! helper.
+//! What an event costs in our helper and in libvirt's: `cargo bench -p leaseshelper`. Needs root and libvirt's helper.
 //!
-//! The two take turns, so that both meet the same machine. It prints tables for docs/benchmarks.md, and fails
-//! where ours takes more than a fifth of the processor time or memory of libvirt's.
+//! The two take turns, so that both run under the same load. It prints tables for docs/benchmarks.md, and fails if ours
+//! takes more than a fifth of the processor time or memory of libvirt's.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,21 +9,22 @@ use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use leaseshelper::event::Lease;
-use leaseshelper::layout::{self, Record};
+use leaseshelper::lease::Lease;
+use leaseshelper::leases::Leases;
+use leaseshelper::record::LeaseRecord;
 
 #[path = "../../crates/leaseshelper/tests/suite/world.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
 mod world;
 
-use world::{Call, OURS, World, stock};
+use world::{Call, OURS, Stock, World};
 
-/// Pairs of events in a row of the first table.
+/// Pairs of events behind a row of the first table.
 const PAIRS: usize = 100;
-/// The share of libvirt's cost that ours may have.
+/// The largest share of libvirt's cost that ours may have.
 const LIMIT: f64 = 0.2;
 
-/// What one run of a helper took.
+/// What one run of a helper cost.
 struct Cost {
     /// From its start to its end, in milliseconds.
     wall: f64,
@@ -41,8 +41,11 @@ fn main() -> ExitCode {
         take_turns(Path::new(stock), leases.parse().expect("a number"));
         return ExitCode::SUCCESS;
     }
-    // As root and with libvirt's helper, or there is nothing to compare.
-    let (Some(world), Some(stock)) = (World::new(), stock()) else { return ExitCode::SUCCESS };
+    // Without root or libvirt's helper there is nothing to compare.
+    let (Some(world), Some(stock)) = (World::new(), Stock::find()) else {
+        return ExitCode::SUCCESS;
+    };
+    let stock = stock.program;
     let disk = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("leaseshelper-bench");
     std::fs::create_dir_all(&disk).expect("a directory on the disk");
 
@@ -79,7 +82,7 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Prints a row for each helper, and one with the ratios. Tells whether they are within the limit.
+/// Prints a row for each helper, and one with the ratios. Returns whether they are within the limit.
 fn one_event(world: &World, stock: &Path, on: &str, leases: usize) -> bool {
     let leases_of_guests: Vec<Lease> = (0..leases)
         .map(|i| {
@@ -95,13 +98,12 @@ fn one_event(world: &World, stock: &Path, on: &str, leases: usize) -> bool {
             }
         })
         .collect();
-    let records: Vec<Record> = leases_of_guests.iter().map(Record::new).collect();
-    let list: String = layout::list(&records).collect();
+    let records = leases_of_guests.iter().map(LeaseRecord::new).collect();
+    let list: String = Leases { records, damage: None }.text().collect();
     for bridge in BRIDGES {
         world.write_list(bridge, &list);
     }
-    // The kernel counts to a program's memory what its parent had when it was started, so the parent has to be
-    // small.
+    // The kernel counts a parent's memory at the time of the fork as the program's, so the parent must be small.
     let output = Command::new(std::env::current_exe().expect("a path"))
         .args([TAKE_TURNS.as_ref(), stock.as_os_str(), leases.to_string().as_ref()])
         .stderr(Stdio::inherit())
@@ -131,7 +133,7 @@ fn one_event(world: &World, stock: &Path, on: &str, leases: usize) -> bool {
     ratios[1..].iter().all(|ratio| *ratio <= LIMIT)
 }
 
-/// Runs each helper in turn on a bridge of its own and prints what each run took.
+/// Runs each helper in turn on a bridge of its own and prints what each run cost.
 fn take_turns(stock: &Path, leases: usize) {
     for i in 0..PAIRS {
         for (program, bridge) in [stock, OURS.as_ref()].into_iter().zip(BRIDGES) {
@@ -142,7 +144,7 @@ fn take_turns(stock: &Path, leases: usize) {
     }
 }
 
-/// The argument that makes this program a small one that takes turns.
+/// The argument that makes this program the small parent that takes turns.
 const TAKE_TURNS: &str = "take-turns";
 
 const BRIDGES: [&str; 2] = ["stock0", "ours0"];
@@ -159,7 +161,7 @@ fn boot(world: &World, program: &Path, networks: usize) -> Duration {
     let start = Instant::now();
     thread::scope(|scope| {
         for network in 0..networks {
-            // The thread has this one's world.
+            // The thread shares this one's world.
             scope.spawn(move || {
                 for guest in 0..guests {
                     let call = Call::add(&format!("boot{network}"), guest)

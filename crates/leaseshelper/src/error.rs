@@ -1,5 +1,5 @@
-//! Every way in which the helper fails. Each is one line that names the file and the next step: dnsmasq puts it
-//! in its log. Whatever the failure, the exit status is 1, as libvirt's own helper has it.
+//! Every way in which the helper fails. Each message is one line that names the file and the next step, since dnsmasq
+//! logs it. The exit status is always 1, as with libvirt's helper.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -7,30 +7,35 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::store::LARGEST_LIST;
+use crate::limits::LARGEST_LIST;
 
-/// Why an event could not be written down. But for [`Error::NotDurable`], the list is what it was before.
+/// Why an event could not be recorded. Except for [`Error::NotDurable`], the list is unchanged.
 #[derive(Debug)]
 pub enum Error {
     /// Another number of arguments than the helper takes; holds the program's name.
     Usage(OsString),
     /// Neither `DNSMASQ_INTERFACE` nor `VIR_BRIDGE_NAME` is in the environment.
     NoBridge,
-    /// The bridge's name is none that the kernel would give an interface.
+    /// The bridge's name is not one that the kernel accepts for an interface.
     BadBridge(OsString),
-    /// An action that says nothing of leases, such as dnsmasq's `tftp`.
+    /// Not an action of dnsmasq's.
     UnknownAction(OsString),
     /// A lease without an IP address.
     NoAddress,
-    /// `DNSMASQ_LEASE_EXPIRES` is no number of seconds.
-    BadExpiry(OsString),
-    /// Somebody has held the lock for longer than `patience`.
+    /// The time or length of the lease is not a number of seconds.
+    BadSeconds {
+        /// The environment variable.
+        variable: &'static str,
+        /// Its value.
+        value: OsString,
+    },
+    /// Another process has held the lock for longer than `patience`.
     Locked {
         /// The lock file.
         path: PathBuf,
-        /// The process that has it, where the kernel knows.
+        /// The process that holds it, if the kernel reports it.
         holder: Option<i32>,
-        /// How long was waited.
+        /// How long the helper waited.
         patience: Duration,
     },
     /// A system call on a file failed.
@@ -42,18 +47,18 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// The list's place is taken by something that is no file.
+    /// The path of a list, or of the lock, is not a regular file.
     NotAFile(PathBuf),
-    /// The list is larger, or would become larger, than what any of its readers takes.
+    /// The list is, or would become, larger than its readers accept.
     TooLarge(PathBuf),
-    /// The new list is in place, but the disk did not confirm it.
+    /// The new list is in place, but the disk did not confirm the write.
     NotDurable {
         /// The list.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
-    /// What was asked for could not be printed.
+    /// The output could not be printed.
     Output(io::Error),
 }
 
@@ -72,34 +77,32 @@ impl fmt::Display for Error {
                 write!(f, "wrong number of arguments; `{} --help` lists them", one_line(program))
             }
             Self::NoBridge => f.write_str(
-                "no bridge is named: dnsmasq sets DNSMASQ_INTERFACE and libvirt VIR_BRIDGE_NAME; set one of them",
+                "no bridge is given; set DNSMASQ_INTERFACE (as dnsmasq does) or VIR_BRIDGE_NAME (as libvirt does)",
             ),
             Self::BadBridge(name) => write!(
                 f,
-                "{} is no interface name, so it has no list of leases; \
-                 check DNSMASQ_INTERFACE and VIR_BRIDGE_NAME",
+                "{} is not a valid interface name; check DNSMASQ_INTERFACE and VIR_BRIDGE_NAME",
                 one_line(name)
             ),
             Self::UnknownAction(action) => write!(
                 f,
-                "nothing to do for the action {}: the list changes with add, old and del, and init prints it",
+                "unknown action {}; use add, old or del to change the list, init to print it",
                 one_line(action)
             ),
             Self::NoAddress => {
-                f.write_str("the lease has no IP address; give MAC or client id, then the address")
+                f.write_str("the lease has no IP address; pass the MAC or client id, then the address")
             }
-            Self::BadExpiry(text) => write!(
+            Self::BadSeconds { variable, value } => write!(
                 f,
-                "DNSMASQ_LEASE_EXPIRES is {}, no number of seconds since 1970; \
-                 the list is unchanged; check what sets it",
-                one_line(text)
+                "{variable} is {}, not a number of seconds; the list is unchanged; check what sets it",
+                one_line(value)
             ),
             Self::Locked { path, holder, patience } => {
                 write!(f, "{} has been locked for {} s", path.display(), patience.as_secs())?;
                 if let Some(pid) = holder {
                     write!(f, " by process {pid}")?;
                 }
-                f.write_str("; the list is unchanged; see what that process waits for, and end it")
+                f.write_str("; the list is unchanged; find out what that process is waiting for, or end it")
             }
             Self::File { doing, path, source } => {
                 write!(f, "cannot {doing} {}: {source}; the list is unchanged; ", path.display())?;
@@ -107,24 +110,24 @@ impl fmt::Display for Error {
             }
             Self::NotAFile(path) => write!(
                 f,
-                "{} is no regular file; the list is unchanged; move it away",
+                "{} is not a regular file; the list is unchanged; move it away",
                 path.display()
             ),
             Self::TooLarge(path) => write!(
                 f,
-                "{} is larger than the {} MiB that its readers take; the list is unchanged; \
-                 move the file away to begin a new one",
+                "{} is larger than the {} MiB that its readers accept; the list is unchanged; \
+                 move the file away to start a new one",
                 path.display(),
                 LARGEST_LIST >> 20
             ),
             Self::NotDurable { path, source } => write!(
                 f,
                 "{} is written, but the disk did not confirm it: {source}; \
-                 a power cut may bring the old list back; check the disk",
+                 a power cut may restore the old list; check the disk",
                 path.display()
             ),
             Self::Output(source) => {
-                write!(f, "cannot print to stdout: {source}; check what reads it")
+                write!(f, "cannot write to stdout: {source}; check what reads it")
             }
         }
     }
@@ -145,16 +148,16 @@ impl std::error::Error for Error {
 fn next_step(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "make room on that file system"
+            "free some space on that file system"
         }
-        io::ErrorKind::ReadOnlyFilesystem => "remount that file system for writing",
+        io::ErrorKind::ReadOnlyFilesystem => "remount that file system read-write",
         io::ErrorKind::PermissionDenied => "run it as root, and check AppArmor or SELinux",
-        io::ErrorKind::NotFound => "start a network (virsh net-start), which makes the directory",
+        io::ErrorKind::NotFound => "start a network (virsh net-start), which creates the directory",
         _ => "check that file and its disk",
     }
 }
 
-/// A name that came from outside, in quotes and on one line.
+/// Text from outside, in quotes and on one line.
 fn one_line(name: &OsString) -> String {
     format!("\"{}\"", name.as_encoded_bytes().escape_ascii())
 }
@@ -176,7 +179,7 @@ mod tests {
             Error::BadBridge(hostile()),
             Error::UnknownAction(hostile()),
             Error::NoAddress,
-            Error::BadExpiry(hostile()),
+            Error::BadSeconds { variable: "DNSMASQ_LEASE_EXPIRES", value: hostile() },
             Error::Locked { path: file(), holder: Some(7), patience: Duration::from_secs(30) },
             Error::file("write", &file())(failed()),
             Error::NotAFile(file()),

@@ -1,11 +1,12 @@
 //! What one call of the helper asks for: the command line and the environment that dnsmasq gives its
-//! `--dhcp-script` (dnsmasq(8); the variables are set in its `helper.c`), read the way libvirt's own helper
-//! reads them.
+//! `--dhcp-script` (dnsmasq(8); its `helper.c` sets the variables), read as libvirt's own helper reads them.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use crate::bridge::Bridge;
 use crate::error::Error;
+use crate::lease::Lease;
 
 /// One call of the helper.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,100 +15,54 @@ pub enum Event {
     Help,
     /// `--version`.
     Version,
-    /// `init`: dnsmasq starts and wants to know the leases that it gave out.
+    /// `init`: dnsmasq starts and asks for the leases that it has given out.
     Init(Init),
-    /// `add`, `old` or `del`: a lease came, was renewed or went.
+    /// `add`, `old` or `del`: a lease is new, renewed or gone.
     Change(Change),
+    /// One of dnsmasq's other actions, such as the end of a TFTP transfer: no lease changes.
+    Unrelated,
 }
 
-/// dnsmasq's question for the known leases.
+/// dnsmasq's request for the known leases.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Init {
-    /// Whose list.
+    /// The bridge whose list is printed.
     pub bridge: Bridge,
-    /// `DNSMASQ_SERVER_DUID`; the list has it otherwise.
+    /// `DNSMASQ_SERVER_DUID`; without it the one in the list is used.
     pub server_duid: Option<String>,
 }
 
 /// A change of a bridge's list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// Whose list.
+    /// The bridge whose list changes.
     pub bridge: Bridge,
-    /// The IP address whose lease leaves the list. None: every lease stays.
+    /// The IP address whose lease is removed. None: every lease stays.
     pub remove: Option<String>,
-    /// The lease that goes to the end of the list. None for `del`, and for a client without a MAC.
+    /// The lease that is added at the end. None for `del`, and for a client without a MAC.
     pub add: Option<Lease>,
     /// `DNSMASQ_SERVER_DUID`, which IPv6 leases of old writers lack.
     pub server_duid: Option<String>,
 }
 
-/// A lease as dnsmasq tells it. What is not UTF-8 has U+FFFD in the place of the bad bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Lease {
-    /// The client's identity association, in decimal, after a `T` for a temporary address. IPv6 only.
-    pub iaid: Option<String>,
-    /// The IP address, as `inet_ntop` writes it.
-    pub ip_address: String,
-    /// The MAC, which dnsmasq puts a hardware type before where it is not Ethernet's (`06-...`).
-    pub mac_address: String,
-    /// The host name without its domain.
-    pub hostname: Option<String>,
-    /// The network's domain, from `DNSMASQ_DOMAIN`.
-    pub domain: Option<String>,
-    /// IPv4: the client id. IPv6: the client's DUID.
-    pub client_id: Option<String>,
-    /// The DUID of dnsmasq itself. IPv6 only.
-    pub server_duid: Option<String>,
-    /// When the lease ends, in seconds since 1970. 0: never.
-    pub expiry_time: i64,
-}
-
-/// The name of a network interface, and so safe as a part of a file's name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bridge(OsString);
-
-impl Bridge {
-    /// Takes what the kernel takes for an interface (`dev_valid_name` in `net/core/dev.c`): 1 to 15 bytes, not
-    /// `.` or `..`, and in it no slash, colon or white space.
-    ///
-    /// # Errors
-    /// [`Error::BadBridge`] for every other name.
-    pub fn new(name: OsString) -> Result<Self, Error> {
-        let bytes = name.as_bytes();
-        let space = |byte: &u8| matches!(byte, b'/' | b':' | b' ' | b'\t'..=b'\r' | 0xa0);
-        if bytes.is_empty()
-            || bytes.len() >= libc::IFNAMSIZ
-            || bytes == b"."
-            || bytes == b".."
-            || bytes.iter().any(space)
-        {
-            return Err(Error::BadBridge(name));
-        }
-        Ok(Self(name))
-    }
-
-    /// The name.
-    #[must_use]
-    pub fn name(&self) -> &OsStr {
-        &self.0
-    }
-}
-
 impl Event {
-    /// Reads the command line, which starts with the program's name, and the environment.
+    /// Reads the command line, which starts with the program's name, and the environment. `now` is the time in
+    /// seconds since 1970.
     ///
     /// # Errors
     /// [`Error::Usage`], [`Error::NoBridge`], [`Error::BadBridge`], [`Error::UnknownAction`],
-    /// [`Error::NoAddress`], [`Error::BadExpiry`]. Where more than one is due, the one that libvirt's helper
-    /// would find first.
+    /// [`Error::NoAddress`], [`Error::BadSeconds`]. If several apply, the one that libvirt's helper would find
+    /// first.
     pub fn read(
         arguments: &[OsString],
         variable: impl Fn(&str) -> Option<OsString>,
+        now: i64,
     ) -> Result<Self, Error> {
         match arguments.get(1).map(|first| first.as_bytes()) {
             Some(b"--help") => return Ok(Self::Help),
             Some(b"--version") => return Ok(Self::Version),
+            // dnsmasq logs a failure of its script, and calls it for each TFTP transfer.
+            Some(b"tftp" | b"arp-add" | b"arp-del" | b"relay-snoop") => return Ok(Self::Unrelated),
             _ => {}
         }
         let (action, client, address, hostname) = match arguments {
@@ -118,7 +73,7 @@ impl Event {
             }
             _ => return Err(Error::Usage(arguments.first().cloned().unwrap_or_default())),
         };
-        // dnsmasq does not know the interface of a lease that ran out while it was down.
+        // dnsmasq does not know the interface of a lease that expired while it was down.
         let bridge = variable("DNSMASQ_INTERFACE")
             .filter(|name| !name.is_empty())
             .or_else(|| variable("VIR_BRIDGE_NAME"))
@@ -162,7 +117,7 @@ impl Event {
             domain: variable("DNSMASQ_DOMAIN").filter(|name| !name.is_empty()).map(text),
             client_id: client_id.map(text),
             server_duid: server_duid.clone(),
-            expiry_time: variable("DNSMASQ_LEASE_EXPIRES").map_or(Ok(0), seconds)?,
+            expiry_time: expiry_time(variable, now)?,
         };
         Ok(Self::Change(Change { bridge, remove: Some(ip_address), add: Some(lease), server_duid }))
     }
@@ -173,15 +128,30 @@ fn text(value: OsString) -> String {
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
-/// Reads a decimal number as `strtoll` does, but for white space behind it (dnsmasq up to 2.51 put a space
-/// there).
-fn seconds(value: OsString) -> Result<i64, Error> {
+/// When the lease ends. dnsmasq says so in `DNSMASQ_LEASE_EXPIRES`, unless it was built for a machine without a
+/// clock that survives a reboot (`HAVE_BROKEN_RTC`): then it gives the length and, unless it is 0, what remains of
+/// it.
+fn expiry_time(variable: impl Fn(&str) -> Option<OsString>, now: i64) -> Result<i64, Error> {
+    /// An unlimited lease in DHCP (RFC 2131, section 3.3).
+    const UNLIMITED: i64 = 0xffff_ffff;
+    let read = |name| variable(name).map(|value| seconds(name, value)).transpose();
+    if let Some(expiry) = read("DNSMASQ_LEASE_EXPIRES")? {
+        return Ok(expiry);
+    }
+    match read("DNSMASQ_LEASE_LENGTH")? {
+        None | Some(0 | UNLIMITED) => Ok(0),
+        Some(length) => Ok(now.saturating_add(read("DNSMASQ_TIME_REMAINING")?.unwrap_or(length))),
+    }
+}
+
+/// Reads a decimal number as `strtoll` does, but allows white space after it (dnsmasq up to 2.51 wrote a space).
+fn seconds(variable: &'static str, value: OsString) -> Result<i64, Error> {
     let spaceless = value.as_bytes().trim_ascii_end();
     let start = spaceless.iter().position(|byte| !matches!(byte, b' ' | b'\t'..=b'\r'));
     std::str::from_utf8(&spaceless[start.unwrap_or(spaceless.len())..])
         .ok()
         .and_then(|number| number.parse().ok())
-        .ok_or(Error::BadExpiry(value))
+        .ok_or(Error::BadSeconds { variable, value })
 }
 
 #[cfg(test)]
@@ -193,9 +163,10 @@ mod tests {
     fn read(arguments: &[&str], variables: Variables) -> Result<Event, Error> {
         let arguments: Vec<OsString> =
             ["helper"].iter().chain(arguments).map(OsString::from).collect();
-        Event::read(&arguments, |name| {
+        let variable = |name: &str| {
             variables.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
-        })
+        };
+        Event::read(&arguments, variable, 1_000_000)
     }
 
     fn change(arguments: &[&str], variables: Variables) -> Change {
@@ -287,10 +258,10 @@ mod tests {
         for count in [0, 2, 5, 6] {
             assert!(matches!(read(&["add"; 6][..count], &[]), Err(Error::Usage(_))), "{count}");
         }
-        assert!(matches!(Event::read(&[], |_| None), Err(Error::Usage(_))));
+        assert!(matches!(Event::read(&[], |_| None, 0), Err(Error::Usage(_))));
         assert!(matches!(read(&["nonsense"], &[]), Err(Error::NoBridge)));
         let bridge: Variables = &[("DNSMASQ_INTERFACE", "virbr0")];
-        for action in ["tftp", "arp-add", "arp-del", "relay-snoop", "ADD", "", "add "] {
+        for action in ["ADD", "", "add ", "tftp\n"] {
             assert!(
                 matches!(read(&[action, "a", "b"], bridge), Err(Error::UnknownAction(_))),
                 "{action}"
@@ -304,22 +275,42 @@ mod tests {
     }
 
     #[test]
-    fn interface_names_are_the_kernels() {
-        for good in ["virbr0", "a", "...", "exactly15bytes.", "br-\u{e9}", "-", "x\u{1}"] {
-            assert!(Bridge::new(good.into()).is_ok(), "{good:?}");
+    fn actions_that_are_not_about_leases_succeed() {
+        for action in ["tftp", "arp-add", "arp-del", "relay-snoop"] {
+            for arguments in [&[action, "1000", "192.168.122.5", "/boot/pxe"][..], &[action]] {
+                assert!(matches!(read(arguments, &[]), Ok(Event::Unrelated)), "{arguments:?}");
+            }
         }
-        for bad in
-            ["", ".", "..", "../x", "a/b", "/", "a:b", "a b", "a\n", "a\u{b}", "sixteen_bytes_xx"]
-        {
-            assert!(matches!(Bridge::new(bad.into()), Err(Error::BadBridge(_))), "{bad:?}");
+    }
+
+    #[test]
+    fn a_lease_of_a_dnsmasq_without_a_clock() {
+        let expiry = |variables: Variables| {
+            let all = [&[("DNSMASQ_INTERFACE", "virbr0")], variables].concat();
+            change(&["add", "52:54", "192.168.122.5"], &all).add.expect("a lease").expiry_time
+        };
+        assert_eq!(expiry(&[]), 0);
+        let length = ("DNSMASQ_LEASE_LENGTH", "3600");
+        assert_eq!(expiry(&[length]), 1_003_600);
+        assert_eq!(expiry(&[length, ("DNSMASQ_TIME_REMAINING", "1200")]), 1_001_200);
+        assert_eq!(expiry(&[length, ("DNSMASQ_LEASE_EXPIRES", "7")]), 7);
+        for unlimited in ["0", "4294967295"] {
+            assert_eq!(expiry(&[("DNSMASQ_LEASE_LENGTH", unlimited)]), 0);
         }
-        assert!(Bridge::new(OsString::from_vec(vec![b'a', 0xa0])).is_err());
-        assert!(Bridge::new(OsString::from_vec(vec![b'a', 0xff])).is_ok());
+        assert_eq!(expiry(&[("DNSMASQ_LEASE_LENGTH", "9223372036854775807")]), i64::MAX);
+        let bad = read(
+            &["add", "52:54", "192.168.122.5"],
+            &[("DNSMASQ_INTERFACE", "virbr0"), ("DNSMASQ_LEASE_LENGTH", "1h")],
+        );
+        assert!(
+            matches!(bad, Err(Error::BadSeconds { variable: "DNSMASQ_LEASE_LENGTH", .. })),
+            "{bad:?}"
+        );
     }
 
     #[test]
     fn seconds_as_strtoll_has_them() {
-        let read = |text: &str| seconds(text.into()).ok();
+        let read = |text: &str| seconds("X", text.into()).ok();
         assert_eq!(read("1900000000"), Some(1_900_000_000));
         assert_eq!(read(" \t\u{b}+12 \r\n"), Some(12));
         assert_eq!(read("-12"), Some(-12));

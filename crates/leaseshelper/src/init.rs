@@ -7,19 +7,18 @@
 //! EXPIRY IAID IP HOSTNAME|* CLIENTID|*
 //! ```
 //!
-//! IPv4 leases first, then the server's DUID and the IPv6 leases, none of them where no DUID is known.
+//! IPv4 leases come first, then the server's DUID and the IPv6 leases, which are left out if no DUID is known.
 //!
-//! dnsmasq splits that at white space. A guest chooses its host name, and dnsmasq hands on what it was sent, so
-//! a name with a newline in it could bring a lease of its own. What dnsmasq could not read back as one word is
-//! left out.
+//! dnsmasq splits its input at white space. A guest chooses its host name, and dnsmasq passes on what it was sent, so
+//! a name with a newline in it could forge a lease. What dnsmasq could not read back as one word is left out.
 
 use std::fmt::Write as _;
 
-use crate::json::Members;
-use crate::layout::Record;
-use crate::leases::{is_ipv6, server_duid};
+use crate::lease::is_ipv6;
+use crate::leases::server_duid;
+use crate::record::{LeaseRecord, Members};
 
-/// How many bytes of a word dnsmasq reads.
+/// The longest words, in bytes, that dnsmasq reads.
 mod longest {
     /// A MAC, an IAID or a host name.
     pub(super) const NAME: usize = 255;
@@ -38,15 +37,15 @@ pub struct Lines {
     pub left_out: Vec<String>,
 }
 
-/// Prints the leases; `told` is the DUID that dnsmasq told, if it did.
+/// Prints the leases. `server_duid_reported` is the DUID from dnsmasq's environment, if it was there.
 #[must_use]
-pub fn lines(records: &[Record], told: Option<&str>) -> Lines {
+pub fn lines(records: &[LeaseRecord], server_duid_reported: Option<&str>) -> Lines {
     let mut text = String::new();
     let mut left_out = Vec::new();
-    let mut print = |text: &mut String, record: &Record, id: &str| {
+    let mut print = |text: &mut String, record: &LeaseRecord, id: &str| {
         if line(text, record, id).is_none() {
             left_out.push(format!(
-                "the lease of {} is not told to dnsmasq: its {id} or its address is missing, or is not one word",
+                "dnsmasq can't be given the lease of {}: its {id} or its address is missing or is not one word",
                 record.ip_address.as_bytes().escape_ascii()
             ));
         }
@@ -54,7 +53,9 @@ pub fn lines(records: &[Record], told: Option<&str>) -> Lines {
     for record in records.iter().filter(|record| !is_ipv6(&record.ip_address)) {
         print(&mut text, record, "mac-address");
     }
-    if let Some(duid) = server_duid(records, told).and_then(|duid| word(duid, longest::ID)) {
+    if let Some(duid) =
+        server_duid(records, server_duid_reported).and_then(|duid| word(duid, longest::ID))
+    {
         writeln!(text, "duid {duid}").expect("a String takes everything");
         for record in records.iter().filter(|record| is_ipv6(&record.ip_address)) {
             print(&mut text, record, "iaid");
@@ -63,8 +64,8 @@ pub fn lines(records: &[Record], told: Option<&str>) -> Lines {
     Lines { text: text.into_bytes(), left_out }
 }
 
-fn line(out: &mut String, record: &Record, id: &str) -> Option<()> {
-    let members = Members::of(record)?;
+fn line(out: &mut String, record: &LeaseRecord, id: &str) -> Option<()> {
+    let members = Members::read(&record.text)?;
     let expiry = members.number("expiry-time")?;
     let id = members.string(id)?;
     let id = word(&id, longest::NAME)?;
@@ -85,11 +86,11 @@ fn word(value: &str, longest: usize) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Lease;
+    use crate::lease::Lease;
 
-    fn lines(leases: &[Lease], told: Option<&str>) -> (String, usize) {
-        let records: Vec<Record> = leases.iter().map(Record::new).collect();
-        let lines = super::lines(&records, told);
+    fn lines(leases: &[Lease], reported: Option<&str>) -> (String, usize) {
+        let records: Vec<LeaseRecord> = leases.iter().map(LeaseRecord::new).collect();
+        let lines = super::lines(&records, reported);
         (String::from_utf8(lines.text).expect("UTF-8"), lines.left_out.len())
     }
 
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_without_its_id_is_left_out_and_told() {
+    fn a_lease_without_its_id_is_left_out_and_reported() {
         let no_mac = Lease { mac_address: String::new(), ..ipv4() };
         let no_iaid = Lease { iaid: None, ..ipv6() };
         let bad_address = Lease { ip_address: "1 2".into(), ..ipv4() };
@@ -161,9 +162,9 @@ mod tests {
         assert_eq!(text, "1900000000 52:54:00:00:00:01 192.168.122.5 web 01:02\nduid 9\n");
         assert_eq!(left_out, 3);
         let lease = ipv4();
-        let record = Record::new(&lease);
+        let record = LeaseRecord::new(&lease);
         let text = record.text.replace("mac-address", "other").into();
-        let other = Record { text, ..record };
+        let other = LeaseRecord { text, ..record };
         assert_eq!(super::lines(&[other], None).left_out.len(), 1);
     }
 }

@@ -1,62 +1,21 @@
-//! The list of a bridge's leases, and the change that an event makes to it. What is here decides and does no
-//! I/O.
+//! The list of a bridge's leases, and the change that an event makes to it. This decides and does no I/O.
 
-use std::fmt;
+use serde_json::error::Category;
+use serde_json::value::RawValue;
 
+use crate::damage::{Damage, DamageKind};
 use crate::event::Change;
-use crate::json;
-use crate::layout::{self, Record};
+use crate::lease::is_ipv6;
+use crate::record::LeaseRecord;
+use crate::salvage::salvage;
 
 /// A bridge's leases, as far as its file could be read. A later one is a fresher one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leases<'a> {
     /// The leases.
-    pub records: Vec<Record<'a>>,
-    /// What is wrong with the file, where something is; the records are then what could be saved.
+    pub records: Vec<LeaseRecord<'a>>,
+    /// What is wrong with the file, if anything; the records are then what could be saved.
     pub damage: Option<Damage>,
-}
-
-/// What is wrong with a list.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Damage {
-    /// The kind, which the name of the file that is put aside tells.
-    pub why: Why,
-    /// Where and what, for people.
-    pub detail: String,
-}
-
-/// The kinds of damage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
-    /// It is no JSON.
-    NotJson,
-    /// It is JSON, and no array.
-    NotAList,
-    /// It is an array, and something in it is no lease.
-    NotLeases,
-}
-
-impl Why {
-    /// The kind as a part of a file's name.
-    #[must_use]
-    pub fn slug(self) -> &'static str {
-        match self {
-            Self::NotJson => "not-json",
-            Self::NotAList => "not-a-list",
-            Self::NotLeases => "not-leases",
-        }
-    }
-}
-
-impl fmt::Display for Damage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.why {
-            Why::NotJson => "this is no JSON",
-            Why::NotAList => "this is no list",
-            Why::NotLeases => "not everything in this list is a lease",
-        };
-        write!(f, "{what} ({})", self.detail)
-    }
 }
 
 impl<'a> Leases<'a> {
@@ -69,24 +28,50 @@ impl<'a> Leases<'a> {
         let text = match std::str::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) => {
-                let records = json::salvage(&String::from_utf8_lossy(bytes));
-                let damage = Damage { why: Why::NotJson, detail: error.to_string() };
+                let text = String::from_utf8_lossy(bytes);
+                let records = salvage(&text).into_iter().map(LeaseRecord::into_owned).collect();
+                let damage = Damage { kind: DamageKind::NotJson, detail: error.to_string() };
                 return Self { records, damage: Some(damage) };
             }
         };
-        if let Some(records) = layout::records(text) {
-            return Self { records, damage: None };
+        match serde_json::from_str::<Vec<&RawValue>>(text) {
+            Ok(elements) => Self::of_elements(&elements),
+            Err(error) => {
+                let kind = match error.classify() {
+                    Category::Data => DamageKind::NotAList,
+                    _ => DamageKind::NotJson,
+                };
+                let damage = Damage { kind, detail: error.to_string() };
+                Self { records: salvage(text), damage: Some(damage) }
+            }
         }
-        match json::records(text) {
-            Ok(records) => Self { records, damage: None },
-            Err(damage) => Self { records: json::salvage(text), damage: Some(damage) },
+    }
+
+    fn of_elements(elements: &[&'a RawValue]) -> Self {
+        let mut records = Vec::with_capacity(elements.len() + 1);
+        let mut damage = None;
+        for (i, element) in elements.iter().enumerate() {
+            if let Some(record) = LeaseRecord::read(element) {
+                records.push(record);
+                continue;
+            }
+            records.extend(salvage(element.get()));
+            damage.get_or_insert_with(|| Damage {
+                kind: DamageKind::NotLeases,
+                detail: format!(
+                    "element {} of {} is not an object with an ip-address and a whole number as its expiry-time",
+                    i + 1,
+                    elements.len()
+                ),
+            });
         }
+        Self { records, damage }
     }
 
     /// Makes a change.
     ///
-    /// IPv6 leases without a server DUID get the one that the event or another lease tells. libvirt's helper
-    /// does so too, since its version 1.2.6 wrote none.
+    /// IPv6 leases without a server DUID get that of the event or of another lease. libvirt's helper does the same,
+    /// since its version 1.2.6 wrote none.
     pub fn apply(&mut self, change: &'a Change) {
         if let Some(gone) = &change.remove {
             self.records.retain(|record| record.ip_address != gone.as_str());
@@ -99,14 +84,24 @@ impl<'a> Leases<'a> {
                 }
             }
         }
-        self.records.extend(change.add.as_ref().map(Record::new));
+        self.records.extend(change.add.as_ref().map(LeaseRecord::new));
+    }
+
+    /// The list as text, in pieces. An empty list is `[`, an empty line, `]`, as yajl wrote it.
+    pub fn text(&self) -> impl Iterator<Item = &str> + Clone {
+        let open = if self.records.is_empty() { "[\n" } else { "" };
+        let separators = std::iter::once("[\n  ").chain(std::iter::repeat(",\n  "));
+        let records = separators
+            .zip(&self.records)
+            .flat_map(|(separator, record)| [separator, &*record.text]);
+        std::iter::once(open).chain(records).chain(std::iter::once("\n]\n"))
     }
 }
 
-/// The server's DUID: the one that dnsmasq told, else the first that an IPv6 lease has.
+/// The server's DUID: the one that dnsmasq reported, else the first that an IPv6 lease has.
 #[must_use]
-pub fn server_duid<'a>(records: &'a [Record], told: Option<&'a str>) -> Option<&'a str> {
-    told.or_else(|| {
+pub fn server_duid<'a>(records: &'a [LeaseRecord], reported: Option<&'a str>) -> Option<&'a str> {
+    reported.or_else(|| {
         records
             .iter()
             .filter(|record| is_ipv6(&record.ip_address))
@@ -114,16 +109,11 @@ pub fn server_duid<'a>(records: &'a [Record], told: Option<&'a str>) -> Option<&
     })
 }
 
-/// Whether this is an IPv6 address; everything else counts as IPv4, as it does for libvirt.
-#[must_use]
-pub fn is_ipv6(address: &str) -> bool {
-    address.contains(':')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Bridge, Lease};
+    use crate::bridge::Bridge;
+    use crate::lease::Lease;
 
     fn lease(ip_address: &str) -> Lease {
         Lease { ip_address: ip_address.into(), mac_address: "52:54".into(), ..Lease::default() }
@@ -139,15 +129,15 @@ mod tests {
     }
 
     fn file(leases: &[Lease]) -> String {
-        let records: Vec<Record> = leases.iter().map(Record::new).collect();
-        layout::list(&records).collect()
+        let records = leases.iter().map(LeaseRecord::new).collect();
+        Leases { records, damage: None }.text().collect()
     }
 
     fn after(text: &str, change: &Change) -> String {
         let mut leases = Leases::read(text.as_bytes());
         leases.apply(change);
         assert_eq!(leases.damage, None);
-        layout::list(&leases.records).collect()
+        leases.text().collect()
     }
 
     #[test]
@@ -192,18 +182,18 @@ mod tests {
     }
 
     #[test]
-    fn damage_tells_what_and_keeps_what_can_be_read() {
+    fn damage_is_named_and_what_can_be_read_is_kept() {
         let text = file(&[lease("1"), lease("2")]);
         let cut = Leases::read(&text.as_bytes()[..text.len() - 8]);
-        assert_eq!(cut.records, [Record::new(&lease("1"))]);
-        assert_eq!(cut.damage.expect("damage").why, Why::NotJson);
+        assert_eq!(cut.records, [LeaseRecord::new(&lease("1"))]);
+        assert_eq!(cut.damage.expect("damage").kind, DamageKind::NotJson);
 
         let mut bytes = file(&[lease("1")]).into_bytes();
         let at = bytes.windows(5).position(|window| window == b"52:54").expect("the MAC");
         bytes[at] = 0xff;
         let bad_utf8 = Leases::read(&bytes);
-        assert_eq!(bad_utf8.damage.as_ref().expect("damage").why, Why::NotJson);
-        assert!(bad_utf8.records[0].text.contains("\"\u{fffd}2:54\""));
+        assert_eq!(bad_utf8.damage.as_ref().expect("damage").kind, DamageKind::NotJson);
+        assert!(bad_utf8.records[0].text.contains(r#""\uFFFD2:54""#));
     }
 
     #[test]
@@ -242,10 +232,10 @@ mod tests {
             let mut leases = Leases::read(&bytes);
             damaged += u32::from(leases.damage.is_some());
             leases.apply(&event);
-            let written: String = layout::list(&leases.records).collect();
+            let written: String = leases.text().collect();
             let again = Leases::read(written.as_bytes());
             assert_eq!(again.damage, None, "{}\n{written}", bytes.escape_ascii());
-            assert_eq!(layout::list(&again.records).collect::<String>(), written);
+            assert_eq!(again.text().collect::<String>(), written);
             assert_eq!(again.records.last().map(|last| &*last.ip_address), Some("4"));
         }
         assert!(damaged > 5_000, "only {damaged} of these were damaged");

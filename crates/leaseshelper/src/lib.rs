@@ -1,30 +1,36 @@
-//! `libvirt_leaseshelper`: dnsmasq runs it on each change of a lease (`--dhcp-script`), and it keeps the list
-//! of a bridge's leases in `/var/lib/libvirt/dnsmasq/BRIDGE.status`, which libvirt and the NSS modules read.
+//! `libvirt_leaseshelper`: dnsmasq runs it on each change of a lease (`--dhcp-script`), and it keeps the list of a
+//! bridge's leases in `/var/lib/libvirt/dnsmasq/BRIDGE.status`, which libvirt and the NSS modules read.
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`event`] | the command line and the environment, made into an [`event::Event`] |
+//! | [`event`] | the command line and the environment, as an [`event::Event`] |
+//! | [`bridge`], [`lease`] | the values in an event |
 //! | [`leases`] | the list, and the change that an event makes to it |
-//! | [`layout`] | the list as text, to the byte |
-//! | [`json`] | any other JSON, and what can be saved of a damaged file |
+//! | [`record`] | one lease in the list: JSON text |
+//! | [`salvage`], [`damage`] | what can be read in a damaged list, and what is wrong with it |
 //! | [`init`] | the list in dnsmasq's own format, for a restart of dnsmasq |
 //! | [`store`], [`lock`] | the files |
-//! | [`error`] | every way to fail |
+//! | [`error`], [`limits`] | all ways to fail; the largest list |
 //!
-//! All but the last three decide and do no I/O. [`run`] ties them together.
+//! Only [`store`] and [`lock`] do I/O. [`run`] ties them together.
 
+pub mod bridge;
+pub mod damage;
 pub mod error;
 pub mod event;
 pub mod init;
-pub mod json;
-pub mod layout;
+pub mod lease;
 pub mod leases;
+pub mod limits;
 pub mod lock;
+pub mod record;
+pub mod salvage;
 pub mod store;
 
 use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use error::Error;
 use event::{Change, Event, Init};
@@ -33,11 +39,11 @@ use store::Store;
 
 /// Does what one call of the helper asks for.
 ///
-/// `arguments` starts with the program's name; `variable` looks an environment variable up. What dnsmasq or a
-/// person is to read goes to `out`, what is worth a line in dnsmasq's log to `log`.
+/// `arguments` starts with the program's name; `variable` reads an environment variable. `out` gets what dnsmasq or a
+/// person asked for, `log` what belongs in dnsmasq's log.
 ///
 /// # Errors
-/// Any [`Error`]; the list is then what it was, but for [`Error::NotDurable`].
+/// Any [`Error`]; the list is then unchanged, except for [`Error::NotDurable`].
 pub fn run(
     arguments: &[OsString],
     variable: impl Fn(&str) -> Option<OsString>,
@@ -45,14 +51,16 @@ pub fn run(
     out: &mut dyn Write,
     log: &mut dyn FnMut(&dyn std::fmt::Display),
 ) -> Result<(), Error> {
-    match Event::read(arguments, variable)? {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    match Event::read(arguments, variable, now.try_into().unwrap_or(i64::MAX))? {
         Event::Help => print(out, help(&arguments[0]).as_bytes()),
         Event::Version => print(out, version(&arguments[0]).as_bytes()),
         Event::Init(init) => {
             let text = read_for_dnsmasq(&init, store, log)?;
             print(out, &text)
         }
-        Event::Change(change) => write_down(&change, store, log),
+        Event::Change(change) => record_change(&change, store, log),
+        Event::Unrelated => Ok(()),
     }
 }
 
@@ -62,13 +70,13 @@ fn read_for_dnsmasq(
     log: &mut dyn FnMut(&dyn std::fmt::Display),
 ) -> Result<Vec<u8>, Error> {
     let lock = store.lock()?;
-    store.make(&init.bridge)?;
+    store.create(&init.bridge)?;
     let bytes = store.read(&init.bridge)?;
     drop(lock);
     let leases = Leases::read(&bytes);
     if let Some(damage) = &leases.damage {
         log(&format_args!(
-            "{}: {damage}; {} of its leases can be read; the next lease event puts the file aside and mends the list",
+            "{}: {damage}; {} leases in it can be read; the next lease event keeps a copy and repairs the list",
             store.list(&init.bridge).display(),
             leases.records.len(),
         ));
@@ -80,7 +88,7 @@ fn read_for_dnsmasq(
     Ok(lines.text)
 }
 
-fn write_down(
+fn record_change(
     change: &Change,
     store: &Store,
     log: &mut dyn FnMut(&dyn std::fmt::Display),
@@ -91,27 +99,27 @@ fn write_down(
     let kept = leases.records.len();
     let damage = leases.damage.take();
     leases.apply(change);
-    let aside = match &damage {
-        Some(damage) => Some(store.put_aside(&change.bridge, &bytes, damage.why)?),
+    let copy = match &damage {
+        Some(damage) => Some(store.keep_copy(&change.bridge, &bytes, damage.kind)?),
         None => None,
     };
-    let replaced = match store.replace(&change.bridge, layout::list(&leases.records)) {
+    let replaced = match store.replace(&change.bridge, leases.text()) {
         Ok(replaced) => replaced,
         Err(error) => {
-            // Nothing was changed, so nothing may stay behind either.
-            if let Some(aside) = aside {
-                aside.take_back();
+            // The list is unchanged, so no copy of it is needed.
+            if let Some(copy) = copy {
+                copy.remove();
             }
             return Err(error);
         }
     };
-    // The next helper may go on: it reads this list, and its own fsync waits for the same disk.
+    // The next helper reads this list, and its own fsync waits for the same disk.
     drop(lock);
-    if let (Some(damage), Some(aside)) = (damage, aside) {
+    if let (Some(damage), Some(copy)) = (damage, copy) {
         log(&format_args!(
-            "{}: {damage}; kept as {}; {kept} of its leases could be read and are in the new list",
+            "{}: {damage}; a copy is in {}; {kept} leases in it could be read and are in the new list",
             store.list(&change.bridge).display(),
-            aside.path().display(),
+            copy.path().display(),
         ));
     }
     replaced.make_durable()

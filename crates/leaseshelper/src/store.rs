@@ -8,27 +8,24 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::bridge::Bridge;
+use crate::damage::DamageKind;
 use crate::error::Error;
-use crate::event::Bridge;
-use crate::leases::Why;
+use crate::limits::LARGEST_LIST;
 use crate::lock::Lock;
-
-/// The largest list, in bytes, that libvirt's readers and the NSS modules take.
-pub const LARGEST_LIST: u64 = 32 << 20;
 
 const DIRECTORY: &str = "/var/lib/libvirt/dnsmasq";
 const LOCK: &str = "/run/leaseshelper.pid";
 
 /// How long to wait for the lock.
 ///
-/// dnsmasq runs one helper at a time and waits for it; helpers meet where networks are many. A helper holds the
-/// lock for some milliseconds, on a slow disk for a tenth of a second, so that two hundred in a row take 20 s.
-/// Whoever has it for longer hangs, and a start of dnsmasq, and with it of the network, would hang along with
-/// it.
+/// Each dnsmasq runs one helper at a time and waits for it, so helpers compete only where there are many networks. A
+/// helper holds the lock for some milliseconds, on a slow disk for a tenth of a second, so two hundred in a row take
+/// 20 s. One that holds it for longer hangs, and the start of a network must not hang with it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How many bytes are handed to the kernel at once: large enough that the calls don't count, and small beside a
-/// list of a thousand leases.
+/// How many bytes one write(2) takes: enough that the number of calls doesn't matter, and little compared with a list
+/// of a thousand leases.
 const WRITE_AT_ONCE: usize = 64 << 10;
 
 /// Where the lists and their lock are.
@@ -42,7 +39,7 @@ pub struct Store {
     pub patience: Duration,
 }
 
-/// A new list that is in place and may not be on the disk yet.
+/// A new list that is in place, but may not be on the disk yet.
 #[derive(Debug)]
 #[must_use]
 pub struct Replaced {
@@ -54,7 +51,7 @@ pub struct Replaced {
 /// The copy of a damaged list.
 #[derive(Debug)]
 #[must_use]
-pub struct Aside(PathBuf);
+pub struct DamagedCopy(PathBuf);
 
 impl Store {
     /// The store that libvirt and dnsmasq use.
@@ -84,25 +81,25 @@ impl Store {
         self.directory.join(name)
     }
 
-    /// Makes an empty list where there is none.
+    /// Creates an empty list if there is none.
     ///
     /// # Errors
     /// [`Error::File`].
-    pub fn make(&self, bridge: &Bridge) -> Result<(), Error> {
+    pub fn create(&self, bridge: &Bridge) -> Result<(), Error> {
         let path = self.list(bridge);
         match new_file(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            made => made.map(drop).map_err(Error::file("create", &path)),
+            created => created.map(drop).map_err(Error::file("create", &path)),
         }
     }
 
-    /// Reads a list. One that is not there is empty.
+    /// Reads a list. A missing one is empty.
     ///
     /// # Errors
     /// [`Error::File`], [`Error::NotAFile`], [`Error::TooLarge`].
     pub fn read(&self, bridge: &Bridge) -> Result<Vec<u8>, Error> {
         let path = self.list(bridge);
-        // A FIFO in its place must not stop dnsmasq.
+        // A FIFO at this path must not block dnsmasq.
         let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&path);
         let mut file = match opened {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -120,42 +117,47 @@ impl Store {
         Ok(bytes)
     }
 
-    /// Keeps a copy of a damaged list under a name that tells when and why. It is on the disk when this
-    /// returns, but for its name, which the directory's fsync for the new list takes along.
+    /// Copies a damaged list to a file whose name says when and why. The content is on the disk when this returns; the
+    /// fsync of the directory for the new list covers the name.
     ///
-    /// It is a copy and no link: AppArmor's profile for the helper lets it make files here and no links.
+    /// It is a copy, since AppArmor's profile for the helper lets it create files here, but not links.
     ///
     /// # Errors
     /// [`Error::File`].
-    pub fn put_aside(&self, bridge: &Bridge, bytes: &[u8], why: Why) -> Result<Aside, Error> {
-        let doing = "put the damaged list aside as";
-        let name = format!(".broken-{}-{}", utc(SystemTime::now()), why.slug());
+    pub fn keep_copy(
+        &self,
+        bridge: &Bridge,
+        bytes: &[u8],
+        kind: DamageKind,
+    ) -> Result<DamagedCopy, Error> {
+        let doing = "copy the damaged list to";
+        let name = format!(".broken-{}-{}", utc(SystemTime::now()), kind.slug());
         let mut copies = 1;
         let mut path = self.beside(bridge, &name);
         let file = loop {
             match new_file(&path) {
-                // Another list was damaged within the same second.
+                // A list of this bridge was damaged within the same second.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     copies += 1;
                     path = self.beside(bridge, &format!("{name}.{copies}"));
                 }
-                made => break made.map_err(Error::file(doing, &path))?,
+                created => break created.map_err(Error::file(doing, &path))?,
             }
         };
-        let aside = Aside(path);
+        let copy = DamagedCopy(path);
         if let Err(error) = fill(&file, std::iter::once(bytes)) {
-            let error = Error::file(doing, aside.path())(error);
-            aside.take_back();
+            let error = Error::file(doing, copy.path())(error);
+            copy.remove();
             return Err(error);
         }
-        Ok(aside)
+        Ok(copy)
     }
 
-    /// Puts a new list in the place of the old one, in one step. Until [`Replaced::make_durable`] a power cut
-    /// may bring the old one back; the new one's content is on the disk.
+    /// Replaces a list in one step. The new content is on the disk when this returns, but until
+    /// [`Replaced::make_durable`] a power cut may restore the old list.
     ///
     /// # Errors
-    /// [`Error::File`], [`Error::TooLarge`]; the old list is then untouched.
+    /// [`Error::File`], [`Error::TooLarge`]; the old list is then unchanged.
     pub fn replace<'a>(
         &self,
         bridge: &Bridge,
@@ -167,18 +169,18 @@ impl Store {
         }
         let new = self.beside(bridge, ".new");
         let file = match new_file(&new) {
-            // A helper that was killed left it.
+            // Left behind by a helper that was killed.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 fs::remove_file(&new).and_then(|()| new_file(&new))
             }
-            made => made,
+            created => created,
         }
         .map_err(Error::file("create", &new))?;
         let moved = fill(&file, pieces.map(str::as_bytes))
             .map_err(Error::file("write", &new))
             .and_then(|()| fs::rename(&new, &path).map_err(Error::file("replace", &path)));
         if let Err(error) = moved {
-            // What can't be removed now, the next event removes.
+            // If it can't be removed now, the next event removes it.
             let _ = fs::remove_file(&new);
             return Err(error);
         }
@@ -187,15 +189,15 @@ impl Store {
 }
 
 impl Replaced {
-    /// Returns when a power cut can no longer bring the old list back.
+    /// Returns when a power cut can no longer restore the old list.
     ///
     /// # Errors
     /// [`Error::NotDurable`].
     pub fn make_durable(self) -> Result<(), Error> {
         let synced = match File::open(&self.directory) {
             Ok(directory) => directory.sync_all(),
-            // AppArmor's profile for the helper does not let it open the directory. A file's fsync takes its
-            // last rename along on ext4, XFS and btrfs.
+            // AppArmor's profile for the helper doesn't let it open the directory. On ext4, XFS and btrfs the fsync
+            // of a file covers its last rename.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self.file.sync_all(),
             Err(error) => Err(error),
         };
@@ -203,21 +205,21 @@ impl Replaced {
     }
 }
 
-impl Aside {
+impl DamagedCopy {
     /// The copy's path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// Removes the copy, where the list stays as it is after all.
-    pub fn take_back(self) {
-        // One copy too many does no harm.
+    /// Removes the copy, since the list was not replaced.
+    pub fn remove(self) {
+        // An extra copy does no harm.
         let _ = fs::remove_file(&self.0);
     }
 }
 
-/// Makes a file that is not there yet.
+/// Creates a file that must not exist.
 fn new_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)
 }
@@ -228,7 +230,7 @@ fn fill<'a>(file: &File, pieces: impl Iterator<Item = &'a [u8]>) -> io::Result<(
         out.write_all(piece)?;
     }
     out.flush()?;
-    // Whatever dnsmasq's umask: everybody may resolve names.
+    // Regardless of dnsmasq's umask: everyone may resolve names.
     file.set_permissions(Permissions::from_mode(0o644))?;
     file.sync_all()
 }

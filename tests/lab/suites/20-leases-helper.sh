@@ -1,7 +1,7 @@
 #!/bin/bash
-# dnsmasq's helper under a real network: clients by DHCPv4 and DHCPv6 get, renew, release their leases and let them expire;
-# dnsmasq is restarted. At each step libvirt (virsh net-dhcp-leases) and the modules know the same.
-# LEASESHELPER: the helper under test, or `stock` for libvirt's own; without it the one that `make` built, if there is one.
+# dnsmasq's helper in a real network: DHCPv4 and DHCPv6 clients get, renew and release leases and let them expire; dnsmasq is
+# restarted. After each step libvirt (virsh net-dhcp-leases) and the modules must know the same.
+# LEASESHELPER: the helper under test, or `stock` for libvirt's own; by default the one that `make` built, if there is one.
 set -euo pipefail
 # shellcheck source=../lib/lab.sh
 . "$LAB/lib/lab.sh"
@@ -20,7 +20,7 @@ names_known_to_modules() {
     done | sort -u
 }
 
-# check_known TITLE NAME...: these clients, and no others, with both addresses, at libvirt and at the modules.
+# check_known TITLE NAME...: libvirt and the modules know exactly these clients, each with both addresses.
 check_known() {
     local title=$1 name family expected=''
     shift
@@ -71,14 +71,14 @@ helper=${LEASESHELPER:-$lab_target/release/libvirt_leaseshelper}
 if [[ -z ${LEASESHELPER-} && ! -e $helper ]]; then helper=stock; fi
 if [[ $helper == stock ]]; then
     domain=''
-    echo "        note     libvirt's own helper is in use: nothing about name.domain is checked"
+    echo "        note     libvirt's own helper is in use: name.domain is not checked"
 else
     leaseshelper_use "$helper"
 fi
 libvirt_start
 network_start default virbr0 192.168.122 --domain lab.example --ipv6 fd00:122 --lease 2
 
-# The address that it asks for is not the one that dnsmasq would choose for it. It could be another's, so those ask later.
+# It requests an address that dnsmasq would not choose for it, but might for another client, so the others start later.
 client_start alpha virbr0 "request 192.168.122.77"
 client_await alpha BOUND
 client_start beta virbr0
@@ -108,7 +108,7 @@ client_await beta BOUND6
 learn_addresses beta
 check_known "clients of which one came back" alpha beta gone
 
-# libvirtd starts a network's dnsmasq where it finds that it has died.
+# At its start libvirtd starts the dnsmasq of a network again if that has died.
 old=$(dnsmasq_pid)
 kill -KILL "$old"
 await_exit 10 "$old"
@@ -122,8 +122,8 @@ client_await alpha BOUND
 client_await alpha BOUND6
 check_output "dnsmasq hands out what it had" "192.168.122.77 ${address[alpha6]}" \
     echo "$(client_address alpha 4) $(client_address alpha 6)"
-check_known "a client that asks anew" alpha beta gone
+check_known "a client that asks again" alpha beta gone
 
 # dnsmasq's shortest lease is two minutes.
-check "leases that nobody renews expire" await_leases "$((150 - (SECONDS - vanished)))" lease_gone gone
+check "leases that are not renewed expire" await_leases "$((150 - (SECONDS - vanished)))" lease_gone gone
 check_known "clients of which one's leases expired" alpha beta

@@ -1,14 +1,17 @@
-//! Helpers that meet: on one bridge, with libvirt's own among them, and at a lock that somebody keeps.
+//! Helpers that run at the same time: on one bridge, with libvirt's own among them, and when another process holds the
+//! lock.
 
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::world::{Call, LOCK, OURS, World, address, stock};
+use leaseshelper::lock::Lock;
+
+use crate::world::{Call, LOCK, OURS, Stock, World, address};
 
 fn finish(children: Vec<Child>) {
     for child in children {
@@ -49,10 +52,10 @@ fn two_hundred_at_once_on_one_bridge() {
 
 #[test]
 fn beside_libvirts_own() {
-    let (Some(world), Some(stock)) = (World::new(), stock()) else { return };
+    let (Some(world), Some(stock)) = (World::new(), Stock::find()) else { return };
     let children = (0..80)
         .map(|i| {
-            let program = if i % 2 == 0 { OURS.as_ref() } else { stock.as_path() };
+            let program = if i % 2 == 0 { OURS.as_ref() } else { stock.program.as_path() };
             let mut command = Call::add("virbr0", i).command(program);
             command.stderr(std::process::Stdio::piped()).spawn().expect("the helper starts")
         })
@@ -65,13 +68,14 @@ fn beside_libvirts_own() {
     assert_eq!(found, expected);
 }
 
-/// The lock as another helper has it, until it is dropped. A record lock is a process's, and each world has a
+/// The lock as libvirt's helper takes it, until it is dropped. A record lock belongs to a process, and each world has a
 /// file of its own, so the test itself can hold it.
 struct Held(#[expect(dead_code, reason = "closing it ends the lock")] File);
 
 impl Held {
     fn new() -> Self {
         let mut file = File::create(LOCK).expect("the lock file");
+        file.set_permissions(fs::Permissions::from_mode(0o644)).expect("the owner's right");
         write!(file, "{}", std::process::id()).expect("room");
         // SAFETY: flock is a C struct of integers, for which all zeroes are a value.
         let mut lock: libc::flock = unsafe { std::mem::zeroed() };
@@ -86,25 +90,45 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // As helpers do: first the name, then the lock.
+        // As helpers do: first remove the name, then release the lock.
         fs::remove_file(LOCK).expect("the lock file");
     }
 }
 
-/// Waits until so many processes wait for a lock of the test's.
+/// Waits until so many helpers wait for a lock that the test holds.
 fn until_waiting(count: usize) {
-    let end = Instant::now() + Duration::from_secs(20);
-    // Opening and closing the lock file would end the lock, so it is only looked at.
+    let end = Instant::now() + Duration::from_secs(25);
+    // Opening and closing the lock file would release the lock, so the test only looks at it.
     let inode = format!(":{} ", fs::metadata(LOCK).expect("the lock file").ino());
     loop {
         let locks = fs::read_to_string("/proc/locks").expect("/proc/locks");
-        let waiting = |line: &&str| line.contains("->") && line.contains(&inode);
-        if locks.lines().filter(waiting).count() >= count {
+        let is_waiting = |line: &&str| line.contains("->") && line.contains(&inode);
+        if locks.lines().filter(is_waiting).count() >= count {
             return;
         }
-        assert!(Instant::now() < end, "nobody waits: {locks}");
+        assert!(Instant::now() < end, "too few wait: {locks}");
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+fn lock_file_mode() -> u32 {
+    fs::metadata(LOCK).expect("the lock file").permissions().mode() & 0o7777
+}
+
+#[test]
+fn only_root_can_open_the_lock_file() {
+    let Some(_world) = World::new() else { return };
+    let lock = Lock::take(LOCK.as_ref(), Duration::ZERO).expect("the lock");
+    assert_eq!(lock_file_mode(), 0o600);
+    drop(lock);
+    // libvirt's helper creates it with 0644.
+    let held = Held::new();
+    assert_eq!(lock_file_mode(), 0o644);
+    let child = Call::add("virbr0", 1).command(OURS).spawn().expect("the helper starts");
+    until_waiting(1);
+    assert_eq!(lock_file_mode(), 0o600);
+    drop(held);
+    finish(vec![child]);
 }
 
 #[test]

@@ -1,5 +1,4 @@
-//! Lists that libvirt's helper would forget, or refuse for ever: put aside, and every lease that can be read
-//! kept.
+//! Lists that libvirt's helper would forget, or refuse for ever: copied, and every lease that can be read is kept.
 
 use std::fs;
 
@@ -13,8 +12,8 @@ fn sound(world: &World, bridge: &str, count: usize) -> Vec<u8> {
     world.list(bridge).expect("a list")
 }
 
-/// The files that were put aside: their names and what is in them.
-fn aside(world: &World) -> Vec<(String, Vec<u8>)> {
+/// The copies of damaged lists: their names and contents.
+fn copies(world: &World) -> Vec<(String, Vec<u8>)> {
     let mut found: Vec<_> = fs::read_dir(crate::world::STATE)
         .expect("the state directory")
         .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
@@ -25,15 +24,15 @@ fn aside(world: &World) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-/// Makes an event happen to a damaged list; gives the addresses in the mended one. `why` is how the name ends.
-fn mend(bytes: &[u8], why: &str) -> Vec<String> {
+/// Lets an event come to a damaged list; returns the addresses in the repaired one. `why` is how the copy's name ends.
+fn repair(bytes: &[u8], why: &str) -> Vec<String> {
     let world = World::new().expect("root, as for the caller");
     world.write_list("virbr0", bytes);
     let output = Call::add("virbr0", 200).run(OURS);
     assert!(output.status.success(), "{output:?}");
     let message = line(&output);
-    let [(name, kept)] = &aside(&world)[..] else { panic!("{:?}", aside(&world)) };
-    assert!(kept == bytes, "not the damaged list");
+    let [(name, kept)] = &copies(&world)[..] else { panic!("{:?}", copies(&world)) };
+    assert!(kept == bytes, "the copy differs from the damaged list");
     assert!(message.contains("virbr0.status") && message.contains(name), "{message}");
     // virbr0.status.broken-20251123T170405Z-not-json
     let stamp = name.strip_prefix("virbr0.status.broken-").expect("a prefix");
@@ -42,10 +41,10 @@ fn mend(bytes: &[u8], why: &str) -> Vec<String> {
     assert_eq!((&*shape, reason), ("00000000T000000Z", why));
 
     let addresses = world.addresses("virbr0");
-    assert!(message.contains(&format!("{} of its leases", addresses.len() - 1)), "{message}");
-    // Once is enough.
+    assert!(message.contains(&format!("{} leases", addresses.len() - 1)), "{message}");
+    // The repaired list is not copied again.
     Call::add("virbr0", 201).done();
-    assert_eq!(aside(&world).len(), 1);
+    assert_eq!(copies(&world).len(), 1);
     let (last, rest) = addresses.split_last().expect("the new lease");
     assert_eq!(*last, address(200));
     rest.to_vec()
@@ -64,15 +63,15 @@ fn cut_torn_and_overwritten_lists() {
         .collect();
     for cut in [1, 2, 40, list.len() / 3, list.len() / 2, list.len() - 3] {
         let whole = ends.iter().filter(|end| **end <= cut).count();
-        assert_eq!(mend(&list[..cut], "not-json"), all[..whole], "cut at {cut}");
+        assert_eq!(repair(&list[..cut], "not-json"), all[..whole], "cut at {cut}");
     }
     let mut zeroes = list.clone();
     zeroes[ends[1] + 30..ends[3] - 30].fill(0);
-    assert_eq!(mend(&zeroes, "not-json"), [&all[..2], &all[4..]].concat());
-    assert_eq!(mend(&vec![0; 4096], "not-json"), [""; 0]);
-    assert_eq!(mend(&[&list[..], b"\0\0\0"].concat(), "not-json"), all);
-    assert_eq!(mend(&[&list[..], &list[..]].concat(), "not-json"), all);
-    assert_eq!(mend(b"garbage", "not-json"), [""; 0]);
+    assert_eq!(repair(&zeroes, "not-json"), [&all[..2], &all[4..]].concat());
+    assert_eq!(repair(&vec![0; 4096], "not-json"), [""; 0]);
+    assert_eq!(repair(&[&list[..], b"\0\0\0"].concat(), "not-json"), all);
+    assert_eq!(repair(&[&list[..], &list[..]].concat(), "not-json"), all);
+    assert_eq!(repair(b"garbage", "not-json"), [""; 0]);
 }
 
 #[test]
@@ -82,20 +81,20 @@ fn a_name_in_latin_1_as_newer_libvirt_writes_it() {
     let at = list.windows(6).position(|bytes| bytes == b"guest1").expect("the name");
     let mut latin1 = list;
     latin1[at] = 0xe9;
-    assert_eq!(mend(&latin1, "not-json"), [address(0), address(1), address(2)]);
+    assert_eq!(repair(&latin1, "not-json"), [address(0), address(1), address(2)]);
 }
 
 #[test]
-fn json_that_is_no_list_of_leases() {
+fn json_that_is_not_a_list_of_leases() {
     if World::new().is_none() {
         return;
     }
     let lease = r#"{"ip-address":"10.0.0.1","expiry-time":1}"#;
-    assert_eq!(mend(b"{}", "not-a-list"), [""; 0]);
-    assert_eq!(mend(format!("{{\"leases\":[{lease}]}}").as_bytes(), "not-a-list"), ["10.0.0.1"]);
+    assert_eq!(repair(b"{}", "not-a-list"), [""; 0]);
+    assert_eq!(repair(format!("{{\"leases\":[{lease}]}}").as_bytes(), "not-a-list"), ["10.0.0.1"]);
     let mixed =
         format!("[7, {lease}, {{\"ip-address\":\"10.0.0.2\",\"expiry-time\":\"soon\"}}, null]");
-    assert_eq!(mend(mixed.as_bytes(), "not-leases"), ["10.0.0.1"]);
+    assert_eq!(repair(mixed.as_bytes(), "not-leases"), ["10.0.0.1"]);
 }
 
 #[test]
@@ -106,7 +105,7 @@ fn what_old_helpers_left_out_is_no_damage() {
         r#"[{"ip-address":"fd00::1","server-duid":null},{"ip-address":"10.0.0.1"}]"#,
     );
     Call::add("virbr0", 1).with("DNSMASQ_SERVER_DUID", "00:02").done();
-    assert_eq!(aside(&world), []);
+    assert_eq!(copies(&world), []);
     let list = String::from_utf8(world.list("virbr0").expect("a list")).expect("UTF-8");
     let expected = r#"[
   {
@@ -131,7 +130,7 @@ fn init_tells_what_can_be_read_and_touches_nothing() {
     let before = world.tree();
     let output = Call::new(&["init"]).with("VIR_BRIDGE_NAME", "virbr0").run(OURS);
     assert!(output.status.success());
-    assert!(line(&output).contains("virbr0.status: this is no JSON"), "{output:?}");
+    assert!(line(&output).contains("virbr0.status: not valid JSON"), "{output:?}");
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().count(), 3);
     assert_eq!(world.tree(), before);
     assert_eq!(world.list("virbr0").as_deref(), Some(cut));
@@ -145,7 +144,7 @@ fn two_damaged_lists_within_a_second() {
         let output = Call::add("virbr0", i).run(OURS);
         assert!(output.status.success(), "{output:?}");
     }
-    let mut kept: Vec<_> = aside(&world).into_iter().map(|(_, bytes)| bytes).collect();
+    let mut kept: Vec<_> = copies(&world).into_iter().map(|(_, bytes)| bytes).collect();
     kept.sort();
     assert_eq!(kept, [b"garbage 0", b"garbage 1", b"garbage 2"]);
 }

@@ -1,4 +1,4 @@
-//! A disk that is full, read-only, failing or not there: one line, status 1, and the list is what it was.
+//! A disk that is full, read-only, failing or missing: one line, status 1, and the list is unchanged.
 
 use std::fs;
 use std::io::Write as _;
@@ -31,10 +31,13 @@ fn full() {
         Call::add("missing", 1),
     ] {
         let message = call.refused();
-        assert!(message.contains("No space left") && message.contains("make room"), "{message}");
+        assert!(
+            message.contains("No space left") && message.contains("free some space"),
+            "{message}"
+        );
         assert_eq!((world.tree(), world.list("virbr0")), before);
     }
-    // Reading goes on, and with room again writing does.
+    // Reading still works, and with free space writing does again.
     let init = Call::new(&["init"]).with("VIR_BRIDGE_NAME", "virbr0").run(OURS);
     assert_eq!(init.stdout.split(|byte| *byte == b'\n').count(), 21);
     fs::remove_file(world.path("filler")).expect("the filler");
@@ -55,7 +58,10 @@ fn room_for_the_copy_of_a_damaged_list_and_none_for_the_new_one() {
     world.write_list("virbr0", &damaged);
     let before = world.tree();
     let message = Call::add("virbr0", 200).refused();
-    assert!(message.contains("virbr0.status.new") && message.contains("make room"), "{message}");
+    assert!(
+        message.contains("virbr0.status.new") && message.contains("free some space"),
+        "{message}"
+    );
     assert_eq!(world.tree(), before);
     assert_eq!(world.list("virbr0"), Some(damaged));
 }
@@ -102,8 +108,8 @@ fn larger_than_any_reader_takes() {
     let file = fs::File::create(world.path("virbr0.status")).expect("a file");
     file.set_len((32 << 20) + 1).expect("room");
     assert!(Call::add("virbr0", 1).refused().contains("32 MiB"));
-    // One that can be read, and not with another lease in it.
-    let padding = "x".repeat((32 << 20) - 200);
+    // One that can be read, but has no room for another lease.
+    let padding = "x".repeat((32 << 20) - 100);
     let list = format!("[{{\"ip-address\":\"10.0.0.1\",\"expiry-time\":1,\"x\":\"{padding}\"}}]");
     world.write_list("virbr1", &list);
     assert!(Call::add("virbr1", 1).refused().contains("32 MiB"));
@@ -111,7 +117,7 @@ fn larger_than_any_reader_takes() {
     assert_eq!(world.tree().len(), 2);
 }
 
-/// Runs our helper with one system call failing; gives what the helper said, and what strace saw.
+/// Runs our helper with one system call failing; returns the helper's output, and what strace saw.
 fn with_fault(call: &Call, world: &World, faults: &[&str]) -> (Output, String) {
     let log = world.path("../strace.log");
     let mut command = Command::new("strace");
@@ -127,7 +133,7 @@ fn with_fault(call: &Call, world: &World, faults: &[&str]) -> (Output, String) {
     command.envs(ours.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let output = command.output().expect("strace starts");
     let seen = fs::read_to_string(&log).expect("the log");
-    // strace aligns results.
+    // strace aligns the results.
     let seen = seen.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
     fs::remove_file(log).expect("the log");
     (output, seen)
@@ -188,7 +194,7 @@ fn on_the_disk_before_it_counts() {
 fn where_apparmor_lets_nobody_open_the_directory() {
     let (Some(world), Some(())) = (World::new(), have("strace")) else { return };
     Call::add("virbr0", 1).done();
-    // The directory is the last thing that is opened.
+    // The directory is the last one that is opened.
     let (_, seen) = with_fault(&Call::add("virbr0", 1), &world, &[]);
     let opened = seen.lines().filter(|line| line.starts_with("openat(")).count();
     let fault = format!("openat:error=EACCES:when={opened}");

@@ -1,6 +1,5 @@
-//! Runs the built helper, mostly beside libvirt's own, each test in a mount namespace of its own. Needs root,
-//! and libvirt's helper (package libvirt-daemon); without them a test says that it is skipped, and with
-//! `CI=true` it fails.
+//! Runs the built helper, mostly beside libvirt's own, each test in a mount namespace of its own. Needs root, and
+//! libvirt's helper (`tests/setup stock`); without them a test says that it is skipped, and with `CI=true` it fails.
 
 mod concurrency;
 mod damage;

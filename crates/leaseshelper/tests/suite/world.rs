@@ -15,8 +15,8 @@ pub(crate) const STATE: &str = "/var/lib/libvirt/dnsmasq";
 pub(crate) const LOCK: &str = "/run/leaseshelper.pid";
 pub(crate) const OURS: &str = env!("CARGO_BIN_EXE_libvirt_leaseshelper");
 
-/// What a test's thread sees at `/var/lib` and `/run`: nothing but an empty state directory. It is gone with
-/// the thread and the processes that the thread started.
+/// What a test's thread sees at `/var/lib` and `/run`: nothing but an empty state directory. It disappears with the
+/// thread and the processes that the thread started.
 pub(crate) struct World {
     // Another thread is in another namespace.
     not_send: PhantomData<*const ()>,
@@ -29,7 +29,7 @@ pub(crate) struct Call {
     pub(crate) variables: Vec<(&'static str, Vec<u8>)>,
 }
 
-/// The call as a shell would take it, but for the escapes.
+/// The call as shell text, except for the escapes.
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         for (name, value) in &self.variables {
@@ -75,13 +75,13 @@ impl Call {
         self.command(program).output().expect("the helper starts")
     }
 
-    /// Runs our helper, which has to succeed without a word.
+    /// Runs our helper, which must succeed without output on stderr.
     pub(crate) fn done(&self) {
         let output = self.run(OURS);
         assert!(output.status.success() && output.stderr.is_empty(), "{self}: {output:?}");
     }
 
-    /// Runs our helper, which has to fail with status 1 and one line; gives that line.
+    /// Runs our helper, which must fail with status 1 and one line; returns that line.
     pub(crate) fn refused(&self) -> String {
         let output = self.run(OURS);
         assert_eq!(output.status.code(), Some(1), "{self}: {output:?}");
@@ -94,7 +94,7 @@ pub(crate) fn address(i: usize) -> String {
     format!("192.168.{}.{}", i >> 8, i & 255)
 }
 
-/// What a helper said on stderr, which has to be one line.
+/// What a helper wrote to stderr, which must be one line.
 pub(crate) fn line(output: &Output) -> String {
     let text = String::from_utf8(output.stderr.clone()).expect("UTF-8 on stderr");
     let line = text.strip_suffix('\n').unwrap_or_else(|| panic!("no line: {text:?}"));
@@ -103,7 +103,7 @@ pub(crate) fn line(output: &Output) -> String {
 }
 
 impl World {
-    /// Moves the thread into a world of its own. None where that takes root and there is none.
+    /// Moves the thread into a world of its own. None without root, which that needs.
     pub(crate) fn new() -> Option<Self> {
         // SAFETY: geteuid takes nothing and can't fail.
         if unsafe { libc::geteuid() } != 0 {
@@ -118,7 +118,7 @@ impl World {
         Some(Self { not_send: PhantomData })
     }
 
-    /// Puts a tmpfs of so many bytes at the state directory's place.
+    /// Mounts a tmpfs of so many bytes on the state directory.
     pub(crate) fn small_disk(&self, size: usize) {
         mount(Some("tmpfs"), STATE, 0, Some(&format!("mode=755,size={size}")));
     }
@@ -132,7 +132,7 @@ impl World {
         Path::new(STATE).join(name.as_ref())
     }
 
-    /// A bridge's list; None where it has no file.
+    /// A bridge's list; None if it has no file.
     pub(crate) fn list(&self, bridge: &str) -> Option<Vec<u8>> {
         match fs::read(self.path(format!("{bridge}.status"))) {
             Ok(bytes) => Some(bytes),
@@ -145,7 +145,7 @@ impl World {
         fs::write(self.path(format!("{bridge}.status")), bytes).expect("write a list");
     }
 
-    /// The IP addresses in a bridge's list, which has to be JSON.
+    /// The IP addresses in a bridge's list, which must be JSON.
     pub(crate) fn addresses(&self, bridge: &str) -> Vec<String> {
         let bytes = self.list(bridge).expect("a list");
         let leases: Vec<serde_json::Value> = serde_json::from_slice(&bytes)
@@ -175,25 +175,50 @@ impl World {
     }
 }
 
-/// libvirt's own helper. None where it is not installed.
-///
-/// The variable `STOCK_LEASESHELPER` names it; else it is taken from the package unpacked under `target/stock`,
-/// else from the system, unless that one is ours by now.
-pub(crate) fn stock() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let places = [
-        std::env::var_os("STOCK_LEASESHELPER").map(PathBuf::from),
-        Some(root.join("target/stock/usr/lib/libvirt/libvirt_leaseshelper")),
-        Some("/usr/lib/libvirt/libvirt_leaseshelper".into()),
-        Some("/usr/lib/libvirt/libvirt_leaseshelper.distrib".into()),
-    ];
-    for place in places.into_iter().flatten() {
-        let Ok(output) = Command::new(&place).arg("--version").output() else { continue };
-        if String::from_utf8_lossy(&output.stdout).contains("(libvirt) ") {
-            return Some(place);
+/// libvirt's own helper.
+pub(crate) struct Stock {
+    pub(crate) program: PathBuf,
+    /// Major and minor.
+    pub(crate) version: (u32, u32),
+}
+
+impl Stock {
+    /// Finds it. None if it is not there.
+    ///
+    /// The variable `STOCK_LEASESHELPER` names it; otherwise it is the one that tests/setup unpacked below
+    /// `target/stock`, or that of the system, unless ours has replaced it.
+    pub(crate) fn find() -> Option<Self> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let paths = [
+            std::env::var_os("STOCK_LEASESHELPER").map(PathBuf::from),
+            Some(root.join("target/stock/usr/lib/libvirt/libvirt_leaseshelper")),
+            Some("/usr/lib/libvirt/libvirt_leaseshelper".into()),
+            Some("/usr/lib/libvirt/libvirt_leaseshelper.distrib".into()),
+        ];
+        for program in paths.into_iter().flatten() {
+            let Ok(output) = Command::new(&program).arg("--version").output() else { continue };
+            let text = String::from_utf8_lossy(&output.stdout);
+            if let Some((_, version)) = text.trim_end().split_once("(libvirt) ") {
+                let mut numbers = version.split('.').map(str::parse);
+                let mut next = || numbers.next()?.ok();
+                let (Some(major), Some(minor)) = (next(), next()) else {
+                    panic!("{}: an unknown version: {text}", program.display())
+                };
+                return Some(Self { program, version: (major, minor) });
+            }
         }
+        skipped("libvirt's own helper is missing; run tests/setup stock")
     }
-    skipped("libvirt's own helper is missing; install libvirt-daemon and libvirt0")
+
+    /// Whether it reads and writes JSON with json-c; up to 10.7 it used yajl.
+    pub(crate) fn has_json_c(&self) -> bool {
+        self.version >= (10, 8)
+    }
+
+    /// Whether it rejects a list with anything but ASCII in it. 11.3 does, 9.0 and 12.8 don't.
+    pub(crate) fn reads_only_ascii(&self) -> bool {
+        self.has_json_c() && self.version < (12, 0)
+    }
 }
 
 /// Whether a program can be started.
