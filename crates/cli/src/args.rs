@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::TypedValueParser as _;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use crate::pattern::Pattern;
@@ -206,7 +207,8 @@ pub(crate) struct Resolve {
     #[arg(
         required_unless_present = "reverse",
         conflicts_with = "reverse",
-        value_hint = ValueHint::Hostname
+        value_hint = ValueHint::Hostname,
+        value_parser = clap::builder::NonEmptyStringValueParser::new().map(OsString::from)
     )]
     pub(crate) name: Option<OsString>,
     /// Print the name of the guest that has this address
@@ -260,26 +262,34 @@ pub(crate) struct Wait {
     pub(crate) verbose: bool,
 }
 
-/// Tells why a name resolves, or doesn't
+/// Says what a name resolves to, and why it does or doesn't
 ///
-/// The whole way of a look-up, as getaddrinfo(3) makes it: the hosts line of nsswitch.conf and what each
-/// service on it does with the name; libvirt-nssd's snapshot and each file that libvirt and libvirt_guest
-/// read, each record that was considered, by its place in the file, who told it, and why it was taken or
-/// dropped; and what programs get in the end.
-/// The network isn't asked.
+/// First what programs get from getaddrinfo(3), why, and what to do next. With --verbose the whole way of the
+/// look-up follows: the hosts line of nsswitch.conf and what each service on it does with the name;
+/// libvirt-nssd's snapshot and each file that libvirt and libvirt_guest read; each record that was
+/// considered, where it is in the file, where it is known from, and why it was taken or skipped.
+///
+/// For an address it explains the reverse look-up. The network isn't asked.
 ///
 /// The exit status is 0 where libvirt or libvirt_guest answers, else 2.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   libvirt-nss explain web
-  libvirt-nss explain -6 web --all")]
+  libvirt-nss explain -6 web --verbose
+  libvirt-nss explain 192.168.122.7")]
 pub(crate) struct Explain {
-    /// The name
-    #[arg(value_hint = ValueHint::Hostname)]
+    /// The name, or an address
+    #[arg(
+        value_hint = ValueHint::Hostname,
+        value_parser = clap::builder::NonEmptyStringValueParser::new().map(OsString::from)
+    )]
     pub(crate) name: OsString,
     #[command(flatten)]
     pub(crate) families: Families,
-    /// Show the records of other names too
+    /// Show the whole way of the look-up
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
+    /// Show the records of other names too; implies --verbose
     #[arg(long, short)]
     pub(crate) all: bool,
     /// A JSON object

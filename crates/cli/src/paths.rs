@@ -48,6 +48,18 @@ impl Paths {
         self.root == Path::new("/")
     }
 
+    /// The options with which another command looks at the same system, each with a blank before it.
+    pub(crate) fn options(&self) -> String {
+        let mut options = String::new();
+        if !self.is_this_system() {
+            options += &format!(" --root {}", self.root.display());
+        }
+        if let Some(directory) = &self.state_directory {
+            options += &format!(" --state-dir {}", directory.display());
+        }
+        options
+    }
+
     /// What glibc reads first.
     pub(crate) fn nsswitch(&self) -> PathBuf {
         self.below(Self::NSSWITCH)

@@ -46,6 +46,8 @@ pub(crate) struct Presence {
     pub(crate) absence: Absence,
     /// Files that may say more and couldn't be read, and why.
     pub(crate) unread: Vec<String>,
+    /// The name is a guest's host name with a domain behind it that its lease doesn't record.
+    pub(crate) unrecorded_domain: Option<String>,
     /// Seconds since the epoch.
     now: i64,
 }
@@ -60,7 +62,8 @@ impl Presence {
         unread.extend(unused_snapshot(&told, now));
         let possible = sources.iter().any(|source| source.wanted(name).is_some());
         let absence = if possible { absence(&rows, name, sources) } else { Absence::Impossible };
-        Self { name: lossy(name), absence, unread, now }
+        let unrecorded_domain = unrecorded_domain(&rows, &lossy(name));
+        Self { name: lossy(name), absence, unread, unrecorded_domain, now }
     }
 
     /// The reason, as the rest of a sentence about the guest.
@@ -168,7 +171,7 @@ fn is_about(row: &Row, name: &[u8], source: Source) -> bool {
     let Some(wanted) = source.wanted(name) else { return false };
     match source {
         Source::HostName => row.host_name.as_ref().is_some_and(|host_name| {
-            let domain = row.network_domain.as_deref().unwrap_or_default();
+            let domain = row.lease_domain.as_deref().unwrap_or_default();
             let fit = wanted.fit(host_name.as_bytes());
             fit.is_some_and(|fit| wanted.fits_in(fit, domain.as_bytes()))
         }),
@@ -205,6 +208,27 @@ fn absence(rows: &[Row], name: &[u8], sources: &[Source]) -> Absence {
         return Absence::NoAddress(told.connection.clone());
     }
     Absence::Unknown(similar(rows, &lossy(name), sources))
+}
+
+/// What to do where the first labels are a guest's host name, and the others no domain of its network that
+/// the lease records.
+fn unrecorded_domain(rows: &[Row], name: &str) -> Option<String> {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let dots = name.match_indices('.').map(|(at, _)| at);
+    let (host_name, row) = dots.rev().find_map(|at| {
+        let head = &name[..at];
+        let called =
+            |row: &&Row| row.current_host_name().is_some_and(|own| own.eq_ignore_ascii_case(head));
+        Some((head, rows.iter().find(called)?))
+    })?;
+    let domain = &name[host_name.len() + 1..];
+    Some(match &row.lease_domain {
+        Some(recorded) => format!("{host_name} is in the domain {recorded}, and not in {domain}"),
+        None => format!(
+            "'{host_name}' resolves without {domain}: its lease records no domain. The leases helper of \
+             libvirt-nss records the network's with the next renewal; libvirt's own helper doesn't"
+        ),
+    })
 }
 
 /// The names that are most like `name`, the best first.

@@ -19,6 +19,8 @@ mod damage;
 mod debug;
 #[path = "suite/enumeration.rs"]
 mod enumeration;
+#[path = "suite/explain.rs"]
+mod explain;
 #[path = "suite/faults.rs"]
 mod faults;
 #[path = "suite/glibc.rs"]

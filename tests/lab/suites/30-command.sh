@@ -74,8 +74,8 @@ for name in web web-vm web.; do
 done
 check_output "resolve --reverse" web libvirt-nss resolve --reverse "$web"
 check_answer "resolve an unknown name" 2 "" libvirt-nss resolve nobody
-check "explain tells the answer" says "What programs get $web" as_nobody libvirt-nss explain web-vm
-check "explain tells why not" says "no lease of this host name holds: NOTFOUND, goes on" libvirt-nss explain nobody
+check "explain gives the answer" says "web-vm resolves to $web" as_nobody libvirt-nss explain web-vm
+check "explain says why not" says "no current lease has this host name: NOTFOUND, goes on" libvirt-nss explain --verbose nobody
 check "doctor finds nothing" as_nobody libvirt-nss doctor
 
 # The same host name from another network, while it boots and when it has its lease.
@@ -92,7 +92,7 @@ check_output "list: what a destroyed guest left" "- web $web left-behind" \
     bash -c "libvirt-nss list --plain --network default | cut -f 1,2,5,8"
 check_answer "its domain's name is unknown" 2 "" libvirt-nss resolve --guest web-vm
 check_output "its host name is the other's" "$other" libvirt-nss resolve web
-check "explain tells of it" says "left behind" libvirt-nss explain web
+check "explain shows it" says "left behind" libvirt-nss explain --verbose web
 
 kill -TERM "$watching"
 status=0

@@ -81,7 +81,7 @@ if [[ -x $command ]]; then
     check_output "libvirt-nss list has the guest, and who told of it" "plain-vm plain br-plain 10.77.0.5 $mac agent host" \
         bash -c '"$1" list --plain | grep -F 10.77.0.5 | cut -f 1-3,5,6,11,12 | tr "\t" " "' - "$command"
     check "libvirt-nss explain says who told of an address" says "plain, 10.77.0.5, $mac, br-plain; from the guest's agent, connection host" \
-        "$command" explain plain
+        "$command" explain --verbose plain
     check "libvirt-nss doctor knows the snapshot" says "1 of 1 connections up (2 guests)" "$command" doctor
     mv "$daemon_home/run" "$daemon_home/away"
     check_answer "without the way to the snapshot its guests are unknown" 2 "" getent ahosts plain

@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::daemon;
 use crate::error::Error;
 use crate::explain::json::Json;
+use crate::explain::reverse;
 use crate::explain::story::Story;
 use crate::explain::text::{self, Style};
 use crate::explain::walk::{End, Walk};
@@ -17,14 +18,17 @@ use crate::explain::{Explanation, Ours, Question};
 use crate::lookup;
 use crate::modules::{self, loader};
 use crate::nsswitch::file;
-use crate::output::paint::Tone;
+use crate::presence::Presence;
 use crate::state::lossy;
 use crate::status::Status;
 
 pub(crate) fn run(options: &Explain, context: &Context) -> Result<Status, Error> {
     let conf = file::read(&context.paths);
-    let question =
-        Question { name: lossy(options.name.as_bytes()), family: options.families.family() };
+    let name = options.name.as_bytes();
+    if let Some(address) = options.name.to_str().and_then(|name| name.parse().ok()) {
+        return reverse::run(address, options, &conf, &style(options, context), context);
+    }
+    let question = Question { name: lossy(name), family: options.families.family() };
     let ours: Vec<Ours> = [Source::HostName, Source::Domain]
         .into_iter()
         .map(|source| ask(source, options, context))
@@ -34,32 +38,58 @@ pub(crate) fn run(options: &Explain, context: &Context) -> Result<Status, Error>
         End::Answered(_) => Status::Ok,
         _ => Status::NotFound,
     };
-    let told = daemon::read(&context.paths);
-    let explanation = Explanation { question, walk, ours, told };
+    let now = context.clock.now();
+    let sources = [Source::HostName, Source::Domain];
+    let presence = Presence::read(&context.paths, name, &sources, now);
+    let explanation = Explanation {
+        question,
+        walk,
+        ours,
+        told: daemon::read(&context.paths),
+        presence: Some(presence),
+        other_family: other_family(name, options, context)?,
+        nscd: context.paths.nscd_socket().exists(),
+        options: context.paths.options(),
+    };
 
     let mut out = BufWriter::new(io::stdout().lock());
     if options.json {
-        serde_json::to_writer_pretty(&mut out, &Json::new(&explanation, context.clock.now()))
+        serde_json::to_writer_pretty(&mut out, &Json::new(&explanation, now))
             .map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
-        let style = Style {
-            paint: context.paint,
-            width: context.width.unwrap_or(80).min(100),
-            all: options.all,
-            now: context.clock.now(),
-            directory: context.paths.state_directory().display().to_string(),
-        };
-        for line in text::lines(&explanation, &style) {
+        for line in text::lines(&explanation, &style(options, context)) {
             writeln!(out, "{line}")?;
-        }
-        if context.paths.nscd_socket().exists() {
-            let note = "nscd answers programs here, and may have kept another answer for a while.";
-            writeln!(out, "  {}", context.paint.paint(Tone::Warning, note))?;
         }
     }
     out.flush()?;
     Ok(status)
+}
+
+fn style(options: &Explain, context: &Context) -> Style {
+    Style {
+        paint: context.paint,
+        width: context.width.unwrap_or(80).min(100),
+        verbose: options.verbose || options.all,
+        all: options.all,
+        now: context.clock.now(),
+        directory: context.paths.state_directory().display().to_string(),
+    }
+}
+
+/// The addresses of the family that isn't asked for.
+fn other_family(name: &[u8], options: &Explain, context: &Context) -> Result<Vec<String>, Error> {
+    let Some(family) = options.families.family() else { return Ok(Vec::new()) };
+    let mut others = Vec::new();
+    for source in [Source::HostName, Source::Domain] {
+        let now = context.clock.now();
+        let answered = lookup::by_name(&context.paths, source, name, None, now, None)?;
+        let other = answered.candidates.iter().filter(|one| one.address.family() != family);
+        others.extend(other.map(lookup::address_text));
+    }
+    others.sort();
+    others.dedup();
+    Ok(others)
 }
 
 fn ask(source: Source, options: &Explain, context: &Context) -> Result<Ours, Error> {

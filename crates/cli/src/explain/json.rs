@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::story::{FileStory, Record, Story, What};
 use super::told::{EntryStory, outcome_word};
-use super::walk::{End, Step};
+use super::walk::{End, GaiError, Step};
 use super::{Explanation, Ours};
 use crate::commands::resolve::JsonAddress;
 use crate::daemon::{self, Told, source_word};
@@ -26,12 +26,27 @@ pub(crate) struct Json<'e> {
     /// Why there is no line to follow.
     error: Option<&'e str>,
     steps: Vec<JsonStep<'e>>,
-    /// `answered`, `answered-before`, `ended`, `open`, `exhausted` or `unclear`.
+    /// `answered`: by libvirt or libvirt_guest; `other`: by another service; `failed`; `open`: nobody has an
+    /// answer but perhaps those in `open`; `unclear`: the hosts line can't be followed.
     end: &'static str,
-    conclusion: Vec<String>,
+    /// The services that were asked and may have an answer of their own: they can't be asked here.
+    open: Vec<&'e str>,
+    /// What programs get from libvirt or libvirt_guest.
+    addresses: Vec<JsonAddress>,
+    /// The error of getaddrinfo(3) where nobody has an answer: `EAI_NONAME`, `EAI_NODATA` or `EAI_SYSTEM`.
+    result_error: Option<&'static str>,
+    /// For people: the answer, the reasons, the next step.
+    conclusion: JsonConclusion,
     /// libvirt-nssd's; `null` where there is none.
     snapshot: Option<JsonSnapshot>,
     services: Vec<JsonService>,
+}
+
+#[derive(Serialize)]
+pub(super) struct JsonConclusion {
+    pub(super) answer: String,
+    pub(super) reasons: Vec<String>,
+    pub(super) next: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -120,7 +135,8 @@ struct JsonRecord {
 impl<'e> Json<'e> {
     /// `now`: seconds since the epoch.
     pub(crate) fn new(explanation: &'e Explanation, now: i64) -> Self {
-        let Explanation { question, walk, ours, told } = explanation;
+        let Explanation { question, walk, ours, told, .. } = explanation;
+        let conclusion = explanation.conclusion();
         let line = walk.line.as_ref();
         Self {
             name: &question.name,
@@ -135,16 +151,19 @@ impl<'e> Json<'e> {
             steps: walk.steps.iter().map(step).collect(),
             end: match walk.end {
                 End::Answered(_) => "answered",
-                End::AnsweredBefore => "answered-before",
-                End::Ended(_) => "ended",
-                End::Open => "open",
-                End::Exhausted => "exhausted",
+                End::AnsweredByOther => "other",
+                End::Failed(_) if walk.open().is_empty() => "failed",
+                End::Failed(_) => "open",
                 End::Unclear => "unclear",
             },
-            conclusion: super::text::conclusion(explanation)
-                .into_iter()
-                .map(|(_, text)| text)
-                .collect(),
+            open: walk.open(),
+            addresses: explanation.addresses().iter().map(JsonAddress::new).collect(),
+            result_error: explanation.error().map(GaiError::word),
+            conclusion: JsonConclusion {
+                answer: conclusion.answer.1,
+                reasons: conclusion.reasons,
+                next: conclusion.next,
+            },
             snapshot: snapshot(told),
             services: ours.iter().map(|own| service(own, told, now)).collect(),
         }

@@ -3,8 +3,10 @@
 //!
 //! What our services say comes from the modules' own code; an observer writes down what it did.
 
+pub(crate) mod conclusion;
 pub(crate) mod json;
 pub(crate) mod others;
+pub(crate) mod reverse;
 mod snapshot;
 pub(crate) mod story;
 pub(crate) mod text;
@@ -17,6 +19,7 @@ use guest_names::ranking::Candidate;
 
 use crate::daemon::Told;
 use crate::nsswitch::line::Status;
+use crate::presence::Presence;
 use story::Story;
 use walk::Walk;
 
@@ -67,4 +70,12 @@ pub(crate) struct Explanation {
     pub(crate) ours: Vec<Ours>,
     /// What there is of the daemon.
     pub(crate) told: Told,
+    /// What the files say of the name, where our services have no address of the family.
+    pub(crate) presence: Option<Presence>,
+    /// The guest's addresses of the family that wasn't asked for.
+    pub(crate) other_family: Vec<String>,
+    /// nscd answers in glibc's place.
+    pub(crate) nscd: bool,
+    /// The options that make another command look at the same system, with a blank before them.
+    pub(crate) options: String,
 }

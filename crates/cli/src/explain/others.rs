@@ -50,6 +50,33 @@ pub(crate) fn says(service: &str, question: &Question, paths: &Paths) -> Said {
     }
 }
 
+/// The name that a service has for an address.
+pub(crate) enum Name {
+    Is(String),
+    /// Certainly none.
+    None(Status),
+    /// It can't be asked here.
+    Open,
+}
+
+/// Asks what name `service` has for an address.
+pub(crate) fn name_of(service: &str, address: IpAddr, paths: &Paths) -> Name {
+    match service {
+        "files" => {
+            let Ok(text) = fs::read(paths.hosts_file()) else { return Name::None(Status::Unavail) };
+            let text = lossy(&text);
+            let name = text.lines().find_map(|line| {
+                let mut words = line.split('#').next()?.split_whitespace();
+                let found: IpAddr = words.next()?.parse().ok()?;
+                (found == address).then(|| words.next().map(str::to_owned))?
+            });
+            name.map_or(Name::None(Status::NotFound), Name::Is)
+        }
+        "resolve" if !paths.resolved_socket().exists() => Name::None(Status::Unavail),
+        _ => Name::Open,
+    }
+}
+
 /// hosts(5).
 fn files(question: &Question, paths: &Paths) -> Said {
     let path = paths.hosts_file();
@@ -92,9 +119,9 @@ fn myhostname(question: &Question, paths: &Paths) -> Said {
     let local =
         local || name == "localhost.localdomain" || name.ends_with(".localhost.localdomain");
     if name == own || local || name == "_gateway" || name == "_outbound" {
-        Said::certainly(Status::Success, "this host is called that")
+        Said::certainly(Status::Success, "it is this host's own name")
     } else {
-        Said::certainly(Status::NotFound, "answers for this host's own name alone")
+        Said::certainly(Status::NotFound, "answers only for this host's own name")
     }
 }
 
@@ -114,6 +141,6 @@ fn multicast(question: &Question) -> Said {
     if name.ends_with(".local") {
         Said::perhaps(Status::NotFound, "asks the hosts of the local network (.local)")
     } else {
-        Said::certainly(Status::Unavail, "answers for names under .local alone")
+        Said::certainly(Status::Unavail, "answers only for names under .local")
     }
 }

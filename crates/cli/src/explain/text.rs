@@ -3,12 +3,12 @@
 use guest_names::forward::Source;
 use guest_names::lease::BadRecord;
 use guest_names::observe::{Fate, Verdict};
-use guest_names::ranking::Candidate;
 use guest_names::state::Kind;
 
+use super::conclusion::Conclusion;
 use super::story::{FileStory, Record, Story, What};
-use super::walk::{End, Step};
-use super::{Explanation, Ours, Question};
+use super::walk::Step;
+use super::{Explanation, Ours};
 use crate::lookup;
 use crate::nsswitch::line::Status;
 use crate::output::duration;
@@ -23,6 +23,8 @@ pub(crate) struct Style {
     pub(crate) paint: Paint,
     /// In columns.
     pub(crate) width: usize,
+    /// The whole way of the look-up.
+    pub(crate) verbose: bool,
     /// Records of other names too.
     pub(crate) all: bool,
     /// Seconds since the epoch.
@@ -31,16 +33,23 @@ pub(crate) struct Style {
     pub(crate) directory: String,
 }
 
-/// The lines.
+/// The lines: the conclusion, and with `verbose` how it came to that.
 pub(crate) fn lines(explanation: &Explanation, style: &Style) -> Vec<String> {
     let mut page = Page { lines: Vec::new(), style };
-    let Question { name, .. } = &explanation.question;
-    page.heading(&format!("{name}, {}", explanation.question.family_text()));
-    page.walk(explanation);
-    for own in &explanation.ours {
-        page.own(explanation, own);
+    page.conclusion(&explanation.conclusion());
+    if style.verbose {
+        page.walk(explanation);
+        for own in &explanation.ours {
+            page.own(explanation, own);
+        }
     }
-    page.end(explanation);
+    page.lines
+}
+
+/// The lines of a conclusion alone.
+pub(crate) fn conclusion_lines(conclusion: &Conclusion, style: &Style) -> Vec<String> {
+    let mut page = Page { lines: Vec::new(), style };
+    page.conclusion(conclusion);
     page.lines
 }
 
@@ -62,6 +71,18 @@ impl Page<'_> {
         for line in wrap(&printable(text), self.style.width.saturating_sub(indent)) {
             let line = self.style.paint.paint(tone, &line);
             self.lines.push(format!("{:indent$}{line}", ""));
+        }
+    }
+
+    pub(super) fn conclusion(&mut self, conclusion: &Conclusion) {
+        let (tone, answer) = &conclusion.answer;
+        let tone = if *tone == Tone::Plain { Tone::Strong } else { *tone };
+        self.text(0, tone, answer);
+        for reason in &conclusion.reasons {
+            self.text(2, Tone::Plain, reason);
+        }
+        if let Some(next) = &conclusion.next {
+            self.text(2, Tone::Strong, &format!("> {next}"));
         }
     }
 
@@ -99,7 +120,7 @@ impl Page<'_> {
         let (tone, goes) = match (asked.ends, said.status) {
             (true, Status::Success) => (Tone::Good, "ends here"),
             (true, _) => (Tone::Bad, "ends here, without an answer"),
-            (false, Status::Success) => (Tone::Warning, "goes on all the same"),
+            (false, Status::Success) => (Tone::Warning, "goes on, and drops the answer"),
             (false, _) => (Tone::Plain, "goes on"),
         };
         let text = if said.certain {
@@ -123,15 +144,13 @@ impl Page<'_> {
         self.heading(&format!("{service}{place} {status}"));
         if let Some(why) = &own.not_loadable {
             self.text(2, Tone::Bad, &format!("The module can't be loaded: {why}."));
-            self.text(2, Tone::Plain, "What follows is what it would do.");
+            self.text(2, Tone::Plain, "The rest is what it would do.");
         }
         let name = explanation.question.name.as_bytes();
         if own.source.wanted(name).is_none() {
             let why = match own.source {
-                Source::HostName => {
-                    "It is no name that a guest's host may have: no file is opened."
-                }
-                Source::Domain => "It is no name that a domain may have: no file is opened.",
+                Source::HostName => "It can't be the host name of a guest; no file is read.",
+                Source::Domain => "It can't be the name of a domain; no file is read.",
             };
             self.text(2, Tone::Plain, why);
             return;
@@ -176,9 +195,9 @@ impl Page<'_> {
         }
         let others = match (file.kind, passed) {
             (_, 0) if file.fault.is_some() || !file.records.is_empty() => return,
-            (_, 0) => "nothing in it".into(),
-            (Kind::Leases, 1) => "1 lease of others".into(),
-            (Kind::Leases, count) => format!("{count} leases of others"),
+            (_, 0) => "empty".into(),
+            (Kind::Leases, 1) => "1 lease of another name".into(),
+            (Kind::Leases, count) => format!("{count} leases of other names"),
             (Kind::Macs, 1) => "1 other guest".into(),
             (Kind::Macs, count) => format!("{count} other guests"),
         };
@@ -196,13 +215,6 @@ impl Page<'_> {
             None => self.lines.insert(first, start),
         }
         self.text(15, tone, fate);
-    }
-
-    fn end(&mut self, explanation: &Explanation) {
-        self.heading("What programs get");
-        for (tone, text) in conclusion(explanation) {
-            self.text(2, tone, &text);
-        }
     }
 }
 
@@ -239,29 +251,29 @@ fn fate_of(
     now: i64,
 ) -> (Tone, String) {
     match &record.what {
-        What::NotJson(at) => (Tone::Bad, format!("dropped: no JSON from byte {at} on")),
+        What::NotJson(at) => (Tone::Bad, format!("skipped: invalid JSON at byte {at}")),
         What::Map { good: false, .. } => {
-            (Tone::Bad, "dropped: a guest's name or its NICs are missing".into())
+            (Tone::Bad, "skipped: no domain name, or no list of NICs".into())
         }
         What::Map { wanted: false, .. } => (Tone::Faint, "another guest".into()),
         What::Map { wanted: true, .. } => match source {
-            Source::Domain => (Tone::Good, "the guest that is asked for".into()),
-            Source::HostName => (Tone::Good, "it runs and has the NIC of such a lease".into()),
+            Source::Domain => (Tone::Good, "the guest that was asked for".into()),
+            Source::HostName => (Tone::Good, "a running guest with the NIC of such a lease".into()),
         },
         What::Lease { verdict: Err(BadRecord::Mistyped), .. } => {
-            (Tone::Bad, "dropped: a value has the wrong type".into())
+            (Tone::Bad, "skipped: a value has the wrong type".into())
         }
         What::Lease { verdict: Err(BadRecord::NoAddress), .. } => {
-            (Tone::Bad, "dropped: no address that can be read".into())
+            (Tone::Bad, "skipped: no valid address".into())
         }
-        What::Lease { verdict: Ok(Verdict::Other), .. } => (Tone::Faint, "of another".into()),
+        What::Lease { verdict: Ok(Verdict::Other), .. } => (Tone::Faint, "another name".into()),
         What::Lease { verdict: Ok(Verdict::Expired), expiry, .. } => {
             let ended = duration::left(*expiry, now);
-            (Tone::Warning, format!("dropped: expired {ended}"))
+            (Tone::Warning, format!("skipped: expired {ended}"))
         }
         What::Lease { verdict: Ok(Verdict::Candidate), .. } => match story.fate(file, record) {
             Some(outcome) => outcome_of(outcome),
-            None => (Tone::Warning, "dropped: it was gone when the answer was made".into()),
+            None => (Tone::Warning, "skipped: it was gone when the answer was made".into()),
         },
     }
 }
@@ -270,150 +282,13 @@ fn fate_of(
 pub(super) fn outcome_of(outcome: Fate) -> (Tone, String) {
     let why = match outcome {
         Fate::Taken => return (Tone::Good, "taken".into()),
-        Fate::LeftBehind => "left behind; no running guest has this NIC, and one has the name",
-        Fate::OtherCase => "another domain has exactly this name, in its case too",
+        Fate::LeftBehind => "left behind: a running guest has the host name, and not this NIC",
+        Fate::OtherCase => "another domain has exactly this name, upper and lower case included",
         Fate::Duplicate => "the address is in the answer already",
-        Fate::OtherFamily => "of the family that isn't asked for",
-        Fate::Outranked => "another lease of the address comes first",
+        Fate::OtherFamily => "the other address family was requested",
+        Fate::Outranked => "another lease of the address ranks first",
     };
-    (Tone::Warning, format!("dropped: {why}"))
-}
-
-/// What glibc makes of it, and what to do where that isn't what anyone wants.
-pub(crate) fn conclusion(explanation: &Explanation) -> Vec<(Tone, String)> {
-    let walk = &explanation.walk;
-    let on_line: Vec<&str> = explanation
-        .ours
-        .iter()
-        .map(|own| lookup::service(own.source))
-        .filter(|service| walk.has(service))
-        .collect();
-    let hidden: Vec<&str> = on_line.iter().filter(|service| !walk.asks(service)).copied().collect();
-    let known = explanation.ours.iter().any(|own| own.status() == Status::Success);
-    let mut said = Vec::new();
-    match walk.end {
-        End::Unclear => said.push((
-            Tone::Bad,
-            "The hosts line can't be followed, so that nobody can tell; see above.".to_owned(),
-        )),
-        End::Answered(source) => {
-            let own = explanation.ours.iter().find(|own| own.source == source);
-            let addresses = own.map(|own| own.addresses.as_slice()).unwrap_or_default();
-            said.extend(answer(addresses));
-        }
-        End::AnsweredBefore => {
-            let by = walk.steps.iter().rev().find_map(|step| {
-                let asked = step.asked.as_ref()?;
-                Some(format!("{}: {}.", step.service, asked.said.why))
-            });
-            said.push((Tone::Strong, format!("The answer of {}", by.unwrap_or_default())));
-        }
-        End::Ended(Some(source)) => said.push((
-            Tone::Strong,
-            format!(
-                "\"No address associated with hostname\" (EAI_NODATA): {} knows the guest and has no \
-                 address to give, and its action ends the look-up: nobody else is asked.",
-                lookup::service(source)
-            ),
-        )),
-        End::Ended(None) => {
-            let ending = walk.steps.iter().find_map(|step| {
-                let asked = step.asked.as_ref()?;
-                (asked.ends && !asked.said.certain).then_some(&step.service)
-            });
-            let others = ending
-                .map(|service| format!("What {service} answers, if it knows the name; else "));
-            said.push((
-                Tone::Bad,
-                format!(
-                    "{}\"Name or service not known\" (EAI_NONAME): an action ends the look-up.",
-                    others.unwrap_or_default()
-                ),
-            ));
-        }
-        End::Open => said.push((
-            Tone::Strong,
-            "What the other services answer, if they know the name; else \"Name or service not \
-             known\" (EAI_NONAME)."
-                .into(),
-        )),
-        End::Exhausted => said.push((Tone::Strong, no_answer(explanation).into())),
-    }
-    if let End::Answered(_) = walk.end {
-        let before: Vec<&str> = walk
-            .steps
-            .iter()
-            .filter(|step| step.asked.as_ref().is_some_and(|asked| !asked.said.certain))
-            .map(|step| step.service.as_str())
-            .collect();
-        match before.as_slice() {
-            [] => {}
-            [one] => said.push((
-                Tone::Warning,
-                format!("Unless {one}, which is asked before, has an answer of its own."),
-            )),
-            many => said.push((
-                Tone::Warning,
-                format!(
-                    "Unless one of {}, which are asked before, has an answer of its own.",
-                    many.join(", ")
-                ),
-            )),
-        }
-    }
-    for own in explanation.ours.iter().filter(|own| own.not_loadable.is_some()) {
-        let service = lookup::service(own.source);
-        if walk.has(service) {
-            let text = format!(
-                "The module of {service} can't be loaded: 'libvirt-nss doctor' tells what to do."
-            );
-            said.push((Tone::Bad, text));
-        }
-    }
-    if walk.line.is_ok() && on_line.is_empty() {
-        said.push((
-            Tone::Bad,
-            "Neither libvirt nor libvirt_guest is on the hosts line: 'sudo libvirt-nss enable' puts \
-             them there."
-                .into(),
-        ));
-    } else if known && !hidden.is_empty() && !matches!(walk.end, End::Answered(_)) {
-        let remedy = match walk.end {
-            End::AnsweredBefore => "",
-            _ => ": 'sudo libvirt-nss enable' moves it where it is asked",
-        };
-        let hidden = hidden.join(" and ");
-        said.push((Tone::Bad, format!("{hidden} would answer and isn't asked{remedy}.")));
-    }
-    said
-}
-
-fn answer(addresses: &[Candidate]) -> Vec<(Tone, String)> {
-    let mut said: Vec<(Tone, String)> =
-        addresses.iter().map(|candidate| (Tone::Good, lookup::address_text(candidate))).collect();
-    if addresses.len() > 1 {
-        said.push((
-            Tone::Plain,
-            "getaddrinfo(3) sorts them anew (RFC 3484, gai.conf(5)); gethostbyname(3) keeps this \
-             order, one family at a time."
-                .into(),
-        ));
-    }
-    said
-}
-
-fn no_answer(explanation: &Explanation) -> &'static str {
-    let last = explanation.walk.steps.iter().rev().find(|step| step.asked.is_some());
-    let no_data = explanation.ours.iter().any(|own| {
-        last.is_some_and(|last| last.service == lookup::service(own.source))
-            && own.status() == Status::Unavail
-            && own.not_loadable.is_none()
-    });
-    if no_data {
-        "\"No address associated with hostname\" (EAI_NODATA)."
-    } else {
-        "\"Name or service not known\" (EAI_NONAME)."
-    }
+    (Tone::Warning, format!("skipped: {why}"))
 }
 
 #[cfg(test)]
@@ -422,8 +297,14 @@ mod tests {
 
     #[test]
     fn places_far_into_a_file() {
-        let style =
-            Style { paint: Paint::none(), width: 40, all: false, now: 0, directory: String::new() };
+        let style = Style {
+            paint: Paint::none(),
+            width: 40,
+            verbose: true,
+            all: false,
+            now: 0,
+            directory: String::new(),
+        };
         let lines = |at| {
             let mut page = Page { lines: Vec::new(), style: &style };
             page.record(at, "a lease", Tone::Plain, "taken");

@@ -1,6 +1,7 @@
 //! Along the `hosts` line, as glibc goes (nss/getaddrinfo.c): service after service, until one has an
 //! answer or an action ends it.
 
+use guest_names::address::Family;
 use guest_names::forward::{Found, Source};
 
 use super::others;
@@ -8,7 +9,7 @@ use super::{Ours, Question};
 use crate::error::Error;
 use crate::lookup;
 use crate::nsswitch::file::Conf;
-use crate::nsswitch::line::{Status, parse};
+use crate::nsswitch::line::{Action, Status, parse};
 use crate::paths::Paths;
 use crate::state::lossy;
 
@@ -20,6 +21,8 @@ pub(crate) struct Walk {
     pub(crate) line: Result<(usize, String), String>,
     pub(crate) steps: Vec<Step>,
     pub(crate) end: End,
+    /// The step whose action, or answer, ended it before the line's end came or at it.
+    pub(crate) ended_by: Option<usize>,
 }
 
 /// One service on the line.
@@ -42,16 +45,40 @@ pub(crate) struct Asked {
 pub(crate) enum End {
     /// One of our services has the answer.
     Answered(Source),
-    /// Another has, before ours.
-    AnsweredBefore,
-    /// An action ended it without an answer; by one of ours, where a source stands there.
-    Ended(Option<Source>),
-    /// All were asked, and only ours are certain.
-    Open,
-    /// The line's end came, and none has an answer.
-    Exhausted,
+    /// Another service has.
+    AnsweredByOther,
+    /// Nobody has, as far as that is certain: see [`Walk::open`].
+    Failed(GaiError),
     /// Which way glibc goes can't be told.
     Unclear,
+}
+
+/// An error of getaddrinfo(3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GaiError {
+    NoName,
+    NoData,
+    System,
+}
+
+impl GaiError {
+    /// As programs spell it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::NoName => "EAI_NONAME",
+            Self::NoData => "EAI_NODATA",
+            Self::System => "EAI_SYSTEM",
+        }
+    }
+
+    /// As gai_strerror(3) has it.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::NoName => "Name or service not known",
+            Self::NoData => "No address associated with hostname",
+            Self::System => "System error",
+        }
+    }
 }
 
 impl Walk {
@@ -62,8 +89,13 @@ impl Walk {
         paths: &Paths,
     ) -> Self {
         let path = paths.nsswitch().display().to_string();
-        let unclear =
-            |why| Self { path: path.clone(), line: Err(why), steps: Vec::new(), end: End::Unclear };
+        let unclear = |why| Self {
+            path: path.clone(),
+            line: Err(why),
+            steps: Vec::new(),
+            end: End::Unclear,
+            ended_by: None,
+        };
         let conf = match conf {
             Ok(conf) => conf,
             Err(error) => return unclear(error.to_string()),
@@ -75,12 +107,12 @@ impl Walk {
         let text = lossy(&conf.text[line.range.clone()]);
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         let mut steps = Vec::new();
-        let mut end = None;
-        let mut open = false;
-        for service in &line.services {
+        let mut ended_by = None;
+        let mut end = End::Failed(GaiError::NoName);
+        for (at, service) in line.services.iter().enumerate() {
             let actions = service.list.clone().map(|list| lossy(&conf.text[list]));
             let name = service.name.clone();
-            if end.is_some() {
+            if ended_by.is_some() {
                 steps.push(Step { service: name, actions, asked: None });
                 continue;
             }
@@ -89,19 +121,23 @@ impl Walk {
                 Some(own) => our_word(own),
                 None => others::says(&service.name, question, paths),
             };
-            open |= !said.certain;
+            end = after(end, &said, own, question.family);
+            if service.actions.after(said.status) == Action::Merge {
+                end = End::Unclear;
+            }
             let ends = service.actions.ends(said.status);
             if ends {
-                end = Some(match (said.status, own) {
-                    (Status::Success, Some(own)) => End::Answered(own.source),
-                    (Status::Success, None) => End::AnsweredBefore,
-                    (_, own) => End::Ended(own.map(|own| own.source)),
-                });
+                ended_by = Some(at);
             }
+            let merges = end == End::Unclear;
             steps.push(Step { service: name, actions, asked: Some(Asked { said, ends }) });
+            if merges {
+                let why =
+                    "[SUCCESS=merge] is for groups, and glibc leaves open what it does to hosts";
+                return Self { steps, ..unclear(format!("{why}; remove it")) };
+            }
         }
-        let end = end.unwrap_or(if open { End::Open } else { End::Exhausted });
-        Self { path, line: Ok((line.number, text)), steps, end }
+        Self { path, line: Ok((line.number, text)), steps, end, ended_by }
     }
 
     /// Whether the service is on the line and is asked.
@@ -113,6 +149,31 @@ impl Walk {
     pub(crate) fn has(&self, service: &str) -> bool {
         self.steps.iter().any(|step| step.service == service)
     }
+
+    /// The services that were asked and of which it isn't known whether they have an answer.
+    pub(crate) fn open(&self) -> Vec<&str> {
+        let asked = self
+            .steps
+            .iter()
+            .filter(|step| step.asked.as_ref().is_some_and(|asked| !asked.said.certain));
+        asked.map(|step| step.service.as_str()).collect()
+    }
+}
+
+/// What getaddrinfo(3) has after a service, in place of what it had before: glibc (nss/getaddrinfo.c) keeps
+/// the outcome of the service that it asked last, also where an action makes it go on after an answer.
+fn after(before: End, said: &others::Said, own: Option<&Ours>, family: Option<Family>) -> End {
+    match (said.status, own) {
+        // It has no function to call. For IPv4 alone, what a service before it left stays.
+        (_, Some(own)) if own.not_loadable.is_some() => match (before, family) {
+            (End::Failed(_), Some(Family::V4)) => before,
+            _ => End::Failed(GaiError::System),
+        },
+        (Status::Success, Some(own)) => End::Answered(own.source),
+        (Status::Success, None) => End::AnsweredByOther,
+        (Status::Unavail, Some(_)) => End::Failed(GaiError::NoData),
+        _ => End::Failed(GaiError::NoName),
+    }
 }
 
 fn our_word(own: &Ours) -> others::Said {
@@ -123,8 +184,8 @@ fn our_word(own: &Ours) -> others::Said {
             1 => "it has 1 address".into(),
             count => format!("it has {count} addresses"),
         },
-        (None, Found::NoData, _) => "it knows the guest, and no address to give".into(),
-        (None, Found::Unknown, Source::HostName) => format!("no lease of this {kind} holds"),
+        (None, Found::NoData, _) => "it knows the guest, and has no address of it".into(),
+        (None, Found::Unknown, Source::HostName) => format!("no current lease has this {kind}"),
         (None, Found::Unknown, Source::Domain) => format!("no running guest has this {kind}"),
     };
     others::Said { status: own.status(), certain: true, why }

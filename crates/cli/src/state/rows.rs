@@ -24,6 +24,8 @@ pub(crate) struct Row {
     pub(crate) network: Option<String>,
     /// The network's DNS domain.
     pub(crate) network_domain: Option<String>,
+    /// The domain that the lease records, by which alone `name.domain` resolves.
+    pub(crate) lease_domain: Option<String>,
     pub(crate) address: Option<IpAddr>,
     pub(crate) mac: Option<MacAddress>,
     /// By which the guest told DHCP itself apart: a client id, or a DUID; hexadecimal bytes, colons between.
@@ -112,6 +114,7 @@ pub(crate) fn rows(
             network: network.map(|network| network.name.clone()),
             network_domain: filled(lease.domain)
                 .or_else(|| network.and_then(|network| network.domain.clone())),
+            lease_domain: filled(lease.domain),
             bridge,
             address: Some(address::to_std(lease.address)),
             mac: lease.mac.map(MacAddress::from),
@@ -136,6 +139,7 @@ pub(crate) fn rows(
             host_name: None,
             network: network.map(|network| network.name.clone()),
             network_domain: network.and_then(|network| network.domain.clone()),
+            lease_domain: None,
             bridge,
             address: None,
             mac: Some(mac.into()),

@@ -95,6 +95,7 @@ mod tests {
             bridge: "virbr0".into(),
             network: None,
             network_domain: None,
+            lease_domain: None,
             address: Some(IpAddr::from([10, 0, 0, last])),
             mac: None,
             client_id: None,

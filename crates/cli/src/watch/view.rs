@@ -320,6 +320,7 @@ mod tests {
             bridge: "virbr0".into(),
             network: Some("default".into()),
             network_domain: None,
+            lease_domain: None,
             address: Some(IpAddr::from([10, 0, 0, last])),
             mac: None,
             client_id: None,

@@ -284,7 +284,7 @@ fn a_foreign_snapshot() {
     let words = |said: &str| said.split_whitespace().collect::<Vec<_>>().join(" ");
     let why = "it belongs to user 4321, and neither to root nor to the owner of its directory";
     assert!(words(&said).contains(why), "{said}");
-    let (said, _) = system.says("explain app");
+    let (said, _) = system.says("explain --verbose app");
     assert!(words(&said).contains("snapshot isn't used: "), "{said}");
     let (said, _) = system.says("list");
     assert!(said.contains("are missing: ") && !said.contains("172.20.0.5"), "{said}");

@@ -14,7 +14,7 @@ const WEB: &str = "52:54:00:00:00:01";
 const DB: &str = "52:54:00:00:00:02";
 
 /// `resolve.c`, compiled.
-fn resolve_program() -> &'static Path {
+pub(crate) fn resolve_program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite/resolve.c");
@@ -36,7 +36,7 @@ fn resolve_program() -> &'static Path {
 }
 
 /// A sandbox with a network of its own in which glibc asks the given modules for hosts.
-fn with_hosts_line(line: &str, test: impl FnOnce(&StateDir) + Send) {
+pub(crate) fn with_hosts_line(line: &str, test: impl FnOnce(&StateDir) + Send) {
     abi::sandboxed(|state| {
         sandbox::private_network().expect("a network namespace");
         sandbox::hide_directory(Path::new("/run/nscd")).expect("a mount over nscd's socket");
@@ -99,7 +99,7 @@ fn getent_finds_nothing(arguments: &[&str]) {
 }
 
 /// `web` with both families, `db` with IPv4, `six` with IPv6; their domains are called NAME-vm.
-fn guests(state: &StateDir) {
+pub(crate) fn guests(state: &StateDir) {
     state.leases(
         "virbr0",
         &[

@@ -1,0 +1,227 @@
+//! The answer of `explain`: what programs get, why, and what to do next.
+
+use guest_names::forward::Source;
+use guest_names::ranking::Candidate;
+
+use super::walk::{End, GaiError, Step};
+use super::{Explanation, Ours};
+use crate::lookup;
+use crate::nsswitch::line::Status;
+use crate::output::paint::Tone;
+use crate::presence::{Absence, Presence};
+
+/// In the order in which it is shown.
+pub(crate) struct Conclusion {
+    /// What programs get, in one sentence.
+    pub(crate) answer: (Tone, String),
+    /// Why, and what else matters.
+    pub(crate) reasons: Vec<String>,
+    /// What to do next.
+    pub(crate) next: Option<String>,
+}
+
+impl Explanation {
+    /// The addresses that programs get from one of our services.
+    pub(crate) fn addresses(&self) -> &[Candidate] {
+        match self.walk.end {
+            End::Answered(source) => {
+                let own = self.ours.iter().find(|own| own.source == source);
+                own.map(|own| own.addresses.as_slice()).unwrap_or_default()
+            }
+            _ => &[],
+        }
+    }
+
+    /// The error that getaddrinfo(3) gives where no service that can't be asked here has an answer.
+    pub(crate) fn error(&self) -> Option<GaiError> {
+        match self.walk.end {
+            End::Failed(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// The answer.
+    pub(crate) fn conclusion(&self) -> Conclusion {
+        let name = &self.question.name;
+        let mut conclusion = match self.walk.end {
+            End::Unclear => Conclusion {
+                answer: (Tone::Bad, format!("what programs get for {name} can't be predicted")),
+                reasons: self.walk.line.as_ref().err().cloned().into_iter().collect(),
+                next: Some(format!("correct {}", self.walk.path)),
+            },
+            End::Answered(source) => self.answered(source),
+            End::AnsweredByOther => self.answered_by_other(),
+            End::Failed(error) => self.failed(error),
+        };
+        if self.nscd {
+            let note = "nscd answers programs here, and may still have an older answer";
+            conclusion.reasons.push(note.into());
+        }
+        conclusion
+    }
+
+    fn answered(&self, source: Source) -> Conclusion {
+        let name = &self.question.name;
+        let addresses = self.addresses();
+        let texts: Vec<String> = addresses.iter().map(lookup::address_text).collect();
+        let service = lookup::service(source);
+        let kind = lookup::kind_of_name(source);
+        let mut reasons = vec![format!("{service} has it as a {kind}")];
+        reasons.extend(unless(&self.walk.open()));
+        if addresses.len() > 1 {
+            let order = "getaddrinfo(3) sorts addresses by its own rules (RFC 3484, gai.conf(5))";
+            reasons.push(order.into());
+        }
+        let answer = format!("{name} resolves to {}", texts.join(", "));
+        Conclusion { answer: (Tone::Good, answer), reasons, next: None }
+    }
+
+    fn answered_by_other(&self) -> Conclusion {
+        let name = &self.question.name;
+        let (service, why) = match self.walk.steps.iter().rev().find_map(|step| {
+            let asked = step.asked.as_ref()?;
+            (asked.said.status == Status::Success).then_some((&step.service, &asked.said.why))
+        }) {
+            Some(found) => found,
+            None => (name, name),
+        };
+        let mut reasons = vec![why.clone()];
+        reasons.extend(self.would_answer().map(|own| {
+            let texts: Vec<String> = own.addresses.iter().map(lookup::address_text).collect();
+            format!("{} would answer {}", lookup::service(own.source), texts.join(", "))
+        }));
+        let answer = format!("{name} resolves through {service}, and not to a guest");
+        Conclusion { answer: (Tone::Strong, answer), reasons, next: None }
+    }
+
+    fn failed(&self, error: GaiError) -> Conclusion {
+        let name = &self.question.name;
+        let open = self.walk.open();
+        let answer = match open.as_slice() {
+            [] => {
+                let family = match self.question.family {
+                    None => "",
+                    Some(_) => &format!(" to an {} address", self.question.family_text()),
+                };
+                let (text, word) = (error.text(), error.word());
+                format!("{name} does not resolve{family}: \"{text}\" ({word})")
+            }
+            open => format!(
+                "{name} does not resolve to a guest; {} may still know it",
+                open.join(" or ")
+            ),
+        };
+        let (reasons, next) = self.why_not();
+        Conclusion { answer: (Tone::Bad, answer), reasons, next }
+    }
+
+    /// One of ours that has the answer, wherever it stands.
+    fn would_answer(&self) -> Option<&Ours> {
+        let has = |own: &&Ours| own.not_loadable.is_none() && !own.addresses.is_empty();
+        self.ours.iter().find(has)
+    }
+
+    fn why_not(&self) -> (Vec<String>, Option<String>) {
+        let walk = &self.walk;
+        let enable = format!("sudo libvirt-nss enable{}", self.options);
+        let on_line = |own: &&Ours| walk.has(lookup::service(own.source));
+        if !self.ours.iter().any(|own| on_line(&own)) {
+            let mut reasons = vec![format!(
+                "neither libvirt nor libvirt_guest is on the hosts line of {}",
+                walk.path
+            )];
+            reasons.extend(self.would_answer().map(would));
+            return (reasons, Some(format!("'{enable}'")));
+        }
+        let doctor = format!("'libvirt-nss doctor{}' says how to install it", self.options);
+        let broken = |own: &&Ours| own.not_loadable.is_some() && on_line(own);
+        if let Some(own) = self.ours.iter().find(broken) {
+            let why = own.not_loadable.clone().unwrap_or_default();
+            let service = lookup::service(own.source);
+            return (vec![format!("the module of {service} can't be loaded: {why}")], Some(doctor));
+        }
+        if let Some(own) = self.would_answer() {
+            return self.lost(own, &enable);
+        }
+        let Some(presence) = &self.presence else { return (Vec::new(), None) };
+        let unasked = self
+            .ours
+            .iter()
+            .find(|own| own.status() == Status::Unavail && !walk.asks(lookup::service(own.source)));
+        if let (Some(_), [_, ..]) = (self.question.family, self.other_family.as_slice()) {
+            return (vec![format!("the guest has {}", self.other_family.join(", "))], None);
+        }
+        let mut reasons = vec![presence.reason()];
+        reasons.extend(
+            unasked.map(|own| {
+                format!("{} knows the guest and isn't asked", lookup::service(own.source))
+            }),
+        );
+        (reasons, next_of(presence, &self.options))
+    }
+
+    /// Why the answer of one of ours doesn't reach programs.
+    fn lost(&self, own: &Ours, enable: &str) -> (Vec<String>, Option<String>) {
+        let walk = &self.walk;
+        let service = lookup::service(own.source);
+        if !walk.has(service) {
+            return (
+                vec![would(own), format!("{service} isn't on the hosts line")],
+                Some(format!("'{enable}'")),
+            );
+        }
+        let step = walk.steps.iter().find(|step| step.service == service);
+        if let Some(Step { asked: Some(_), actions: Some(actions), .. }) = step {
+            let why = format!(
+                "{service} answers, and its action {actions} makes glibc ask on and drop that answer"
+            );
+            return (vec![why], Some(format!("remove that action from {}", walk.path)));
+        }
+        let by = walk.ended_by.and_then(|at| walk.steps.get(at));
+        let by = by.map(|step| match &step.actions {
+            Some(actions) => format!("{} {actions}", step.service),
+            None => step.service.clone(),
+        });
+        let why = format!(
+            "{} and isn't asked: {} ends the look-up before it",
+            would(own),
+            by.unwrap_or_default()
+        );
+        (vec![why], Some(format!("'{enable}' moves it where it is asked")))
+    }
+}
+
+fn would(own: &Ours) -> String {
+    let texts: Vec<String> = own.addresses.iter().map(lookup::address_text).collect();
+    format!("{} would answer {}", lookup::service(own.source), texts.join(", "))
+}
+
+fn unless(open: &[&str]) -> Option<String> {
+    match open {
+        [] => None,
+        [one] => Some(format!("unless {one}, which is asked before, has an answer of its own")),
+        many => Some(format!(
+            "unless one of {}, which are asked before, has an answer of its own",
+            many.join(", ")
+        )),
+    }
+}
+
+fn next_of(presence: &Presence, options: &str) -> Option<String> {
+    if let Absence::Unknown(similar) = &presence.absence {
+        if let Some(hint) = &presence.unrecorded_domain {
+            return Some(hint.clone());
+        }
+        return match similar.as_slice() {
+            [] => Some(format!("'libvirt-nss list{options}' shows the names that there are")),
+            similar => Some(format!("did you mean {}?", similar.join(" or "))),
+        };
+    }
+    match presence.absence {
+        Absence::NoLease(_) | Absence::Expired(..) => {
+            Some(format!("'libvirt-nss wait {}' returns when it has one", presence.name))
+        }
+        Absence::Impossible => None,
+        _ => Some(format!("'libvirt-nss doctor{options}'")),
+    }
+}
