@@ -66,7 +66,7 @@ machine_prepare() {
     echo "nameserver 127.0.0.1" >"$machine_root/etc/resolv.conf"
 
     # Where glibc and libvirt look.
-    libraries=$(ldconfig -p | awk '$1 == "libc.so.6" && /x86-64/ { sub("/[^/]*$", "", $NF); print $NF; exit }')
+    libraries=$(ldconfig -p | awk '$1 == "libc.so.6" && /x86-64/ { sub("/[^/]*$", "", $NF); print $NF }')
     make --silent -C "$lab_root" install DESTDIR="$machine_root" PREFIX=/usr HELPERDIR=/usr/lib/libvirt LIBDIR="$libraries" \
         >"$machine_directory/install.log"
     ldconfig -r "$machine_root"

@@ -82,7 +82,7 @@ check_output "libvirtd waits for a connection" inactive property ActiveState lib
 machine_lab bridge_start br-plain 10.77.0.1/24
 machine_lab guest_create plain-vm plain --bridge br-plain --address 10.77.0.5/24
 check "a guest with an agent" machine_lab guest_await_agent plain-vm
-machine_run libvirt-nss enable
+check "libvirt-nss enable" machine_run libvirt-nss enable
 
 machine_run systemd-sysusers
 check "enable --now" machine_run systemctl enable --now --quiet "$unit"
