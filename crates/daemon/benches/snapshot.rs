@@ -69,7 +69,7 @@ fn be_the_daemon(place: &Path) {
             });
             outbox.put(Update::Networks(id, networks.collect()));
             outbox.put(Update::Guests(id, (0..guests).map(guest).collect()));
-            Ok(Box::new(|| ()))
+            Ok(Box::new(()))
         },
         check: |_, _| Err("nothing to be tried".into()),
     };

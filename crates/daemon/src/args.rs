@@ -21,7 +21,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", default_value = SNAPSHOT_DIRECTORY)]
     snapshot: PathBuf,
 
-    /// Read the configuration, try every connection, say how that went, and write nothing
+    /// Read the configuration, try every connection, report how that went, and write nothing. As root, this is
+    /// done as the user libvirt-nssd, as which the service runs
     #[arg(long)]
     pub(crate) check: bool,
 }

@@ -1,10 +1,12 @@
-//! `libvirt-nssd --check`: what would come of this configuration.
+//! `libvirt-nssd --check`: how the daemon would fare with this configuration.
 
 use std::io::{self, Write};
 use std::time::Duration;
 
 use crate::config::{self, Config};
 use crate::daemon::Options;
+use crate::service::log::count;
+use crate::service::user;
 use crate::source::Source;
 use crate::state::read;
 
@@ -23,6 +25,7 @@ pub fn run(options: &Options, source: Source, out: &mut dyn Write) -> io::Result
             return Ok(false);
         }
     };
+    writeln!(out, "user: {}", user::describe())?;
     let leases = leases(options, out)?;
     let connections = connections(&config, source, out)?;
     Ok(leases && connections)
@@ -33,17 +36,22 @@ fn leases(options: &Options, out: &mut dyn Write) -> io::Result<bool> {
     let place = directory.display();
     match read::read(directory) {
         Ok(reading) => {
-            let (leases, bridges) = (reading.files.leases.len(), reading.files.bridges.len());
-            writeln!(out, "leases: {place}: {leases} on {bridges} bridges")?;
+            let leases = count(reading.files.leases.len(), "lease");
+            let bridges = count(reading.files.bridges.len(), "bridge");
+            writeln!(out, "leases: {place}: {leases} on {bridges}")?;
             for unread in &reading.unread {
                 writeln!(out, "leases: {place}/{}: {}", unread.name, unread.why)?;
             }
             Ok(reading.unread.is_empty())
         }
-        // libvirt makes it with its first network.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let step = "libvirt creates it with its first network";
+            writeln!(out, "leases: {place} does not exist, so there are none; {step}")?;
+            Ok(true)
+        }
         Err(error) => {
             writeln!(out, "leases: {place}: {}", guest_store::reason(&error))?;
-            Ok(error.kind() == io::ErrorKind::NotFound)
+            Ok(false)
         }
     }
 }
@@ -69,7 +77,7 @@ fn connections(config: &Config, source: Source, out: &mut dyn Write) -> io::Resu
             }
             Err(_) => {
                 well = false;
-                String::from("the try ended in a panic")
+                String::from("the check panicked; please report this with the command's output")
             }
         };
         writeln!(out, "{name}: {uri}: {text}")?;

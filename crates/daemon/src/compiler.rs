@@ -38,6 +38,8 @@ pub struct Compiler {
     log: Log,
     /// What the kernel stamps with.
     clock: fn() -> Clock,
+    /// [`RETRY`], but in a test.
+    retry: Duration,
     files: Files,
     /// Any files have been read.
     has_read: bool,
@@ -113,6 +115,7 @@ impl Compiler {
             files_changed: true,
             facts_changed: Some(now),
             not_before: now,
+            retry: RETRY,
             until: None,
             undecided: false,
             published: None,
@@ -189,12 +192,12 @@ impl Compiler {
         };
         self.files_changed = wait.is_some();
         pulse();
-        match self.publish(facts, config, pulse) {
+        let published = self.publish(facts, config, pulse);
+        // A third of one processor at most, whether it works or not. Others' work isn't counted.
+        let pause = (on_cpu().saturating_sub(start_on_cpu) * 2).max((self.clock)().granularity);
+        match published {
             Ok(written) => {
                 let took = start.elapsed();
-                // A third of one processor at most, whatever goes on. Others' work isn't counted.
-                let pause =
-                    (on_cpu().saturating_sub(start_on_cpu) * 2).max((self.clock)().granularity);
                 let current = self.certified.is_some();
                 self.published = Some(Published { written, current, took });
                 self.facts_changed = None;
@@ -206,7 +209,7 @@ impl Compiler {
                 let (path, reason) = (self.publisher.path().display(), guest_store::reason(&error));
                 self.log.error(format!("cannot write {path}: {reason}; trying again"));
                 self.facts_changed();
-                self.not_before = Instant::now() + RETRY;
+                self.not_before = Instant::now() + self.retry.max(pause);
                 false
             }
         }
@@ -440,7 +443,7 @@ mod tests {
         scene.compiler.files_changed();
         assert!(!scene.run());
         assert_eq!(scene.snapshot(), (Some(time(1, 1)), "one".into()));
-        assert!(scene.compiler.due().unwrap() > Instant::now());
+        assert!(scene.compiler.due().is_some());
         // It does.
         scene.write(at(2, 1), "three");
         assert!(!scene.run());
@@ -513,6 +516,31 @@ mod tests {
         assert_eq!(scene.snapshot(), (Some(time(1, 1)), "one".into()));
         assert!(scene.run());
         assert_eq!(scene.snapshot(), (Some(time(3, 3)), "two".into()));
+    }
+
+    /// A full disk, say.
+    #[test]
+    fn after_a_failure_the_pause_is_as_long_as_after_a_success() {
+        NOW.set(time(9, 9));
+        let mut scene = Scene::new();
+        scene.compiler.retry = Duration::ZERO;
+        let leases: Vec<String> = (0..10_000)
+            .map(|n| {
+                let [.., b, c, d] = u32::to_be_bytes(n);
+                format!("{{\"ip-address\": \"10.{b}.{c}.{d}\", \"hostname\": \"h{n}\"}}")
+            })
+            .collect();
+        let state = scene.place.path().join("state");
+        fs::write(state.join("virbr0.status"), format!("[{}]", leases.join(","))).unwrap();
+        fs::File::open(&state).unwrap().set_modified(at(2, 2)).unwrap();
+        // What can't be replaced by a file.
+        fs::create_dir_all(scene.place.path().join(NAME).join("full")).unwrap();
+        let before = on_cpu();
+        assert!(!scene.run());
+        let worked = on_cpu() - before;
+        let pause = scene.compiler.due().unwrap() - Instant::now();
+        // The heap is given back afterwards, and this thread may have had to wait.
+        assert!(pause >= worked, "{pause:?} after {worked:?}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use guest_names::name::is_host_name;
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 
 use crate::model::{ConnectionConfig, ConnectionId};
@@ -57,6 +57,8 @@ pub struct Connection {
     /// Where no subnet of a guest's network is known, its agent may only report addresses in these; any
     /// address if there are none.
     pub subnets: Vec<IpNet>,
+    /// The neighbour table of this host counts.
+    pub neighbours: bool,
 }
 
 impl Default for Config {
@@ -68,6 +70,20 @@ impl Default for Config {
 
 /// The top-level domain "internal" is reserved for private use (ICANN, 2024).
 const ZONE: &str = "vm.internal";
+impl Config {
+    /// The directories in which libvirt's drivers on this host keep a file for each guest that runs, of the connections
+    /// that are closed while none does.
+    #[must_use]
+    pub fn status_directories(&self) -> Vec<PathBuf> {
+        let idle = self.connections.iter().filter(|connection| !connection.config.keep_alive);
+        let drivers = idle.filter_map(|connection| connection.config.uri.split(['+', ':']).next());
+        let directory = |driver: &str| match driver {
+            "xen" => PathBuf::from("/run/libvirt/libxl"),
+            driver => Path::new("/run/libvirt").join(driver),
+        };
+        drivers.map(directory).collect()
+    }
+}
 
 /// Seconds.
 const HOLD: u64 = 90;
@@ -77,12 +93,60 @@ const REFRESH_RANGE: RangeInclusive<u64> = 1..=86_400;
 const AGENT_TIMEOUT: u64 = 5;
 const AGENT_TIMEOUT_RANGE: RangeInclusive<u64> = 1..=600;
 
+/// libvirt's drivers of guests (<https://libvirt.org/drivers.html>) and the transports to them
+/// (<https://libvirt.org/uri.html>), as they are written in URIs.
+const DRIVERS: [&str; 15] = [
+    "bhyve",
+    "ch",
+    "esx",
+    "gsx",
+    "hyperv",
+    "lxc",
+    "openvz",
+    "qemu",
+    "test",
+    "vbox",
+    "vmwareplayer",
+    "vmwarews",
+    "vpx",
+    "vz",
+    "xen",
+];
+const TRANSPORTS: [&str; 7] = ["ext", "libssh", "libssh2", "ssh", "tcp", "tls", "unix"];
+
+/// A number of seconds in the file, whose range is checked later.
+#[derive(Clone, Copy)]
+struct Seconds(u64);
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl de::Visitor<'_> for Visitor {
+            type Value = Seconds;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of seconds")
+            }
+
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Seconds, E> {
+                let wrong = || E::invalid_value(de::Unexpected::Signed(value), &self);
+                u64::try_from(value).map(Seconds).map_err(|_| wrong())
+            }
+
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Seconds, E> {
+                Ok(Seconds(value))
+            }
+        }
+        deserializer.deserialize_u64(Visitor)
+    }
+}
+
 /// The file's keys.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
 struct Keys {
-    hold: Option<Spanned<u64>>,
-    refresh: Option<Spanned<u64>>,
+    hold: Option<Spanned<Seconds>>,
+    refresh: Option<Spanned<Seconds>>,
     zone: Option<Spanned<String>>,
     short_network_aliases: Option<bool>,
     connection: Option<Vec<ConnectionKeys>>,
@@ -94,12 +158,13 @@ struct ConnectionKeys {
     name: Spanned<String>,
     uri: Spanned<String>,
     agent: Option<bool>,
-    arp: Option<bool>,
+    neighbours: Option<bool>,
     leases: Option<bool>,
-    refresh: Option<Spanned<u64>>,
-    agent_timeout: Option<Spanned<u64>>,
+    refresh: Option<Spanned<Seconds>>,
+    agent_timeout: Option<Spanned<Seconds>>,
     nat: Option<bool>,
     subnets: Option<Vec<Spanned<String>>>,
+    keep_alive: Option<Spanned<bool>>,
 }
 
 /// What is wrong at which bytes of the file.
@@ -142,15 +207,17 @@ fn host(refresh: Duration) -> Connection {
             name: "host".into(),
             uri: "qemu:///system".into(),
             agent: true,
-            arp: true,
+            arp: false,
             leases: false,
             refresh,
             agent_timeout: Duration::from_secs(AGENT_TIMEOUT),
+            keep_alive: true,
         },
         here: true,
         is_named: false,
         nat: false,
         subnets: Vec::new(),
+        neighbours: true,
     }
 }
 
@@ -159,19 +226,18 @@ impl ConnectionKeys {
         let name = self.name.get_ref();
         if !is_host_name(name.as_bytes()) {
             let text = format!(
-                "\"{}\" can't stand behind a guest's name, expected a host name such as \"rack1\"",
+                "\"{}\" is not a valid host name, expected one such as \"rack1\": it follows the guests' names",
                 name.escape_debug()
             );
             return Err((self.name.span(), text));
         }
-        let uri = self.uri.get_ref();
-        if !uri.contains(":/") || uri.contains(char::is_whitespace) {
-            let text = format!(
-                "\"{}\" is no libvirt URI, expected one such as \"qemu+ssh://root@host/system\"",
-                uri.escape_debug()
-            );
-            return Err((self.uri.span(), text));
+        if name.eq_ignore_ascii_case("local") {
+            let text = "\"local\" belongs to multicast DNS, where guests' names in it would be asked for; \
+                        expected another name such as \"host\"";
+            return Err((self.name.span(), text.into()));
         }
+        let uri = self.uri.get_ref();
+        check_uri(uri).map_err(|text| (self.uri.span(), text))?;
         let id = u16::try_from(place).map_err(|_| {
             (self.name.span(), String::from("too many connections, expected at most 65536"))
         })?;
@@ -184,21 +250,30 @@ impl ConnectionKeys {
             seconds(self.agent_timeout.as_ref(), AGENT_TIMEOUT, AGENT_TIMEOUT_RANGE)?;
         let subnets = self.subnets.unwrap_or_default();
         let subnets = subnets.iter().map(subnet).collect::<Result<Vec<IpNet>, Wrong>>()?;
+        let neighbours = self.neighbours.unwrap_or(true);
+        let keep_alive = self.keep_alive.as_ref().is_none_or(|keep_alive| *keep_alive.get_ref());
+        if let (false, false, Some(keep_alive)) = (keep_alive, here, &self.keep_alive) {
+            let text = "false needs a connection to this host, as only this host shows when something happens; \
+                        expected true";
+            return Err((keep_alive.span(), text.into()));
+        }
         Ok(Connection {
             config: ConnectionConfig {
                 id: ConnectionId(id),
                 name: self.name.into_inner(),
                 uri: self.uri.into_inner(),
                 agent: self.agent.unwrap_or(true),
-                arp: self.arp.unwrap_or(true),
+                arp: neighbours && !here,
                 leases: self.leases.unwrap_or(!here),
                 refresh,
                 agent_timeout,
+                keep_alive,
             },
             here,
             is_named: true,
             nat: self.nat.unwrap_or(false),
             subnets,
+            neighbours: neighbours && here,
         })
     }
 }
@@ -226,18 +301,52 @@ fn subnet(given: &Spanned<String>) -> Result<IpNet, Wrong> {
 }
 
 fn seconds(
-    given: Option<&Spanned<u64>>,
+    given: Option<&Spanned<Seconds>>,
     default: u64,
     range: RangeInclusive<u64>,
 ) -> Result<Duration, Wrong> {
     let Some(given) = given else { return Ok(Duration::from_secs(default)) };
-    let seconds = *given.get_ref();
+    let Seconds(seconds) = *given.get_ref();
     if range.contains(&seconds) {
         return Ok(Duration::from_secs(seconds));
     }
     let (least, most) = (range.start(), range.end());
-    let text = format!("{seconds} is out of range, expected {least} to {most} (seconds)");
+    let text =
+        format!("{seconds} is out of range, expected a number of seconds from {least} to {most}");
     Err((given.span(), text))
+}
+
+/// Whether libvirt could make sense of it, as far as that can be said without asking.
+fn check_uri(uri: &str) -> Result<(), String> {
+    let shown = uri.escape_debug();
+    let scheme = uri.split_once(":/").map(|(scheme, _)| scheme);
+    let (Some(scheme), false) =
+        (scheme, uri.contains(|c: char| c.is_whitespace() || c.is_control()))
+    else {
+        return Err(format!(
+            "\"{shown}\" is not a libvirt URI, expected one such as \"qemu+ssh://root@host/system\""
+        ));
+    };
+    let (driver, transport) = match scheme.split_once('+') {
+        Some((driver, transport)) => (driver, Some(transport)),
+        None => (scheme, None),
+    };
+    let unknown = |kind: &str, word: &str, known: &[&str]| {
+        Err(format!(
+            "\"{shown}\": unknown {kind} \"{}\", expected one of {}",
+            word.escape_debug(),
+            known.join(", ")
+        ))
+    };
+    if !DRIVERS.contains(&driver) {
+        return unknown("driver", driver, &DRIVERS);
+    }
+    match transport {
+        Some(transport) if !TRANSPORTS.contains(&transport) => {
+            unknown("transport", transport, &TRANSPORTS)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether the URI leads to libvirt on this host: no transport but a local socket, no host, and no socket
@@ -311,7 +420,7 @@ pub fn read(path: Option<&Path>) -> Result<Config, Error> {
                 let good = error.utf8_error().valid_up_to();
                 let before = &error.as_bytes()[..good];
                 let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
-                let what = String::from("a byte that is no UTF-8, expected UTF-8");
+                let what = String::from("a byte that is not UTF-8, expected UTF-8");
                 Err(Error::Wrong { path: place.into(), line, key: None, what })
             }
         },
@@ -379,8 +488,8 @@ mod tests {
     fn every_key() {
         let config = parsed(
             "hold = 30\nrefresh = 10\nzone = \"Lab.Example.\"\nshort-network-aliases = true\n[[connection]]\nname = \"rack1\"\nuri = \"qemu+ssh://root@rack1/system\"\n\
-             agent = false\narp = false\nleases = false\nrefresh = 5\nagent-timeout = 2\nnat = true\nsubnets = [\"10.0.0.0/8\", \"fd00::/8\"]\n\
-             [[connection]]\nname = \"here\"\nuri = \"qemu:///system\"\n",
+             agent = false\nneighbours = false\nleases = false\nrefresh = 5\nagent-timeout = 2\nnat = true\nsubnets = [\"10.0.0.0/8\", \"fd00::/8\"]\n\
+             [[connection]]\nname = \"here\"\nuri = \"qemu:///system\"\nkeep-alive = false\n",
         )
         .unwrap();
         let [rack, here] = &config.connections[..] else { panic!("{config:?}") };
@@ -396,17 +505,25 @@ mod tests {
             leases: false,
             refresh: Duration::from_secs(5),
             agent_timeout: Duration::from_secs(2),
+            keep_alive: true,
         };
         let subnets = vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()];
         assert_eq!(
             *rack,
-            Connection { config: expected, here: false, is_named: true, nat: true, subnets }
+            Connection {
+                config: expected,
+                here: false,
+                is_named: true,
+                nat: true,
+                subnets,
+                neighbours: false
+            }
         );
         assert_eq!(
             (here.config.id, here.config.refresh),
             (ConnectionId(1), Duration::from_secs(10))
         );
-        assert!(here.here && !here.config.leases);
+        assert!(here.here && !here.config.leases && !here.config.keep_alive && here.neighbours);
         assert_eq!(parsed("connection = []").unwrap().connections, []);
     }
 
@@ -418,13 +535,16 @@ mod tests {
         let cases = [
             (
                 "hold = \"long\"".to_owned(),
-                "f.toml:1: hold: invalid type: string \"long\", expected u64",
+                "f.toml:1: hold: invalid type: string \"long\", expected a number of seconds",
             ),
             (
                 "\nhold = 1\n".into(),
-                "f.toml:2: hold: 1 is out of range, expected 3 to 86400 (seconds)",
+                "f.toml:2: hold: 1 is out of range, expected a number of seconds from 3 to 86400",
             ),
-            ("hold = -1".into(), "f.toml:1: hold: invalid value: integer '-1', expected u64"),
+            (
+                "hold = -1".into(),
+                "f.toml:1: hold: invalid value: integer '-1', expected a number of seconds",
+            ),
             (
                 "holt = 1".into(),
                 "f.toml:1: holt: unknown field 'holt', expected one of 'hold', 'refresh', 'zone', \
@@ -435,16 +555,16 @@ mod tests {
             (one("nat = 1"), "f.toml:5: nat: invalid type: integer '1', expected a boolean"),
             (
                 one("agent-timeout = 0"),
-                "f.toml:5: agent-timeout: 0 is out of range, expected 1 to 600 (seconds)",
+                "f.toml:5: agent-timeout: 0 is out of range, expected a number of seconds from 1 to 600",
             ),
             (
                 one("refresh = 99999"),
-                "f.toml:5: refresh: 99999 is out of range, expected 1 to 86400 (seconds)",
+                "f.toml:5: refresh: 99999 is out of range, expected a number of seconds from 1 to 86400",
             ),
             (
                 one("adress = 1"),
-                "f.toml:5: adress: unknown field 'adress', expected one of 'name', 'uri', 'agent', 'arp', \
-                 'leases', 'refresh', 'agent-timeout', 'nat', 'subnets'",
+                "f.toml:5: adress: unknown field 'adress', expected one of 'name', 'uri', 'agent', 'neighbours', \
+                 'leases', 'refresh', 'agent-timeout', 'nat', 'subnets', 'keep-alive'",
             ),
             (
                 "[[connection]]\nuri = \"qemu:///system\"".into(),
@@ -452,11 +572,37 @@ mod tests {
             ),
             (
                 "[[connection]]\nuri = \"here\"\nname = \"a\"".into(),
-                "f.toml:2: uri: \"here\" is no libvirt URI, expected one such as \"qemu+ssh://root@host/system\"",
+                "f.toml:2: uri: \"here\" is not a libvirt URI, expected one such as \"qemu+ssh://root@host/system\"",
             ),
             (
                 "[[connection]]\nuri = \"qemu:///system\"\nname = \"a b\"".into(),
-                "f.toml:3: name: \"a b\" can't stand behind a guest's name, expected a host name such as \"rack1\"",
+                "f.toml:3: name: \"a b\" is not a valid host name, expected one such as \"rack1\": it follows the guests' names",
+            ),
+            (
+                "[[connection]]\nuri = \"qemu:///system\"\nname = \"Local\"".into(),
+                "f.toml:3: name: \"local\" belongs to multicast DNS, where guests' names in it would be asked for; \
+                 expected another name such as \"host\"",
+            ),
+            (
+                "[[connection]]\nuri = \"qemu:///sys\\u0000tem\"\nname = \"a\"".into(),
+                "f.toml:2: uri: \"qemu:///sys\\0tem\" is not a libvirt URI, expected one such as \
+                 \"qemu+ssh://root@host/system\"",
+            ),
+            (
+                "[[connection]]\nuri = \"kvm:///system\"\nname = \"a\"".into(),
+                "f.toml:2: uri: \"kvm:///system\": unknown driver \"kvm\", expected one of bhyve, ch, esx, gsx, \
+                 hyperv, lxc, openvz, qemu, test, vbox, vmwareplayer, vmwarews, vpx, vz, xen",
+            ),
+            (
+                "[[connection]]\nuri = \"qemu+shh://a/system\"\nname = \"a\"".into(),
+                "f.toml:2: uri: \"qemu+shh://a/system\": unknown transport \"shh\", expected one of ext, libssh, \
+                 libssh2, ssh, tcp, tls, unix",
+            ),
+            (
+                "[[connection]]\nuri = \"qemu+ssh://a/system\"\nname = \"a\"\nkeep-alive = false"
+                    .into(),
+                "f.toml:4: keep-alive: false needs a connection to this host, as only this host shows when \
+                 something happens; expected true",
             ),
             (
                 one("[[connection]]\nname = \"A\"\nuri = \"qemu:///system\""),
@@ -487,7 +633,7 @@ mod tests {
         let path = binary.path().join("f");
         fs::write(&path, b"hold = 9\n\xff").unwrap();
         let error = read(Some(&path)).unwrap_err().to_string();
-        assert!(error.ends_with("f:2: a byte that is no UTF-8, expected UTF-8"), "{error}");
+        assert!(error.ends_with("f:2: a byte that is not UTF-8, expected UTF-8"), "{error}");
     }
 
     /// The commented file has every key, with its default; so has the manual page.

@@ -14,13 +14,16 @@ use crate::config::{self, Config};
 use crate::facts::{Change, Facts, Millis};
 use crate::inbox::Inbox;
 use crate::model::{ConnectionState, Update};
+use crate::neighbours::Neighbours;
 use crate::publish::Publisher;
+use crate::service::clock::ClockJumps;
 use crate::service::link::Link;
 use crate::service::lock::{self, Lock};
-use crate::service::log::Log;
+use crate::service::log::{Log, count};
 use crate::service::notify::Manager;
 use crate::service::signals::{Signals, Wish};
-use crate::source::{Source, Stop};
+use crate::source::{Connections, Source};
+use crate::starts::Starts;
 use crate::state::watch::Watch;
 
 /// libvirt's state directory (its `configure` option is `--localstatedir`; every distribution has this).
@@ -54,7 +57,7 @@ pub enum Error {
     Config(config::Error),
     /// It isn't alone, or can't tell.
     Lock(lock::Error),
-    /// libvirt's bindings can't be set up.
+    /// The connections to libvirt can't be started.
     Source(String),
     /// The system doesn't give what it needs.
     System {
@@ -72,7 +75,7 @@ impl fmt::Display for Error {
         match self {
             Self::Config(error) => error.fmt(f),
             Self::Lock(error) => error.fmt(f),
-            Self::Source(reason) => write!(f, "cannot start libvirt's event loop: {reason}"),
+            Self::Source(reason) => f.write_str(reason),
             Self::System { doing, source } => {
                 write!(f, "cannot {doing}: {}", guest_store::reason(source))
             }
@@ -98,10 +101,12 @@ pub fn run(options: &Options, source: Source, log: Log) -> Result<(), Error> {
     let mut daemon = Daemon::new(options, config, source, log)?;
     let outcome = daemon.run(&mut signals);
     daemon.manager.stopping();
-    // The words of a daemon that is gone count for nothing; closing connections may take time.
+    // A snapshot without its daemon counts for nothing; closing connections may take time.
     daemon.compiler.end();
     drop(link);
-    daemon.stop();
+    if let Some(connections) = daemon.connections.take() {
+        connections.stop();
+    }
     drop(lock);
     outcome
 }
@@ -129,8 +134,11 @@ struct Daemon<'o> {
     log: Log,
     manager: Manager,
     watch: Watch,
+    starts: Starts,
     inbox: Inbox,
-    stop: Option<Stop>,
+    connections: Option<Box<dyn Connections>>,
+    neighbours: Neighbours,
+    jumps: ClockJumps,
     facts: Facts,
     compiler: Compiler,
     /// The start of [`Millis`].
@@ -151,6 +159,8 @@ impl<'o> Daemon<'o> {
         let watch =
             Watch::new(&options.state_directory).map_err(Error::system("watch directories"))?;
         let inbox = Inbox::new().map_err(Error::system("make an event descriptor"))?;
+        let jumps = ClockJumps::new().map_err(Error::system("make a timer"))?;
+        let starts = Starts::new(&[]).map_err(Error::system("watch directories"))?;
         let publisher = Publisher::new(&options.snapshot_directory);
         let mut daemon = Self {
             options,
@@ -158,8 +168,11 @@ impl<'o> Daemon<'o> {
             log,
             manager: Manager::new(log),
             watch,
+            starts,
             inbox,
-            stop: None,
+            connections: None,
+            neighbours: Neighbours::new(log),
+            jumps,
             facts: Facts::default(),
             compiler: Compiler::new(&options.state_directory, publisher, log),
             start: now,
@@ -171,7 +184,13 @@ impl<'o> Daemon<'o> {
             config: Config { connections: Vec::new(), ..config.clone() },
         };
         daemon.arm();
-        daemon.connect(config)?;
+        if !options.state_directory.exists() {
+            let directory = options.state_directory.display();
+            log.warning(format!(
+                "{directory} does not exist, so there are no leases; libvirt creates it with its first network"
+            ));
+        }
+        daemon.connect(config).map_err(Error::Source)?;
         Ok(daemon)
     }
 
@@ -196,23 +215,37 @@ impl<'o> Daemon<'o> {
         self.unwatched = unwatched;
     }
 
-    fn connect(&mut self, config: Config) -> Result<(), Error> {
-        let before = std::mem::take(&mut self.facts);
-        self.facts = Facts::new(&config.connections, before, self.now(), epoch());
+    /// Goes over to another configuration.
+    ///
+    /// # Errors
+    /// Why that can't be done. Everything is as before then.
+    fn connect(&mut self, config: Config) -> Result<(), String> {
+        let starts = Starts::new(&config.status_directories()).map_err(|error| {
+            format!("cannot watch directories: {}", guest_store::reason(&error))
+        })?;
         let configs: Vec<_> =
             config.connections.iter().map(|connection| connection.config.clone()).collect();
+        let outbox = self.inbox.open();
+        let connections = match configs.is_empty() {
+            true => None,
+            false => Some((self.source.start)(configs, outbox.clone())?),
+        };
+        // Nothing fails from here on.
+        if let Some(old) = std::mem::replace(&mut self.connections, connections) {
+            old.stop();
+        }
+        self.inbox.switch_to(&outbox);
+        self.starts = starts;
+        let before = std::mem::take(&mut self.facts);
+        self.facts = Facts::new(&config.connections, before, self.now(), epoch());
         self.config = config;
         self.compiler.facts_changed();
-        let outbox = self.inbox.renew();
-        if !configs.is_empty() {
-            self.stop = Some((self.source.start)(configs, outbox).map_err(Error::Source)?);
-        }
         Ok(())
     }
 
-    fn stop(&mut self) {
-        if let Some(stop) = self.stop.take() {
-            stop();
+    fn wake(&self) {
+        if let Some(connections) = &self.connections {
+            connections.wake();
         }
     }
 
@@ -221,15 +254,26 @@ impl<'o> Daemon<'o> {
             self.wait(signals)?;
             for wish in signals.take() {
                 match wish {
-                    Wish::End => return Ok(()),
-                    Wish::Reload => self.reload()?,
+                    Wish::End => {
+                        self.log.info("stopping");
+                        return Ok(());
+                    }
+                    Wish::Reload => self.reload(),
                 }
             }
             if self.watch.take().map_err(Error::system("read inotify's events"))? {
                 self.arm();
                 self.compiler.files_changed();
+                self.wake();
+            }
+            if self.starts.take().map_err(Error::system("read inotify's events"))? {
+                self.wake();
+            }
+            if self.jumps.take().map_err(Error::system("read a timer"))? {
+                self.beat = Instant::now();
             }
             self.take_updates();
+            self.take_neighbours();
             self.act();
         }
     }
@@ -240,11 +284,17 @@ impl<'o> Daemon<'o> {
             let left = due.saturating_duration_since(Instant::now());
             Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() }
         });
-        let mut fds = [
+        let fds = [
             PollFd::new(signals, PollFlags::IN),
             PollFd::new(&self.watch, PollFlags::IN),
             PollFd::new(&self.inbox, PollFlags::IN),
+            PollFd::new(&self.jumps, PollFlags::IN),
         ];
+        let others = self.neighbours.fd().into_iter().chain(self.starts.fds());
+        let mut fds: Vec<_> = fds
+            .into_iter()
+            .chain(others.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)))
+            .collect();
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(errno) => Err(Error::system("wait")(errno.into())),
@@ -285,6 +335,18 @@ impl<'o> Daemon<'o> {
         }
     }
 
+    fn take_neighbours(&mut self) {
+        let (now, hold) = (self.now(), self.hold());
+        match self.neighbours.run(&mut self.facts, now, hold) {
+            Ok(Change::None) => {}
+            Ok(_) => self.compiler.facts_changed(),
+            Err(error) => self.log.error(format!(
+                "cannot read the kernel's neighbour table any more: {}; restart the daemon",
+                guest_store::reason(&error)
+            )),
+        }
+    }
+
     /// Logs what people want to know of an update.
     fn log(&self, update: &Update) {
         let (Update::State(id, _) | Update::Warning(id, _)) = update else { return };
@@ -297,6 +359,9 @@ impl<'o> Daemon<'o> {
         };
         match state {
             ConnectionState::Connecting => {}
+            ConnectionState::Idle => {
+                self.log.info(format!("{name}: disconnected from {uri} until a guest starts"));
+            }
             ConnectionState::Up => self.log.info(format!("{name}: connected to {uri}")),
             ConnectionState::Down { reason, retry_in } => {
                 let is_new = !matches!(&connection.state, ConnectionState::Down { reason: old, .. } if old == reason);
@@ -347,29 +412,29 @@ impl<'o> Daemon<'o> {
         let up = |connection: &&crate::facts::Connection| connection.state == ConnectionState::Up;
         let connected = self.facts.connections.iter().filter(up).count();
         format!(
-            "{} names and addresses; {guests} guests over {connected} of {} connections{}",
+            "{} names and addresses; {} over {connected} of {}{}",
             published.written.keys,
-            self.facts.connections.len(),
+            count(guests, "guest"),
+            count(self.facts.connections.len(), "connection"),
             if published.current { "" } else { "; leases are read from the state files" }
         )
     }
 
-    fn reload(&mut self) -> Result<(), Error> {
+    fn reload(&mut self) {
         self.manager.reloading();
-        match config::read(self.options.config.as_deref()) {
-            Ok(config) => {
-                self.log.info("reading the configuration again");
-                self.stop();
-                self.connect(config)?;
+        let config = config::read(self.options.config.as_deref());
+        let reloaded = config.map_err(|error| error.to_string());
+        match reloaded.and_then(|config| self.connect(config)) {
+            Ok(()) => {
+                self.log.info("the configuration was read again");
                 self.beat = Instant::now();
                 // With the next snapshot.
                 self.is_ready = false;
             }
-            Err(error) => {
-                self.log.error(format!("{error}; the configuration stays as it was"));
+            Err(reason) => {
+                self.log.error(format!("{reason}; the configuration stays as it was"));
                 self.manager.ready(&self.status());
             }
         }
-        Ok(())
     }
 }

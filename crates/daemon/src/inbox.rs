@@ -18,6 +18,8 @@ pub struct Inbox {
     bell: Arc<OwnedFd>,
     /// Of the senders that count.
     generation: u64,
+    /// The latest of those that were made.
+    latest: u64,
 }
 
 /// The others' end.
@@ -36,14 +38,19 @@ impl Inbox {
     pub fn new() -> io::Result<Self> {
         let bell = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
         let (sender, receiver) = channel();
-        Ok(Self { receiver, sender, bell, generation: 0 })
+        Ok(Self { receiver, sender, bell, generation: 0, latest: 0 })
     }
 
-    /// A new way in. What comes by an older one is dropped from here on.
-    pub fn renew(&mut self) -> Outbox {
-        self.generation += 1;
-        let Self { sender, bell, generation, .. } = self;
-        Outbox { sender: sender.clone(), bell: bell.clone(), generation: *generation }
+    /// A new way in. What comes by it counts from [`Inbox::switch_to`] on.
+    pub fn open(&mut self) -> Outbox {
+        self.latest += 1;
+        let Self { sender, bell, latest, .. } = self;
+        Outbox { sender: sender.clone(), bell: bell.clone(), generation: *latest }
+    }
+
+    /// What comes, or has come and was not taken yet, by this way in counts, and by no other.
+    pub fn switch_to(&mut self, outbox: &Outbox) {
+        self.generation = outbox.generation;
     }
 
     /// What has come.
@@ -88,15 +95,18 @@ mod tests {
     fn what_comes_by_an_old_way_is_dropped() {
         let mut inbox = Inbox::new().unwrap();
         assert!(!rings(&inbox));
-        let old = inbox.renew();
+        let old = inbox.open();
+        inbox.switch_to(&old);
         let update = |uuid| Update::Gone(ConnectionId(0), [uuid; 16]);
         old.put(update(1));
         assert!(rings(&inbox));
         assert_eq!(inbox.take().collect::<Vec<_>>(), [update(1)]);
         assert!(!rings(&inbox));
         old.put(update(2));
-        let new = inbox.renew();
+        let new = inbox.open();
+        inbox.switch_to(&new);
         old.put(update(3));
+        inbox.open().put(update(5));
         std::thread::scope(|scope| {
             scope.spawn(|| new.put(update(4)));
         });

@@ -44,7 +44,7 @@ struct ConnectionInfo<'i> {
     uri: &'i str,
     /// It leads to this host.
     here: bool,
-    /// `connecting`, `up` or `down`.
+    /// `connecting`, `up`, `down` or `idle`.
     state: &'static str,
     /// Since when, in seconds since the epoch.
     since: i64,
@@ -55,6 +55,9 @@ struct ConnectionInfo<'i> {
     guests: usize,
     /// Guests whose agent answers.
     agents: usize,
+    /// Why no agent can be asked, where that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    no_agents: Option<&'i str>,
     /// Addresses that were told, by who told them, believed or not.
     addresses: BTreeMap<&'static str, usize>,
     /// Titles by domain name, of guests that have one.
@@ -102,6 +105,7 @@ fn connection(connection: &Connection) -> ConnectionInfo<'_> {
         ConnectionState::Connecting => ("connecting", None),
         ConnectionState::Up => ("up", None),
         ConnectionState::Down { reason, .. } => ("down", Some(reason.as_str())),
+        ConnectionState::Idle => ("idle", None),
     };
     let guests = || connection.guests.values();
     let mut addresses = BTreeMap::new();
@@ -109,7 +113,7 @@ fn connection(connection: &Connection) -> ConnectionInfo<'_> {
         let source = match told.source {
             Source::Lease => "lease",
             Source::Agent => "agent",
-            Source::Arp => "arp",
+            Source::Neighbour => "neighbour",
         };
         *addresses.entry(source).or_default() += 1;
     }
@@ -128,6 +132,7 @@ fn connection(connection: &Connection) -> ConnectionInfo<'_> {
         networks: connection.networks.len(),
         guests: connection.guests.len(),
         agents: guests().filter(|known| known.answered.is_some()).count(),
+        no_agents: connection.no_agents.as_deref(),
         addresses,
         titles: guests()
             .filter(|known| title(known))

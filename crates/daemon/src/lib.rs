@@ -12,9 +12,11 @@ pub mod info;
 pub mod libvirt;
 pub mod model;
 pub mod names;
+pub mod neighbours;
 pub mod publish;
 pub mod service;
 pub mod source;
+pub mod starts;
 pub mod state;
 #[cfg(test)]
 mod testing;

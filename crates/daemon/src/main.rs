@@ -6,28 +6,42 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use daemon::libvirt::{self, Libvirt};
-use daemon::service::{log::Log, memory};
+use daemon::libvirt::{self, Agents, Libvirt};
+use daemon::service::{log::Log, memory, user};
 use daemon::source::Source;
 
 /// Who tells of guests.
 const LIBVIRT: Source = Source {
     start: |connections, outbox| {
         let libvirt = Libvirt::start(connections, move |update| outbox.put(update));
-        let libvirt = libvirt.map_err(|error| error.to_string())?;
-        Ok(Box::new(move || libvirt.stop()))
+        Ok(Box::new(libvirt.map_err(|error| error.to_string())?))
     },
     check: |connection, timeout| match libvirt::check(connection, timeout) {
+        Ok(report) if matches!(report.agents, Agents::No(_)) => Err(report.to_string()),
         Ok(report) => Ok(report.to_string()),
         Err(error) => Err(error.to_string()),
     },
 };
 
+/// `EX_USAGE` of sysexits(3), as the command `libvirt-nss` has it.
+const USAGE: u8 = 64;
+
 fn main() -> ExitCode {
     memory::set_up();
-    let args = args::Args::parse();
+    let args = match args::Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Where that can't be written, nobody reads it.
+            let _ = error.print();
+            return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
+        }
+    };
     let log = Log::new();
     let outcome = if args.check {
+        if let Err(error) = user::become_the_services() {
+            log.error(error);
+            return ExitCode::FAILURE;
+        }
         daemon::check::run(&args.options(), LIBVIRT, &mut io::stdout().lock())
             .map_err(|error| format!("cannot write the output: {}", guest_store::reason(&error)))
     } else {

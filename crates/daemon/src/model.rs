@@ -17,8 +17,8 @@ pub enum Source {
     Lease,
     /// The guest's agent.
     Agent,
-    /// The ARP table of the guest's host.
-    Arp,
+    /// The neighbour table of the guest's host (ARP, neighbour discovery).
+    Neighbour,
 }
 
 /// An address that a guest's NIC is said to have. Raw: what is not to be believed is dropped by
@@ -119,6 +119,8 @@ pub enum ConnectionState {
         /// Seconds until the next try.
         retry_in: u64,
     },
+    /// It was closed as no guest runs, and is opened when one starts ([`ConnectionConfig::keep_alive`]).
+    Idle,
 }
 
 /// What a connection tells the daemon's main loop.
@@ -134,6 +136,8 @@ pub enum Update {
     Guest(ConnectionId, Guest),
     /// Something doesn't work that the connection lives without; one line for the log.
     Warning(ConnectionId, String),
+    /// Guest agents can be asked, or why not: one line.
+    Agents(ConnectionId, Result<(), String>),
     /// One guest has stopped.
     Gone(ConnectionId, [u8; 16]),
 }
@@ -149,7 +153,8 @@ pub struct ConnectionConfig {
     pub uri: String,
     /// Ask guest agents, which needs a connection that may write.
     pub agent: bool,
-    /// Ask the host's ARP table (virDomainInterfaceAddresses, source ARP).
+    /// Ask the host's ARP table (virDomainInterfaceAddresses, source ARP): not where this host's own neighbour
+    /// table is read.
     pub arp: bool,
     /// Ask for DHCP leases by API: not where the host's own state files are read.
     pub leases: bool,
@@ -157,4 +162,6 @@ pub struct ConnectionConfig {
     pub refresh: Duration,
     /// How long one agent may take for one answer.
     pub agent_timeout: Duration,
+    /// Stay connected while no guest runs, which keeps libvirt's daemon from ending by its timeout.
+    pub keep_alive: bool,
 }

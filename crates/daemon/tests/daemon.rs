@@ -59,6 +59,7 @@ fn the_state_directory_may_come_later() {
     let daemon = Running::start(&place);
     daemon.ready();
     assert_eq!(place.snapshot().unwrap().meta().state, None);
+    assert!(daemon.log().contains("state does not exist, so there are no leases; libvirt creates"));
     fs::create_dir(place.path("state")).unwrap();
     place.replace("virbr0.status", &status(&[("10.0.0.1", "web")]));
     daemon.snapshot(&place, |snapshot| {
@@ -93,6 +94,7 @@ fn it_ends_without_a_trace() {
         assert!(exists(&place.path("run/names.cdb")));
         assert_eq!(daemon.end(signal).code(), Some(0), "{}", daemon.log());
         daemon.until("STOPPING=1");
+        assert!(daemon.log().ends_with("libvirt-nssd: stopping\n"), "{}", daemon.log());
         let left: Vec<_> = fs::read_dir(place.path("run")).unwrap().collect();
         assert_eq!(left.len(), 1, "{left:?}");
         assert!(exists(&place.path("run/libvirt-nssd.lock")));
@@ -110,7 +112,8 @@ fn it_reads_its_configuration_again() {
     assert!(reloading.lines().any(|line| line.starts_with("MONOTONIC_USEC=")), "{reloading}");
     daemon.ready();
     let error = format!(
-        "libvirt-nssd: error: {}:2: hold: 2 is out of range, expected 3 to 86400 (seconds); the \
+        "libvirt-nssd: error: {}:2: hold: 2 is out of range, expected a number of seconds from 3 to \
+         86400; the \
          configuration stays as it was\n",
         place.path("config").display()
     );
@@ -238,19 +241,39 @@ fn a_start_that_fails() {
 }
 
 #[test]
+fn a_usage_error_has_the_commands_status() {
+    let place = Place::new();
+    let wrong = command(&place).arg("--chekc").output().unwrap();
+    assert_eq!(wrong.status.code(), Some(64));
+    assert!(String::from_utf8(wrong.stderr).unwrap().contains("--chekc"));
+    let help = command(&place).arg("--help").output().unwrap();
+    assert_eq!(help.status.code(), Some(0));
+}
+
+#[test]
 fn trying_it_out() {
     let place = Place::new();
     place.replace("virbr0.status", &status(&[("10.0.0.1", "web"), ("10.0.0.2", "db")]));
     let tried = command(&place).arg("--check").stderr(Stdio::inherit()).output().unwrap();
     let state = place.path("state");
-    let expected = format!("leases: {}: 2 on 1 bridges\n", state.display());
-    assert_eq!(String::from_utf8(tried.stdout).unwrap(), expected);
+    let expected = format!("leases: {}: 2 leases on 1 bridge\n", state.display());
+    let said = String::from_utf8(tried.stdout).unwrap();
+    let (user, rest) = said.split_at(said.find('\n').unwrap() + 1);
+    assert!(user.starts_with("user: ") && user.contains(" (groups: "), "{user}");
+    assert_eq!(rest, expected);
+    assert_eq!(tried.status.code(), Some(0));
+    fs::remove_dir_all(&state).unwrap();
+    let tried = command(&place).arg("--check").output().unwrap();
+    let said = String::from_utf8(tried.stdout).unwrap();
+    assert!(said.ends_with(
+        "state does not exist, so there are none; libvirt creates it with its first network\n"
+    ));
     assert_eq!(tried.status.code(), Some(0));
     assert_eq!(fs::read_dir(place.path("run")).unwrap().count(), 0);
     place.write("config", "hold = 1\n");
     let tried = command(&place).arg("--check").output().unwrap();
     let expected = format!(
-        "{}:1: hold: 1 is out of range, expected 3 to 86400 (seconds)\n",
+        "{}:1: hold: 1 is out of range, expected a number of seconds from 3 to 86400\n",
         place.path("config").display()
     );
     assert_eq!(String::from_utf8(tried.stdout).unwrap(), expected);

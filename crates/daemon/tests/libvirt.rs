@@ -9,6 +9,7 @@ use daemon::libvirt::{Agents, Error, Libvirt, check};
 use daemon::model::{
     Agent, ConnectionConfig, ConnectionId, ConnectionState, Guest, Network, Source, Update,
 };
+use daemon::source::Connections as _;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -22,6 +23,7 @@ fn config(id: u16, uri: &str) -> ConnectionConfig {
         leases: false,
         refresh: Duration::from_millis(50),
         agent_timeout: Duration::from_secs(5),
+        keep_alive: true,
     }
 }
 
@@ -76,7 +78,7 @@ fn lists_networks_and_running_guests() {
     let nics: Vec<_> =
         guests[0].nics.iter().map(|n| (n.network.as_deref(), n.bridge.as_deref())).collect();
     assert_eq!(nics, [(None, Some("br0")), (None, None)]);
-    libvirt.stop();
+    Box::new(libvirt).stop();
     // The keeper has ended and said nothing else.
     assert_eq!(updates.recv_timeout(LONG), Err(mpsc::RecvTimeoutError::Disconnected));
 }
@@ -115,7 +117,7 @@ fn addresses_come_from_the_arp_table() {
     let told = &web.nics[0].addresses;
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].address.to_string(), "192.168.122.129");
-    assert_eq!((told[0].source, told[0].expiry), (Source::Arp, 0));
+    assert_eq!((told[0].source, told[0].expiry), (Source::Neighbour, 0));
 }
 
 #[test]
@@ -170,7 +172,7 @@ fn a_server_that_says_nothing_holds_up_no_other() {
         }
     }
     // Nor does it hold up the end.
-    libvirt.stop();
+    Box::new(libvirt).stop();
     let error = check(&config(0, &uri), Duration::from_millis(100)).unwrap_err();
     assert!(matches!(error, Error::NoAnswer { .. }), "{error}");
 }

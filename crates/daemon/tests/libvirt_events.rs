@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use daemon::libvirt::Libvirt;
 use daemon::model::{ConnectionConfig, ConnectionId, ConnectionState, Guest, Update};
+use daemon::source::Connections as _;
 use virt::connect::Connect;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -23,6 +24,7 @@ fn start() -> (Libvirt, Receiver<Update>) {
         // Nothing of this test comes from asking again.
         refresh: Duration::from_secs(3600),
         agent_timeout: Duration::from_secs(5),
+        keep_alive: true,
     };
     let libvirt = Libvirt::start(vec![config], move |update| {
         let _ = send.send(update);
@@ -30,8 +32,14 @@ fn start() -> (Libvirt, Receiver<Update>) {
     (libvirt.unwrap(), updates)
 }
 
+/// The next one, but for whether agents can be asked: that is found out meanwhile.
 fn next(updates: &Receiver<Update>) -> Update {
-    updates.recv_timeout(LONG).unwrap()
+    loop {
+        match updates.recv_timeout(LONG).unwrap() {
+            Update::Agents(HOST, outcome) => assert_eq!(outcome, Ok(())),
+            update => return update,
+        }
+    }
 }
 
 fn guest(updates: &Receiver<Update>) -> Guest {
@@ -124,12 +132,12 @@ fn guests_and_networks_are_followed_as_they_come_and_go() {
     defined.undefine().unwrap();
     nothing_more(&updates);
 
-    libvirt.stop();
+    Box::new(libvirt).stop();
     assert_eq!(updates.recv_timeout(LONG), Err(mpsc::RecvTimeoutError::Disconnected));
 
     // It can be started again, as a reload of the configuration does.
     let (again, updates) = start();
     assert_eq!(next(&updates), Update::State(HOST, ConnectionState::Connecting));
     assert_eq!(next(&updates), Update::State(HOST, ConnectionState::Up));
-    again.stop();
+    Box::new(again).stop();
 }

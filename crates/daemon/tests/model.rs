@@ -85,7 +85,7 @@ fn random_nic(random: &mut Rng, networks: &[Network]) -> Nic {
     let addresses = (0..random.usize(..4)).map(|_| Told {
         address: random_address(random),
         source: *random
-            .choice(&[Source::Lease, Source::Agent, Source::Agent, Source::Arp])
+            .choice(&[Source::Lease, Source::Agent, Source::Agent, Source::Neighbour])
             .unwrap(),
         expiry: if random.bool() { 0 } else { random_expiry(random) },
     });
@@ -108,11 +108,13 @@ fn random_world(random: &mut Rng) -> World {
                 leases: true,
                 refresh: Duration::from_secs(1),
                 agent_timeout: Duration::from_secs(1),
+                keep_alive: true,
             },
             here: at == here,
             is_named: true,
             nat: random.u8(..3) == 0,
             subnets: Vec::new(),
+            neighbours: false,
         })
         .collect();
     let networks: Vec<Vec<Network>> = (0..count)
@@ -364,7 +366,7 @@ impl World {
         for nic in self.nics(connection, guest) {
             for told in nic.addresses.iter().filter(|told| told.source != Source::Lease) {
                 let address = to_address(told.address);
-                if told.source == Source::Arp && lost(address) {
+                if told.source == Source::Neighbour && lost(address) {
                     continue;
                 }
                 let same = |one: &&mut Believed| one.address == address && one.leased;

@@ -200,7 +200,7 @@ fn guests(state: &State, random: &mut Random) -> Vec<Guest> {
             let own = own.map(|lease| model::text_of(lease.address).parse().unwrap());
             let mut addresses: Vec<Told> =
                 own.filter(|_| answers).map(|address| told(address, ReportedBy::Agent)).collect();
-            let source = if answers { ReportedBy::Agent } else { ReportedBy::Arp };
+            let source = if answers { ReportedBy::Agent } else { ReportedBy::Neighbour };
             let more = (0..random.below(3)).map(|_| told(unleased(random), source));
             addresses.extend(more);
             Nic { mac, network: None, bridge: Some(format!("virbr{bridge}")), addresses }

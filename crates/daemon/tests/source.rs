@@ -13,7 +13,7 @@ use daemon::model::{
     Agent, ConnectionConfig, ConnectionId, ConnectionState, Guest, Nic, Source as Told, Update,
 };
 use daemon::service::log::Log;
-use daemon::source::Source;
+use daemon::source::{Connections, Source};
 use daemon::state::watch::Watch;
 use guest_names::address::Mac;
 use guest_names::snapshot::format::flags;
@@ -26,13 +26,24 @@ static STOPS: AtomicUsize = AtomicUsize::new(0);
 
 const SOURCE: Source = Source {
     start: |connections, outbox| {
+        if connections.iter().any(|connection| connection.name == "refused") {
+            return Err("cannot start a thread: no".into());
+        }
         STARTS.lock().unwrap().push((connections, outbox));
-        Ok(Box::new(|| {
-            STOPS.fetch_add(1, Ordering::SeqCst);
-        }))
+        Ok(Box::new(Fake))
     },
     check: |_, _| Err("nothing to be tried".into()),
 };
+
+struct Fake;
+
+impl Connections for Fake {
+    fn wake(&self) {}
+
+    fn stop(self: Box<Self>) {
+        STOPS.fetch_add(1, Ordering::SeqCst);
+    }
+}
 
 /// Waits for a snapshot that is as wanted.
 fn until(place: &Place, watch: &mut Watch, wanted: impl Fn(&Snapshot) -> bool) -> Snapshot {
@@ -124,6 +135,15 @@ fn what_is_told() {
     until(&place, &mut watch, |snapshot| !snapshot.has("grenamed"));
     // The daemon counts whole milliseconds.
     assert!(start.elapsed() + Duration::from_millis(1) >= Duration::from_secs(3));
+
+    // A configuration that can't be carried out changes nothing.
+    place.write("config", "[[connection]]\nname = \"refused\"\nuri = \"qemu:///system\"\n");
+    signal(libc::SIGHUP);
+    first.put(Update::Guests(id, vec![guest("still", "10.0.0.5")]));
+    first.put(Update::State(id, ConnectionState::Up));
+    let snapshot = until(&place, &mut watch, |snapshot| snapshot.has("gstill"));
+    assert_eq!(snapshot.info()["connections"][0]["name"], "host");
+    assert_eq!(STOPS.load(Ordering::SeqCst), 0);
 
     // Another configuration: what comes by the old connections is dropped.
     place.write(

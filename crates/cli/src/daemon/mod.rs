@@ -102,7 +102,7 @@ pub(crate) fn source_word(source: Source) -> &'static str {
         Source::Files => "file",
         Source::Lease => "lease",
         Source::Agent => "agent",
-        Source::Arp => "arp",
+        Source::Neighbour => "arp",
     }
 }
 
@@ -112,7 +112,7 @@ pub(crate) fn source_text(source: Source) -> &'static str {
         Source::Files => "a state file's lease",
         Source::Lease => "libvirt's leases",
         Source::Agent => "the guest's agent",
-        Source::Arp => "the ARP table",
+        Source::Neighbour => "the ARP table",
     }
 }
 

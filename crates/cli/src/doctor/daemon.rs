@@ -148,7 +148,7 @@ fn content(system: &System<'_>, known: &Known) -> String {
         .map(|(source, count)| match source {
             Source::Files | Source::Lease => format!("{count} leased"),
             Source::Agent => format!("{count} from agents"),
-            Source::Arp => format!("{count} from ARP"),
+            Source::Neighbour => format!("{count} from ARP"),
         })
         .collect();
     let addresses = match sources.as_slice() {

@@ -120,7 +120,10 @@ fn names(flags_elsewhere: u8) -> Names {
             "172.20.0.5",
         )
         .add(Guest { domain: "app-vm", mac: 3, bridge: "br0", ..GUEST }, "fe80::5054:ff:fe00:3")
-        .add(Guest { domain: "static-vm", mac: 4, source: Source::Arp, ..GUEST }, "172.20.0.6")
+        .add(
+            Guest { domain: "static-vm", mac: 4, source: Source::Neighbour, ..GUEST },
+            "172.20.0.6",
+        )
         .known("mute-vm")
         .known("web-vm");
     let shop = Guest {

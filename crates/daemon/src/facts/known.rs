@@ -5,11 +5,15 @@
 //! counts for `hold`. That is the configuration's `hold`, for which a connection that is down is trusted too (see
 //! [`super::Facts::expire`]), and a snapshot without a sign of life of the daemon.
 
-use super::Millis;
-use crate::model::{Agent, Guest, Source};
+use guest_names::address::Mac;
 
-/// The sources that may fall silent while their guest runs. A lease says itself when it ends.
-const MAY_FALL_SILENT: [Source; 2] = [Source::Agent, Source::Arp];
+use super::Millis;
+use crate::model::{Agent, Guest, Source, Told};
+use crate::neighbours::table::{Interface, Table};
+
+/// The sources that may fall silent while their guest runs. A lease says itself when it ends, and the neighbours of
+/// this host have a rule of their own ([`crate::neighbours::table`]).
+const MAY_FALL_SILENT: [Source; 2] = [Source::Agent, Source::Neighbour];
 
 /// A guest, and what is known of it.
 #[derive(Debug)]
@@ -23,19 +27,50 @@ pub struct Known {
 }
 
 impl Known {
-    /// A guest as it was told, and as it was known before. Both are of one run of the domain.
-    pub(super) fn new(mut guest: Guest, old: Option<&Self>, now: Millis) -> Self {
+    /// A guest as it was told, and as it was known before. Both are of one run of the domain. `neighbours` are those
+    /// of this host, if it is the guest's.
+    pub(super) fn new(
+        mut guest: Guest,
+        old: Option<&Self>,
+        neighbours: Option<&Table>,
+        now: Millis,
+    ) -> Self {
         guest.nics.shrink_to_fit();
         let answered = (guest.agent == Agent::Answered).then_some(now);
         let mut known = Self { guest, answered, silent_since: Default::default() };
-        let Some(old) = old else { return known };
         for (at, source) in MAY_FALL_SILENT.into_iter().enumerate() {
-            if !known.has(source) && old.has(source) {
+            let Some(old) = old.filter(|old| old.has(source)) else { continue };
+            let is_known_here = source == Source::Neighbour && neighbours.is_some();
+            if !known.has(source) && !is_known_here {
                 known.take_over(source, old);
                 known.silent_since[at] = old.silent_since[at].or(Some(now));
             }
         }
+        if let Some(neighbours) = neighbours {
+            known.set_neighbours(neighbours);
+        }
         known
+    }
+
+    /// Takes the addresses that this host's neighbour table has of the guest's NICs. A NIC is known by its MAC address
+    /// on its own bridge: on another one, the MAC address may be somebody else's.
+    pub(super) fn set_neighbours(&mut self, table: &Table) {
+        for nic in &mut self.guest.nics {
+            nic.addresses.retain(|told| told.source != Source::Neighbour);
+            let on_nic = |interface: &Interface| match nic.bridge.as_deref() {
+                Some(bridge) => bridge == &*interface.name,
+                // macvtap: the host reaches it through what it has itself on the same device.
+                None => !interface.is_bridge,
+            };
+            let addresses = table.addresses(nic.mac).filter(|(interface, _)| on_nic(interface));
+            let told = |(_, address)| Told { address, source: Source::Neighbour, expiry: 0 };
+            nic.addresses.extend(addresses.map(told));
+        }
+    }
+
+    /// Whether the guest has a NIC with this MAC address.
+    pub(super) fn has_nic(&self, mac: Mac) -> bool {
+        self.guest.nics.iter().any(|nic| nic.mac == mac)
     }
 
     /// Whether the source has told something of the guest that counts.
@@ -88,10 +123,9 @@ impl Known {
 
 #[cfg(test)]
 mod tests {
-    use guest_names::address::Mac;
-
     use super::*;
-    use crate::model::{Nic, Told};
+    use crate::model::Nic;
+    use crate::neighbours::table::{Entry, Event};
 
     const HOLD: Millis = 90;
 
@@ -129,19 +163,19 @@ mod tests {
 
     /// What a guest is known as whose agent has answered and whose host has seen an address.
     fn known() -> Known {
-        let told = [("10.0.0.1", Source::Agent), ("10.0.0.9", Source::Arp)];
-        Known::new(guest(Agent::Answered, &told), None, 0)
+        let told = [("10.0.0.1", Source::Agent), ("10.0.0.9", Source::Neighbour)];
+        Known::new(guest(Agent::Answered, &told), None, None, 0)
     }
 
     #[test]
     fn what_a_silent_agent_told_counts_for_a_while() {
-        let told = silent(&[("10.0.0.8", Source::Arp)]);
-        let mut now = Known::new(told.clone(), Some(&known()), 10);
+        let told = silent(&[("10.0.0.8", Source::Neighbour)]);
+        let mut now = Known::new(told.clone(), Some(&known()), None, 10);
         let both = (Some("web"), vec!["10.0.0.8".to_owned(), "10.0.0.1".to_owned()]);
         assert_eq!(summary(&now), both);
         assert_eq!((now.answered, now.silent_since()), (Some(0), Some(10)));
         // It is told again, and it stays silent.
-        now = Known::new(told, Some(&now), 50);
+        now = Known::new(told, Some(&now), None, 50);
         assert_eq!((summary(&now), now.silent_since()), (both, Some(10)));
         assert!(!now.expire(10 + HOLD - 1, HOLD));
         assert!(now.expire(10 + HOLD, HOLD));
@@ -151,9 +185,9 @@ mod tests {
 
     #[test]
     fn an_agent_that_answers_again_is_believed_at_once() {
-        let now = Known::new(silent(&[]), Some(&known()), 10);
+        let now = Known::new(silent(&[]), Some(&known()), None, 10);
         let told = guest(Agent::Answered, &[("10.0.0.2", Source::Agent)]);
-        let mut now = Known::new(told, Some(&now), 20);
+        let mut now = Known::new(told, Some(&now), None, 20);
         assert_eq!(
             summary(&now),
             (Some("web"), vec!["10.0.0.2".to_owned(), "10.0.0.9".to_owned()])
@@ -165,8 +199,37 @@ mod tests {
     }
 
     #[test]
+    fn a_neighbour_counts_on_the_bridge_of_its_nic() {
+        let entry = |name: &str, mac| Entry::Resolved {
+            mac: Mac(mac),
+            interface: Interface { name: name.into(), is_bridge: name.starts_with("br") },
+            is_confirmed: true,
+        };
+        let mut table = Table::default();
+        let entries = [
+            ("10.0.0.1", entry("br0", [2; 6])),
+            ("10.0.0.2", entry("br1", [2; 6])),
+            ("10.0.0.3", entry("br0", [3; 6])),
+            ("10.0.0.4", entry("macvlan0", [2; 6])),
+        ];
+        for (address, entry) in entries {
+            table.apply(Event { key: (1, address.parse().unwrap()), entry }, 0, HOLD);
+        }
+        let mut guest = silent(&[]);
+        guest.nics[0].bridge = Some("br0".into());
+        let known = Known::new(guest.clone(), None, Some(&table), 0);
+        assert_eq!(summary(&known), (None, vec!["10.0.0.1".to_owned()]));
+        // The table alone says for how long.
+        let known = Known::new(guest.clone(), Some(&known), Some(&Table::default()), 10);
+        assert_eq!((summary(&known), known.silent_since()), ((None, vec![]), None));
+        guest.nics[0].bridge = None;
+        let known = Known::new(guest, None, Some(&table), 0);
+        assert_eq!(summary(&known), (None, vec!["10.0.0.4".to_owned()]));
+    }
+
+    #[test]
     fn an_agent_that_tells_no_address_takes_all_back() {
-        let now = Known::new(guest(Agent::Answered, &[]), Some(&known()), 10);
+        let now = Known::new(guest(Agent::Answered, &[]), Some(&known()), None, 10);
         assert_eq!(summary(&now), (Some("web"), vec!["10.0.0.9".to_owned()]));
     }
 }

@@ -4,8 +4,11 @@ mod known;
 
 use std::collections::BTreeMap;
 
+use guest_names::address::Mac;
+
 use crate::config;
-use crate::model::{ConnectionState, Network, Update};
+use crate::model::{ConnectionState, Guest, Network, Update};
+use crate::neighbours::table::{Event, Key, Table};
 
 pub use known::Known;
 
@@ -20,6 +23,8 @@ pub type Millis = i64;
 pub struct Facts {
     /// By [`crate::model::ConnectionId`].
     pub connections: Vec<Connection>,
+    /// The neighbours of this host.
+    neighbours: Table,
 }
 
 /// A connection, and what was told over it.
@@ -37,6 +42,8 @@ pub struct Connection {
     pub guests: BTreeMap<Uuid, Known>,
     /// Since when nothing has been heard, as the connection is down.
     lost: Option<Millis>,
+    /// Why guest agents can't be asked, where that is so.
+    pub no_agents: Option<String>,
     /// Whether all guests have been told once, or it is known that they can't be.
     pub has_spoken: bool,
 }
@@ -73,7 +80,7 @@ impl Facts {
     /// as long as it is for one that is down.
     #[must_use]
     pub fn new(connections: &[config::Connection], before: Self, now: Millis, epoch: i64) -> Self {
-        let mut before = before.connections;
+        let Self { connections: mut before, neighbours } = before;
         let connections = connections.iter().map(|settings| {
             let same = |one: &Connection| {
                 let (config, other) = (&one.settings.config, &settings.config);
@@ -91,10 +98,11 @@ impl Facts {
                 networks,
                 guests,
                 lost,
+                no_agents: None,
                 has_spoken: false,
             }
         });
-        Self { connections: connections.collect() }
+        Self { connections: connections.collect(), neighbours }
     }
 
     /// Takes in what was told.
@@ -104,10 +112,12 @@ impl Facts {
         | Update::Guests(id, _)
         | Update::Guest(id, _)
         | Update::Warning(id, _)
+        | Update::Agents(id, _)
         | Update::Gone(id, _)) = update;
         let Some(connection) = self.connections.get_mut(usize::from(id.0)) else {
             return Change::None;
         };
+        let table = &mut self.neighbours;
         match update {
             Update::State(_, state) => Change::facts_if(connection.enter(state, now, epoch)),
             Update::Networks(_, networks) => {
@@ -121,7 +131,7 @@ impl Facts {
                 let mut change = Change::facts_if(before.len() != guests.len());
                 for guest in guests {
                     let old = before.remove(&guest.uuid);
-                    let known = Known::new(guest, old.as_ref(), now);
+                    let known = know(&connection.settings, guest, old.as_ref(), table, now);
                     change = change.max(Change::of_guest(old.as_ref(), &known));
                     connection.guests.insert(known.guest.uuid, known);
                 }
@@ -129,20 +139,69 @@ impl Facts {
             }
             Update::Guest(_, guest) => {
                 let old = connection.guests.get(&guest.uuid);
-                let known = Known::new(guest, old, now);
+                let known = know(&connection.settings, guest, old, table, now);
                 let change = Change::of_guest(old, &known);
                 connection.guests.insert(known.guest.uuid, known);
                 change
             }
             Update::Warning(..) => Change::None,
+            Update::Agents(_, outcome) => {
+                let no_agents = outcome.err();
+                let changed = connection.no_agents != no_agents;
+                connection.no_agents = no_agents;
+                Change::facts_if(changed)
+            }
             Update::Gone(_, uuid) => Change::facts_if(connection.guests.remove(&uuid).is_some()),
         }
+    }
+
+    /// Takes a change of this host's neighbour table in.
+    pub fn apply_neighbour(&mut self, event: Event, now: Millis, hold: Millis) -> Change {
+        let macs = self.neighbours.apply(event, now, hold);
+        self.update_neighbours(&macs)
+    }
+
+    /// The kernel is about to list its whole neighbour table.
+    pub fn begin_neighbours(&mut self) {
+        self.neighbours.begin_list();
+    }
+
+    /// It has.
+    pub fn end_neighbours(&mut self, now: Millis, hold: Millis) -> Change {
+        let macs = self.neighbours.end_list(now, hold);
+        self.update_neighbours(&macs)
+    }
+
+    /// The addresses that the kernel is to be made to ask about now.
+    pub fn neighbours_to_ask(&mut self, now: Millis, hold: Millis) -> Vec<Key> {
+        let here = self.connections.iter().filter(|one| one.settings.neighbours);
+        let guests = here.flat_map(|connection| connection.guests.values());
+        let is_guests = |mac| guests.clone().any(|known| known.has_nic(mac));
+        self.neighbours.to_ask(is_guests, now, hold)
+    }
+
+    /// Other addresses count of these MAC addresses.
+    fn update_neighbours(&mut self, macs: &[Mac]) -> Change {
+        let mut any = false;
+        if macs.is_empty() {
+            return Change::None;
+        }
+        for connection in self.connections.iter_mut().filter(|one| one.settings.neighbours) {
+            for known in connection.guests.values_mut() {
+                if macs.iter().any(|&mac| known.has_nic(mac)) {
+                    known.set_neighbours(&self.neighbours);
+                    any = true;
+                }
+            }
+        }
+        Change::facts_if(any)
     }
 
     /// Drops what was told over connections that have been down for `hold` milliseconds, and by sources that have
     /// been silent as long (see [`Known`]). Whether there was anything.
     pub fn expire(&mut self, now: Millis, hold: Millis) -> bool {
-        let mut any = false;
+        let macs = self.neighbours.expire(now, hold);
+        let mut any = self.update_neighbours(&macs) != Change::None;
         for connection in &mut self.connections {
             if connection.lost.is_some_and(|lost| lost + hold <= now) {
                 connection.lost = None;
@@ -164,7 +223,8 @@ impl Facts {
             let silent = connection.guests.values().filter_map(Known::silent_since);
             silent.chain(connection.lost).min()
         };
-        self.connections.iter().filter_map(since).min().map(|since| since + hold)
+        let expiry = self.connections.iter().filter_map(since).min().map(|since| since + hold);
+        expiry.into_iter().chain(self.neighbours.due(hold)).min()
     }
 
     /// Whether of each connection it is known which guests there are, or that it can't be told.
@@ -174,18 +234,37 @@ impl Facts {
     }
 }
 
+/// A guest as it was told over a connection of these settings. Its new NICs are to be asked about.
+fn know(
+    settings: &config::Connection,
+    guest: Guest,
+    old: Option<&Known>,
+    neighbours: &mut Table,
+    now: Millis,
+) -> Known {
+    if !settings.neighbours {
+        return Known::new(guest, old, None, now);
+    }
+    for nic in &guest.nics {
+        if !old.is_some_and(|old| old.has_nic(nic.mac)) {
+            neighbours.ask_about(nic.mac, now);
+        }
+    }
+    Known::new(guest, old, Some(neighbours), now)
+}
+
 impl Connection {
     /// Takes in how it does. Whether that is anything new: a try to get out of being down isn't, nor one that
     /// failed as the last one did.
     fn enter(&mut self, state: ConnectionState, now: Millis, epoch: i64) -> bool {
-        use ConnectionState::{Connecting, Down, Up};
+        use ConnectionState::{Connecting, Down, Idle, Up};
         let is_new = match (&self.state, &state) {
             (Down { .. }, Connecting) => return false,
             (Down { reason: old, .. }, Down { reason, .. }) => old != reason,
             (old, new) => old != new,
         };
         match &state {
-            Up => self.lost = None,
+            Up | Idle => self.lost = None,
             Down { .. } => {
                 self.has_spoken = true;
                 self.lost = self.lost.or(Some(now));
@@ -204,7 +283,7 @@ impl Connection {
 mod tests {
     use super::*;
     use crate::config::Config;
-    use crate::model::{Agent, ConnectionId, Guest};
+    use crate::model::{Agent, ConnectionId};
 
     const ID: ConnectionId = ConnectionId(0);
 

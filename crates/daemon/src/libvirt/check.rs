@@ -58,7 +58,7 @@ impl fmt::Display for Report {
 /// [`Error`], [`Error::NoAnswer`] after `timeout`.
 pub fn check(config: &ConnectionConfig, timeout: Duration) -> Result<Report, Error> {
     super::set_up()?;
-    super::see_that_it_has_no_nul(config)?;
+    super::reject_nul_bytes(config)?;
     let (done, report) = mpsc::channel();
     let to_check = config.clone();
     threads::spawn("check", move || {

@@ -27,6 +27,8 @@ pub(super) enum Happened {
 pub(super) enum Message {
     /// Look at the stop flag.
     Stop,
+    /// A guest may have started.
+    Wake,
     /// Something happened to the try of this number.
     Happened(u64, Happened),
 }
@@ -37,6 +39,8 @@ pub(super) enum Next {
     Happened(Happened),
     /// The time is over.
     Due,
+    /// A guest may have started.
+    Wake,
     /// The keeper is to end.
     Stop,
 }
@@ -121,6 +125,7 @@ impl Inbox {
         match message {
             _ if self.is_stopping() => Some(Next::Stop),
             Message::Stop => None,
+            Message::Wake => Some(Next::Wake),
             Message::Happened(attempt, happened) => {
                 (attempt == self.attempt).then_some(Next::Happened(happened))
             }

@@ -29,24 +29,32 @@ pub(super) fn keep(config: &ConnectionConfig, updates: &Updates, mut inbox: Inbo
     let mut kept = Kept::default();
     send(ConnectionState::Connecting);
     loop {
-        let reason = match open(config, &mut inbox, &tries) {
+        let end = match open(config, &mut inbox, &tries) {
             Opened::Stop => return,
-            Opened::Failed(reason) => reason,
+            Opened::Failed(reason) => End::Lost(reason),
             Opened::Connect(connect) => {
                 match Session::begin(config, connect, updates, &mut kept, &inbox) {
                     Ok(mut session) => {
                         pace = Pace::from(FIRST_WAIT);
-                        match session.run(&inbox) {
-                            End::Stop => return,
-                            End::Lost(reason) => reason,
-                        }
+                        session.run(&inbox)
                     }
-                    Err(error) => error.to_string(),
+                    Err(error) => End::Lost(error.to_string()),
                 }
             }
         };
         // Whatever still comes from that try is not to be read.
         inbox.begin();
+        let reason = match end {
+            End::Stop => return,
+            End::Lost(reason) => reason,
+            End::Idle => {
+                send(ConnectionState::Idle);
+                if !is_woken(&inbox) {
+                    return;
+                }
+                continue;
+            }
+        };
         let wait = pace.wait(LONGEST_WAIT);
         send(ConnectionState::Down { reason, retry_in: wait.as_secs_f64().round() as u64 });
         let until = Instant::now() + wait;
@@ -54,8 +62,19 @@ pub(super) fn keep(config: &ConnectionConfig, updates: &Updates, mut inbox: Inbo
             match inbox.wait(Some(until)) {
                 Next::Due => break,
                 Next::Stop => return,
-                Next::Happened(_) => {}
+                Next::Happened(_) | Next::Wake => {}
             }
+        }
+    }
+}
+
+/// Waits until a guest may have started; `false` if the keeper is to end.
+fn is_woken(inbox: &Inbox) -> bool {
+    loop {
+        match inbox.wait(None) {
+            Next::Wake => return true,
+            Next::Stop => return false,
+            Next::Happened(_) | Next::Due => {}
         }
     }
 }
@@ -98,7 +117,7 @@ fn open(config: &ConnectionConfig, inbox: &mut Inbox, tries: &Arc<AtomicUsize>) 
                 let error = Error::Connect { uri: config.uri.clone(), source };
                 return Opened::Failed(error.to_string());
             }
-            Next::Happened(_) => {}
+            Next::Happened(_) | Next::Wake => {}
         }
     }
 }

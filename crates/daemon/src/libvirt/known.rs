@@ -194,7 +194,7 @@ impl Known {
             let told =
                 |source| move |&(_, address): &(Mac, IpAddr)| Told { address, source, expiry: 0 };
             (agent.iter().filter(|one| one.0 == mac).map(told(Source::Agent)))
-                .chain(arp.iter().filter(|one| one.0 == mac).map(told(Source::Arp)))
+                .chain(arp.iter().filter(|one| one.0 == mac).map(told(Source::Neighbour)))
                 .collect()
         };
         let bridge_of = |network: &str| {
@@ -286,7 +286,7 @@ mod tests {
     fn arp_counts_where_the_agent_is_silent() {
         let mut known = known();
         known.set_arp(&[interface(OWN, "10.0.0.7")]);
-        assert_eq!(addresses(&known), [("10.0.0.7".into(), Source::Arp)]);
+        assert_eq!(addresses(&known), [("10.0.0.7".into(), Source::Neighbour)]);
         known.set_agent(&answer(vec![interface(OWN, "10.0.0.5")]));
         assert_eq!(addresses(&known), [("10.0.0.5".into(), Source::Agent)]);
     }

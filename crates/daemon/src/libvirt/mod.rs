@@ -46,6 +46,7 @@ pub use error::Error;
 use inbox::{Inbox, Message};
 
 use crate::model::{ConnectionConfig, Update};
+use crate::source::Connections;
 
 /// How long [`Libvirt::stop`] waits for threads that are about to end.
 const LAST_WAIT: Duration = Duration::from_millis(500);
@@ -72,12 +73,12 @@ impl Libvirt {
         updates: impl Fn(Update) + Send + Sync + Clone + 'static,
     ) -> Result<Self, Error> {
         set_up()?;
+        connections.iter().try_for_each(reject_nul_bytes)?;
         let (last, ended) = mpsc::channel();
         let mut libvirt =
             Self { stopping: Arc::new(AtomicBool::new(false)), keepers: Vec::new(), ended };
         let updates: session::Updates = Arc::new(updates);
         for config in connections {
-            see_that_it_has_no_nul(&config)?;
             let (sender, receiver) = mpsc::channel();
             libvirt.keepers.push(sender.clone());
             let stopping = Arc::clone(&libvirt.stopping);
@@ -91,28 +92,40 @@ impl Libvirt {
         }
         Ok(libvirt)
     }
+}
+
+impl Connections for Libvirt {
+    fn wake(&self) {
+        self.tell(|| Message::Wake);
+    }
 
     /// Ends the threads. One that hangs in a remote call is left behind; it ends with that call, or with the
     /// process, and sends nothing any more but what it was about to.
-    pub fn stop(self) {
+    fn stop(self: Box<Self>) {
         drop(self);
+    }
+}
+
+impl Libvirt {
+    fn tell(&self, message: impl Fn() -> Message) {
+        for keeper in &self.keepers {
+            // A keeper that has ended needs no message.
+            let _ = keeper.send(message());
+        }
     }
 }
 
 impl Drop for Libvirt {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Relaxed);
-        for keeper in &self.keepers {
-            // A keeper that has ended needs no message.
-            let _ = keeper.send(Message::Stop);
-        }
+        self.tell(|| Message::Stop);
         // Nothing is ever sent: it comes back when all have ended, or when it has waited long enough.
         let _ = self.ended.recv_timeout(LAST_WAIT);
     }
 }
 
 /// `virt` panics on URIs that C can't have.
-fn see_that_it_has_no_nul(config: &ConnectionConfig) -> Result<(), Error> {
+fn reject_nul_bytes(config: &ConnectionConfig) -> Result<(), Error> {
     if config.uri.contains('\0') { Err(Error::BadUri(config.name.clone())) } else { Ok(()) }
 }
 

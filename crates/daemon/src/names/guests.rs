@@ -243,7 +243,7 @@ impl<'i> Adding<'_, 'i> {
         for &of in &nics {
             self.reported_leases(known, of, &mut addresses);
         }
-        for source in [model::Source::Agent, model::Source::Arp] {
+        for source in [model::Source::Agent, model::Source::Neighbour] {
             for &of in &nics {
                 self.claims(known, of, source, &mut addresses);
             }
@@ -355,7 +355,7 @@ impl<'i> Adding<'_, 'i> {
                     mac: of.nic.mac,
                     network: of.network,
                     bridge: of.bridge,
-                    source: if is_agent { Source::Agent } else { Source::Arp },
+                    source: if is_agent { Source::Agent } else { Source::Neighbour },
                     expiry: 0,
                     fact: None,
                     host_name: b"",

@@ -53,6 +53,12 @@ impl Default for Log {
     }
 }
 
+/// A number of things, as in "1 guest" and "2 guests".
+#[must_use]
+pub fn count(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
 /// One line, whatever is in the message: guests have a say in some.
 fn format(priorities: bool, level: Level, message: &dyn Display) -> String {
     let mut line = match (priorities, level) {

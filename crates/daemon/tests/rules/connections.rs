@@ -96,15 +96,15 @@ fn two_connections_to_this_host() {
     world.runs("virbr0", "vm", 1);
     world.runs("virbr0", "box", 2);
     world.guest(qemu, guest(1, "vm", vec![nic(1, BR, None, &[])]));
-    let told = [(Source::Arp, "10.0.0.2"), (Source::Arp, "10.0.0.3")];
+    let told = [(Source::Neighbour, "10.0.0.2"), (Source::Neighbour, "10.0.0.3")];
     world.guest(lxc, guest(2, "box", vec![nic(2, BR, None, &told)]));
     let compiled = world.compiled();
     compiled.is(
         "g box",
-        &["- LA files box", "10.0.0.2 LTAc files box until 2000", "10.0.0.3 TA arp box"],
+        &["- LA files box", "10.0.0.2 LTAc files box until 2000", "10.0.0.3 TA neighbour box"],
     );
     compiled.is("h box.lxc", &["10.0.0.2 TA files box until 2000"]);
-    compiled.is("g box.lxc", &["10.0.0.2 TAc files box until 2000", "10.0.0.3 TA arp box"]);
+    compiled.is("g box.lxc", &["10.0.0.2 TAc files box until 2000", "10.0.0.3 TA neighbour box"]);
     compiled.is("h box.host.vm.internal", &[]);
     compiled.is("h web.host.vm.internal", &["10.0.0.1 TA files web until 2000"]);
 }

@@ -181,7 +181,7 @@ fn what_the_agent_leaves_out() {
     world.runs("virbr0", "vm", 1);
     let told = [
         (Source::Agent, "10.0.0.9"),
-        (Source::Arp, "10.0.0.8"),
+        (Source::Neighbour, "10.0.0.8"),
         (Source::Lease, "10.0.0.7"),
         (Source::Lease, "10.0.0.9"),
     ];
@@ -211,12 +211,18 @@ fn an_agent_that_is_silent_denies_nothing() {
     world.networks(here, vec![network("default", BR, None, false)]);
     world.lease("virbr0", 1, "10.0.0.1", "web");
     world.runs("virbr0", "vm", 1);
-    let told = [(Source::Arp, "10.0.0.1"), (Source::Arp, "10.0.0.2"), (Source::Lease, "10.0.0.1")];
+    let told = [
+        (Source::Neighbour, "10.0.0.1"),
+        (Source::Neighbour, "10.0.0.2"),
+        (Source::Lease, "10.0.0.1"),
+    ];
     world.guest(here, guest(1, "vm", vec![nic(1, BR, DEFAULT, &told)]));
     let compiled = world.compiled();
     compiled.is("h web", &["10.0.0.1 LA files web until 2000"]);
-    compiled
-        .is("g vm.host.vm.internal", &["10.0.0.1 TAc files vm until 2000", "10.0.0.2 TA arp vm"]);
+    compiled.is(
+        "g vm.host.vm.internal",
+        &["10.0.0.1 TAc files vm until 2000", "10.0.0.2 TA neighbour vm"],
+    );
 }
 
 #[test]

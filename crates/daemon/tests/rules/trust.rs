@@ -39,7 +39,7 @@ fn what_is_not_believed() {
         world.guest(id, liar);
     }
     world.guest(here, guest(3, "heir", vec![nic(3, None, None, &[(Source::Agent, "10.0.0.6")])]));
-    let arp = [(Source::Arp, "10.0.0.5"), (Source::Lease, "10.0.0.5")];
+    let arp = [(Source::Neighbour, "10.0.0.5"), (Source::Lease, "10.0.0.5")];
     world.guest(there, guest(4, "arp", vec![nic(4, None, None, &arp)]));
     let compiled = world.compiled();
     for liar in ["liar1", "liar2"] {

@@ -46,10 +46,18 @@ impl World {
             leases: !here,
             refresh: Duration::from_secs(30),
             agent_timeout: Duration::from_secs(5),
+            keep_alive: true,
         };
         let is_named = name != "host";
         let subnets = Vec::new();
-        self.connections.push(Connection { config, here, is_named, nat: false, subnets });
+        self.connections.push(Connection {
+            config,
+            here,
+            is_named,
+            nat: false,
+            subnets,
+            neighbours: false,
+        });
         self.updates.push((0, Update::State(id, ConnectionState::Up)));
         id
     }
@@ -198,7 +206,7 @@ pub(crate) fn text(entry: &Entry<'_>) -> String {
         format::Source::Files => "files",
         format::Source::Lease => "lease",
         format::Source::Agent => "agent",
-        format::Source::Arp => "arp",
+        format::Source::Neighbour => "neighbour",
     };
     let end = if entry.expiry == 0 { String::new() } else { format!(" until {}", entry.expiry) };
     let name = String::from_utf8_lossy(entry.name);

@@ -170,8 +170,8 @@ pub enum Source {
     Lease = 1,
     /// The guest's agent.
     Agent = 2,
-    /// The ARP table of the guest's host.
-    Arp = 3,
+    /// The neighbour table of the guest's host.
+    Neighbour = 3,
 }
 
 impl Source {
@@ -179,7 +179,7 @@ impl Source {
         match byte {
             1 => Self::Lease,
             2 => Self::Agent,
-            3 => Self::Arp,
+            3 => Self::Neighbour,
             _ => Self::Files,
         }
     }
@@ -325,7 +325,7 @@ mod tests {
             for name in [&b""[..], b"Web", &long] {
                 let entry = Entry {
                     flags: flags::LEASE | flags::DENIED,
-                    source: Source::Arp,
+                    source: Source::Neighbour,
                     connection: 513,
                     address,
                     mac: name.first().map(|_| Mac([0x52, 0x54, 0, 1, 2, 3])),

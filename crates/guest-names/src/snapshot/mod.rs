@@ -57,7 +57,7 @@ impl Entry<'_> {
         // What the guest itself or its host says outlives the lease.
         let lasts = lasts
             || self.is(flags::CONFIRMED)
-            || matches!(self.source, Source::Agent | Source::Arp);
+            || matches!(self.source, Source::Agent | Source::Neighbour);
         leased || (self.is(flags::TOLD) && standing.told && lasts)
     }
 }
@@ -166,7 +166,7 @@ mod tests {
             (TOLD, Source::Lease, 99, [false; 4]),
             (TOLD, Source::Agent, 99, [true, false, true, false]),
             (LEASE | TOLD, Source::Agent, 0, [true, true, true, false]),
-            (LEASE | TOLD, Source::Arp, 99, [true, false, true, false]),
+            (LEASE | TOLD, Source::Neighbour, 99, [true, false, true, false]),
             (LEASE | TOLD, Source::Files, 99, [false; 4]),
             (LEASE | TOLD | CONFIRMED, Source::Files, 99, [true, false, true, false]),
             (0, Source::Agent, 0, [false; 4]),

@@ -5,15 +5,13 @@ use std::time::{Duration, Instant};
 use virt::connect::Connect;
 
 use super::schedule::{Schedule, Uuid};
-use super::{SOON, Session, Task};
+use super::{RARELY, SOON, Session, Task};
 use crate::libvirt::agent::{Agents, Answer, Failure, Pool, WORKERS};
 use crate::libvirt::connection::{self, Access};
 use crate::libvirt::error::Error;
 use crate::libvirt::inbox::Happened;
 use crate::libvirt::pace::Pace;
-
-/// The longest time until a connection for agents that is refused is tried again.
-const RARELY: Duration = Duration::from_secs(3600);
+use crate::model::Update;
 
 /// The agents' connections.
 pub(super) enum Link {
@@ -56,6 +54,7 @@ impl Session<'_> {
         match Pool::start(agents, self.config.agent_timeout, answered) {
             Ok(pool) => {
                 self.agents = Link::Up { pool, connects };
+                self.send(Update::Agents(self.config.id, Ok(())));
                 self.agents_pace = Pace::from(Duration::from_secs(60));
                 let now = Instant::now();
                 let uuids: Vec<Uuid> = (self.kept.guests.iter())
@@ -74,9 +73,14 @@ impl Session<'_> {
 
     pub(super) fn no_agents(&mut self, error: Error) {
         let wait = self.agents_pace.wait(RARELY);
-        self.warn(format!("guest agents are not asked: {error}"));
+        self.refuse_agents(error.to_string());
         self.schedule(Instant::now() + wait, Task::OpenAgents);
         self.drop_agents();
+    }
+
+    fn refuse_agents(&mut self, why: String) {
+        self.send(Update::Agents(self.config.id, Err(why.clone())));
+        self.warn(format!("guest agents are not asked: {why}"));
     }
 
     pub(super) fn close_pool(&mut self) {
@@ -146,9 +150,8 @@ impl Session<'_> {
             return;
         }
         if answer == Err(Failure::NoTimeout) {
-            self.warn(
-                "guest agents are not asked: the libvirt there can't bound the time that one takes; \
-                 it needs 5.10 or newer"
+            self.refuse_agents(
+                "the libvirt there can't limit the time that one takes; it needs 5.10 or newer"
                     .into(),
             );
             self.drop_agents();

@@ -26,6 +26,10 @@ use crate::model::{ConnectionConfig, ConnectionState, Guest, Network, Update};
 
 /// The first wait of a back-off: guests have their addresses seconds after they start.
 const SOON: Duration = Duration::from_secs(1);
+/// The longest time until something that is refused is tried again.
+const RARELY: Duration = Duration::from_secs(3600);
+/// How long no guest has to run before a connection is closed that is not to be kept alive.
+const IDLE: Duration = Duration::from_secs(10);
 /// So many of the last warnings are not said again.
 const WARNINGS: usize = 64;
 
@@ -38,6 +42,22 @@ pub(super) enum End {
     Stop,
     /// The connection is lost; why.
     Lost(String),
+    /// No guest runs, and the connection is not to be kept without one.
+    Idle,
+}
+
+/// Why something could not be done.
+enum Failed {
+    /// A call failed; if the connection is alive, it goes on.
+    Call(Error),
+    /// The connection is of no more use, though it is alive.
+    Reconnect(Error),
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Call(error)
+    }
 }
 
 /// What outlives a session: guests run on when libvirt's daemon is restarted.
@@ -45,6 +65,9 @@ pub(super) enum End {
 pub(super) struct Kept {
     guests: HashMap<Uuid, Entry>,
     networks: Vec<Network>,
+    /// When networks that could not be listed are tried again, by another connection: a daemon that has no network
+    /// driver behind it may get one.
+    networks_retry: Option<Pace>,
     names: Names,
 }
 
@@ -64,6 +87,10 @@ pub(super) struct Session<'a> {
     due: BinaryHeap<Reverse<(Instant, Task)>>,
     changed_guests: BTreeSet<Uuid>,
     networks_changed: bool,
+    /// Networks could be listed in this session.
+    has_networks: bool,
+    /// When to close the connection if no guest has started by then.
+    idle_at: Option<Instant>,
     /// Whether the ARP table and DHCP leases are to be asked for, and can.
     has_arp: bool,
     has_leases: bool,
@@ -102,13 +129,15 @@ impl<'a> Session<'a> {
             due: BinaryHeap::new(),
             changed_guests: BTreeSet::new(),
             networks_changed: false,
+            has_networks: false,
+            idle_at: None,
             // Guests that are listed now are asked about at their intervals.
             has_arp: false,
             has_leases: config.leases,
             said: VecDeque::new(),
         };
         session.take_up();
-        session.kept.networks = session.read_networks().map_err(failed("list the networks"))?;
+        session.begin_networks().map_err(failed("list the networks"))?;
         session.list_guests(inbox).map_err(failed("list the running domains"))?;
         if inbox.is_stopping() {
             // The list may be cut short, and nobody wants it.
@@ -154,33 +183,48 @@ impl<'a> Session<'a> {
                     }
                     continue;
                 }
-                Next::Due => {}
+                Next::Due | Next::Wake => {}
+            }
+            if self.is_idle() {
+                return End::Idle;
             }
             let done = if self.networks_changed {
                 self.networks_changed = false;
                 self.refresh_networks()
             } else if let Some(uuid) = self.changed_guests.pop_first() {
-                self.refresh_guest(uuid)
+                self.refresh_guest(uuid).map_err(Failed::Call)
             } else if let Some(task) = self.next_task() {
                 self.run_task(task, inbox)
             } else {
                 let until = self.due.peek().map(|Reverse((at, _))| *at);
-                match inbox.wait(until) {
+                match inbox.wait(until.into_iter().chain(self.idle_at).min()) {
                     Next::Stop => return End::Stop,
-                    Next::Due => Ok(()),
+                    Next::Due | Next::Wake => Ok(()),
                     Next::Happened(happened) => match self.take(happened) {
                         Some(end) => return end,
                         None => Ok(()),
                     },
                 }
             };
-            if let Err(error) = done {
-                if !matches!(self.connect.is_alive(), Ok(true)) {
+            match done {
+                Ok(()) => {}
+                Err(Failed::Reconnect(error)) => return End::Lost(error.to_string()),
+                Err(Failed::Call(error)) if !matches!(self.connect.is_alive(), Ok(true)) => {
                     return End::Lost(error.to_string());
                 }
-                self.warn(error.to_string());
+                Err(Failed::Call(error)) => self.warn(error.to_string()),
             }
         }
+    }
+
+    /// Whether no guest has run for long enough to close the connection.
+    fn is_idle(&mut self) -> bool {
+        if self.config.keep_alive || !self.kept.guests.is_empty() {
+            self.idle_at = None;
+            return false;
+        }
+        let now = Instant::now();
+        now >= *self.idle_at.get_or_insert(now + IDLE)
     }
 
     fn take(&mut self, happened: Happened) -> Option<End> {
@@ -218,10 +262,10 @@ impl<'a> Session<'a> {
         current.then_some(task)
     }
 
-    fn run_task(&mut self, task: Task, inbox: &Inbox) -> Result<(), Error> {
+    fn run_task(&mut self, task: Task, inbox: &Inbox) -> Result<(), Failed> {
         match task {
             Task::AskAgent(uuid) => self.ask_agent(uuid),
-            Task::AskArp(uuid) => return self.ask_arp(uuid),
+            Task::AskArp(uuid) => self.ask_arp(uuid)?,
             Task::Networks => {
                 self.schedule_networks();
                 return self.refresh_networks();

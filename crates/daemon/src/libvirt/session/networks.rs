@@ -2,8 +2,7 @@
 
 use std::time::Instant;
 
-use super::{SOON, Session, Task};
-use crate::libvirt::error::Error;
+use super::{Failed, RARELY, SOON, Session, Task};
 use crate::libvirt::pace::Pace;
 use crate::libvirt::read;
 use crate::model::{Network, Update};
@@ -23,18 +22,47 @@ impl Session<'_> {
         networks
     }
 
-    /// Asks again where the driver tells of no changes, or for leases, of which none does.
-    pub(super) fn schedule_networks(&mut self) {
-        if self.has_leases || !self.subscription.tells_networks {
-            let at = Instant::now() + self.networks_pace.wait(self.config.refresh);
-            self.networks_due = Some(at);
-            self.schedule(at, Task::Networks);
+    /// Reads the networks for the first time. Where only they can't be had, those from before stay.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub(super) fn begin_networks(&mut self) -> Result<(), virt::error::Error> {
+        match self.read_networks() {
+            Ok(networks) => {
+                self.kept.networks = networks;
+                self.kept.networks_retry = None;
+                self.has_networks = true;
+            }
+            Err(error) if !matches!(self.connect.is_alive(), Ok(true)) => return Err(error),
+            Err(error) => {
+                let error = self.failed("list the networks", error);
+                self.warn(error.to_string());
+            }
         }
+        Ok(())
     }
 
-    pub(super) fn refresh_networks(&mut self) -> Result<(), Error> {
-        let networks =
-            self.read_networks().map_err(|error| self.failed("list the networks", error))?;
+    /// Asks again: there is no event for leases, nor for a network daemon behind this connection that has gone.
+    pub(super) fn schedule_networks(&mut self) {
+        let wait = if self.has_networks {
+            self.networks_pace.wait(self.config.refresh)
+        } else {
+            let first = Pace::from(self.config.refresh);
+            self.kept.networks_retry.get_or_insert(first).wait(RARELY)
+        };
+        let at = Instant::now() + wait;
+        self.networks_due = Some(at);
+        self.schedule(at, Task::Networks);
+    }
+
+    /// # Errors
+    /// [`Failed::Reconnect`]: each of libvirt's modular daemons has a connection of its own to the network daemon,
+    /// one for each client, and doesn't open it again when that daemon was restarted.
+    pub(super) fn refresh_networks(&mut self) -> Result<(), Failed> {
+        let networks = self
+            .read_networks()
+            .map_err(|error| Failed::Reconnect(self.failed("list the networks", error)))?;
+        self.has_networks = true;
         if networks == self.kept.networks {
             return Ok(());
         }

@@ -1,0 +1,46 @@
+//! Having the kernel ask whether an address is still answered for.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
+
+use super::table::Key;
+
+/// RFC 863: what is sent there is thrown away.
+const DISCARD: u16 = 9;
+
+/// Sends empty datagrams. Before the kernel sends one to an address whose entry is STALE, or right after, it asks for
+/// the address (RFC 4861, 7.3.3; its ARP does the same). Whether somebody listens doesn't matter.
+pub struct Asker {
+    v4: UdpSocket,
+    v6: Option<UdpSocket>,
+}
+
+impl Asker {
+    /// Two sockets, or one where the kernel has no IPv6.
+    ///
+    /// # Errors
+    /// Out of descriptors.
+    pub fn new() -> io::Result<Self> {
+        let v4 = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+        v4.set_nonblocking(true)?;
+        let v6 = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).ok();
+        if let Some(v6) = &v6 {
+            v6.set_nonblocking(true)?;
+        }
+        Ok(Self { v4, v6 })
+    }
+
+    /// Asks. There is no answer here: it shows in the kernel's table. Where nothing can be sent (no route any more, a
+    /// packet filter) the address isn't confirmed, and stops to count.
+    pub fn ask(&self, (interface, address): Key) {
+        let (socket, to) = match (address, &self.v6) {
+            (IpAddr::V4(v4), _) => (&self.v4, SocketAddr::from((v4, DISCARD))),
+            (IpAddr::V6(v6), Some(socket)) => {
+                let scope = if v6.is_unicast_link_local() { interface } else { 0 };
+                (socket, SocketAddrV6::new(v6, DISCARD, 0, scope).into())
+            }
+            (IpAddr::V6(_), None) => return,
+        };
+        let _ = socket.send_to(&[], to);
+    }
+}

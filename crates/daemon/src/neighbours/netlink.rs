@@ -1,0 +1,195 @@
+//! The kernel's neighbour table over rtnetlink(7): a list of all entries, and an event for each change.
+
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use guest_names::address::Mac;
+use netlink_packet_core::{
+    NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
+};
+use rustix::io::Errno;
+use rustix::net::netdevice::index_to_name;
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recvfrom, sendto,
+    socket_with,
+};
+
+use super::table::{Entry, Event, Interface};
+
+/// The bit of RTNLGRP_NEIGH, group 3, in the address of a socket.
+const NEIGHBOUR_GROUP: u32 = 1 << 2;
+
+/// The kernel's messages of a list are at most 32 KiB long, unless a longer buffer was used before.
+const LONGEST: usize = 32 << 10;
+
+/// Length of a message's header, and what messages are aligned to.
+const HEADER: usize = 16;
+const ALIGNMENT: usize = 4;
+
+/// What was received.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// An entry has changed, or is in the list.
+    Event(Event),
+    /// The list ends.
+    ListEnd,
+    /// The kernel's table changed while it was listed, or events were lost: it has to be listed again.
+    Incomplete,
+}
+
+/// A socket on which each change of the kernel's neighbour table can be heard.
+pub struct Socket {
+    fd: OwnedFd,
+    buffer: Vec<u8>,
+}
+
+impl Socket {
+    /// From here on no change is missed. What there is already comes with [`Socket::list`].
+    ///
+    /// # Errors
+    /// Out of descriptors; AF_NETLINK is forbidden (a sandbox).
+    pub fn open() -> io::Result<Self> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        // Without a protocol: NETLINK_ROUTE is 0.
+        let fd = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
+        bind(&fd, &SocketAddrNetlink::new(0, NEIGHBOUR_GROUP))?;
+        Ok(Self { fd, buffer: vec![0; LONGEST] })
+    }
+
+    /// Has the kernel list all its entries.
+    ///
+    /// # Errors
+    /// The kernel's, which is busy with an earlier list, say.
+    pub fn list(&self) -> io::Result<()> {
+        let message = RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default());
+        let mut header = NetlinkHeader::default();
+        header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+        let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        sendto(&self.fd, &bytes, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
+        Ok(())
+    }
+
+    /// Takes all that has come.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn take(&mut self) -> io::Result<Vec<Received>> {
+        let mut received = Vec::new();
+        loop {
+            let from = match recvfrom(&self.fd, self.buffer.as_mut_slice(), RecvFlags::empty()) {
+                Ok((_, length, from)) => (length, from),
+                Err(Errno::AGAIN) => return Ok(received),
+                Err(Errno::INTR) => continue,
+                Err(Errno::NOBUFS) => {
+                    received.push(Received::Incomplete);
+                    continue;
+                }
+                Err(errno) => return Err(errno.into()),
+            };
+            let (length, sender) = from;
+            let sender = sender.and_then(|sender| SocketAddrNetlink::try_from(sender).ok());
+            // Anything but the kernel has a number.
+            if sender.is_some_and(|sender| sender.pid() == 0) {
+                let bytes = self.buffer.get(..length).unwrap_or_default();
+                read(bytes, |index| interface(&self.fd, index), &mut received);
+            }
+        }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// The interface with that index, if it is still there.
+fn interface(socket: &OwnedFd, index: u32) -> Option<Interface> {
+    let name = index_to_name(socket, index).ok()?;
+    let is_bridge = Path::new("/sys/class/net").join(&name).join("bridge").is_dir();
+    Some(Interface { name: name.into(), is_bridge })
+}
+
+/// Reads the messages of one datagram. `interface` gives the interface of an index.
+fn read(
+    mut bytes: &[u8],
+    interface: impl Fn(u32) -> Option<Interface>,
+    received: &mut Vec<Received>,
+) {
+    while bytes.len() >= HEADER {
+        let Ok(message) = NetlinkMessage::<RouteNetlinkMessage>::deserialize(bytes) else {
+            received.push(Received::Incomplete);
+            return;
+        };
+        let NetlinkHeader { length, flags, .. } = message.header;
+        match message.payload {
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewNeighbour(neighbour)) => {
+                received.extend(event(&neighbour, &interface).map(Received::Event));
+            }
+            NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelNeighbour(neighbour)) => {
+                let key = key(&neighbour);
+                received
+                    .extend(key.map(|key| Received::Event(Event { key, entry: Entry::Deleted })));
+            }
+            NetlinkPayload::Done(_) => received.push(Received::ListEnd),
+            NetlinkPayload::Error(_) | NetlinkPayload::Overrun(_) => {
+                received.push(Received::Incomplete);
+            }
+            _ => {}
+        }
+        if flags & NLM_F_DUMP_INTR != 0 {
+            received.push(Received::Incomplete);
+        }
+        let next = (length as usize).next_multiple_of(ALIGNMENT);
+        bytes = bytes.get(next.max(HEADER)..).unwrap_or_default();
+    }
+}
+
+/// linux/netlink.h: the list is inconsistent, as the table changed meanwhile.
+const NLM_F_DUMP_INTR: u16 = 0x10;
+
+/// `None` for entries of other tables and those that others' neighbours have (proxies).
+fn key(neighbour: &NeighbourMessage) -> Option<(u32, IpAddr)> {
+    if neighbour.header.flags.contains(NeighbourFlags::Proxy) {
+        return None;
+    }
+    neighbour.attributes.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::Destination(NeighbourAddress::Inet(address)) => {
+            Some((neighbour.header.ifindex, (*address).into()))
+        }
+        NeighbourAttribute::Destination(NeighbourAddress::Inet6(address)) => {
+            Some((neighbour.header.ifindex, (*address).into()))
+        }
+        _ => None,
+    })
+}
+
+fn event(
+    neighbour: &NeighbourMessage,
+    interface: impl Fn(u32) -> Option<Interface>,
+) -> Option<Event> {
+    let key = key(neighbour)?;
+    let is_confirmed = match neighbour.header.state {
+        NeighbourState::Reachable | NeighbourState::Permanent => true,
+        NeighbourState::Stale | NeighbourState::Delay | NeighbourState::Probe => false,
+        NeighbourState::Failed => return Some(Event { key, entry: Entry::Failed }),
+        // Being asked for the first time, or of a kind that nobody answers for.
+        _ => return None,
+    };
+    let mac = neighbour.attributes.iter().find_map(|attribute| match attribute {
+        NeighbourAttribute::LinkLayerAddress(bytes) => bytes.as_slice().try_into().ok().map(Mac),
+        _ => None,
+    })?;
+    let interface = interface(key.0)?;
+    Some(Event { key, entry: Entry::Resolved { mac, interface, is_confirmed } })
+}

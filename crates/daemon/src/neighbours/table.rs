@@ -1,0 +1,417 @@
+//! What the kernel reports of neighbours, and which of it counts.
+//!
+//! An address counts while its entry is REACHABLE: its owner has answered within the last half a minute or so. The
+//! kernel then stops asking (STALE), as nobody uses the address. It counts for `hold` longer; half-way, the daemon
+//! sends one datagram there, which makes the kernel ask again. So an idle guest keeps its addresses, and one that has
+//! left an address loses it. An entry that was never seen to be REACHABLE, as most are when the daemon starts, is asked
+//! about before it counts. An address that doesn't answer any more is asked about a few more times, less and less
+//! often: its guest may be starting again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use guest_names::address::Mac;
+
+use crate::facts::Millis;
+
+/// So many addresses of one NIC count. A guest can answer for any number.
+const MOST_ADDRESSES: usize = 16;
+
+/// An entry's key: the interface's index and the address.
+pub type Key = (u32, IpAddr);
+
+/// A change of the kernel's table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The index of the interface that the address is on, and the address.
+    pub key: Key,
+    /// What the entry is now.
+    pub entry: Entry,
+}
+
+/// What the kernel's entry is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// There is a MAC address.
+    Resolved {
+        /// The MAC address that answers for the address.
+        mac: Mac,
+        /// Where.
+        interface: Interface,
+        /// REACHABLE or PERMANENT; otherwise STALE, DELAY or PROBE.
+        is_confirmed: bool,
+    },
+    /// Nobody answers (FAILED).
+    Failed,
+    /// The kernel has no entry any more, which says nothing about the address: it keeps only so many.
+    Deleted,
+}
+
+/// An interface of this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name.
+    pub name: Box<str>,
+    /// It is a bridge.
+    pub is_bridge: bool,
+}
+
+/// Whether an entry counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Confirmed,
+    /// Not any more, since then.
+    Lately(Millis),
+    /// Nobody has answered, however often it was asked about.
+    Silent {
+        asked: u32,
+    },
+}
+
+/// After so many questions without an answer nobody asks any more: with the default `hold` that is after an hour and a
+/// half.
+const MOST_QUESTIONS: u32 = 7;
+
+#[derive(Debug)]
+struct Neighbour {
+    mac: Mac,
+    interface: Interface,
+    standing: Standing,
+    /// When to ask about it, if it is a guest's.
+    ask_at: Option<Millis>,
+    /// The kernel has the entry.
+    is_listed: bool,
+    /// The kernel had it in the list that is being read.
+    is_in_list: bool,
+}
+
+/// The neighbours of this host.
+#[derive(Debug, Default)]
+pub struct Table {
+    neighbours: BTreeMap<Key, Neighbour>,
+    by_mac: BTreeSet<([u8; 6], Key)>,
+    /// Entries by [`Standing::Lately`] and by [`Neighbour::ask_at`].
+    fading: BTreeSet<(Millis, Key)>,
+    questions: BTreeSet<(Millis, Key)>,
+}
+
+impl Table {
+    /// Takes a change in. The MAC addresses of which other addresses count than before.
+    pub fn apply(&mut self, event: Event, now: Millis, hold: Millis) -> Vec<Mac> {
+        let Event { key, entry } = event;
+        let before = self.counting(key);
+        let old = self.take(key);
+        let new = match (entry, old) {
+            (Entry::Resolved { mac, interface, is_confirmed }, old) => {
+                let old = old.filter(|old| old.mac == mac);
+                let (standing, ask_at) = match old.map(|old| (old.standing, old.ask_at)) {
+                    _ if is_confirmed => (Standing::Confirmed, None),
+                    Some((Standing::Confirmed, _)) => (Standing::Lately(now), Some(now + hold / 2)),
+                    Some(as_before) => as_before,
+                    None => (Standing::Silent { asked: 0 }, Some(now)),
+                };
+                Some(Neighbour {
+                    mac,
+                    interface,
+                    standing,
+                    ask_at,
+                    is_listed: true,
+                    is_in_list: true,
+                })
+            }
+            (Entry::Failed, Some(mut old)) => {
+                if old.counts() {
+                    old.fall_silent(now, hold);
+                }
+                Some(old)
+            }
+            (Entry::Deleted, Some(mut old)) => {
+                old.is_listed = false;
+                if old.standing == Standing::Confirmed {
+                    (old.standing, old.ask_at) = (Standing::Lately(now), Some(now + hold / 2));
+                }
+                // Questions that are still to come go to a guest.
+                let is_asked =
+                    old.standing != Standing::Silent { asked: 0 } && old.ask_at.is_some();
+                Some(old).filter(|old| old.counts() || is_asked)
+            }
+            (Entry::Failed | Entry::Deleted, None) => None,
+        };
+        if let Some(new) = new {
+            self.put(key, new);
+        }
+        match (before, self.counting(key)) {
+            (before, after) if before == after => Vec::new(),
+            (before, after) => before.into_iter().chain(after).collect(),
+        }
+    }
+
+    /// The kernel is about to list all its entries.
+    pub fn begin_list(&mut self) {
+        for neighbour in self.neighbours.values_mut() {
+            neighbour.is_in_list = false;
+        }
+    }
+
+    /// The list was complete: what wasn't in it is deleted. As [`Table::apply`].
+    pub fn end_list(&mut self, now: Millis, hold: Millis) -> Vec<Mac> {
+        let is_missing = |one: &Neighbour| one.is_listed && !one.is_in_list;
+        let missing = self.neighbours.iter().filter(|(_, one)| is_missing(one));
+        let gone: Vec<Key> = missing.map(|(key, _)| *key).collect();
+        let delete = |key| self.apply(Event { key, entry: Entry::Deleted }, now, hold);
+        gone.into_iter().flat_map(delete).collect()
+    }
+
+    /// The addresses that count of a MAC address, and the interface that each is on.
+    pub fn addresses(&self, mac: Mac) -> impl Iterator<Item = (&Interface, IpAddr)> {
+        let all = self.keys_of(mac).filter_map(|key| Some((key, self.neighbours.get(&key)?)));
+        let counting = all.filter(|(_, one)| one.counts());
+        counting.map(|(key, one)| (&one.interface, key.1)).take(MOST_ADDRESSES)
+    }
+
+    fn keys_of(&self, mac: Mac) -> impl Iterator<Item = Key> {
+        let first = (mac.0, (0, IpAddr::from([0; 4])));
+        let all = self.by_mac.range(first..).take_while(move |(other, _)| *other == mac.0);
+        all.map(|(_, key)| *key)
+    }
+
+    /// A guest has this MAC address, which may be new: what is known of it is to be asked about.
+    pub fn ask_about(&mut self, mac: Mac, now: Millis) {
+        let keys: Vec<Key> = self.keys_of(mac).collect();
+        for key in keys {
+            let Some(mut neighbour) = self.take(key) else { continue };
+            if !neighbour.counts() {
+                neighbour.standing = Standing::Silent { asked: 0 };
+                neighbour.ask_at = Some(now);
+            }
+            self.put(key, neighbour);
+        }
+    }
+
+    /// The addresses that the kernel is to be made to ask about now. Only those of guests are given: `is_guests` says of
+    /// a MAC address whether it is one's.
+    pub fn to_ask(
+        &mut self,
+        is_guests: impl Fn(Mac) -> bool,
+        now: Millis,
+        hold: Millis,
+    ) -> Vec<Key> {
+        let mut to_ask = Vec::new();
+        while let Some(&(_, key)) = self.questions.first().filter(|(at, _)| *at <= now) {
+            let Some(mut neighbour) = self.take(key) else { break };
+            neighbour.ask_at = None;
+            let is_guests = is_guests(neighbour.mac);
+            if is_guests {
+                to_ask.push(key);
+            }
+            if let Standing::Silent { .. } = neighbour.standing {
+                if is_guests {
+                    neighbour.fall_silent(now, hold);
+                } else if !neighbour.is_listed {
+                    continue;
+                }
+            }
+            self.put(key, neighbour);
+        }
+        to_ask
+    }
+
+    /// Stops to count what has not been confirmed for `hold`. As [`Table::apply`].
+    pub fn expire(&mut self, now: Millis, hold: Millis) -> Vec<Mac> {
+        let mut macs = Vec::new();
+        while let Some(&(_, key)) = self.fading.first().filter(|(since, _)| since + hold <= now) {
+            let Some(mut neighbour) = self.take(key) else { break };
+            macs.push(neighbour.mac);
+            neighbour.fall_silent(now, hold);
+            self.put(key, neighbour);
+        }
+        macs
+    }
+
+    /// When [`Table::to_ask`] or [`Table::expire`] has something to do next, if nothing else happens.
+    pub fn due(&self, hold: Millis) -> Option<Millis> {
+        let fading = self.fading.first().map(|(since, _)| since + hold);
+        self.questions.first().map(|(at, _)| *at).into_iter().chain(fading).min()
+    }
+
+    /// The MAC address that an address counts for.
+    fn counting(&self, key: Key) -> Option<Mac> {
+        self.neighbours.get(&key).filter(|one| one.counts()).map(|one| one.mac)
+    }
+
+    fn take(&mut self, key: Key) -> Option<Neighbour> {
+        let neighbour = self.neighbours.remove(&key)?;
+        self.by_mac.remove(&(neighbour.mac.0, key));
+        if let Standing::Lately(since) = neighbour.standing {
+            self.fading.remove(&(since, key));
+        }
+        if let Some(at) = neighbour.ask_at {
+            self.questions.remove(&(at, key));
+        }
+        Some(neighbour)
+    }
+
+    fn put(&mut self, key: Key, neighbour: Neighbour) {
+        self.by_mac.insert((neighbour.mac.0, key));
+        if let Standing::Lately(since) = neighbour.standing {
+            self.fading.insert((since, key));
+        }
+        if let Some(at) = neighbour.ask_at {
+            self.questions.insert((at, key));
+        }
+        self.neighbours.insert(key, neighbour);
+    }
+}
+
+impl Neighbour {
+    fn counts(&self) -> bool {
+        !matches!(self.standing, Standing::Silent { .. })
+    }
+
+    /// Nobody has answered. The next question comes later than the one before.
+    fn fall_silent(&mut self, now: Millis, hold: Millis) {
+        let asked = match self.standing {
+            Standing::Silent { asked } => asked + 1,
+            Standing::Confirmed | Standing::Lately(_) => 1,
+        };
+        self.standing = Standing::Silent { asked };
+        self.ask_at = (asked < MOST_QUESTIONS).then(|| now + (hold / 2) * (1 << asked.min(16)) / 2);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOLD: Millis = 90;
+    const MAC: Mac = Mac([0x52, 0x54, 0, 0, 0, 1]);
+    const OTHER: Mac = Mac([0x52, 0x54, 0, 0, 0, 2]);
+
+    fn key(address: &str) -> Key {
+        (3, address.parse().unwrap())
+    }
+
+    fn resolved(mac: Mac, address: &str, is_confirmed: bool) -> Event {
+        let interface = Interface { name: "br0".into(), is_bridge: true };
+        let entry = Entry::Resolved { mac, interface, is_confirmed };
+        Event { key: key(address), entry }
+    }
+
+    fn without(address: &str, entry: Entry) -> Event {
+        Event { key: key(address), entry }
+    }
+
+    fn addresses(table: &Table, mac: Mac) -> Vec<String> {
+        let all = table.addresses(mac);
+        all.map(|(interface, address)| format!("{} {address}", interface.name)).collect()
+    }
+
+    fn ask(table: &mut Table, now: Millis) -> Vec<Key> {
+        table.to_ask(|mac| mac == MAC, now, HOLD)
+    }
+
+    fn apply(table: &mut Table, event: Event, now: Millis) -> Vec<Mac> {
+        table.apply(event, now, HOLD)
+    }
+
+    #[test]
+    fn a_reachable_address_counts_and_for_a_while_after() {
+        let mut table = Table::default();
+        assert_eq!(apply(&mut table, resolved(MAC, "fd00::1", true), 0), [MAC]);
+        assert_eq!(addresses(&table, MAC), ["br0 fd00::1"]);
+        assert_eq!((table.due(HOLD), ask(&mut table, 1000)), (None, vec![]));
+        // Nobody uses it any more.
+        assert_eq!(apply(&mut table, resolved(MAC, "fd00::1", false), 1000), []);
+        assert_eq!(table.due(HOLD), Some(1000 + HOLD / 2));
+        assert_eq!(ask(&mut table, 1000 + HOLD / 2 - 1), []);
+        assert_eq!(ask(&mut table, 1000 + HOLD / 2), [key("fd00::1")]);
+        assert_eq!(ask(&mut table, 1000 + HOLD / 2), []);
+        assert_eq!(table.due(HOLD), Some(1000 + HOLD));
+        // It answers.
+        assert_eq!(apply(&mut table, resolved(MAC, "fd00::1", true), 1050), []);
+        assert_eq!(table.due(HOLD), None);
+        // The next time it doesn't.
+        apply(&mut table, resolved(MAC, "fd00::1", false), 2000);
+        assert_eq!(ask(&mut table, 2000 + HOLD / 2), [key("fd00::1")]);
+        assert_eq!(table.expire(2000 + HOLD - 1, HOLD), []);
+        assert_eq!(table.expire(2000 + HOLD, HOLD), [MAC]);
+        assert!(addresses(&table, MAC).is_empty());
+    }
+
+    #[test]
+    fn what_was_never_confirmed_is_asked_about_before_it_counts() {
+        let mut table = Table::default();
+        assert_eq!(apply(&mut table, resolved(MAC, "10.0.0.1", false), 0), []);
+        assert_eq!(apply(&mut table, resolved(OTHER, "10.0.0.2", false), 0), []);
+        assert!(addresses(&table, MAC).is_empty());
+        // Only those of guests.
+        assert_eq!(ask(&mut table, 0), [key("10.0.0.1")]);
+        assert_eq!(ask(&mut table, 0), []);
+        assert_eq!(apply(&mut table, resolved(MAC, "10.0.0.1", true), 5), [MAC]);
+        // That it is a guest's was not known before.
+        table.ask_about(OTHER, 10);
+        assert_eq!(table.to_ask(|mac| mac == OTHER, 10, HOLD), [key("10.0.0.2")]);
+    }
+
+    /// While its guest starts again, say.
+    #[test]
+    fn an_address_that_nobody_answers_for_stops_to_count_and_is_asked_about_less_and_less() {
+        let mut table = Table::default();
+        apply(&mut table, resolved(MAC, "10.0.0.1", true), 0);
+        assert_eq!(apply(&mut table, without("10.0.0.1", Entry::Failed), 5), [MAC]);
+        assert!(addresses(&table, MAC).is_empty());
+        apply(&mut table, without("10.0.0.1", Entry::Deleted), 6);
+        let mut now = 5;
+        let mut waits = Vec::new();
+        while let Some(at) = table.due(HOLD) {
+            waits.push((at - now) / (HOLD / 2));
+            now = at;
+            assert_eq!(ask(&mut table, now), [key("10.0.0.1")]);
+            assert_eq!(apply(&mut table, without("10.0.0.1", Entry::Failed), now), []);
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32]);
+        assert_eq!(apply(&mut table, resolved(MAC, "10.0.0.1", true), now), [MAC]);
+    }
+
+    #[test]
+    fn an_address_that_moves_belongs_to_its_new_owner_alone() {
+        let mut table = Table::default();
+        apply(&mut table, resolved(MAC, "10.0.0.1", true), 0);
+        assert_eq!(apply(&mut table, resolved(OTHER, "10.0.0.1", true), 1), [MAC, OTHER]);
+        assert!(addresses(&table, MAC).is_empty());
+        assert_eq!(addresses(&table, OTHER), ["br0 10.0.0.1"]);
+        // Somebody claims it, and doesn't answer when asked.
+        assert_eq!(apply(&mut table, resolved(MAC, "10.0.0.1", false), 2), [OTHER]);
+        assert!(addresses(&table, MAC).is_empty());
+    }
+
+    #[test]
+    fn what_the_kernel_forgets_counts_for_a_while() {
+        let mut table = Table::default();
+        apply(&mut table, resolved(MAC, "10.0.0.1", true), 0);
+        apply(&mut table, resolved(OTHER, "10.0.0.2", true), 0);
+        apply(&mut table, resolved(OTHER, "10.0.0.3", false), 0);
+        assert_eq!(apply(&mut table, without("10.0.0.1", Entry::Deleted), 10), []);
+        assert_eq!(addresses(&table, MAC), ["br0 10.0.0.1"]);
+        assert_eq!(table.expire(10 + HOLD, HOLD), [MAC]);
+        // Events were lost, so that the kernel lists all.
+        table.begin_list();
+        apply(&mut table, resolved(OTHER, "10.0.0.4", true), 200);
+        assert_eq!(table.end_list(200, HOLD), []);
+        assert_eq!(addresses(&table, OTHER), ["br0 10.0.0.2", "br0 10.0.0.4"]);
+        assert_eq!(table.expire(200 + HOLD, HOLD), [OTHER]);
+        assert_eq!(addresses(&table, OTHER), ["br0 10.0.0.4"]);
+        // Nothing is kept of what is no guest's.
+        table.to_ask(|_| false, 10_000, HOLD);
+        assert_eq!(table.neighbours.keys().collect::<Vec<_>>(), [&key("10.0.0.4")]);
+    }
+
+    #[test]
+    fn what_a_guest_answers_for_has_a_limit() {
+        let mut table = Table::default();
+        for number in 0..100 {
+            apply(&mut table, resolved(MAC, &format!("10.0.0.{number}"), true), 0);
+        }
+        assert_eq!(addresses(&table, MAC).len(), MOST_ADDRESSES);
+    }
+}
