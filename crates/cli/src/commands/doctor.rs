@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::doctor::fix::Fix;
 use crate::doctor::{Finding, Level, System};
 use crate::error::Error;
-use crate::output::escape::printable;
+use crate::output::escape::{printable, write_json};
 use crate::output::paint::Tone;
 use crate::output::wrap::wrap;
 use crate::status::Status;
@@ -49,10 +49,10 @@ fn fix(findings: &[Finding], options: &Doctor, context: &Context) -> Result<bool
     }
     context.print("")?;
     if fixes.is_empty() {
-        context.print("There is nothing that this command could fix by itself.")?;
+        context.print("Nothing here can be fixed automatically.")?;
         return Ok(false);
     }
-    context.print("This can be done:")?;
+    context.print("Proposed change:")?;
     for fix in &fixes {
         fix.run(true, context)?;
     }
@@ -70,10 +70,10 @@ fn fix(findings: &[Finding], options: &Doctor, context: &Context) -> Result<bool
 fn agreed() -> Result<bool, Error> {
     let stdin = io::stdin();
     if !stdin.is_terminal() {
-        writeln!(io::stdout(), "Say --yes to have it done.")?;
+        writeln!(io::stdout(), "Use --yes to apply it.")?;
         return Ok(false);
     }
-    write!(io::stdout(), "Do it? [y/N] ")?;
+    write!(io::stdout(), "Apply it? [y/N] ")?;
     io::stdout().flush()?;
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer)?;
@@ -108,7 +108,7 @@ fn print(findings: &[Finding], context: &Context) -> Result<(), Error> {
         |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     writeln!(out)?;
     match (count(Level::Error), count(Level::Warning)) {
-        (0, 0) => writeln!(out, "All is well.")?,
+        (0, 0) => writeln!(out, "No problems found.")?,
         (errors, warnings) => {
             writeln!(out, "{}, {}.", plural(errors, "error"), plural(warnings, "warning"))?;
         }
@@ -153,7 +153,6 @@ fn print_json(findings: &[Finding]) -> Result<(), Error> {
             .collect(),
     };
     let mut out = io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, &report).map_err(io::Error::from)?;
-    writeln!(out)?;
+    write_json(&mut out, &report)?;
     Ok(())
 }

@@ -41,13 +41,31 @@ pub(crate) fn enable(options: &Enable, context: &Context) -> Result<Status, Erro
     } else {
         change(&conf, &wish, options.dry_run, context)?;
     }
+    tell_about_other(options, &conf, context)?;
     if options.authoritative {
         context.print(
-            "[UNAVAIL=return]: a guest's name goes no further than our services; where it has no \
-             address of the family that is asked for, the DNS isn't asked either",
+            "[UNAVAIL=return]: a guest's name is asked of nobody after these services, also where the \
+             guest has no address of the requested family",
         )?;
     }
     Ok(Status::Ok)
+}
+
+/// Where only one of the two is wanted and the other is there already: what turns that off.
+fn tell_about_other(options: &Enable, conf: &Conf, context: &Context) -> Result<(), Error> {
+    let other = match options.services {
+        Services { guest: true, .. } => "libvirt",
+        Services { host: true, .. } => "libvirt_guest",
+        _ => return Ok(()),
+    };
+    if !edit::present(&conf.text).is_ok_and(|present| present.contains(&other)) {
+        return Ok(());
+    }
+    let option = if other == "libvirt" { "--host" } else { "--guest" };
+    context.print(&format!(
+        "{other} is on the line too; 'sudo libvirt-nss disable {option}{}' removes it",
+        context.paths.options()
+    ))
 }
 
 pub(crate) fn disable(options: &Disable, context: &Context) -> Result<Status, Error> {
@@ -96,8 +114,8 @@ fn change(conf: &Conf, wish: Wish<'_>, dry_run: bool, context: &Context) -> Resu
     }
     if conf.owner == Owner::Store {
         return Err(Error::Refused(format!(
-            "{} belongs to the system's configuration, which makes it anew; change the hosts line \
-             there (NixOS: system.nssDatabases.hosts)",
+            "{} is generated from the system's configuration; change the hosts line there (NixOS: \
+             system.nssDatabases.hosts)",
             conf.path.display()
         )));
     }
@@ -128,7 +146,7 @@ fn change(conf: &Conf, wish: Wish<'_>, dry_run: bool, context: &Context) -> Resu
     context.print(&format!("{}: '{}'", conf.path.display(), hosts(&edited)))?;
     forget_backup(conf, &edited, context)?;
     if backup(&conf.target).exists() {
-        context.print(&format!("the file as it was is {}", backup(&conf.target).display()))?;
+        context.print(&format!("backup: {}", backup(&conf.target).display()))?;
     }
     remarks(&edited, conf, context)
 }
@@ -276,7 +294,7 @@ fn remarks(text: &[u8], conf: &Conf, context: &Context) -> Result<(), Error> {
     if let (Some(ours), Some(files)) = (first_of_ours, line.position("files")) {
         if ours < files {
             context.warn(
-                "note: files comes after our services, so that a guest's name counts before one of \
+                "note: files comes after libvirt and libvirt_guest: a guest's name counts before one in \
                  /etc/hosts",
             );
         }

@@ -18,6 +18,7 @@ use crate::explain::{Explanation, Ours, Question};
 use crate::lookup;
 use crate::modules::{self, loader};
 use crate::nsswitch::file;
+use crate::output::escape::write_json;
 use crate::presence::Presence;
 use crate::state::lossy;
 use crate::status::Status;
@@ -54,9 +55,7 @@ pub(crate) fn run(options: &Explain, context: &Context) -> Result<Status, Error>
 
     let mut out = BufWriter::new(io::stdout().lock());
     if options.json {
-        serde_json::to_writer_pretty(&mut out, &Json::new(&explanation, now))
-            .map_err(io::Error::from)?;
-        writeln!(out)?;
+        write_json(&mut out, &Json::new(&explanation, now))?;
     } else {
         for line in text::lines(&explanation, &style(options, context)) {
             writeln!(out, "{line}")?;

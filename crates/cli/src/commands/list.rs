@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::daemon::{self, Told};
 use crate::error::Error;
 use crate::output::duration;
-use crate::output::escape::{field, printable};
+use crate::output::escape::{field, printable, write_json};
 use crate::output::paint::{Paint, Tone};
 use crate::output::table::{self, Cell, Column};
 use crate::presence;
@@ -36,8 +36,7 @@ pub(crate) fn run(options: &List, context: &Context) -> Result<Status, Error> {
     let mut out = BufWriter::new(io::stdout().lock());
     if options.json {
         let rows: Vec<JsonRow<'_>> = shown.iter().map(JsonRow::new).collect();
-        serde_json::to_writer_pretty(&mut out, &rows).map_err(io::Error::from)?;
-        writeln!(out)?;
+        write_json(&mut out, &rows)?;
     } else if options.plain {
         for row in &shown {
             writeln!(out, "{}", plain(row))?;

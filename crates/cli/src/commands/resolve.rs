@@ -12,6 +12,7 @@ use crate::args::Resolve;
 use crate::context::Context;
 use crate::error::Error;
 use crate::lookup;
+use crate::output::escape::write_json;
 use crate::presence::{self, Presence};
 use crate::state::address;
 use crate::state::lossy;
@@ -65,8 +66,7 @@ fn reverse(address: IpAddr, options: &Resolve, context: &Context) -> Result<Stat
             let mut out = io::stdout().lock();
             if options.json {
                 let found = JsonName { name: &name, service: lookup::service(source), address };
-                serde_json::to_writer_pretty(&mut out, &found).map_err(io::Error::from)?;
-                writeln!(out)?;
+                write_json(&mut out, &found)?;
             } else {
                 writeln!(out, "{}", crate::output::escape::printable(&name))?;
             }
@@ -95,8 +95,7 @@ fn print_addresses(
         let addresses = candidates.iter().map(JsonAddress::new).collect();
         let found =
             JsonAddresses { name: lossy(name), service: lookup::service(source), addresses };
-        serde_json::to_writer_pretty(&mut out, &found).map_err(io::Error::from)?;
-        writeln!(out)?;
+        write_json(&mut out, &found)?;
     } else {
         for candidate in candidates {
             writeln!(out, "{}", lookup::address_text(candidate))?;

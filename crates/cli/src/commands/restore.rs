@@ -67,7 +67,7 @@ fn undo(conf: &Conf, before: &[u8], restored: &[u8], context: &Context) -> Resul
         }
         replace::remove(&kept)?;
         context.print(&format!(
-            "{}: it was changed since; what enable added is off, the rest stays: '{}'",
+            "{}: changed since; what enable added is removed, the rest stays: '{}'",
             conf.path.display(),
             hosts(restored)
         ))
@@ -80,7 +80,7 @@ fn undo(conf: &Conf, before: &[u8], restored: &[u8], context: &Context) -> Resul
         } else {
             replace::move_to(&kept, &conf.target)?;
         }
-        context.print(&format!("{}: as it was before", conf.path.display()))
+        context.print(&format!("{}: restored", conf.path.display()))
     }
 }
 
@@ -95,7 +95,7 @@ pub(crate) fn without_file(dry_run: bool, context: &Context) -> Result<(), Error
         replace::remove(&backup(&target))?;
         forget_unfinished(&target)?;
     }
-    context.print(&format!("{}: it is gone; nothing to undo", path.display()))
+    context.print(&format!("{}: it doesn't exist; nothing to undo", path.display()))
 }
 
 /// The copy that `enable` made of the distribution's file goes, and its link last, so that a run that
@@ -108,7 +108,7 @@ pub(super) fn drop_copy(conf: &Conf, context: &Context) -> Result<(), Error> {
     replace::remove(&backup(&conf.target))?;
     let vendor = context.paths.vendor_nsswitch();
     let (path, vendor) = (conf.path.display(), vendor.display());
-    context.print(&format!("{path}: removed, {vendor} counts again"))
+    context.print(&format!("{path}: removed; {vendor} is used again"))
 }
 
 /// What a run that was killed left, if it isn't another run's that is at work: that is waited for.

@@ -15,6 +15,7 @@ use crate::args::Wait;
 use crate::context::Context;
 use crate::error::Error;
 use crate::lookup;
+use crate::output::escape::write_json;
 use crate::presence::{Absence, Presence};
 use crate::signals;
 use crate::state::address;
@@ -190,8 +191,7 @@ impl Waiting<'_> {
             })
             .collect();
         if self.options.json {
-            serde_json::to_writer_pretty(&mut out, &ready).map_err(io::Error::from)?;
-            writeln!(out)?;
+            write_json(&mut out, &ready)?;
         } else {
             for one in ready {
                 writeln!(out, "{}", one.address)?;

@@ -97,6 +97,11 @@ impl<'s> System<'s> {
         Self { paths, now, conf: file::read(paths), contents, told, rows }
     }
 
+    /// A command of ours that does something about this very system.
+    fn command(&self, words: &str) -> String {
+        format!("libvirt-nss {words}{}", self.paths.options())
+    }
+
     /// The names of the services on the hosts line; none where that can't be told.
     fn services(&self) -> Vec<String> {
         let line = self.conf.as_ref().ok().and_then(|conf| parse(&conf.text).ok());

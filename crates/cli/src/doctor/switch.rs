@@ -3,24 +3,31 @@
 use super::fix::Fix;
 use super::{Finding, Level, System};
 use crate::nsswitch::file::Owner;
-use crate::nsswitch::line::{HostsLine, Service, Status, parse};
-use crate::nsswitch::{OURS, order};
+use crate::nsswitch::line::{Action, HostsLine, Service, Status, parse};
+use crate::nsswitch::{OURS, edit, order};
 use crate::state::lossy;
 
 const CHECK: &str = "hosts-line";
-
-const ENABLE: &str = "sudo libvirt-nss enable";
 
 /// Where the file is made from the system's configuration.
 const CONFIGURE: &str = "change it in the system's configuration (NixOS: system.nssDatabases.hosts); \
                          'libvirt-nss enable --dry-run' tells where ours belong";
 
 /// With what puts these services where they are asked.
-fn enabling(finding: Finding, owner: &Owner, services: &[&'static str]) -> Finding {
+fn enabling(
+    finding: Finding,
+    system: &System<'_>,
+    owner: &Owner,
+    services: &[&'static str],
+) -> Finding {
     match owner {
         Owner::Store => finding.remedy(CONFIGURE),
-        _ => finding.remedy(ENABLE).fix(Fix::Enable(services.to_vec())),
+        _ => finding.remedy(enable(system)).fix(Fix::Enable(services.to_vec())),
     }
+}
+
+fn enable(system: &System<'_>) -> String {
+    format!("sudo {}", system.command("enable"))
 }
 
 pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
@@ -44,7 +51,7 @@ pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
             let text =
                 format!("{path}, line {}: neither libvirt nor libvirt_guest is there", line.number);
             let finding = Finding::new(CHECK, Level::Error, text);
-            findings.push(enabling(finding, &conf.owner, &OURS));
+            findings.push(enabling(finding, system, &conf.owner, &OURS));
         }
         [one] => {
             let other = OURS.iter().find(|name| *name != one).copied().unwrap_or_default();
@@ -61,19 +68,26 @@ pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
                         line.number
                     ),
                 )
-                .remedy(format!("{ENABLE}, if they are to")),
+                .remedy(format!("{}, if they should", enable(system))),
             );
         }
         _ => {}
     }
     let place = format!("{path}, line {}", line.number);
-    findings.extend(
-        hidden(&line, &present, &place).map(|finding| enabling(finding, &conf.owner, &present)),
-    );
+    let is_refused = edit::enable(&conf.text, &present, false).is_err();
+    findings.extend(hidden(&line, &present, &place).map(|finding| match is_refused {
+        // Another finding says what must be removed first.
+        true => finding,
+        false => enabling(finding, system, &conf.owner, &present),
+    }));
     findings.extend(oddities(&line, &conf.text, &place));
     if findings.iter().all(|finding| finding.level == Level::Note) && !present.is_empty() {
-        let verb = if present.len() == 1 { "stands where it is" } else { "stand where they are" };
-        let text = format!("{path}, line {}: {} {verb} asked", line.number, present.join(" and "));
+        let verb = if present.len() == 1 { "is" } else { "are" };
+        let text = format!(
+            "{path}, line {}: {} {verb} placed correctly",
+            line.number,
+            present.join(" and ")
+        );
         findings.insert(0, Finding::ok(CHECK, text));
     }
     findings
@@ -106,45 +120,70 @@ fn by_what(service: &Service, ours: &str) -> (Level, String) {
     match name.as_str() {
         "resolve" if ends => (
             Level::Error,
-            format!("behind resolve and its action {ours} asked while systemd-resolved runs"),
+            format!(
+                "{ours} asked while systemd-resolved runs: resolve, which comes first, ends the look-up"
+            ),
         ),
         "dns" | "resolve" if !ends => (
             Level::Warning,
             format!(
-                "behind {name} {ours} asked first: every guest's name goes to the DNS, which takes \
+                "{ours} asked before {name}: every guest's name goes to the DNS first, which takes \
                  time, and where another host may have it"
             ),
         ),
         mdns if mdns.starts_with("mdns") => (
             Level::Warning,
-            format!("behind {name} and its action {ours} asked for names under .local"),
+            format!(
+                "{ours} asked for names under .local: {name}, which comes first, ends the look-up"
+            ),
         ),
-        _ => (Level::Error, format!("behind {name} {ours} asked, as its action ends look-ups")),
+        _ => (Level::Error, format!("{ours} asked: {name}, which comes first, ends the look-up")),
     }
+}
+
+/// Whether nothing on the line comes after it.
+fn is_last(line: &HostsLine, service: &Service) -> bool {
+    line.services.last() == Some(service)
 }
 
 fn oddities(line: &HostsLine, text: &[u8], place: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let ours = line.services.iter().filter(|service| OURS.contains(&service.name.as_str()));
     for service in ours.clone() {
-        if service.actions.ends(Status::NotFound) {
+        // Nobody but who stands after it minds the others.
+        if !service.actions.ends(Status::Success) {
+            let after = line.services.iter().skip_while(|other| *other != service).nth(1);
+            let drops = after.is_some() || service.actions.after(Status::Success) == Action::Merge;
+            if drops {
+                let list = service.list.clone().map(|list| lossy(&text[list])).unwrap_or_default();
+                let what = format!(
+                    "{place}: {} {list}: glibc goes on after its answer and drops it",
+                    service.name
+                );
+                findings.push(
+                    Finding::new(CHECK, Level::Error, what)
+                        .remedy("remove that action from the line"),
+                );
+            }
+        }
+        if service.actions.ends(Status::NotFound) && !is_last(line, service) {
             findings.push(
                 Finding::new(
                     CHECK,
                     Level::Error,
-                    format!("{place}: {} ends the look-up of every other name", service.name),
+                    format!("{place}: {} ends the look-up of every name that isn't a guest's: the DNS is never asked", service.name),
                 )
                 .remedy(
-                    "take NOTFOUND=return out; [UNAVAIL=return] is what keeps guests' names here",
+                    "remove that action; [UNAVAIL=return] is what keeps guests' names from the DNS",
                 ),
             );
         }
     }
     for name in OURS {
         if ours.clone().filter(|service| service.name == name).count() > 1 {
-            let text = format!("{place}: {name} stands there twice, and is asked twice");
+            let text = format!("{place}: {name} is there twice, and is asked twice");
             let finding = Finding::new(CHECK, Level::Warning, text);
-            findings.push(finding.remedy("leave the first of them"));
+            findings.push(finding.remedy("remove the second"));
         }
     }
     let first = ours.clone().next().and_then(|service| line.position(&service.name));
@@ -154,8 +193,8 @@ fn oddities(line: &HostsLine, text: &[u8], place: &str) -> Vec<Finding> {
                 CHECK,
                 Level::Note,
                 format!(
-                    "{place}: files comes after ours, so that a guest's name counts before one of \
-                     /etc/hosts"
+                    "{place}: files comes after libvirt and libvirt_guest: a guest's name counts before \
+                     one in /etc/hosts"
                 ),
             ));
         }

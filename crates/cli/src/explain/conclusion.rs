@@ -187,7 +187,15 @@ impl Explanation {
             would(own),
             by.unwrap_or_default()
         );
-        (vec![why], Some(format!("'{enable}' moves it where it is asked")))
+        let is_ours = walk
+            .ended_by
+            .and_then(|at| walk.steps.get(at))
+            .is_some_and(|step| crate::nsswitch::is_ours(&step.service));
+        let next = match is_ours {
+            true => format!("remove that action from {}", walk.path),
+            false => format!("'{enable}' moves it where it is asked"),
+        };
+        (vec![why], Some(next))
     }
 }
 

@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::lookup;
 use crate::nsswitch::file::Conf;
 use crate::nsswitch::line::{Status as Answer, parse};
+use crate::output::escape::write_json;
 use crate::output::paint::Tone;
 use crate::presence;
 use crate::status::Status;
@@ -175,9 +176,7 @@ fn print(
         let (_, answer) = conclusion.answer;
         let conclusion =
             JsonConclusion { answer, reasons: conclusion.reasons, next: conclusion.next };
-        serde_json::to_writer_pretty(&mut out, &Json { address, name, service, conclusion })
-            .map_err(io::Error::from)?;
-        writeln!(out)?;
+        write_json(&mut out, &Json { address, name, service, conclusion })?;
     } else {
         for line in text::conclusion_lines(&conclusion, style) {
             writeln!(out, "{line}")?;

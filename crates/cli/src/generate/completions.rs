@@ -1,4 +1,5 @@
-//! The completions: what clap_complete makes of the definitions, and guests' names where a guest is named.
+//! The completions: what clap_complete makes of the definitions, and what there is on this host where a guest,
+//! a network, a MAC or an address is named.
 
 use clap::{Arg, ArgGroup, Command, ValueHint};
 use clap_complete::Shell;
@@ -13,9 +14,11 @@ pub(crate) fn script(shell: Shell, command: &Command) -> (String, String) {
     let script = String::from_utf8(script).expect("the definitions are text");
     let takers = takes_guests(&command);
     let (suffix, script) = match shell {
-        Shell::Bash => ("bash", with_guests_in_bash(&script, &takers)),
-        Shell::Zsh => ("zsh", with_guests_in_zsh(&script)),
-        _ => ("fish", with_guests_in_fish(script, &takers)),
+        Shell::Bash => {
+            ("bash", with_values_in_bash(with_guests_in_bash(&script, &takers), &command))
+        }
+        Shell::Zsh => ("zsh", with_values_in_zsh(with_guests_in_zsh(&script))),
+        _ => ("fish", with_values_in_fish(&with_guests_in_fish(script, &takers))),
     };
     (format!("{COMMAND}.{suffix}"), script)
 }
@@ -32,7 +35,7 @@ fn visible(command: &Command) -> Command {
     });
     let subcommands = command.get_subcommands().filter(|command| !command.is_hide_set());
     let mut shown = Command::new(command.get_name().to_owned())
-        .disable_help_subcommand(true)
+        .disable_help_subcommand(command.get_name() != COMMAND)
         .groups(groups.collect::<Vec<_>>())
         .args(args.clone())
         .subcommands(subcommands.map(visible));
@@ -53,11 +56,113 @@ fn takes_guests(command: &Command) -> Vec<&str> {
     command.get_subcommands().filter(takes).map(Command::get_name).collect()
 }
 
-/// Prints the guests' names, one a line. A name that a shell could take for more than a name isn't
-/// among them: guests choose theirs, and the shells expand what is offered.
-const GUESTS: &str = "\
-libvirt-nss list --plain 2>/dev/null | cut -f 1,2 | tr '\\t' '\\n' |
-        LC_ALL=C grep -x '[0-9A-Za-z][0-9A-Za-z._-]*' | sort -u";
+/// Prints fields of `list --plain`, one a line: by their numbers, with a comma between them. What a shell could
+/// take for more than a word isn't among them: guests choose their names, and the shells expand what is offered.
+fn values(fields: &str) -> String {
+    format!(
+        "libvirt-nss list --plain 2>/dev/null | cut -f {fields} | tr '\\t' '\\n' |
+        LC_ALL=C grep -x '[0-9A-Za-z][0-9A-Za-z.:_-]*' | sort -u"
+    )
+}
+
+/// Domains and host names.
+const GUESTS: &str = "1,2";
+
+/// Options by their long names, and the fields of `list --plain` with what they may be; no fields where the
+/// value is a number.
+const OPTIONS: [(&str, &str); 7] = [
+    ("network", "3,4"),
+    ("domain", "1"),
+    ("name", "2"),
+    ("mac", "6"),
+    ("reverse", "5"),
+    ("timeout", ""),
+    ("port", ""),
+];
+
+/// After an option it offers files.
+fn with_values_in_bash(mut script: String, command: &Command) -> String {
+    for (long, fields) in OPTIONS {
+        let of = |command: &Command| {
+            let mut args = command.get_arguments();
+            args.find(|arg| arg.get_long() == Some(long)).cloned()
+        };
+        let arg = command.get_subcommands().find_map(of).expect("an option of a subcommand");
+        let short = arg.get_short().map(|short| format!("-{short}"));
+        let words = match fields {
+            "" => "()".to_owned(),
+            fields => {
+                format!("($(compgen -W \"$(_libvirt_nss_values {fields})\" -- \"${{cur}}\"))")
+            }
+        };
+        for option in std::iter::once(format!("--{long}")).chain(short) {
+            let files =
+                format!("{option})\n                    COMPREPLY=($(compgen -f \"${{cur}}\"))");
+            let words = format!("{option})\n                    COMPREPLY={words}");
+            assert!(script.contains(&files), "clap_complete writes otherwise: {option}");
+            script = script.replace(&files, &words);
+        }
+    }
+    let values = values("\"$1\"");
+    format!("_libvirt_nss_values() {{\n    {values}\n}}\n\n{script}")
+}
+
+/// The last part of an option's line says what completes its value.
+fn with_values_in_zsh(script: String) -> String {
+    let lines = script.lines().map(|line| {
+        let option = OPTIONS.iter().find(|(long, _)| {
+            let long = format!("'--{long}=[");
+            // The short one stands on the line before, with the same text.
+            line.starts_with(&long)
+                || help_of(line).is_some_and(|help| is_help_of(&script, &long, help))
+        });
+        match option {
+            Some((_, "")) => line.replace(":_default'", ": '"),
+            Some((_, fields)) => {
+                line.replace(":_default'", &format!(":_libvirt_nss_values {fields}'"))
+            }
+            None => line.to_owned(),
+        }
+    });
+    let script: Vec<String> = lines.collect();
+    let script = script.join("\n") + "\n";
+    let (first, rest) = script.split_once('\n').expect("it begins with #compdef");
+    // zsh puts options for compadd before the fields.
+    let values = values("$fields");
+    format!(
+        "{first}\n\n_libvirt_nss_values() {{\n    local fields=$@[-1]\n    local -a values\n    \
+         values=(${{(f)\"$({values})\"}})\n    compadd \"${{@[1,-2]}}\" -a values\n}}\n{rest}"
+    )
+}
+
+/// `[..]` of an option's line.
+fn help_of(line: &str) -> Option<&str> {
+    let line = line.strip_prefix("'-").filter(|line| !line.starts_with('-'))?;
+    line.split_once('[').map(|(_, help)| help)
+}
+
+fn is_help_of(script: &str, long: &str, help: &str) -> bool {
+    script.lines().any(|line| line.strip_prefix(long) == Some(help))
+}
+
+/// Each option has a line of its own, without what completes its value.
+fn with_values_in_fish(script: &str) -> String {
+    let lines = script.lines().map(|line| {
+        let option = OPTIONS.iter().find(|(long, _)| line.contains(&format!(" -l {long} ")));
+        match option {
+            Some((_, "")) => format!("{line} -f"),
+            Some((_, fields)) => format!("{line} -f -a '(__fish_libvirt_nss_values {fields})'"),
+            // The word itself counts as seen, so that nothing would follow it.
+            None if line.contains("_using_subcommand help; ") => {
+                line.replace(" help\" -f", "\" -f")
+            }
+            None => line.to_owned(),
+        }
+    });
+    let values = values("$argv[1]").replace("LC_ALL", "env LC_ALL");
+    let script: Vec<String> = lines.collect();
+    script.join("\n") + &format!("\n\nfunction __fish_libvirt_nss_values\n    {values}\nend\n")
+}
 
 /// The words that a subcommand takes are in a string.
 fn with_guests_in_bash(script: &str, takers: &[&str]) -> String {
@@ -67,11 +172,12 @@ fn with_guests_in_bash(script: &str, takers: &[&str]) -> String {
     let wrong = COMMAND.replace('-', "__subcmd__");
     let mut script = script.replace(&format!("{wrong}__subcmd__"), &format!("{name}__subcmd__"));
     for taker in takers {
-        let start = format!("__subcmd__{taker})\n            opts=\"");
+        let start = format!("{name}__subcmd__{taker})\n            opts=\"");
         assert_eq!(script.matches(&start).count(), 1, "clap_complete writes otherwise: {taker}");
         script = script.replace(&start, &format!("{start}$(_libvirt_nss_guests) "));
     }
-    format!("_libvirt_nss_guests() {{\n    {GUESTS}\n}}\n\n{script}")
+    let guests = values(GUESTS);
+    format!("_libvirt_nss_guests() {{\n    {guests}\n}}\n\n{script}")
 }
 
 /// It asks for host names of any kind.
@@ -79,8 +185,9 @@ fn with_guests_in_zsh(script: &str) -> String {
     assert!(script.contains(":_hosts'"), "clap_complete writes otherwise");
     let (first, rest) = script.split_once('\n').expect("it begins with #compdef");
     let rest = rest.replace(":_hosts'", ":_libvirt_nss_guests'");
+    let guests = values(GUESTS);
     format!(
-        "{first}\n\n_libvirt_nss_guests() {{\n    local -a guests\n    guests=(${{(f)\"$({GUESTS})\"}})\n    \
+        "{first}\n\n_libvirt_nss_guests() {{\n    local -a guests\n    guests=(${{(f)\"$({guests})\"}})\n    \
          compadd \"$@\" -a guests\n}}\n{rest}"
     )
 }
@@ -89,7 +196,7 @@ fn with_guests_in_zsh(script: &str) -> String {
 fn with_guests_in_fish(mut script: String, takers: &[&str]) -> String {
     script += &format!(
         "\nfunction __fish_libvirt_nss_guests\n    {}\nend\n",
-        GUESTS.replace("LC_ALL", "env LC_ALL")
+        values(GUESTS).replace("LC_ALL", "env LC_ALL")
     );
     for taker in takers {
         let condition = format!("__fish_libvirt_nss_using_subcommand {taker}");

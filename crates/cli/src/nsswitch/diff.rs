@@ -1,6 +1,6 @@
 //! The difference of two texts of which one line, or a few in one place, changed.
 
-use crate::output::escape::printable;
+use crate::output::escape::printable_line;
 use crate::output::paint::{Paint, Tone};
 use crate::state::lossy;
 
@@ -24,7 +24,7 @@ pub(crate) fn lines(name: &str, old: &[u8], new: &[u8], paint: Paint) -> Vec<Str
         count => format!("{},{count}", before + 1),
     };
     let line = |sign: char, tone: Tone, line: &Vec<u8>| {
-        paint.paint(tone, &format!("{sign}{}", printable(lossy(line).trim_end_matches('\n'))))
+        paint.paint(tone, &format!("{sign}{}", printable_line(lossy(line).trim_end_matches('\n'))))
     };
     let mut lines = vec![
         paint.paint(Tone::Strong, &format!("--- {name}")),

@@ -1,8 +1,8 @@
 //! Changes of the `hosts` line, from text to text. Whatever isn't meant stays as it is, byte for byte.
 
-use super::OURS;
 use super::line::{HostsLine, Misread, Service, Status, parse};
 use super::order::first_hiding;
+use super::{OURS, is_ours};
 use crate::state::lossy;
 
 /// What keeps a guest's name from the services behind ours.
@@ -41,6 +41,15 @@ pub(crate) fn enable(
             Some(_) => {}
         }
     }
+    if let Some(service) = keeps_others_away(&line) {
+        let list = lossy(&text[service.list.clone().unwrap_or_default()]);
+        let why = format!(
+            "{} {list} ends the look-up of every name that isn't a guest's, so that the services after it are \
+             never asked",
+            service.name
+        );
+        return Err(misread(text, &line, why));
+    }
     let mut text = text.to_vec();
     for name in moved {
         text = take_off(&text, name)?;
@@ -59,6 +68,14 @@ pub(crate) fn enable(
         }
     }
     Ok(text)
+}
+
+/// One of ours that ends the look-up of names that it doesn't know, although there are others after it.
+fn keeps_others_away(line: &HostsLine) -> Option<&Service> {
+    let (_, before_last) = line.services.split_last()?;
+    let ends =
+        |service: &&Service| is_ours(&service.name) && service.actions.ends(Status::NotFound);
+    before_last.iter().find(ends)
 }
 
 fn make_authoritative(text: &[u8], name: &str) -> Result<Vec<u8>, Misread> {
@@ -216,10 +233,13 @@ mod tests {
         {
             assert_eq!(enabled(before, &OURS, true), made);
         }
-        assert_eq!(
-            enabled("hosts: files libvirt [!SUCCESS=return] dns", &GUEST, true),
-            "hosts: files libvirt_guest [UNAVAIL=return] libvirt [!SUCCESS=return] dns"
-        );
+        // Where it keeps every other name from the DNS, it isn't for us to say what was meant.
+        for list in ["[!SUCCESS=return]", "[NOTFOUND=return]", "[!UNAVAIL=return]"] {
+            let refused = enabled(&format!("hosts: files libvirt {list} dns"), &GUEST, true);
+            assert!(refused.contains("the services after it are never asked"), "{refused}");
+        }
+        let last = enabled("hosts: files libvirt [NOTFOUND=return]", &["libvirt"], false);
+        assert_eq!(last, "hosts: files libvirt [NOTFOUND=return]");
         let refused = enabled("hosts: files libvirt [TRYAGAIN=return] dns", &OURS, true);
         assert!(refused.contains("by hand"), "{refused}");
         let text = format!("{made}\n");

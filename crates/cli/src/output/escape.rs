@@ -1,7 +1,21 @@
-//! Names come from guests: what could drive a terminal or break a line is shown as an escape.
+//! Names come from guests: what could drive a terminal, break a line or can't be seen is shown as an escape.
 
-/// Text for people: control characters and those that turn the writing direction become `\u{..}`.
+use std::io;
+
+use serde::Serialize;
+
+/// Text for people: control characters, and others that can't be seen or that turn the writing direction,
+/// become `\u{..}`.
 pub(crate) fn printable(text: &str) -> String {
+    escaped(text, is_harmful)
+}
+
+/// The same for a line of a file that is to be applied as it is shown: a tab stays.
+pub(crate) fn printable_line(line: &str) -> String {
+    escaped(line, |character| character != '\t' && is_harmful(character))
+}
+
+fn escaped(text: &str, is_harmful: impl Fn(char) -> bool) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, character| {
         if is_harmful(character) {
             out.extend(character.escape_unicode());
@@ -12,11 +26,42 @@ pub(crate) fn printable(text: &str) -> String {
     })
 }
 
-/// Unicode's Bidi_Control, and the line separators that some terminals act upon.
+/// Control characters, and Unicode's Default_Ignorable_Code_Point: marks of writing direction, joiners and
+/// blanks of no width, with which two names look the same. And the line separators.
 fn is_harmful(character: char) -> bool {
     character.is_control()
         || matches!(character,
-            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// JSON, as serde_json writes it pretty, with a newline at its end; what a terminal would act upon, or what
+/// can't be seen, is written as `\uXXXX`, which is the same to a program that reads it.
+///
+/// # Errors
+/// It can't be written.
+pub(crate) fn write_json(out: &mut impl io::Write, value: &impl Serialize) -> io::Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(io::Error::from)?;
+    writeln!(out, "{}", json_line(&text))
+}
+
+/// The same of JSON that is text already.
+pub(crate) fn json_line(text: &str) -> String {
+    // Outside of strings JSON has no such characters, but newlines.
+    let mut units = [0; 2];
+    text.chars().fold(String::with_capacity(text.len()), |mut out, character| {
+        if character != '\n' && is_harmful(character) {
+            for unit in character.encode_utf16(&mut units) {
+                out += &format!("\\u{unit:04x}");
+            }
+        } else {
+            out.push(character);
+        }
+        out
+    })
 }
 
 /// A field of the plain format: `-` stands for nothing, `\t`, `\n`, `\\` and `\u{..}` for what can't
@@ -45,8 +90,22 @@ mod tests {
     #[test]
     fn what_a_terminal_would_obey() {
         assert_eq!(printable("web\x1b[2J\u{202e}x ä"), "web\\u{1b}[2J\\u{202e}x ä");
+        assert_eq!(printable("a\u{200b}b\u{feff}c\u{ad}"), "a\\u{200b}b\\u{feff}c\\u{ad}");
+        assert_eq!(printable_line("hosts:\tdns\r"), "hosts:\tdns\\u{d}");
         assert_eq!(field(None), "-");
         assert_eq!(field(Some("-")), "\\-");
         assert_eq!(field(Some("a\tb\\c\nd\x07")), "a\\tb\\\\c\\nd\\u{7}");
+    }
+
+    /// What it writes is the same to who reads it.
+    #[test]
+    fn json_is_ascii_where_it_must_be() {
+        for text in ["a\x7fb", "\u{9b}31m", "\u{200b}", "\u{e0001}x", "ä \" \\ \n \t"] {
+            let mut out = Vec::new();
+            write_json(&mut out, &text).unwrap();
+            let written = String::from_utf8(out).unwrap();
+            assert!(written.trim_end().chars().all(|one| !is_harmful(one)), "{written:?}");
+            assert_eq!(serde_json::from_str::<String>(&written).unwrap(), text);
+        }
     }
 }

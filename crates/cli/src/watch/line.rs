@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::changes::Change;
 use crate::commands::list::{JsonRow, plain};
+use crate::output::escape::json_line;
 
 /// Tabs between the fields: the time, what happened, and the fields of `list --plain`.
 pub(crate) fn text(change: &Change, now: i64) -> String {
@@ -18,7 +19,7 @@ pub(crate) fn json(change: &Change, now: i64) -> String {
         row: JsonRow::new(&change.row),
     };
     // Strings and numbers alone: nothing in it can fail.
-    serde_json::to_string(&line).unwrap_or_default()
+    json_line(&serde_json::to_string(&line).unwrap_or_default())
 }
 
 #[derive(Serialize)]

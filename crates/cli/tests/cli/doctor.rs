@@ -121,7 +121,7 @@ fn it_asks_before_it_mends() {
         String::from_utf8(sandbox.run(&line).stdout).unwrap()
     };
     let said = answered("n");
-    assert!(said.contains("Do it? [y/N] ") && said.contains("Nothing was changed."), "{said}");
+    assert!(said.contains("Apply it? [y/N] ") && said.contains("Nothing was changed."), "{said}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "hosts: files dns\n");
     let said = answered("y");
     assert!(said.contains("After that:"), "{said}");

@@ -444,12 +444,12 @@ fn authselect_without_the_feature() {
     let Some(text) = with_authselect("with-ecryptfs", true, lines) else { return };
     let expected = "\
 /etc/authselect/user-nsswitch.conf: 'hosts: files libvirt libvirt_guest dns myhostname'
-the file as it was is /etc/authselect/user-nsswitch.conf.libvirt-nss-backup
+backup: /etc/authselect/user-nsswitch.conf.libvirt-nss-backup
 done: authselect apply-changes
-/etc/authselect/user-nsswitch.conf: as it was before
+/etc/authselect/user-nsswitch.conf: restored
 done: authselect apply-changes
 /etc/authselect/user-nsswitch.conf: 'hosts: files libvirt_guest dns myhostname'
-the file as it was is /etc/authselect/user-nsswitch.conf.libvirt-nss-backup
+backup: /etc/authselect/user-nsswitch.conf.libvirt-nss-backup
 done: authselect apply-changes
 authselect apply-changes
 authselect apply-changes

@@ -138,7 +138,8 @@ fn completes(shell: &str) {
     }
     let sandbox = made("lab");
     assert_eq!(offered(&sandbox, shell, "libvirt-nss d"), ["disable", "doctor"]);
-    let commands = ["disable", "doctor", "enable", "explain", "list", "resolve", "wait", "watch"];
+    let commands =
+        ["disable", "doctor", "enable", "explain", "help", "list", "resolve", "wait", "watch"];
     let mut all = offered(&sandbox, shell, "libvirt-nss ");
     all.retain(|word| !word.starts_with('-'));
     assert_eq!(all, commands);
@@ -151,6 +152,14 @@ fn completes(shell: &str) {
     assert_eq!(offered(&sandbox, shell, "libvirt-nss resolve d"), ["db", "db-vm"]);
     assert_eq!(offered(&sandbox, shell, "libvirt-nss wait --port 22 we"), ["web", "web-vm"]);
     assert_eq!(offered(&sandbox, shell, "libvirt-nss explain ro"), ["router"]);
+    // What an option is about, and no files.
+    assert_eq!(offered(&sandbox, shell, "libvirt-nss list --network d"), ["default"]);
+    assert_eq!(offered(&sandbox, shell, "libvirt-nss list -n v"), ["virbr0", "virbr1"]);
+    assert_eq!(offered(&sandbox, shell, "libvirt-nss watch --domain w"), ["web-vm"]);
+    assert_eq!(offered(&sandbox, shell, "libvirt-nss list --name we"), ["web"]);
+    let found = offered(&sandbox, shell, "libvirt-nss resolve --reverse 10.");
+    assert_eq!(found, ["10.20.0.5"]);
+    assert_eq!(offered(&sandbox, shell, "libvirt-nss help wai"), ["wait"]);
 }
 
 #[test]
