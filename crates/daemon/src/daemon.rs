@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use crate::compiler::{Compiler, epoch};
 use crate::config::{self, Config};
 use crate::facts::{Change, Facts, Millis};
+use crate::host;
 use crate::inbox::Inbox;
 use crate::model::{ConnectionState, Update};
 use crate::neighbours::Neighbours;
@@ -135,6 +136,7 @@ struct Daemon<'o> {
     manager: Manager,
     watch: Watch,
     starts: Starts,
+    host: host::Watch,
     inbox: Inbox,
     connections: Option<Box<dyn Connections>>,
     neighbours: Neighbours,
@@ -169,6 +171,7 @@ impl<'o> Daemon<'o> {
             manager: Manager::new(log),
             watch,
             starts,
+            host: host::Watch::new(log),
             inbox,
             connections: None,
             neighbours: Neighbours::new(log),
@@ -272,6 +275,9 @@ impl<'o> Daemon<'o> {
             if self.jumps.take().map_err(Error::system("read a timer"))? {
                 self.beat = Instant::now();
             }
+            if let Some(host) = self.host.take() {
+                self.compiler.set_host(host);
+            }
             self.take_updates();
             self.take_neighbours();
             self.act();
@@ -290,7 +296,8 @@ impl<'o> Daemon<'o> {
             PollFd::new(&self.inbox, PollFlags::IN),
             PollFd::new(&self.jumps, PollFlags::IN),
         ];
-        let others = self.neighbours.fd().into_iter().chain(self.starts.fds());
+        let kernel = self.neighbours.fd().into_iter().chain(self.host.fd());
+        let others = kernel.chain(self.starts.fds());
         let mut fds: Vec<_> = fds
             .into_iter()
             .chain(others.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)))
@@ -309,7 +316,7 @@ impl<'o> Daemon<'o> {
             .map(|expiry| self.start + Duration::from_millis(u64::try_from(expiry).unwrap_or(0)));
         let beat = self.compiler.published().map(|_| self.beat);
         let alive = self.manager.watchdog.map(|_| self.alive);
-        [compile, expiry, beat, alive].into_iter().flatten().min()
+        [compile, expiry, beat, alive, self.host.due()].into_iter().flatten().min()
     }
 
     /// Whether the first snapshot waits.

@@ -1,0 +1,313 @@
+//! The kernel's routing tables over rtnetlink(7): all routes at once, and an event when one changes.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use ipnet::IpNet;
+use netlink_packet_core::{
+    NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteMessage, RouteNextHop, RouteType, RouteVia,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use rustix::io::Errno;
+use rustix::net::netdevice::index_to_name;
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, sendto, socket_with};
+
+use super::Host;
+
+/// The bits of RTNLGRP_IPV4_ROUTE, group 7, and RTNLGRP_IPV6_ROUTE, group 11.
+const ROUTE_GROUPS: u32 = 1 << 6 | 1 << 10;
+
+/// The kernel's messages of a list are at most 32 KiB long, unless a longer buffer was used before.
+const LONGEST: usize = 32 << 10;
+
+/// Length of a message's header, and what messages are aligned to.
+const HEADER: usize = 16;
+const ALIGNMENT: usize = 4;
+
+/// linux/netlink.h: the list is inconsistent, as a table changed meanwhile.
+const NLM_F_DUMP_INTR: u16 = 0x10;
+
+/// So often is it listed again where it changes meanwhile.
+const ATTEMPTS: u32 = 8;
+
+/// A socket that is readable when a route has changed.
+pub(super) struct Events(OwnedFd);
+
+impl Events {
+    /// From here on no change is missed.
+    ///
+    /// # Errors
+    /// Out of descriptors; AF_NETLINK is forbidden (a sandbox).
+    pub(super) fn open() -> io::Result<Self> {
+        let events = open(SocketFlags::NONBLOCK)?;
+        bind(&events, &SocketAddrNetlink::new(0, ROUTE_GROUPS))?;
+        Ok(Self(events))
+    }
+
+    /// Takes what has come. Whether that was anything: what it says is for [`read`] to find out.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(super) fn take(&self) -> io::Result<bool> {
+        let (mut any, mut byte) = (false, [0]);
+        loop {
+            match recv(&self.0, &mut byte, RecvFlags::TRUNC) {
+                // Too many came: some are lost.
+                Ok(_) | Err(Errno::NOBUFS) => any = true,
+                Err(Errno::AGAIN) => return Ok(any),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+}
+
+impl AsFd for Events {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn open(flags: SocketFlags) -> io::Result<OwnedFd> {
+    let flags = flags | SocketFlags::CLOEXEC;
+    // Without a protocol: NETLINK_ROUTE is 0.
+    Ok(socket_with(rustix::net::AddressFamily::NETLINK, SocketType::RAW, flags, None)?)
+}
+
+/// All routes, as of now.
+///
+/// # Errors
+/// As [`Events::open`]; the kernel's.
+pub(super) fn read() -> io::Result<Host> {
+    let socket = open(SocketFlags::empty())?;
+    for attempt in 1..=ATTEMPTS {
+        request(&socket, attempt)?;
+        if let Some(routes) = receive(&socket, attempt)? {
+            return Ok(host(&routes, |index| index_to_name(&socket, index).ok()));
+        }
+    }
+    Err(io::Error::other("the routing tables change all the time"))
+}
+
+fn request(socket: &OwnedFd, sequence: u32) -> io::Result<()> {
+    let message = RouteNetlinkMessage::GetRoute(RouteMessage::default());
+    let mut header = NetlinkHeader::default();
+    (header.flags, header.sequence_number) = (NLM_F_REQUEST | NLM_F_DUMP, sequence);
+    let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
+    message.finalize();
+    let mut bytes = vec![0; message.buffer_len()];
+    message.serialize(&mut bytes);
+    sendto(socket, &bytes, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
+    Ok(())
+}
+
+/// The routes of one list; `None` if they changed meanwhile. The kernel makes each piece of the list as it is
+/// received, so that doesn't wait for anything.
+fn receive(socket: &OwnedFd, sequence: u32) -> io::Result<Option<Vec<RouteMessage>>> {
+    let (mut routes, mut changed) = (Vec::new(), false);
+    let mut buffer = vec![0; LONGEST];
+    loop {
+        let length = match recv(socket, buffer.as_mut_slice(), RecvFlags::empty()) {
+            Ok((_, length)) => length,
+            Err(Errno::INTR) => continue,
+            Err(errno) => return Err(errno.into()),
+        };
+        let mut bytes = buffer.get(..length).unwrap_or_default();
+        while bytes.len() >= HEADER {
+            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(bytes);
+            let message = message.map_err(io::Error::other)?;
+            let NetlinkHeader { length, flags, sequence_number, .. } = message.header;
+            changed |= flags & NLM_F_DUMP_INTR != 0;
+            match message.payload {
+                // The rest of a list that was given up.
+                _ if sequence_number != sequence => {}
+                NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRoute(route)) => {
+                    routes.push(route);
+                }
+                NetlinkPayload::Done(_) => return Ok((!changed).then_some(routes)),
+                NetlinkPayload::Error(error) => return Err(error.to_io()),
+                _ => {}
+            }
+            let next = (length as usize).next_multiple_of(ALIGNMENT);
+            bytes = bytes.get(next.max(HEADER)..).unwrap_or_default();
+        }
+    }
+}
+
+/// What the routes say. `name` gives the name of an interface by its index.
+fn host(routes: &[RouteMessage], name: impl Fn(u32) -> Option<String>) -> Host {
+    let mut host = Host::default();
+    let mut names = HashMap::new();
+    for route in routes {
+        let mut gateways = gateways(&route.attributes).peekable();
+        let is_direct = gateways.peek().is_none();
+        host.gateways.extend(gateways);
+        let Some(subnet) = destination(route) else { continue };
+        match route.header.kind {
+            // Of addresses alone: the loopback interface has all of 127.0.0.0/8.
+            RouteType::Local | RouteType::Broadcast | RouteType::Anycast
+                if subnet.prefix_len() == subnet.max_prefix_len() =>
+            {
+                host.addresses.push(subnet.addr());
+            }
+            // What all addresses are in says nothing; IPv6 has a multicast route on each interface.
+            RouteType::Unicast
+                if is_direct && subnet.prefix_len() > 0 && !subnet.addr().is_multicast() =>
+            {
+                for index in interfaces(&route.attributes) {
+                    let name = names.entry(index).or_insert_with(|| name(index));
+                    host.subnets.extend(name.clone().map(|name| (name, subnet)));
+                }
+            }
+            _ => {}
+        }
+    }
+    host.addresses.sort_unstable();
+    host.addresses.dedup();
+    host.gateways.sort_unstable();
+    host.gateways.dedup();
+    host.subnets.sort_unstable();
+    host.subnets.dedup();
+    host
+}
+
+fn destination(route: &RouteMessage) -> Option<IpNet> {
+    let address = route.attributes.iter().find_map(|attribute| match attribute {
+        RouteAttribute::Destination(address) => ip(address),
+        _ => None,
+    });
+    let unspecified = match route.header.address_family {
+        AddressFamily::Inet => IpAddr::from([0; 4]),
+        AddressFamily::Inet6 => IpAddr::from([0; 16]),
+        _ => return None,
+    };
+    let prefix = route.header.destination_prefix_length;
+    IpNet::new(address.unwrap_or(unspecified), prefix).ok()
+}
+
+fn ip(address: &RouteAddress) -> Option<IpAddr> {
+    match address {
+        RouteAddress::Inet(v4) => Some((*v4).into()),
+        RouteAddress::Inet6(v6) => Some((*v6).into()),
+        _ => None,
+    }
+}
+
+/// Attributes of the route, and of each of its next hops where there are several.
+fn all(attributes: &[RouteAttribute]) -> impl Iterator<Item = &RouteAttribute> {
+    let hops = attributes.iter().flat_map(|attribute| match attribute {
+        RouteAttribute::MultiPath(hops) => hops.as_slice(),
+        _ => &[],
+    });
+    attributes.iter().chain(hops.flat_map(|hop: &RouteNextHop| &hop.attributes))
+}
+
+fn gateways(attributes: &[RouteAttribute]) -> impl Iterator<Item = IpAddr> {
+    all(attributes).filter_map(|attribute| match attribute {
+        RouteAttribute::Gateway(address) => ip(address),
+        RouteAttribute::Via(RouteVia::Inet(v4)) => Some((*v4).into()),
+        RouteAttribute::Via(RouteVia::Inet6(v6)) => Some((*v6).into()),
+        _ => None,
+    })
+}
+
+/// The indices of the interfaces that the route leads to.
+fn interfaces(attributes: &[RouteAttribute]) -> impl Iterator<Item = u32> {
+    attributes.iter().flat_map(|attribute| match attribute {
+        RouteAttribute::Oif(index) => vec![*index],
+        RouteAttribute::MultiPath(hops) => hops.iter().map(|hop| hop.interface_index).collect(),
+        _ => Vec::new(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(kind: RouteType, to: &str, attributes: &[RouteAttribute]) -> RouteMessage {
+        let to: IpNet = to.parse().unwrap();
+        let mut route = RouteMessage::default();
+        route.header.kind = kind;
+        route.header.destination_prefix_length = to.prefix_len();
+        route.header.address_family =
+            if to.addr().is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        if to.prefix_len() > 0 {
+            route.attributes.push(RouteAttribute::Destination(to.addr().into()));
+        }
+        route.attributes.extend_from_slice(attributes);
+        route
+    }
+
+    fn via(address: &str) -> RouteAttribute {
+        RouteAttribute::Gateway(address.parse::<IpAddr>().unwrap().into())
+    }
+
+    fn hop(index: u32, attributes: &[RouteAttribute]) -> RouteNextHop {
+        let mut hop = RouteNextHop::default();
+        hop.interface_index = index;
+        hop.attributes = attributes.to_vec();
+        hop
+    }
+
+    #[test]
+    fn what_routes_say() {
+        use RouteType::{Anycast, Broadcast, Local, Multicast, Unicast};
+        let on = RouteAttribute::Oif;
+        let hops = vec![hop(2, &[via("10.0.0.1")]), hop(3, &[via("10.0.0.9")])];
+        let direct_hops = vec![hop(2, &[]), hop(3, &[])];
+        let routes = [
+            route(Unicast, "0.0.0.0/0", &[via("192.168.1.1"), on(1)]),
+            route(Unicast, "::/0", &[via("fe80::1"), on(1)]),
+            route(Unicast, "10.9.0.0/16", &[RouteAttribute::MultiPath(hops)]),
+            route(
+                Unicast,
+                "10.8.0.0/16",
+                &[RouteAttribute::Via(RouteVia::Inet6("fe80::2".parse().unwrap())), on(1)],
+            ),
+            route(Unicast, "10.7.0.0/16", &[RouteAttribute::MultiPath(direct_hops)]),
+            route(Unicast, "192.168.1.0/24", &[on(1)]),
+            route(Unicast, "192.168.1.0/24", &[on(1)]),
+            route(Unicast, "fd00::/64", &[on(1)]),
+            route(Unicast, "0.0.0.0/0", &[on(4)]),
+            route(Unicast, "ff00::/8", &[on(1)]),
+            route(Unicast, "10.6.0.0/16", &[on(9)]),
+            route(Multicast, "ff00::/8", &[on(1)]),
+            route(Local, "127.0.0.0/8", &[on(5)]),
+            route(Local, "192.168.1.2/32", &[on(1)]),
+            route(Broadcast, "192.168.1.255/32", &[on(1)]),
+            route(Local, "fd00::2/128", &[on(1)]),
+            route(Anycast, "fd00::/128", &[on(1)]),
+            route(RouteType::Unreachable, "10.5.0.0/16", &[]),
+        ];
+        let names = |index| (index < 9).then(|| format!("if{index}"));
+        let host = host(&routes, names);
+        let texts = |addresses: &[IpAddr]| -> Vec<String> {
+            addresses.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(texts(&host.addresses), ["192.168.1.2", "192.168.1.255", "fd00::", "fd00::2"]);
+        let gateways = ["10.0.0.1", "10.0.0.9", "192.168.1.1", "fe80::1", "fe80::2"];
+        assert_eq!(texts(&host.gateways), gateways);
+        let subnets = host.subnets.iter().map(|(name, subnet)| format!("{name} {subnet}"));
+        assert_eq!(
+            subnets.collect::<Vec<_>>(),
+            ["if1 192.168.1.0/24", "if1 fd00::/64", "if2 10.7.0.0/16", "if3 10.7.0.0/16"]
+        );
+        assert!(host.has("192.168.1.1".parse().unwrap()) && host.has("fd00::2".parse().unwrap()));
+        assert!(!host.has("192.168.1.3".parse().unwrap()));
+        assert_eq!(host.subnets_on(b"if1").count(), 2);
+        assert_eq!(host.subnets_on(b"if").count(), 0);
+    }
+
+    #[test]
+    fn this_kernels_routes() {
+        let host = read().unwrap();
+        assert!(host.has("127.0.0.1".parse().unwrap()), "{host:?}");
+        Events::open().unwrap().take().unwrap();
+    }
+}
