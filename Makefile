@@ -10,7 +10,8 @@ RELEASE_V3 := $(TARGET_DIR)/x86-64-v3/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_T
 # The command libvirt-nss that writes its manual pages; one of this machine's, where another's is built.
 GENERATOR ?= $(RELEASE)/libvirt-nss
 
-MODULES := libnss_libvirt libnss_libvirt_guest
+# Not MODULES: that variable of the environment says to the lab where the modules are.
+MODULE_NAMES := libnss_libvirt libnss_libvirt_guest
 # The packages of the programs.
 PROGRAMS := leaseshelper libvirt-nss
 # It alone needs libvirt's library, and its headers to be built with.
@@ -48,12 +49,12 @@ HELP_modules := build the modules alone, under their final names too
 modules: requirements
 	$(CARGO) build --release --locked -p nss-libvirt -p nss-libvirt-guest
 	@# Links: when cargo replaces its file, the next make renews them.
-	@for m in $(MODULES); do ln -f "$(RELEASE)/$$m.so" "$(RELEASE)/$$m.so.2" || exit 1; done
+	@for m in $(MODULE_NAMES); do ln -f "$(RELEASE)/$$m.so" "$(RELEASE)/$$m.so.2" || exit 1; done
 
 .PHONY: modules-v3
 modules-v3: modules
 	RUSTFLAGS="$(RUSTFLAGS) -C target-cpu=x86-64-v3" $(CARGO) build --release --locked --target-dir '$(TARGET_DIR)/x86-64-v3' -p nss-libvirt -p nss-libvirt-guest
-	@for m in $(MODULES); do ln -f "$(RELEASE_V3)/$$m.so" "$(RELEASE_V3)/$$m.so.2" || exit 1; done
+	@for m in $(MODULE_NAMES); do ln -f "$(RELEASE_V3)/$$m.so" "$(RELEASE_V3)/$$m.so.2" || exit 1; done
 
 .PHONY: programs
 programs: daemon-requirements modules
