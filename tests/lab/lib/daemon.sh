@@ -74,7 +74,7 @@ daemon_launch() {
 # daemon_start [ARGUMENT...]: start the daemon and return once it says that it is ready, which is after its first snapshot.
 daemon_start() {
     daemon_launch "$@"
-    daemon_await 30 READY=1
+    daemon_await 90 READY=1
 }
 
 # daemon_await SECONDS NOTIFICATION: see await_notification.
@@ -87,7 +87,7 @@ daemon_reload() {
     local times
     times=$(daemon_times_ready)
     kill -HUP "$(daemon_pid)"
-    await_file_change 30 "$daemon_directory" daemon_ready_after "$times"
+    await_file_change 90 "$daemon_directory" daemon_ready_after "$times"
 }
 
 daemon_times_ready() {

@@ -54,7 +54,7 @@ client_run() {
 
 # client_await NAME EVENT [SECONDS]: wait until dhcpcd has reported EVENT (BOUND, BOUND6, RENEW, RENEW6, ...).
 client_await() {
-    local name=$1 event=$2 seconds=${3-30}
+    local name=$1 event=$2 seconds=${3-90}
     if ! await_file_change "$seconds" "$clients_directory/$name" grep -q "^$event\b" "$clients_directory/$name/events"; then
         echo "lab: client $name had no $event within $seconds s; its log:" >&2
         tail -n 20 "$clients_directory/$name/log" >&2

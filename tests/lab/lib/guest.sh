@@ -112,7 +112,7 @@ guest_address() {
 
 # guest_await DOMAIN [SECONDS]: wait for the guest's lease and print its address.
 guest_await() {
-    local domain=$1 seconds=${2-90}
+    local domain=$1 seconds=${2-240}
     if ! await_leases "$seconds" guest_address "$domain"; then
         echo "lab: guest $domain got no address within $seconds s; its console:" >&2
         tail -n 20 "/var/log/libvirt/console-$domain.log" >&2
@@ -129,7 +129,7 @@ guest_agent_connected() {
 
 # guest_await_agent DOMAIN [SECONDS]: wait for the guest's agent.
 guest_await_agent() {
-    local domain=$1 seconds=${2-90}
+    local domain=$1 seconds=${2-240}
     # libvirt keeps the state of running guests there.
     if ! await_file_change "$seconds" /run/libvirt/qemu guest_agent_connected "$domain"; then
         echo "lab: the agent of guest $domain did not answer within $seconds s; the guest's console:" >&2

@@ -87,7 +87,7 @@ machine_await() {
 # machine_boot: boot, and return when everything has started.
 machine_boot() {
     machine_start
-    machine_await 90 READY=1
+    machine_await 240 READY=1
 }
 
 # machine_run COMMAND...: run COMMAND in the machine, in /, as root with the usual environment and the lab's variables.
