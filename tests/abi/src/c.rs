@@ -29,8 +29,9 @@ pub struct AddrTuple {
 }
 
 // Pointer-sized members first, then ints without holes, then padding to pointer alignment.
-const POINTER: usize = size_of::<*mut c_void>();
 const _: () = {
+    // In here: outside, Rust 1.85 takes it for dead code.
+    const POINTER: usize = size_of::<*mut c_void>();
     assert!(offset_of!(Hostent, h_aliases) == POINTER);
     assert!(offset_of!(Hostent, h_addrtype) == 2 * POINTER);
     assert!(offset_of!(Hostent, h_length) == 2 * POINTER + 4);
