@@ -147,7 +147,8 @@ pub fn target_directory() -> PathBuf {
     let program = running_program();
     program
         .ancestors()
-        .find(|directory| directory.join("CACHEDIR.TAG").exists())
+        // Cargo doesn't mark a directory that was there before, but writes the other file into every one.
+        .find(|it| it.join("CACHEDIR.TAG").exists() || it.join(".rustc_info.json").exists())
         .unwrap_or_else(|| panic!("{} is not in a target directory", program.display()))
         .to_owned()
 }
