@@ -43,6 +43,11 @@ impl Paths {
     /// The administrator's own lines of what older authselects make, from the root.
     pub(crate) const AUTHSELECT_USER: &str = "/etc/authselect/user-nsswitch.conf";
 
+    /// Whether a path is one of the system that is meant, and not above its root.
+    pub(crate) fn has(&self, path: &Path) -> bool {
+        self.is_this_system() || path.starts_with(&self.root)
+    }
+
     /// Whether it is this system, and not one below another root.
     pub(crate) fn is_this_system(&self) -> bool {
         self.root == Path::new("/")

@@ -65,7 +65,9 @@ fn unreadable(directory: &Path, error: &io::Error) -> Finding {
 }
 
 fn readable(system: &System<'_>, directory: &Path, contents: &Contents) -> Finding {
-    let closed = directory.ancestors().find(|place| {
+    // Directories above another system's root don't matter in that system.
+    let mut places = directory.ancestors().take_while(|place| system.paths.has(place));
+    let closed = places.find(|place| {
         let needed = if *place == directory { 0o005 } else { 0o001 };
         fs::metadata(place).is_ok_and(|status| status.mode() & needed != needed)
     });
