@@ -101,13 +101,21 @@ pub(crate) enum Command {
 /// guest's host), and libvirt for a guest without one; VIA is the daemon's connection to the guest's
 /// libvirt. Two more states: no address (a running guest of which none is known), denied (a lease that
 /// doesn't resolve, as the guest's agent doesn't report its address, or another guest has its names).
+///
+/// RESOLVES says by which of its names the guest is found at the address: host, domain, both, or no.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  libvirt-nss list --network default
+  libvirt-nss list 'web*'
+  libvirt-nss list -4 --network default
   libvirt-nss list --domain 'web-*' --all
   libvirt-nss list --json | jq -r '.[] | select(.state == \"attached\").address'
   libvirt-nss list --plain | cut -f 1,5")]
 pub(crate) struct List {
+    /// Only what has this name or address: a domain, a host name with or without its domain, an address
+    #[arg(value_hint = ValueHint::Hostname)]
+    pub(crate) pattern: Option<Pattern>,
+    #[command(flatten)]
+    pub(crate) families: Families,
     /// Expired leases too
     #[arg(long, short)]
     pub(crate) all: bool,
@@ -119,7 +127,7 @@ pub(crate) struct List {
     /// The fields are: domain, host name, bridge, network, address, MAC, expiry (seconds since the
     /// epoch, 0 never), state (the words above with a hyphen: attached, left-behind, no-guest, ...),
     /// network's DNS domain, DHCP client id, source (file, lease, agent, arp or libvirt), libvirt-nssd's
-    /// connection (of what only that knows). `-` stands for what isn't known. New fields may come at the end.
+    /// connection (of what only that knows), by which names it resolves (host, domain, both or no). `-` stands for what isn't known. New fields may come at the end.
     /// Backslash, tab and newline in a name are \\, \t and \n, and a name that is a lone dash is \-.
     #[arg(long)]
     pub(crate) plain: bool,
@@ -247,8 +255,8 @@ pub(crate) struct Wait {
     /// Give up after this time: 90, 90s, 5m, 2h [default: never]
     #[arg(long, short, value_name = "TIME", value_parser = crate::output::duration::parse)]
     pub(crate) timeout: Option<Duration>,
-    /// Wait until this TCP port takes connections too
-    #[arg(long, short, value_parser = clap::value_parser!(u16).range(1..))]
+    /// Wait until this TCP port, or service of services(5), takes connections too
+    #[arg(long, short, value_parser = crate::waiting::port::parse)]
     pub(crate) port: Option<u16>,
     #[command(flatten)]
     pub(crate) families: Families,

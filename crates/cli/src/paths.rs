@@ -80,6 +80,11 @@ impl Paths {
         self.is_this_system() && self.state_directory.is_none()
     }
 
+    /// Whether the state directory is the one that the modules of that system read.
+    pub(crate) fn is_without_own_directory(&self) -> bool {
+        self.state_directory.is_none()
+    }
+
     /// hosts(5), the names that the service `files` knows.
     pub(crate) fn hosts_file(&self) -> PathBuf {
         self.below("/etc/hosts")

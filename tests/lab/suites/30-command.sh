@@ -80,7 +80,7 @@ check "doctor finds nothing" as_nobody libvirt-nss doctor
 
 # The same host name from another network, while it boots and when it has its lease.
 guest_create other-vm web second
-check "doctor: a guest that boots has no lease" says "other-vm runs on virbr1 and has no lease" libvirt-nss doctor
+check "doctor: a guest that boots has no lease" says "other-vm on virbr1 has no lease" libvirt-nss doctor
 other=$(guest_await other-vm)
 check_answer "doctor: two guests of one host name" 3 "warning" bash -c 'libvirt-nss doctor | grep -o ^warning; exit ${PIPESTATUS[0]}'
 check "... names both" says "other-vm" libvirt-nss doctor

@@ -83,7 +83,12 @@ fn agreed() -> Result<bool, Error> {
 fn print(findings: &[Finding], context: &Context) -> Result<(), Error> {
     let mut out = BufWriter::new(io::stdout().lock());
     let width = context.width.unwrap_or(80).min(100);
-    for finding in findings {
+    let (tone, headline) = headline(findings);
+    writeln!(out, "{}\n", context.paint.paint(tone, &headline))?;
+    let mut sorted: Vec<&Finding> = findings.iter().collect();
+    // Those of one weight stay in the order of the checks.
+    sorted.sort_by_key(|finding| std::cmp::Reverse(finding.level));
+    for finding in sorted {
         let tone = match finding.level {
             Level::Ok => Tone::Good,
             Level::Note => Tone::Strong,
@@ -103,18 +108,29 @@ fn print(findings: &[Finding], context: &Context) -> Result<(), Error> {
             }
         }
     }
+    out.flush()?;
+    Ok(())
+}
+
+/// The answer to whether guests' names work here.
+fn headline(findings: &[Finding]) -> (Tone, String) {
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
     let plural =
         |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    writeln!(out)?;
     match (count(Level::Error), count(Level::Warning)) {
-        (0, 0) => writeln!(out, "No problems found.")?,
-        (errors, warnings) => {
-            writeln!(out, "{}, {}.", plural(errors, "error"), plural(warnings, "warning"))?;
+        (0, 0) => (Tone::Good, "No problems found.".into()),
+        (0, warnings) => {
+            (Tone::Warning, format!("Names resolve, with {}.", plural(warnings, "warning")))
         }
+        (errors, warnings) => (
+            Tone::Bad,
+            format!(
+                "Names of guests don't resolve, or not all of them: {}, {}.",
+                plural(errors, "error"),
+                plural(warnings, "warning")
+            ),
+        ),
     }
-    out.flush()?;
-    Ok(())
 }
 
 #[derive(Serialize)]

@@ -1,5 +1,6 @@
 //! `libvirt-nss list`.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write};
 
 use guest_names::state::Kind;
@@ -10,13 +11,15 @@ use crate::args::{Filter, List};
 use crate::context::Context;
 use crate::daemon::{self, Told};
 use crate::error::Error;
+use crate::nsswitch;
 use crate::output::duration;
 use crate::output::escape::{field, printable, write_json};
 use crate::output::paint::{Paint, Tone};
 use crate::output::table::{self, Cell, Column};
+use crate::pattern::Pattern;
 use crate::presence;
 use crate::state;
-use crate::state::rows::{AddressState, Row, all_rows};
+use crate::state::rows::{AddressState, Resolves, Row, all_rows};
 use crate::status::Status;
 
 pub(crate) fn run(options: &List, context: &Context) -> Result<Status, Error> {
@@ -29,7 +32,8 @@ pub(crate) fn run(options: &List, context: &Context) -> Result<Status, Error> {
         read => Some(read.map_err(|error| state::unreadable(&context.paths, error))?),
     };
     let mut shown = all_rows(contents.as_ref(), &context.paths, &told, now);
-    shown.retain(|row| options.filter.lets_through(row));
+    let all = shown.clone();
+    shown.retain(|row| options.filter.lets_through(row) && options.lets_through(row));
     let before = shown.len();
     shown.retain(|row| options.all || row.is_current());
 
@@ -52,9 +56,11 @@ pub(crate) fn run(options: &List, context: &Context) -> Result<Status, Error> {
     }
     tell_about_daemon(&told, context);
     if shown.is_empty() && !options.json && !options.plain {
-        let expired = if before > 0 { "; expired leases: --all" } else { "" };
-        context.warn(&format!("no guest and no lease to show{expired}"));
+        let expired = if before > 0 { "; --all shows expired leases" } else { "" };
+        let unknown = options.filter.unknown_network(&all).unwrap_or_default();
+        context.warn(&format!("no guest and no lease to show{unknown}{expired}"));
     }
+    nsswitch::note_absence(context);
     Ok(Status::Ok)
 }
 
@@ -82,7 +88,52 @@ fn tell_about_files(contents: &Contents, context: &Context) {
     }
 }
 
+impl List {
+    /// What its pattern and its families leave.
+    fn lets_through(&self, row: &Row) -> bool {
+        let address = row.address;
+        let family = self.families.family();
+        let fits = family.is_none_or(|family| {
+            address.is_some_and(|address| state::address::from_std(address).family() == family)
+        });
+        let with_domain = match (&row.host_name, &row.network_domain) {
+            (Some(name), Some(domain)) => Some(format!("{name}.{domain}")),
+            _ => None,
+        };
+        let address = address.map(|address| address.to_string());
+        let texts = [&row.domain, &row.host_name, &with_domain, &address];
+        let matches = |pattern: &Pattern| {
+            texts.iter().any(|text| text.as_deref().is_some_and(|text| pattern.matches(text)))
+        };
+        fits && self.pattern.as_ref().is_none_or(matches)
+    }
+}
+
 impl Filter {
+    /// Where no row is of the network that is asked for: the networks and bridges that there are.
+    pub(crate) fn unknown_network(&self, rows: &[Row]) -> Option<String> {
+        let pattern = self.network.as_ref()?;
+        let places = rows.iter().filter_map(|row| Some((bridge(row)?, row.network.as_deref())));
+        let places: BTreeSet<_> = places.collect();
+        let known = |place: &(&str, Option<&str>)| {
+            pattern.matches(place.0) || place.1.is_some_and(|network| pattern.matches(network))
+        };
+        if places.iter().any(known) {
+            return None;
+        }
+        let names: Vec<String> = places
+            .into_iter()
+            .map(|(bridge, network)| match network {
+                Some(network) => format!("{network} ({bridge})"),
+                None => bridge.to_owned(),
+            })
+            .collect();
+        Some(match names.as_slice() {
+            [] => "; there are no networks with guests or leases".into(),
+            names => format!("; the networks with guests or leases are: {}", names.join(", ")),
+        })
+    }
+
     pub(crate) fn lets_through(&self, row: &Row) -> bool {
         let matches = |pattern: &Option<crate::pattern::Pattern>, texts: &[Option<&str>]| {
             pattern
@@ -98,7 +149,7 @@ impl Filter {
 }
 
 /// The columns, and what stands in them.
-pub(crate) fn columns(rows: &[Row]) -> [Column; 10] {
+pub(crate) fn columns(rows: &[Row]) -> [Column; 11] {
     let column = |title, elastic, dispensable| {
         let hidden = match title {
             "NETWORK" => rows.iter().all(|row| row.network.is_none()),
@@ -117,8 +168,9 @@ pub(crate) fn columns(rows: &[Row]) -> [Column; 10] {
         column("NETWORK", true, (!networks).then_some(0)),
         column("ADDRESS", false, None),
         column("MAC", false, Some(1)),
-        column("LEFT", false, None),
+        column("LEFT", false, Some(3)),
         column("STATE", false, None),
+        column("RESOLVES", false, Some(2)),
         column("VIA", true, None),
         column("SOURCE", false, None),
     ]
@@ -152,14 +204,29 @@ pub(crate) fn cells(row: &Row, now: i64) -> Vec<Cell> {
         Cell::new(or_dash(row.mac.map(|mac| mac.to_string()))),
         Cell::new(or_dash(row.expiry.map(|expiry| duration::left(expiry, now)))),
         Cell::toned(row.state.text(), tone),
+        match row.resolves() {
+            Resolves::No => Cell::toned("no", Tone::Warning),
+            resolves => Cell::new(resolves.word()),
+        },
         text(&row.told.as_ref().map(|told| told.connection.clone())),
         Cell::new(row.source()),
     ]
 }
 
 fn lines(rows: &[Row], now: i64, room: Option<usize>, paint: Paint) -> Vec<String> {
-    let cells: Vec<Vec<Cell>> = rows.iter().map(|row| cells(row, now)).collect();
+    let mut cells: Vec<Vec<Cell>> = rows.iter().map(|row| cells(row, now)).collect();
+    dim_repeats(rows, &mut cells);
     table::lines(&columns(rows), &cells, room, paint)
+}
+
+/// A name that is the same as in the row above stands back.
+fn dim_repeats(rows: &[Row], cells: &mut [Vec<Cell>]) {
+    for (at, pair) in rows.windows(2).enumerate() {
+        let same = [pair[0].domain == pair[1].domain, pair[0].host_name == pair[1].host_name];
+        for (column, _) in same.iter().enumerate().filter(|(_, same)| **same) {
+            cells[at + 1][column].tone = Tone::Faint;
+        }
+    }
 }
 
 /// The row's bridge, if there is one on this host.
@@ -185,6 +252,7 @@ pub(crate) fn plain(row: &Row) -> String {
         row.client_id.as_deref(),
         Some(row.source()),
         row.told.as_ref().map(|told| told.connection.as_str()),
+        Some(row.resolves().word()),
     ]
     .map(field)
     .join("\t")
@@ -209,6 +277,8 @@ pub(crate) struct JsonRow<'r> {
     source: &'static str,
     /// Of what only the daemon knows: the connection to the guest's libvirt.
     connection: Option<&'r str>,
+    /// By which names the address is found: `both`, `host`, `domain` or `no`.
+    resolves: &'static str,
 }
 
 impl<'r> JsonRow<'r> {
@@ -227,6 +297,7 @@ impl<'r> JsonRow<'r> {
             state: row.state.word(),
             source: row.source(),
             connection: row.told.as_ref().map(|told| told.connection.as_str()),
+            resolves: row.resolves().word(),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::args::Resolve;
 use crate::context::Context;
 use crate::error::Error;
 use crate::lookup;
+use crate::nsswitch;
 use crate::output::escape::write_json;
 use crate::presence::{self, Presence};
 use crate::state::address;
@@ -32,6 +33,7 @@ fn forward(name: &[u8], options: &Resolve, context: &Context) -> Result<Status, 
         let answered = lookup::by_name(&context.paths, source, name, family, now, None)?;
         if answered.found == Found::Data {
             print_addresses(name, source, &answered.candidates, options.json)?;
+            nsswitch::note_absence(context);
             return Ok(Status::Ok);
         }
     }

@@ -158,6 +158,7 @@ impl Addresses {
                 expiry: None,
                 state: AddressState::NoAddress,
                 stands_for_nic: true,
+                yields: [None; 2],
                 told: Some(Told { source: Source::Lease, connection, elsewhere }),
             });
         }
@@ -257,6 +258,7 @@ impl Owner {
             expiry: self.expiry,
             state: if self.attached { AddressState::Attached } else { AddressState::NoGuest },
             stands_for_nic: false,
+            yields: [None; 2],
             told: Some(Told {
                 source: self.source,
                 connection: known.connection(self.connection),

@@ -9,6 +9,7 @@ use guest_names::snapshot::format::Source;
 use guest_store::compiled::{Unusable, Why};
 use guest_store::trust::Refused;
 
+use super::guests::list;
 use super::{Finding, Level, System};
 use crate::daemon::{Known, ago};
 use crate::output::duration;
@@ -55,14 +56,10 @@ fn none(system: &System<'_>, path: &Path) -> Finding {
              user's: {STATUS}"
         ));
     }
-    let text = format!(
-        "libvirt-nssd doesn't run, as {} isn't there: the leases of this host's networks resolve \
-         without it",
-        path.display()
-    );
-    Finding::new(CHECK, Level::Note, text).remedy(
-        "for guests on bridges, with addresses that aren't from DHCP or on other hosts: 'sudo \
-         systemctl enable --now libvirt-nssd'",
+    Finding::new(
+        CHECK,
+        Level::Note,
+        "libvirt-nssd doesn't run; only guests on bridges, with static addresses or on other hosts need it",
     )
 }
 
@@ -257,16 +254,15 @@ fn connection(connection: &ConnectionInfo, now: i64) -> Option<Finding> {
 pub(super) fn without_address(system: &System<'_>) -> Vec<Finding> {
     let rows = system.rows.iter().filter(|row| row.state == rows::AddressState::NoAddress);
     let guests = rows.filter_map(|row| Some((row.domain.as_deref()?, row.told.as_ref()?)));
-    guests
-        .map(|(domain, told)| {
-            let text = format!(
-                "{domain} runs (connection {}) and nobody tells an address of it: it doesn't resolve",
-                told.connection
-            );
-            Finding::new(ADDRESS, Level::Warning, text).remedy(format!(
-                "it may still boot ('libvirt-nss wait {domain}'); with the QEMU guest agent in it, it \
-                 tells its addresses itself"
-            ))
-        })
-        .collect()
+    let guests: Vec<String> =
+        guests.map(|(domain, told)| format!("{domain} (connection {})", told.connection)).collect();
+    if guests.is_empty() {
+        return Vec::new();
+    }
+    let (verb, it) = if guests.len() == 1 { ("runs", "it doesn't") } else { ("run", "they don't") };
+    let text = format!("{} {verb}, and no address is known: {it} resolve", list(&guests));
+    vec![Finding::new(ADDRESS, Level::Warning, text).remedy(
+        "a guest may still boot ('libvirt-nss wait NAME'); with the QEMU guest agent in it, a guest reports \
+         its addresses itself",
+    )]
 }

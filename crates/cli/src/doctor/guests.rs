@@ -2,6 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use guest_names::forward::Source;
+use guest_names::name::is_host_name;
+
 use super::{Finding, Level, System};
 use crate::daemon::ago;
 use crate::output::duration;
@@ -13,6 +16,7 @@ pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
     }
     let checks = [
         stopped_networks,
+        unusable_names,
         shared_host_names,
         shared_client_ids,
         without_lease,
@@ -21,11 +25,11 @@ pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
         hidden_by_stale,
     ];
     let findings: Vec<Finding> = checks.iter().flat_map(|check| check(system)).collect();
-    if findings.is_empty() {
+    if findings.iter().all(|finding| finding.level == Level::Note) {
         let told = system.rows.iter().any(|row| row.told.is_some());
         let what = if told { "an address" } else { "a lease" };
         let text = format!("every running guest has {what} and a name of its own");
-        return vec![Finding::ok("guests", text)];
+        return std::iter::once(Finding::ok("guests", text)).chain(findings).collect();
     }
     findings
 }
@@ -37,8 +41,15 @@ fn attached<'s>(system: &'s System<'_>) -> impl Iterator<Item = (&'s str, &'s Ro
     rows.filter_map(|row| Some((row.domain.as_deref()?, row)))
 }
 
-fn list(names: impl IntoIterator<Item = impl AsRef<str>>) -> String {
-    let names: Vec<String> = names.into_iter().map(|name| name.as_ref().to_owned()).collect();
+/// `a, b and c`; of many the first.
+pub(super) fn list(names: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    const SHOWN: usize = 8;
+    let mut names: Vec<String> = names.into_iter().map(|name| name.as_ref().to_owned()).collect();
+    if names.len() > SHOWN + 1 {
+        let more = names.len() - SHOWN;
+        names.truncate(SHOWN);
+        names.push(format!("{more} more"));
+    }
     match names.split_last() {
         Some((last, [])) => last.clone(),
         Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
@@ -57,9 +68,8 @@ fn shared_host_names(system: &System<'_>) -> Vec<Finding> {
     shared
         .map(|(name, domains)| {
             let domains = list(domains);
-            let text = format!(
-                "{domains} call themselves {name}: whoever asks for {name} gets any of them"
-            );
+            let text =
+                format!("{domains} use the host name \"{name}\"; a look-up may return any of them");
             Finding::new("shared-host-name", Level::Warning, text).remedy(
                 "give each guest a host name of its own (hostnamectl set-hostname), or use their \
                  domain names",
@@ -83,8 +93,8 @@ fn shared_client_ids(system: &System<'_>) -> Vec<Finding> {
     shared
         .map(|(id, domains)| {
             let text = format!(
-                "{} have one DHCP client id ({id}), as clones with one machine-id do: their \
-                 addresses jump between them",
+                "{} have one DHCP client id ({id}), as clones with one machine-id do: they \
+                 take each other's address",
                 list(domains)
             );
             Finding::new("shared-client-id", Level::Warning, text).remedy(
@@ -124,18 +134,23 @@ fn expired(system: &System<'_>) -> Vec<Finding> {
     let ended = |row: &&Row| row.state == AddressState::Expired && row.stands_for_nic;
     let rows = system.rows.iter().filter(ended);
     let of_guests = rows.filter_map(|row| Some((row.domain.as_deref()?, row)));
-    of_guests
+    let expired: Vec<String> = of_guests
         .filter(|(domain, _)| !leased.contains(domain))
         .map(|(domain, row)| {
             let address = row.address.map(|address| address.to_string()).unwrap_or_default();
-            let ended = ago(row.expiry.unwrap_or_default(), system.now);
-            let text = format!("{domain} doesn't resolve: its lease of {address} expired {ended}");
-            Finding::new("expired-lease", Level::Warning, text).remedy(
-                "the guest didn't renew it: it is paused, or its DHCP client or its network is down; \
-                 see its console ('virsh console')",
-            )
+            format!("{domain} ({address}, {})", ago(row.expiry.unwrap_or_default(), system.now))
         })
-        .collect()
+        .collect();
+    if expired.is_empty() {
+        return Vec::new();
+    }
+    let (leases, verb) =
+        if expired.len() == 1 { ("lease", "doesn't") } else { ("leases", "don't") };
+    let text = format!("{} {verb} resolve: the {leases} expired", list(&expired));
+    vec![Finding::new("expired-lease", Level::Warning, text).remedy(
+        "a running guest that doesn't renew its lease is paused, or its DHCP client or its network is down; \
+         see its console ('virsh console')",
+    )]
 }
 
 fn without_lease(system: &System<'_>) -> Vec<Finding> {
@@ -147,18 +162,63 @@ fn without_lease(system: &System<'_>) -> Vec<Finding> {
         .filter_map(|row| Some((row.domain.as_deref()?, row.bridge.as_str())))
         .filter(|(domain, _)| !leased.contains(domain))
         .collect();
-    without
-        .into_iter()
-        .map(|(domain, bridge)| {
-            let text = format!("{domain} runs on {bridge} and has no lease: it doesn't resolve");
-            Finding::new("no-lease", Level::Warning, text).remedy(format!(
-                "it may still boot ('libvirt-nss wait {domain}'); or be a clone whose machine-id \
-                 another guest has too, which takes its lease away (systemd-machine-id-setup); or \
-                 have an address that isn't from DHCP: let it ask for one, and reserve that in the \
-                 network (virsh net-update)"
-            ))
-        })
-        .collect()
+    if without.is_empty() {
+        return Vec::new();
+    }
+    let mut bridges: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (domain, bridge) in without.iter() {
+        bridges.entry(bridge).or_default().push(domain);
+    }
+    let places: Vec<String> =
+        bridges.iter().map(|(bridge, domains)| format!("{} on {bridge}", list(domains))).collect();
+    let (verb, it) =
+        if without.len() == 1 { ("has", "it doesn't") } else { ("have", "they don't") };
+    let text = format!("{} {verb} no lease: {it} resolve", list(&places));
+    vec![Finding::new("no-lease", Level::Warning, text).remedy(
+        "a guest may still boot ('libvirt-nss wait NAME'); or be a clone whose machine-id another guest has \
+         too, which takes its lease away (systemd-machine-id-setup); or have a static address: let it use \
+         DHCP, and reserve the address in the network (virsh net-update)",
+    )]
+}
+
+/// Names of running guests that can't be looked up, or not by every program.
+fn unusable_names(system: &System<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut host_names: BTreeSet<String> = BTreeSet::new();
+    let (mut refused, mut odd) = (BTreeSet::new(), BTreeSet::new());
+    for (domain, row) in attached(system) {
+        let own = row.host_name.as_deref();
+        if let Some(name) = own.filter(|name| Source::HostName.wanted(name.as_bytes()).is_none()) {
+            host_names.insert(format!("{domain} (\"{name}\")"));
+        }
+        if Source::Domain.wanted(domain.as_bytes()).is_none() {
+            refused.insert(domain);
+        } else if !is_host_name(domain.as_bytes()) {
+            odd.insert(domain);
+        }
+    }
+    if !host_names.is_empty() {
+        let text = format!("no look-up finds the host names of {}", list(host_names));
+        findings.push(Finding::new("unusable-name", Level::Warning, text).remedy(
+            "a host name has letters, digits and hyphens, and isn't one that programs reserve, like \
+             localhost (hostnamectl set-hostname)",
+        ));
+    }
+    if !refused.is_empty() {
+        let text = format!("no look-up finds these domain names: {}", list(refused));
+        findings.push(
+            Finding::new("unusable-name", Level::Warning, text)
+                .remedy("rename it (virsh domrename)"),
+        );
+    }
+    if !odd.is_empty() {
+        let odd = list(odd.iter().map(|name| format!("\"{name}\"")));
+        let text = format!("ssh and other programs may refuse these domain names: {odd}");
+        findings.push(Finding::new("unusable-name", Level::Note, text).remedy(
+            "use the host name, or rename the domain (virsh domrename) with letters, digits and hyphens",
+        ));
+    }
+    findings
 }
 
 /// A name that the module libvirt answers from a lease that was left behind, while a running guest is

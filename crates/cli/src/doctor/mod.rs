@@ -6,6 +6,7 @@ pub(crate) mod fix;
 mod guests;
 mod helper;
 mod installed;
+mod look_up;
 mod state_files;
 mod switch;
 
@@ -111,9 +112,10 @@ impl<'s> System<'s> {
 
     /// Makes every check.
     pub(crate) fn examine(&self) -> Vec<Finding> {
-        let checks: [fn(&System<'_>) -> Vec<Finding>; 7] = [
+        let checks: [fn(&System<'_>) -> Vec<Finding>; 8] = [
             installed::check,
             switch::check,
+            look_up::check,
             cache::check,
             helper::check,
             state_files::check,

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
+use guest_names::forward;
 use guest_names::snapshot::format::Source;
 use guest_store::contents::Contents;
 pub(crate) use guest_store::states::AddressState;
@@ -35,8 +36,31 @@ pub(crate) struct Row {
     pub(crate) state: AddressState,
     /// It is all that there is to say of a running guest's NIC: an expired lease is shown then, too.
     pub(crate) stands_for_nic: bool,
+    /// The names that a link-local address isn't given for, as they have another address.
+    pub(crate) yields: [Option<forward::Source>; 2],
     /// None for what the state files say.
     pub(crate) told: Option<Told>,
+}
+
+/// By which of its names an address is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Resolves {
+    Both,
+    Host,
+    Domain,
+    No,
+}
+
+impl Resolves {
+    /// For people and programs: one word, which stays.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Both => "both",
+            Self::Host => "host",
+            Self::Domain => "domain",
+            Self::No => "no",
+        }
+    }
 }
 
 /// Who told libvirt-nssd of a row.
@@ -58,6 +82,32 @@ impl Row {
     /// The host name that may resolve.
     pub(crate) fn current_host_name(&self) -> Option<&str> {
         self.host_name.as_deref().filter(|_| self.state != AddressState::Expired)
+    }
+
+    /// By which names a look-up finds the address.
+    pub(crate) fn resolves(&self) -> Resolves {
+        let current = matches!(
+            self.state,
+            AddressState::Attached
+                | AddressState::NoGuest
+                | AddressState::Unclear
+                | AddressState::NoBridge
+        );
+        if self.address.is_none() || !current {
+            return Resolves::No;
+        }
+        let found = |name: &Option<String>, source: forward::Source| {
+            let possible =
+                name.as_ref().is_some_and(|name| source.wanted(name.as_bytes()).is_some());
+            possible && !self.yields.contains(&Some(source))
+        };
+        let host = found(&self.host_name, forward::Source::HostName);
+        match (host, found(&self.domain, forward::Source::Domain)) {
+            (true, true) => Resolves::Both,
+            (true, false) => Resolves::Host,
+            (false, true) => Resolves::Domain,
+            (false, false) => Resolves::No,
+        }
     }
 
     /// Whether it is shown without `--all`.
@@ -90,7 +140,33 @@ pub(crate) fn all_rows(
     if let Ok(Some(known)) = told {
         daemon::rows::add(&mut all, known, &networks, now);
     }
+    let yielding = link_local_yields(&all);
+    for (row, yields) in all.iter_mut().zip(yielding) {
+        row.yields = yields;
+    }
     all
+}
+
+/// Which names each row's address, where that is link-local, isn't given for.
+fn link_local_yields(rows: &[Row]) -> Vec<[Option<forward::Source>; 2]> {
+    let is_link_local = |row: &Row| row.address.is_some_and(address::needs_scope);
+    let names = |row: &Row| {
+        let host_name = row.host_name.as_ref().map(|name| name.to_ascii_lowercase());
+        [(forward::Source::HostName, host_name), (forward::Source::Domain, row.domain.clone())]
+    };
+    let mut others: HashSet<(bool, String)> = HashSet::new();
+    for row in rows.iter().filter(|row| !is_link_local(row) && row.resolves() != Resolves::No) {
+        for (source, name) in names(row) {
+            others.extend(name.map(|name| (source == forward::Source::Domain, name)));
+        }
+    }
+    let yields = |row: &Row| {
+        names(row).map(|(source, name)| {
+            let name = name.filter(|_| is_link_local(row))?;
+            others.contains(&(source == forward::Source::Domain, name)).then_some(source)
+        })
+    };
+    rows.iter().map(yields).collect()
 }
 
 /// All rows of the state files: by the guest's name, then by address.
@@ -122,6 +198,7 @@ pub(crate) fn rows(
             expiry: Some(lease.expiry),
             state: states.of_lease(lease),
             stands_for_nic: ended_last.contains(&at),
+            yields: [None; 2],
             told: None,
         });
     }
@@ -147,6 +224,7 @@ pub(crate) fn rows(
             expiry: None,
             state,
             stands_for_nic: true,
+            yields: [None; 2],
             told: None,
         });
     }
@@ -172,7 +250,6 @@ mod tests {
     use crate::paths::Paths;
     use crate::state::lossy;
     use crate::testing::StateDirectory;
-    use guest_names::forward;
     use guest_names::lease::BadRecord;
     use guest_names::observe::{Observer, Verdict};
 

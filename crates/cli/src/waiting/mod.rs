@@ -1,6 +1,7 @@
 //! Waiting for guests: what `libvirt-nss wait` does between two events.
 
 pub(crate) mod attempt;
+pub(crate) mod port;
 pub(crate) mod progress;
 pub(crate) mod target;
 

@@ -102,6 +102,7 @@ mod tests {
             expiry: Some(expiry),
             state,
             stands_for_nic: false,
+            yields: [None; 2],
             told: None,
         }
     }

@@ -327,6 +327,7 @@ mod tests {
             expiry: Some(expiry),
             state,
             stands_for_nic: false,
+            yields: [None; 2],
             told: None,
         }
     }

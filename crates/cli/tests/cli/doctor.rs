@@ -15,9 +15,10 @@ fn a_library() -> PathBuf {
 /// What doctor says of the module libvirt where programs load it from the sandbox.
 fn module(sandbox: &Sandbox, content: &[u8]) -> String {
     fs::write(sandbox.work().join("libnss_libvirt.so.2"), content).unwrap();
-    let line = "LD_LIBRARY_PATH=$WORK libvirt-nss --width 100 doctor | sed -n '1,/libvirt_guest/p'";
-    let output = sandbox.run(line);
-    String::from_utf8(output.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+    let output = sandbox.run("LD_LIBRARY_PATH=$WORK libvirt-nss doctor --json");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let finding = &report["findings"][0];
+    format!("{} {}", finding["level"].as_str().unwrap(), finding["text"].as_str().unwrap())
 }
 
 #[test]

@@ -59,28 +59,28 @@ fn a_line_for_each_change() {
     };
     let time = "2023-11-14T22:13:20Z";
     let first = "- web virbr0 - 10.0.0.1 52:54:00:00:00:01";
-    assert_eq!(says(), format!("{time} is {first} {} unclear - - file -", NOW + 50));
+    assert_eq!(says(), format!("{time} is {first} {} unclear - - file - host", NOW + 50));
     replace(&state.join("virbr0.macs"), &format!("[{}]", guest(1, "web-vm")));
     let guests = "web-vm web virbr0 - 10.0.0.1 52:54:00:00:00:01";
-    assert_eq!(says(), format!("{time} attached {guests} {} attached - - file -", NOW + 50));
+    assert_eq!(says(), format!("{time} attached {guests} {} attached - - file - both", NOW + 50));
     replace(&status, &format!("[{}]", lease(1, "web", NOW + 90)));
-    assert_eq!(says(), format!("{time} renewed {guests} {} attached - - file -", NOW + 90));
+    assert_eq!(says(), format!("{time} renewed {guests} {} attached - - file - both", NOW + 90));
     replace(&status, &format!("[{}]", lease(1, "www", NOW + 90)));
     let guests = guests.replace(" web ", " www ");
-    assert_eq!(says(), format!("{time} renamed {guests} {} attached - - file -", NOW + 90));
+    assert_eq!(says(), format!("{time} renamed {guests} {} attached - - file - both", NOW + 90));
     let both = format!("[{}, {}]", lease(1, "www", NOW + 90), lease(2, "db", 0));
     replace(&status, &both);
-    let second = "- db virbr0 - 10.0.0.2 52:54:00:00:00:02 0 no-guest - - file -";
+    let second = "- db virbr0 - 10.0.0.2 52:54:00:00:00:02 0 no-guest - - file - host";
     assert_eq!(says(), format!("{time} new {second}"));
     replace(&status, &format!("[{}]", lease(1, "www", NOW + 90)));
     assert_eq!(says(), format!("{time} gone {second}"));
     // It is all that there is to say of a running guest.
     replace(&status, &format!("[{}]", lease(1, "www", NOW - 1)));
-    assert_eq!(says(), format!("{time} expired {guests} {} expired - - file -", NOW - 1));
+    assert_eq!(says(), format!("{time} expired {guests} {} expired - - file - no", NOW - 1));
     replace(&status, "[]");
     let nic = "web-vm - virbr0 - - 52:54:00:00:00:01";
-    assert_eq!(says(), format!("{time} new {nic} - no-lease - - file -"));
-    assert_eq!(says(), format!("{time} gone {guests} {} expired - - file -", NOW - 1));
+    assert_eq!(says(), format!("{time} new {nic} - no-lease - - file - no"));
+    assert_eq!(says(), format!("{time} gone {guests} {} expired - - file - no", NOW - 1));
 }
 
 /// A lease ends while nothing is written: the clock tells.
@@ -194,10 +194,10 @@ fn on_a_real_terminal() {
     let screen = terminal.shows(&["guests: 1  leases: 3", "q quit"]);
     let expected = "\
 libvirt-nss watch  guests: 1  leases: 3  by domain, from the start
-DOMAIN  HOST  BRIDGE  ADDRESS   MAC                LEFT  STATE
-web-vm  h2    virbr0  10.0.0.2  52:54:00:00:00:02  1h    attached
--       h1    virbr0  10.0.0.1  52:54:00:00:00:01  1h    no guest
--       h3    virbr0  10.0.0.3  52:54:00:00:00:03  1h    no guest
+DOMAIN  HOST  BRIDGE  ADDRESS   MAC                LEFT  STATE     RESOLVES
+web-vm  h2    virbr0  10.0.0.2  52:54:00:00:00:02  1h    attached  both
+-       h1    virbr0  10.0.0.1  52:54:00:00:00:01  1h    no guest  host
+-       h3    virbr0  10.0.0.3  52:54:00:00:00:03  1h    no guest  host
 
 
 

@@ -1,0 +1,61 @@
+//! One real look-up, as programs make it: getaddrinfo(3) for the name of a running guest.
+
+use std::net::{IpAddr, ToSocketAddrs as _};
+
+use guest_names::forward::Source;
+
+use super::{Finding, Level, System};
+use crate::lookup;
+use crate::nsswitch::OURS;
+use crate::state::address;
+use crate::state::rows::AddressState;
+
+const CHECK: &str = "look-up";
+
+pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
+    let services = system.services();
+    let is_on_line = |name: &&str| services.iter().any(|service| service == name);
+    // Without our services on the line the name would go to the network; another finding says so.
+    if !system.paths.are_the_systems() || !OURS.iter().any(|name| is_on_line(name)) {
+        return Vec::new();
+    }
+    let Some((name, service, expected)) = guest(system, &services) else { return Vec::new() };
+    let found: Vec<IpAddr> = match (name.as_str(), 0).to_socket_addrs() {
+        Ok(found) => found.map(|found| found.ip()).collect(),
+        Err(error) => {
+            let text = format!(
+                "getaddrinfo doesn't find {name}, although {service} would answer {expected}: {error}"
+            );
+            return vec![bad(text, &name)];
+        }
+    };
+    if found.contains(&expected) {
+        return vec![Finding::ok(CHECK, format!("getaddrinfo finds {name}: {expected}"))];
+    }
+    let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+    let found = found.join(", ");
+    vec![bad(format!("getaddrinfo finds {found} for {name}, and not {expected}"), &name)]
+}
+
+fn bad(text: String, name: &str) -> Finding {
+    let remedy = format!("'libvirt-nss explain --verbose {name}' shows the way of that look-up");
+    Finding::new(CHECK, Level::Error, text).remedy(remedy)
+}
+
+/// A name that must be found: of a running guest, whose address a service on the line has.
+fn guest(system: &System<'_>, services: &[String]) -> Option<(String, &'static str, IpAddr)> {
+    let attached = system.rows.iter().filter(|row| row.state == AddressState::Attached);
+    let names = attached.flat_map(|row| {
+        let host_name = row.host_name.as_ref().map(|name| (Source::HostName, name));
+        let domain = row.domain.as_ref().map(|name| (Source::Domain, name));
+        host_name.into_iter().chain(domain)
+    });
+    let asked = names
+        .filter(|(source, _)| services.iter().any(|service| service == lookup::service(*source)));
+    asked.take(16).find_map(|(source, name)| {
+        let (paths, now) = (system.paths, system.now);
+        let answered = lookup::by_name(paths, source, name.as_bytes(), None, now, None).ok()?;
+        let first = answered.candidates.first()?;
+        Some((name.clone(), lookup::service(source), address::to_std(first.address)))
+    })
+}
