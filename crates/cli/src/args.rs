@@ -28,7 +28,8 @@ use crate::pattern::Pattern;
   libvirt-nss watch                    the same, live
   libvirt-nss resolve web              its addresses, as programs get them
   libvirt-nss explain web              why it resolves, or doesn't
-  ssh $(libvirt-nss wait --port 22 web)
+  libvirt-nss wait --port ssh web && ssh web
+  libvirt-nss export --format hosts    the names as lines of /etc/hosts
   libvirt-nss doctor                   what is wrong, and what to do about it"
 )]
 pub(crate) struct Cli {
@@ -78,6 +79,7 @@ pub(crate) enum Command {
     Resolve(Resolve),
     Wait(Wait),
     Explain(Explain),
+    Export(Export),
     Doctor(Doctor),
     Enable(Enable),
     Disable(Disable),
@@ -245,7 +247,7 @@ pub(crate) struct Resolve {
 the port.
 
 Examples:
-  virsh start web && ssh $(libvirt-nss wait --port 22 web)
+  virsh start web && libvirt-nss wait --port ssh web && ssh web
   libvirt-nss wait --timeout 2m web db && ansible-playbook site.yml"
 )]
 pub(crate) struct Wait {
@@ -303,6 +305,39 @@ pub(crate) struct Explain {
     /// A JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Writes the names that resolve in other programs' formats
+///
+/// hosts: lines of hosts(5). ansible: the JSON of an inventory script, with a group for each network
+/// (network_NAME), and the addresses in ansible_host and libvirt_addresses. prometheus: targets for
+/// file-based or HTTP service discovery, with the labels name, host_name, network and bridge. json: the rows
+/// of 'list --json' that resolve.
+///
+/// Link-local addresses, expired leases and whatever no look-up finds are left out.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  libvirt-nss export --format hosts --network default
+  libvirt-nss export --format ansible >inventory.json
+  libvirt-nss export --format prometheus --port 9100 >targets.json")]
+pub(crate) struct Export {
+    /// The format
+    #[arg(long, short, value_name = "FORMAT")]
+    pub(crate) format: Format,
+    /// The port of Prometheus' targets: a number, or a service of services(5)
+    #[arg(long, short, value_parser = crate::waiting::port::parse)]
+    pub(crate) port: Option<u16>,
+    #[command(flatten)]
+    pub(crate) filter: Filter,
+}
+
+/// `--format`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Hosts,
+    Ansible,
+    Prometheus,
+    Json,
 }
 
 /// Checks everything that guests' names depend on

@@ -166,10 +166,10 @@ impl<'c> States<'c> {
             AddressState::NoBridge
         } else if contents.domain_of_lease(lease).is_some() {
             AddressState::Attached
-        } else if !contents.knows_all_nics(lease.bridge) {
-            AddressState::Unclear
         } else if self.has_running_namesake(contents.text(lease.host_name)) {
             AddressState::LeftBehind
+        } else if !contents.knows_all_nics(lease.bridge) {
+            AddressState::Unclear
         } else {
             AddressState::NoGuest
         }
@@ -268,7 +268,7 @@ mod tests {
         assert_eq!(leases, ["unclear", "unclear", "unclear", "expired", "unclear"]);
         // What is read of a damaged map counts; what isn't in it may have been in the rest.
         let (leases, _) = words(&status, Some(&MACS.replace("late-vm\",", "late-vm\"")), &unknown);
-        assert_eq!(leases, ["attached", "unclear", "unclear", "expired", "unclear"]);
+        assert_eq!(leases, ["attached", "left-behind", "unclear", "expired", "unclear"]);
         let (_, nics) = words(&status.replace("\"10.0.0.3\"", "5"), Some(MACS), &unknown);
         assert_eq!(nics, ["unclear", "unclear"]);
     }

@@ -1,11 +1,12 @@
 //! `libvirt-nss enable` and `libvirt-nss disable`.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use super::restore;
+use super::switch::{drop_copy, hosts, show};
 use crate::args::{Disable, Enable, Services};
 use crate::context::Context;
 use crate::error::Error;
@@ -13,7 +14,7 @@ use crate::nsswitch::authselect::{self, Way};
 use crate::nsswitch::file::{self, Conf, Owner, backup};
 use crate::nsswitch::line::{Misread, parse};
 use crate::nsswitch::replace::{self, NewVersion};
-use crate::nsswitch::{OURS, diff, edit};
+use crate::nsswitch::{OURS, edit};
 use crate::paths::Paths;
 use crate::state::lossy;
 use crate::status::Status;
@@ -180,7 +181,7 @@ fn forget_backup(conf: &Conf, now: &[u8], context: &Context) -> Result<(), Error
         return Ok(());
     }
     if kept.is_symlink() {
-        return restore::drop_copy(conf, context);
+        return drop_copy(conf, context);
     }
     replace::move_to(&kept, &conf.target)
 }
@@ -308,20 +309,4 @@ fn remarks(text: &[u8], conf: &Conf, context: &Context) -> Result<(), Error> {
         ));
     }
     Ok(())
-}
-
-pub(super) fn show(path: &Path, old: &[u8], new: &[u8], context: &Context) -> Result<(), Error> {
-    let mut out = io::stdout().lock();
-    for line in diff::lines(&path.display().to_string(), old, new, context.paint) {
-        writeln!(out, "{line}")?;
-    }
-    Ok(())
-}
-
-/// The hosts line, for people.
-pub(super) fn hosts(text: &[u8]) -> String {
-    match parse(text) {
-        Ok(line) => lossy(&text[line.range]).split_whitespace().collect::<Vec<_>>().join(" "),
-        Err(_) => String::new(),
-    }
 }

@@ -73,7 +73,7 @@ fn tell_about_daemon(told: &Told, context: &Context) {
 }
 
 /// Which bridges' guests can't be judged, or only some, and why.
-fn tell_about_files(contents: &Contents, context: &Context) {
+pub(super) fn tell_about_files(contents: &Contents, context: &Context) {
     for file in &contents.files {
         if let Some(why) = presence::unread(file) {
             let what = match file.kind {

@@ -3,9 +3,11 @@
 mod doctor;
 pub(crate) mod enable;
 mod explain;
+mod export;
 pub(crate) mod list;
 pub(crate) mod resolve;
 mod restore;
+mod switch;
 mod wait;
 mod watch;
 
@@ -26,6 +28,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Status, Error>
         Command::Resolve(options) => resolve::run(options, context),
         Command::Wait(options) => wait::run(options, context),
         Command::Explain(options) => explain::run(options, context),
+        Command::Export(options) => export::run(options, context),
         Command::Doctor(options) => doctor::run(options, context),
         Command::Enable(options) => enable::enable(options, context),
         Command::Disable(options) => enable::disable(options, context),

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::enable::{hosts, show};
+use super::switch::{drop_copy, hosts, show};
 use crate::context::Context;
 use crate::error::Error;
 use crate::nsswitch::file::{self, Conf, backup, new_version};
@@ -96,19 +96,6 @@ pub(crate) fn without_file(dry_run: bool, context: &Context) -> Result<(), Error
         forget_unfinished(&target)?;
     }
     context.print(&format!("{}: it doesn't exist; nothing to undo", path.display()))
-}
-
-/// The copy that `enable` made of the distribution's file goes, and its link last, so that a run that
-/// is killed is known to the next one.
-///
-/// # Errors
-/// It is still there.
-pub(super) fn drop_copy(conf: &Conf, context: &Context) -> Result<(), Error> {
-    replace::remove(&conf.target)?;
-    replace::remove(&backup(&conf.target))?;
-    let vendor = context.paths.vendor_nsswitch();
-    let (path, vendor) = (conf.path.display(), vendor.display());
-    context.print(&format!("{path}: removed; {vendor} is used again"))
 }
 
 /// What a run that was killed left, if it isn't another run's that is at work: that is waited for.

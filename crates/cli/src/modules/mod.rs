@@ -1,6 +1,5 @@
 //! The NSS modules as they are installed: which file a program would load, whether it can, and whose it is.
 
-pub(crate) mod elf;
 pub(crate) mod loader;
 
 use std::fs;
@@ -73,8 +72,20 @@ pub(crate) fn library_directories(paths: &Paths) -> Vec<PathBuf> {
     directories
 }
 
-/// Whether the C library of that architecture lies there, so that its loader looks there.
-pub(crate) fn is_searched(directory: &Path, machine: elf::Machine) -> bool {
-    let library = fs::read(directory.join("libc.so.6"));
-    library.is_ok_and(|bytes| elf::machine(&bytes) == Ok(machine))
+/// What a library is made for: class, byte order and machine as they are in its header (System V ABI, ELF
+/// header: e_ident and e_machine).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Architecture([u8; 4]);
+
+impl Architecture {
+    /// `None` for what is no library.
+    pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
+        let header = bytes.first_chunk::<20>().filter(|header| header.starts_with(b"\x7fELF"))?;
+        Some(Self([header[4], header[5], header[18], header[19]]))
+    }
+
+    /// Of the programs whose C library is in a directory: their loader looks for modules there.
+    pub(crate) fn searching(directory: &Path) -> Option<Self> {
+        Self::of(&fs::read(directory.join("libc.so.6")).ok()?)
+    }
 }

@@ -300,7 +300,7 @@ mod tests {
         let expected = [
             "- gone virbr0 10.0.0.2 no-guest",
             "late-vm late virbr0 10.0.0.3 expired *",
-            "- web virbr1 10.1.0.1 unclear",
+            "- web virbr1 10.1.0.1 left-behind",
             "web-vm web virbr0 10.0.0.1 attached",
             "web-vm web virbr0 fd00::1 attached",
             "web-vm - virbr0 - no-lease *",

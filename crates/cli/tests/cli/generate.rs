@@ -58,7 +58,7 @@ fn pages_are_clean_roff() {
         return;
     }
     let pages = pages(&sandbox);
-    assert_eq!(pages.len(), 9);
+    assert_eq!(pages.len(), 10);
     for page in pages {
         let name = page.file_stem().unwrap().to_str().unwrap();
         let output =
@@ -138,8 +138,10 @@ fn completes(shell: &str) {
     }
     let sandbox = made("lab");
     assert_eq!(offered(&sandbox, shell, "libvirt-nss d"), ["disable", "doctor"]);
-    let commands =
-        ["disable", "doctor", "enable", "explain", "help", "list", "resolve", "wait", "watch"];
+    let commands = [
+        "disable", "doctor", "enable", "explain", "export", "help", "list", "resolve", "wait",
+        "watch",
+    ];
     let mut all = offered(&sandbox, shell, "libvirt-nss ");
     all.retain(|word| !word.starts_with('-'));
     assert_eq!(all, commands);
