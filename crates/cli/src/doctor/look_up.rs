@@ -16,7 +16,7 @@ pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
     let services = system.services();
     let is_on_line = |name: &&str| services.iter().any(|service| service == name);
     // Without our services on the line the name would go to the network; another finding says so.
-    if !system.paths.are_the_systems() || !OURS.iter().any(|name| is_on_line(name)) {
+    if !system.paths.are_the_systems() || !OURS.iter().any(is_on_line) {
         return Vec::new();
     }
     let Some((name, service, expected)) = guest(system, &services) else { return Vec::new() };
