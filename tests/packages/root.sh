@@ -3,7 +3,7 @@
 #
 # run has made a mount and PID namespace already, so the kernel takes all of it away, however a case ends.
 
-# new_root: $root, and a fresh look at it. $base and $room are the runner's.
+# new_root: $root, and a fresh look at it. $base, $rooms and, for Debian's packages, $debs are the runner's.
 new_root() {
     local device
     room=$(mktemp -d -p "$rooms")
@@ -21,7 +21,7 @@ new_root() {
     mount -t tmpfs -o mode=1777 tmp "$root/tmp"
     mount -t tmpfs -o mode=0755 run "$root/run"
     mkdir "$root/run/lock" "$root/tmp/debs"
-    cp -- "$debs"/*.deb "$root/tmp/debs"
+    [[ -z ${debs-} ]] || cp -- "$debs"/*.deb "$root/tmp/debs"
     mkdir "$root/dev/pts"
     mount -t devpts -o newinstance,ptmxmode=666,mode=620,gid=5 devpts "$root/dev/pts"
     ln -s pts/ptmx "$root/dev/ptmx"
