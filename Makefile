@@ -166,6 +166,18 @@ rpm: dist
 dist:
 	packaging/build-dist '$(TARGET_DIR)'
 
+TARGETS += packages-test
+HELP_packages-test := build and try the packages in roots of Debian 12, 13 and sid, and the RPMs (root, by hand: an hour)
+RELEASES ?= bookworm trixie sid
+packages-test: rpm
+	tests/setup packages packages-test
+	@for release in $(RELEASES); do \
+		tests/packages/build $$release && \
+		tests/packages/run --release $$release --debs '$(abspath $(TARGET_DIR))/deb-'$$release && \
+		tests/packages/check $$release || exit 1; \
+	done
+	tests/packages/rpm
+
 TARGETS += clean
 HELP_clean := remove what was built
 clean:
