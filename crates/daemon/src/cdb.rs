@@ -22,7 +22,7 @@ pub struct Writer<W: Write + Seek> {
 }
 
 impl<W: Write + Seek> Writer<W> {
-    /// Begins at the start of `out`, and leaves room for what only the end tells.
+    /// Begins at the start of `out`, and leaves room for what is known only at the end.
     ///
     /// # Errors
     /// As `out` has them.
@@ -41,7 +41,7 @@ impl<W: Write + Seek> Writer<W> {
     pub fn add(&mut self, key: &[u8], data: &[u8]) -> io::Result<()> {
         let at = self.at;
         let head = [number(key.len())?, number(data.len())?];
-        self.at = behind(at, RECORD_HEAD + key.len() + data.len())?;
+        self.at = end_of(at, RECORD_HEAD + key.len() + data.len())?;
         self.out.write_all(&pair(head))?;
         self.out.write_all(key)?;
         self.out.write_all(data)?;
@@ -67,7 +67,7 @@ impl<W: Write + Seek> Writer<W> {
             for &(hash, position) in &slots {
                 self.out.write_all(&pair([hash, position]))?;
             }
-            self.at = behind(self.at, slots.len() * PAIR as usize)?;
+            self.at = end_of(self.at, slots.len() * PAIR as usize)?;
         }
         let meta = Meta { length: self.at, ..meta };
         self.out.seek(SeekFrom::Start(Meta::START as u64))?;
@@ -82,7 +82,7 @@ fn table_of(hash: u32) -> usize {
     hash as usize % TABLES
 }
 
-/// A table with two slots for each record: it stands in the first free one from where its hash points.
+/// A table with two slots for each record: each is in the first free one from where its hash points.
 fn fill(slots: &mut Vec<(u32, u32)>, records: &[(u32, u32)]) {
     slots.clear();
     slots.resize(2 * records.len(), (0, 0));
@@ -104,6 +104,6 @@ fn number(length: usize) -> io::Result<u32> {
     u32::try_from(length).map_err(|_| io::ErrorKind::FileTooLarge.into())
 }
 
-fn behind(at: u32, length: usize) -> io::Result<u32> {
+fn end_of(at: u32, length: usize) -> io::Result<u32> {
     at.checked_add(number(length)?).ok_or_else(|| io::ErrorKind::FileTooLarge.into())
 }

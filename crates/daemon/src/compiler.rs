@@ -215,7 +215,7 @@ impl Compiler {
         }
     }
 
-    /// Reads the state directory anew, where it is another.
+    /// Reads the state directory again, if it has changed.
     fn look(&mut self, now: Millis) -> Look {
         let before = match self.stamp() {
             Ok(before) => before,
@@ -336,7 +336,7 @@ impl Compiler {
                 self.facts_changed();
             }
         }
-        // A mount over it, or a rename above it, is told to nobody.
+        // There is no event for a mount over it, or a rename above it.
         if self.stamp().ok() != self.certified {
             self.files_changed = true;
         }
@@ -465,7 +465,7 @@ mod tests {
         scene.compiler.facts_changed();
         assert!(scene.run());
         assert_eq!(scene.snapshot(), (None, "two".into()));
-        // The directory is looked at once more, when it can be told apart.
+        // The directory is looked at once more, when its stamp shows the next change.
         assert!(
             scene.compiler.due().is_some_and(|due| due > Instant::now() + Duration::from_secs(1))
         );
@@ -553,7 +553,7 @@ mod tests {
         scene.compiler.facts_changed();
         assert!(scene.run());
         assert_eq!(scene.snapshot(), (Some(time(1, 1)), "one".into()));
-        // A sign of life sees what no event told of.
+        // A sign of life notices what had no event.
         scene.compiler.beat();
         assert!(!scene.run());
         scene.write(at(2, 2), "two");

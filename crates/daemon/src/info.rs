@@ -58,7 +58,7 @@ struct ConnectionInfo<'i> {
     /// Why no agent can be asked, where that is so.
     #[serde(skip_serializing_if = "Option::is_none")]
     no_agents: Option<&'i str>,
-    /// Addresses that were told, by who told them, believed or not.
+    /// Addresses that were reported, by their sources, believed or not.
     addresses: BTreeMap<&'static str, usize>,
     /// Titles by domain name, of guests that have one.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

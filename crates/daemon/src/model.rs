@@ -1,4 +1,4 @@
-//! What libvirt tells: guests, their NICs, networks, by connection. Values alone.
+//! What libvirt reports: guests, their NICs, networks, by connection. Only values.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use ipnet::IpNet;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u16);
 
-/// Who told an address: the sources of virDomainInterfaceAddresses.
+/// Where an address is known from: the sources of virDomainInterfaceAddresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
     /// A DHCP server of libvirt's; virNetworkGetDHCPLeases too.
@@ -29,7 +29,7 @@ pub struct Told {
     pub address: IpAddr,
     /// Who said so.
     pub source: Source,
-    /// Seconds since the epoch; 0 where no end was told.
+    /// Seconds since the epoch; 0 where no end was reported.
     pub expiry: i64,
 }
 
@@ -123,7 +123,7 @@ pub enum ConnectionState {
     Idle,
 }
 
-/// What a connection tells the daemon's main loop.
+/// What a connection reports to the daemon's main loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Update {
     /// How it does.
@@ -147,7 +147,7 @@ pub enum Update {
 pub struct ConnectionConfig {
     /// Its place.
     pub id: ConnectionId,
-    /// What its guests' names may have behind them.
+    /// What may follow its guests' names.
     pub name: String,
     /// libvirt's connection URI.
     pub uri: String,

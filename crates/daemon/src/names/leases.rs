@@ -35,7 +35,7 @@ pub(super) struct Owner {
 pub(super) struct Owned {
     pub(super) leases: Vec<Owner>,
     pub(super) undecided: bool,
-    /// Rank and connection of what is nobody's.
+    /// Rank and connection of what belongs to no guest.
     home: (u32, u16),
     /// Those of guests by name, where several connections lead to this host.
     guests: HashMap<Vec<u8>, (u32, u16)>,
@@ -45,8 +45,8 @@ impl Owned {
     pub(super) fn new(facts: &Facts, index: &Index<'_>) -> Self {
         let home = home(facts).map_or((0, 0), place);
         let (rank, connection) = home;
-        let nobody = Owner { guest: None, denied: false, rank, connection, fact: 0 };
-        let leases = vec![nobody; index.files.leases.len()];
+        let without_guest = Owner { guest: None, denied: false, rank, connection, fact: 0 };
+        let leases = vec![without_guest; index.files.leases.len()];
         let mut owned = Self { leases, undecided: false, home, guests: HashMap::new() };
         let here = facts.connections.iter().filter(|connection| connection.settings.here);
         let several = here.count() > 1;
@@ -246,7 +246,7 @@ impl LeaseRows<'_, '_> {
         flags::LEASE | denied | self.attached()
     }
 
-    /// Under the name, and under the name with the record's domain behind it.
+    /// Under the name, and under the name followed by the record's domain.
     fn add(&mut self, kind: u8, text: &[u8], name: Span) {
         let flags = self.flags();
         if let Some(key) = suffix::own_key(self.table, kind, text) {

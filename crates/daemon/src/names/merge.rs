@@ -83,7 +83,7 @@ impl Merge {
         lasts_until.filter(|_| any_lost)
     }
 
-    /// Makes one of a lease and what libvirt tells of it.
+    /// Makes one of a lease and what libvirt reports of it.
     fn unite(&mut self, table: &Table, rows: &[Row], kind: Option<u8>) {
         let Self { kept, sorted } = self;
         sorted.clear();

@@ -19,10 +19,10 @@ pub(super) struct Span {
 pub(super) enum Class {
     /// It is the guest's name.
     Own,
-    /// It is the name with the domain of the lease's record behind it, which look-ups know without the
+    /// It is the name followed by the domain of the lease's record, which look-ups know without the
     /// snapshot.
     Derived,
-    /// It is the name with the domain of the guest's network behind it, which only the daemon knows.
+    /// It is the name followed by the domain of the guest's network, which only the daemon knows.
     Domain,
     /// It is the name in the zone.
     Zone,
@@ -61,7 +61,7 @@ pub(super) struct Fact {
     pub(super) source: Source,
     /// The place of the guest's connection.
     pub(super) connection: u16,
-    /// Where its names stand among those of others: the lowest win.
+    /// The order of its names among those of others: the lowest win.
     pub(super) rank: u32,
     /// [`flags::ELSEWHERE`], [`flags::BEFORE`].
     pub(super) flags: u8,

@@ -232,7 +232,7 @@ impl Claims {
                 }
                 let Some(of) = NicOf::new(input, connection, known, nic) else { continue };
                 let own = nic.addresses.iter().filter(agents).map(|told| told.address);
-                // A guest takes no address from others by claims that nobody believes anyway.
+                // A guest takes no address from others by claims that don't count anyway.
                 let own = own.filter(|&ip| of.can_have(input, ip));
                 claims.extend(own.map(|ip| (place(address(ip), of.bridge), known.guest.uuid)));
             }
@@ -242,7 +242,7 @@ impl Claims {
         Self(claims)
     }
 
-    /// Whether the agent of another guest reports the address: then it is nobody's. During a migration one
+    /// Whether the agent of another guest reports the address: then it belongs to neither. During a migration one
     /// guest runs on two hosts.
     fn has_other(&self, address: Address, bridge: Bridge, uuid: &[u8; 16]) -> bool {
         let place = place(address, bridge);

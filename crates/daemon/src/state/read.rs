@@ -1,4 +1,4 @@
-//! Reading the state files, with the heart's own readers: what the daemon takes for a record is what the
+//! Reading the state files, with guest-names' own readers: what the daemon takes for a record is what the
 //! modules take for one.
 
 use std::fs;
@@ -74,7 +74,7 @@ fn bridge_and_kind(name: &[u8]) -> Option<(Bridge, Kind)> {
     })
 }
 
-/// Whether nobody gets anything out of the file.
+/// Whether no reader gets anything out of the file.
 fn is_nothing(fault: Fault) -> bool {
     // Not there any more, a directory, a FIFO.
     let nothing = [Errno::NOENT, Errno::ISDIR, Errno::SPIPE, Errno::NXIO];

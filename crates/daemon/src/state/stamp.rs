@@ -1,4 +1,4 @@
-//! The state directory's time stamp, and whether it tells the next change.
+//! The state directory's time stamp, and whether it shows the next change.
 //!
 //! The kernel stamps with the time of its last tick (CLOCK_REALTIME_COARSE). Two changes within one tick
 //! leave the same stamp, so one that is as young as that says nothing of what is to come. Once the tick

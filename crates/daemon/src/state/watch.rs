@@ -84,7 +84,7 @@ mod tests {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use std::fs;
 
-    fn told(watch: &mut Watch) -> bool {
+    fn take_all(watch: &mut Watch) -> bool {
         let mut any = false;
         loop {
             let mut fds = [PollFd::new(watch, PollFlags::IN)];
@@ -97,41 +97,41 @@ mod tests {
         }
     }
 
-    /// Every way in which the directory's stamp or its leases can change is told.
+    /// Every way in which the directory's stamp or its leases can change has an event.
     #[test]
     fn changes() {
         let place = Directory::new();
         let path = place.path().join("a/state");
         let mut watch = Watch::new(&path).unwrap();
         watch.arm().unwrap();
-        assert!(!told(&mut watch));
+        assert!(!take_all(&mut watch));
         fs::create_dir(place.path().join("a")).unwrap();
-        assert!(told(&mut watch) && !watch.is_on_directory());
+        assert!(take_all(&mut watch) && !watch.is_on_directory());
         fs::create_dir(&path).unwrap();
-        assert!(told(&mut watch) && watch.is_on_directory());
+        assert!(take_all(&mut watch) && watch.is_on_directory());
         fs::write(path.join("virbr0.status.new"), "[]").unwrap();
-        assert!(told(&mut watch));
+        assert!(take_all(&mut watch));
         fs::rename(path.join("virbr0.status.new"), path.join("virbr0.status")).unwrap();
-        assert!(told(&mut watch));
-        assert!(!told(&mut watch));
+        assert!(take_all(&mut watch));
+        assert!(!take_all(&mut watch));
         fs::write(path.join("virbr0.status"), "[\n]").unwrap();
-        assert!(told(&mut watch));
+        assert!(take_all(&mut watch));
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         fs::set_permissions(path.join("virbr0.status"), mode).unwrap();
-        assert!(told(&mut watch));
+        assert!(take_all(&mut watch));
         fs::remove_file(path.join("virbr0.status")).unwrap();
-        assert!(told(&mut watch));
+        assert!(take_all(&mut watch));
         fs::read_dir(&path).unwrap().for_each(drop);
-        assert!(!told(&mut watch));
+        assert!(!take_all(&mut watch));
         fs::rename(&path, place.path().join("away")).unwrap();
-        assert!(told(&mut watch) && !watch.is_on_directory());
+        assert!(take_all(&mut watch) && !watch.is_on_directory());
         fs::create_dir(&path).unwrap();
-        assert!(told(&mut watch) && watch.is_on_directory());
+        assert!(take_all(&mut watch) && watch.is_on_directory());
         fs::remove_dir_all(place.path().join("a")).unwrap();
-        assert!(told(&mut watch) && !watch.is_on_directory());
+        assert!(take_all(&mut watch) && !watch.is_on_directory());
         fs::create_dir_all(&path).unwrap();
-        assert!(told(&mut watch) && watch.is_on_directory());
+        assert!(take_all(&mut watch) && watch.is_on_directory());
         fs::write(path.join("virbr0.macs"), "[]").unwrap();
-        assert!(told(&mut watch));
+        assert!(take_all(&mut watch));
     }
 }
