@@ -132,7 +132,7 @@ bench:
 	tests/setup build bench
 	benches/run $(BENCH)
 	$(CARGO) bench --locked -p leaseshelper
-	$(CARGO) bench --locked -p daemon --bench snapshot
+	$(CARGO) bench --locked -p daemon --bench snapshot --bench fleet
 
 TARGETS += fuzz
 HELP_fuzz := fuzz every parser, each for FUZZ_SECONDS (60)
