@@ -1,6 +1,7 @@
 //! The shared objects: what they need, what they export, what they can write to.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use abi::module::ENTRY_POINTS;
 use abi::{Kind, Modules};
@@ -103,10 +104,7 @@ fn relocations_are_in_the_writable_segment() {
             .iter()
             .filter(|segment| segment.p_type(endian) == elf::PT_LOAD)
             .filter(|segment| segment.p_flags(endian).contains(elf::PF_W))
-            .map(|segment| {
-                let start: u64 = segment.p_vaddr(endian).into();
-                start..start + size_in_memory(segment, endian)
-            })
+            .map(|segment| addresses(segment, endian))
             .collect();
         let mut count = 0;
         for (address, _) in file.dynamic_relocations().expect("a table of symbols") {
@@ -190,6 +188,12 @@ fn calls_are_harmless() {
 /// 32 or 64 bits as the object has them.
 fn size_in_memory<P: ProgramHeader>(segment: &P, endian: P::Endian) -> u64 {
     segment.p_memsz(endian).into()
+}
+
+/// Where the segment lies in memory, from the object's first byte.
+fn addresses<P: ProgramHeader>(segment: &P, endian: P::Endian) -> Range<u64> {
+    let start = segment.p_vaddr(endian).into();
+    start..start + size_in_memory(segment, endian)
 }
 
 /// Each one is a call of mmap(2) and pages of its own when the module is loaded.
