@@ -120,6 +120,11 @@ HELP_fresh := make demo and make test in fresh roots of Debian 12 and 13 (root; 
 fresh:
 	tests/fresh $(FRESH)
 
+TARGETS += cross-test
+HELP_cross-test := the modules of other architectures under qemu: ARCH='i386 s390x' (root)
+cross-test: all
+	tests/cross $(ARCH)
+
 TARGETS += compliance
 HELP_compliance := the same cases against the modules that libvirt ships
 compliance: all
