@@ -31,8 +31,6 @@ mod leases;
 mod memcheck;
 #[path = "suite/names.rs"]
 mod names;
-#[path = "suite/object.rs"]
-mod object;
 #[path = "suite/reverse.rs"]
 mod reverse;
 #[path = "suite/snapshot.rs"]
