@@ -97,7 +97,7 @@ check "systemd-analyze security: 1.5 at most" machine_run systemd-analyze securi
 
 # Known from the state files, too. What only an agent has told is unknown after a restart until the agent has been asked again.
 machine_lab lease_add virbr9 52:54:00:00:00:09 10.66.0.9 leased
-check "a lease is in the snapshot" machine_lab await_snapshot 30 knows leased.host 10.66.0.9
+check "a lease is in the snapshot" machine_lab await_snapshot 30 knows leased.vm.internal 10.66.0.9
 machine_lab lookups_begin leased
 check "systemctl restart" machine_run systemctl restart "$unit"
 check "... and the agent is asked again" machine_lab await_snapshot 30 knows plain 10.77.0.5
