@@ -371,6 +371,14 @@ impl World {
                 }
                 let same = |one: &&mut Believed| one.address == address && one.leased;
                 believed.iter_mut().filter(same).for_each(|one| one.confirmed = true);
+                let length = |address: Address| address.octets().len();
+                let same_kind = |one: &Believed| {
+                    one.mac == Some(nic.mac) && length(one.address) == length(address)
+                };
+                let is_neighbour = told.source == Source::Neighbour;
+                if is_neighbour && !here && leased.iter().any(same_kind) {
+                    continue;
+                }
                 if !leased.iter().any(|one| one.address == address)
                     && self.can_have(connection, nic, told.address)
                     && !self.is_reported_by_others(guest, nic, told.address)

@@ -161,6 +161,13 @@ impl<'n> Addresses<'n> {
         known
     }
 
+    /// Whether a lease that libvirt reports gives the NIC an address of the same family.
+    fn has_lease(&self, mac: Mac, address: Address) -> bool {
+        let length = |address: Address| address.octets().len();
+        let mut leases = self.reported.iter().filter(|one| one.is_leased() && one.mac == mac);
+        leases.any(|one| length(one.address) == length(address))
+    }
+
     fn push(&mut self, one: Believed<'n>) {
         if self.reported.len() < limits::ADDRESSES {
             self.reported.push(one);
@@ -345,6 +352,10 @@ impl<'i> Adding<'_, 'i> {
             let is_agent = source == model::Source::Agent;
             let lost = !is_agent && known.answered.is_some() && !names(known, address);
             if lost || addresses.confirm(address) {
+                continue;
+            }
+            // libvirt reports another host's neighbours without their state: they may be days old.
+            if !is_agent && !self.is_here() && addresses.has_lease(of.nic.mac, address) {
                 continue;
             }
             match self.trust.claim(of, reported.address) {

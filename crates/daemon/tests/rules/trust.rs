@@ -415,3 +415,19 @@ fn names_with_one_hash() {
         ]
     );
 }
+
+/// libvirt doesn't say how old an entry of another host's neighbour table is.
+#[test]
+fn another_hosts_neighbours_beside_leases() {
+    let mut world = World::default();
+    let there = world.there("rack1");
+    let mut lan = network("lan", Some("virbr0"), None, true);
+    lan.leases = vec![network_lease(1, "10.0.0.1", "web", 2_000)];
+    world.networks(there, vec![lan]);
+    let neighbours = [(Source::Neighbour, "10.0.0.9"), (Source::Neighbour, "fd00::9")];
+    world.guest(there, guest(1, "vm", vec![nic(1, None, Some("lan"), &neighbours)]));
+    world.guest(there, guest(2, "static", vec![nic(2, None, Some("lan"), &neighbours[..1])]));
+    let compiled = world.compiled();
+    compiled.is("g vm", &["10.0.0.1 TAe lease vm until 2000", "fd00::9 TAe neighbour vm"]);
+    compiled.is("g static", &["10.0.0.9 TAe neighbour static"]);
+}
