@@ -92,7 +92,13 @@ impl Known {
         }
     }
 
-    fn forget(&mut self, source: Source) {
+    /// Drops what the source has told.
+    pub(super) fn forget(&mut self, source: Source) {
+        for (since, of) in self.silent_since.iter_mut().zip(MAY_FALL_SILENT) {
+            if of == source {
+                *since = None;
+            }
+        }
         if source == Source::Agent {
             self.answered = None;
             self.guest.host_name = None;
@@ -107,7 +113,6 @@ impl Known {
         let mut any = false;
         for (at, source) in MAY_FALL_SILENT.into_iter().enumerate() {
             if self.silent_since[at].is_some_and(|since| since + hold <= now) {
-                self.silent_since[at] = None;
                 self.forget(source);
                 any = true;
             }

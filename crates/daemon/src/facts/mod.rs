@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use guest_names::address::Mac;
 
 use crate::config;
-use crate::model::{ConnectionState, Guest, Network, Update};
+use crate::model::{ConnectionState, Guest, Network, Source, Update};
 use crate::neighbours::table::{Event, Key, Table};
 
 pub use known::Known;
@@ -77,7 +77,7 @@ impl Change {
 
 impl Facts {
     /// Nothing is known yet of `connections`; of those that `before` has too, what it knows is kept for
-    /// as long as it is for one that is down.
+    /// as long as it is for one that is down, but for sources that aren't wanted any more.
     #[must_use]
     pub fn new(connections: &[config::Connection], before: Self, now: Millis, epoch: i64) -> Self {
         let Self { connections: mut before, neighbours } = before;
@@ -87,10 +87,19 @@ impl Facts {
                 (&config.name, &config.uri) == (&other.name, &other.uri)
             };
             let known = before.iter().position(same).map(|at| before.swap_remove(at));
-            let (networks, guests, lost) = match known {
+            let (networks, mut guests, lost) = match known {
                 Some(known) => (known.networks, known.guests, known.lost.or(Some(now))),
                 None => (Vec::new(), BTreeMap::new(), None),
             };
+            let wants_neighbours = settings.neighbours || settings.config.arp;
+            for known in guests.values_mut() {
+                if !settings.config.agent {
+                    known.forget(Source::Agent);
+                }
+                if !wants_neighbours {
+                    known.forget(Source::Neighbour);
+                }
+            }
             Connection {
                 settings: settings.clone(),
                 state: ConnectionState::Connecting,
@@ -395,6 +404,20 @@ mod tests {
         assert!(facts.expire(1110, 90));
         assert_eq!(facts.connections[0].guests[&[1; 16]].answered, None);
         assert_eq!(facts.next_expiry(90), None);
+    }
+
+    #[test]
+    fn what_is_not_wanted_any_more_is_forgotten_at_once() {
+        let mut before = facts();
+        let answered =
+            Guest { agent: Agent::Answered, host_name: Some("web".into()), ..guest(1, "a") };
+        before.apply(Update::Guest(ID, answered), 0, 100);
+        let mut settings = Config::default().connections;
+        settings[0].config.agent = false;
+        let mut facts = Facts::new(&settings, before, 1000, 200);
+        facts.apply(Update::Guests(ID, vec![guest(1, "a")]), 1020, 220);
+        let known = &facts.connections[0].guests[&[1; 16]];
+        assert_eq!((known.answered, &known.guest.host_name), (None, &None));
     }
 
     /// The session reports the end of the first run before the second one.
