@@ -84,7 +84,10 @@ pub struct ConnectionInfo {
     /// Guests whose agent answers.
     #[serde(deserialize_with = "lenient")]
     pub agents: Option<usize>,
-    /// Addresses by who reported them (`lease`, `agent`, `arp`), believed or not.
+    /// Why no guest agent can be asked, where that is so: one line.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
+    pub no_agents: Option<String>,
+    /// Addresses by who reported them (`lease`, `agent`, `neighbour`), believed or not.
     #[serde(deserialize_with = "lenient")]
     pub addresses: BTreeMap<String, usize>,
     /// Titles by domain name, of guests that have one.
@@ -102,6 +105,8 @@ pub enum ConnectionState {
     Connecting,
     /// It failed; `reason` says why.
     Down,
+    /// It is closed while no guest runs, as the configuration says.
+    Idle,
     /// It isn't given, or in a word of another version.
     #[default]
     #[serde(other)]
@@ -169,7 +174,8 @@ mod tests {
                     networks: Some(1),
                     guests: Some(2),
                     agents: Some(1),
-                    addresses: [("arp".into(), 1)].into(),
+                    no_agents: None,
+                    addresses: [("neighbour".into(), 1)].into(),
                     titles: [("web".into(), "The web server".into())].into(),
                     ..ConnectionInfo::default()
                 },

@@ -39,6 +39,7 @@ pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
         findings.extend(leases(system, known, &path));
         let connections = known.info().connections.iter();
         findings.extend(connections.filter_map(|one| connection(one, system.now)));
+        findings.extend(known.info().connections.iter().filter_map(agents));
     }
     findings
 }
@@ -153,7 +154,9 @@ fn content(system: &System<'_>, known: &Known) -> String {
         sources => format!("addresses: {}", sources.join(", ")),
     };
     let all = &known.info().connections;
-    let up = all.iter().filter(|one| one.state == ConnectionState::Up);
+    let is_up =
+        |one: &&ConnectionInfo| matches!(one.state, ConnectionState::Up | ConnectionState::Idle);
+    let up = all.iter().filter(is_up);
     let running: Option<usize> = up.clone().map(|one| one.guests).sum();
     let running = running
         .map(|count| format!(" ({})", super::state_files::count(count, "guest")))
@@ -230,7 +233,7 @@ fn connection(connection: &ConnectionInfo, now: i64) -> Option<Finding> {
     let level = match state {
         ConnectionState::Down => Level::Warning,
         ConnectionState::Connecting => Level::Note,
-        ConnectionState::Up | ConnectionState::Unknown => return None,
+        ConnectionState::Up | ConnectionState::Idle | ConnectionState::Unknown => return None,
     };
     let to = match uri {
         Some(uri) => format!("{name} ({uri})"),
@@ -250,6 +253,16 @@ fn connection(connection: &ConnectionInfo, now: i64) -> Option<Finding> {
     ))
 }
 
+/// What the service's user may not do, which only the service knows.
+fn agents(connection: &ConnectionInfo) -> Option<Finding> {
+    let why = connection.no_agents.as_ref()?;
+    let text = format!("libvirt-nssd can't ask the guest agents of {}: {why}", connection.name);
+    Some(Finding::new(CONNECTION, Level::Warning, text).remedy(
+        "'sudo libvirt-nssd --check' tries it as the service's user; if agents are not wanted, set 'agent = \
+         false' in /etc/libvirt-nss.toml",
+    ))
+}
+
 /// Guests that only the daemon knows, and nobody finds.
 pub(super) fn without_address(system: &System<'_>) -> Vec<Finding> {
     let rows = system.rows.iter().filter(|row| row.state == rows::AddressState::NoAddress);
@@ -265,4 +278,23 @@ pub(super) fn without_address(system: &System<'_>) -> Vec<Finding> {
         "a guest may still boot ('libvirt-nss wait NAME'); with the QEMU guest agent in it, a guest reports \
          its addresses itself",
     )]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agents_that_the_service_may_not_ask() {
+        let mut host = ConnectionInfo { name: "host".into(), ..ConnectionInfo::default() };
+        assert!(agents(&host).is_none());
+        host.no_agents = Some("authentication unavailable; let the user in".into());
+        let finding = agents(&host).unwrap();
+        assert_eq!(
+            finding.text,
+            "libvirt-nssd can't ask the guest agents of host: authentication unavailable; let the user in"
+        );
+        assert_eq!(finding.level, Level::Warning);
+        assert!(finding.remedy.unwrap().contains("agent = false"));
+    }
 }
