@@ -12,3 +12,47 @@ bridge_start() {
     done
     ip link set "$name" up
 }
+
+# What router_start's dnsmasq leased, and where it keeps that.
+router_directory=/run/lab/router
+
+# router_start BRIDGE FIRST LAST PREFIX: a router on the bridge that libvirt doesn't know: DHCP leases from FIRST to LAST, and
+# advertisements of PREFIX (PREFIX::/64), from which guests make addresses of their own (SLAAC).
+router_start() {
+    mkdir -p "$router_directory"
+    # dnsmasq never closes its file of leases, so that no event tells when there is one. The script is given ACTION MAC ADDRESS NAME.
+    printf '%s\n' '#!/bin/sh' "echo \"\$@\" >>$router_directory/events" >"$router_directory/on-lease"
+    chmod +x "$router_directory/on-lease"
+    : >"$router_directory/events"
+    # The command returns when the daemon listens.
+    dnsmasq --conf-file=/dev/null --no-resolv --no-hosts --port=0 --interface="$1" --bind-dynamic --enable-ra \
+        --dhcp-range="$2,$3,1h" --dhcp-range="$4::,ra-only,64" --dhcp-leasefile="$router_directory/leases" \
+        --dhcp-script="$router_directory/on-lease" \
+        --pid-file="$router_directory/pid" --log-facility="$router_directory/log" --user=root
+}
+
+# router_await MAC: wait until the router has leased an address to it, and print that.
+router_await() {
+    await_file_change 90 "$router_directory" grep -qF " $1 " "$router_directory/events" || {
+        echo "lab: no lease for $1; the router's log:" >&2
+        tail -n 20 "$router_directory/log" >&2
+        return 1
+    }
+    awk -v mac="$1" '$2 == mac { address = $3 } END { print address }' "$router_directory/events"
+}
+
+# slaac_address PREFIX MAC: the address in PREFIX::/64 that a NIC gives itself (RFC 4291, appendix A).
+slaac_address() {
+    local prefix=$1 a b c d e f
+    IFS=: read -r a b c d e f <<<"$2"
+    printf '%s:%x:%x:%x:%x\n' "$prefix:" $(((0x$a ^ 2) << 8 | 0x$b)) $((0x${c}ff)) $((0xfe$d)) $((0x$e$f))
+}
+
+# neighbours_hurry BRIDGE: the kernel asks neighbours again after one or two seconds instead of after half a minute.
+neighbours_hurry() {
+    local family
+    for family in ipv4 ipv6; do
+        echo 2000 >"/proc/sys/net/$family/neigh/$1/base_reachable_time_ms"
+        echo 1 >"/proc/sys/net/$family/neigh/$1/delay_first_probe_time"
+    done
+}

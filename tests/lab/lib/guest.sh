@@ -30,6 +30,7 @@ END
 # HOSTNAME what it gives to DHCP and to its agent. Returns when libvirt has started it. Options:
 #   --bridge BRIDGE            on a bridge that isn't libvirt's (see bridge.sh) instead of a network
 #   --address ADDRESS/PREFIX   this address, without DHCP; once for each address
+#   --no-agent                 without a channel for the guest agent, which libvirt can't ask then
 #   --also NETWORK             one more interface, on this network; once for each. The guest leaves it as it is
 guest_create() {
     guest_description "$@" | virsh --quiet create /dev/stdin
@@ -42,6 +43,7 @@ guest_define() {
 
 guest_description() {
     local domain=$1 hostname=$2 network=default mac='' interface='' also='' cmdline
+    local agent="<channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>"
     cmdline="console=ttyS0 quiet panic=1 lab.hostname=$hostname"
     shift 2
     if (($#)) && [[ $1 != --* ]]; then network=$1 && shift; fi
@@ -51,6 +53,11 @@ guest_description() {
         case $1 in
         --bridge) interface="<interface type='bridge'><source bridge='$2'/>" ;;
         --address) cmdline+=" lab.address=$2" ;;
+        --no-agent)
+            agent=''
+            shift
+            continue
+            ;;
         --also) also+="<interface type='network'><source network='$2'/><model type='virtio'/></interface>" ;;
         *)
             echo "guest_create: unknown option $1" >&2
@@ -79,7 +86,7 @@ guest_description() {
     $interface$mac<model type='virtio'/></interface>
     $also
     <serial type='file'><source path='/var/log/libvirt/console-$domain.log'/></serial>
-    <channel type='unix'><target type='virtio' name='org.qemu.guest_agent.0'/></channel>
+    $agent
     <rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>
     <memballoon model='none'/>
   </devices>

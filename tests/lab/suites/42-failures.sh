@@ -132,6 +132,17 @@ check "... names go on being answered" lookups_end alpha
 check "... those that the agent told, too" lookups_end plain-vm
 check "... and is known from the new session, too" await_snapshot 30 only plain-vm 10.77.0.5
 
+# While a machine is suspended its clock runs on, and no timer of the daemon does: the snapshot is old by the time of day when
+# it wakes. The kernel reports such a jump as it does any other one, here of a nanosecond.
+clock_jump() {
+    # adjtimex(2) with ADJ_SETOFFSET and ADJ_NANO.
+    perl -e 'exit(syscall(159, pack("Lx68qq", 0x2100, 0, 1) . "\0" x 124) < 0)'
+}
+older 86400
+check_answer "a snapshot that is a day old doesn't count" 2 "" getent ahosts plain
+check "a jump of the clock" clock_jump
+check "... is followed by a sign of life at once" await_snapshot 5 only plain 10.77.0.5
+
 lookups_begin alpha beta plain plain-vm
 check "the daemon is killed" daemon_kill
 good=/run/lab/good.cdb
