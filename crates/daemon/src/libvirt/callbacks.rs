@@ -36,8 +36,6 @@ pub(super) struct Subscription {
     closing: *mut c_void,
     /// Whether the driver tells when guests start and stop.
     pub(super) tells_guests: bool,
-    /// Whether the driver tells when networks start and stop.
-    pub(super) tells_networks: bool,
 }
 
 /// virConnectDomainEventGenericCallback and virConnectNetworkEventGenericCallback.
@@ -60,7 +58,6 @@ impl Subscription {
             network_callbacks: Vec::new(),
             closing: std::ptr::null_mut(),
             tells_guests: false,
-            tells_networks: false,
         };
         new.watch_closing(sink)?;
         // SAFETY: libvirt calls each with the arguments of its event's own callback type, which
@@ -88,8 +85,7 @@ impl Subscription {
         let network = unsafe {
             mem::transmute::<NetworkLifecycleCallback, NetworkCallback>(network_lifecycle)
         };
-        new.tells_networks =
-            new.watch_networks(sys::VIR_NETWORK_EVENT_ID_LIFECYCLE, network, sink)?;
+        new.watch_networks(sys::VIR_NETWORK_EVENT_ID_LIFECYCLE, network, sink)?;
         // SAFETY: as above.
         let metadata = unsafe {
             mem::transmute::<NetworkMetadataCallback, NetworkCallback>(network_metadata_changed)
@@ -145,8 +141,8 @@ impl Subscription {
         event: sys::virNetworkEventID,
         callback: NetworkCallback,
         sink: &Sink,
-    ) -> Result<bool, Error> {
-        let Ok(event) = c_int::try_from(event) else { return Ok(false) };
+    ) -> Result<(), Error> {
+        let Ok(event) = c_int::try_from(event) else { return Ok(()) };
         let opaque = give(sink);
         // SAFETY: used within this function, where the connection lives.
         let connect = unsafe { self.connect.as_ptr() };
@@ -161,9 +157,8 @@ impl Subscription {
                 Some(release),
             )
         };
-        let id = registered(status, opaque)?;
-        self.network_callbacks.extend(id);
-        Ok(id.is_some())
+        self.network_callbacks.extend(registered(status, opaque)?);
+        Ok(())
     }
 }
 

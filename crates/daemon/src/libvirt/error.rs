@@ -134,11 +134,24 @@ pub(super) fn is_refusal(error: &virt::error::Error) -> bool {
     refused.into_iter().any(|code| is(error, code)) || error.message().contains("Permission denied")
 }
 
-const LET_IN: &str =
-    "let the daemon's user in (group libvirt, or a polkit rule for org.libvirt.unix.manage)";
+const LET_IN: &str = "let the daemon's user in: 'gpasswd -a libvirt-nssd libvirt', as polkit looks in /etc/group, or \
+                      a polkit rule for org.libvirt.unix.manage";
+
+/// Whether libvirt wanted to ask polkit, which isn't there, whether the user may write.
+fn lacks_polkit(message: &str) -> bool {
+    let is_unknown = message.contains("org.freedesktop.PolicyKit1")
+        && ["ServiceUnknown", "not provided"].iter().any(|why| message.contains(why));
+    is_unknown || message.contains("Unable to get system bus connection")
+}
+
+const POLKIT: &str = "install polkitd, which decides who may write, or set auth_unix_rw = \"none\" in libvirtd.conf \
+                      (virtqemud.conf), so that the socket's group does";
 
 /// What a person can do about a connection that can't be opened.
 fn next_step(error: &virt::error::Error, uri: &str) -> String {
+    if lacks_polkit(error.message()) {
+        return POLKIT.into();
+    }
     if is_refusal(error) {
         return LET_IN.into();
     }
@@ -177,6 +190,17 @@ mod tests {
             assert!(!text.contains(char::is_control), "{text:?}");
             assert!(text.contains("; "), "no next step: {text}");
         }
+    }
+
+    /// As libvirt 9.0 says it: without D-Bus, without polkitd, and where polkitd refuses.
+    #[test]
+    fn the_lack_of_polkit_is_told_from_its_refusal() {
+        let bus = "internal error: Unable to get system bus connection: Could not connect: No such file or directory";
+        let service = "error from service: GDBus.Error:org.freedesktop.DBus.Error.ServiceUnknown: The name \
+                       org.freedesktop.PolicyKit1 was not provided by any .service files";
+        let refused = "authentication unavailable: no polkit agent available to authenticate action \
+                       'org.libvirt.unix.manage'";
+        assert!(lacks_polkit(bus) && lacks_polkit(service) && !lacks_polkit(refused));
     }
 
     #[test]
