@@ -416,7 +416,9 @@ impl<'o> Daemon<'o> {
         let Some(published) = self.compiler.published() else { return String::from("starting") };
         let guests: usize =
             self.facts.connections.iter().map(|connection| connection.guests.len()).sum();
-        let up = |connection: &&crate::facts::Connection| connection.state == ConnectionState::Up;
+        let up = |connection: &&crate::facts::Connection| {
+            matches!(connection.state, ConnectionState::Up | ConnectionState::Idle)
+        };
         let connected = self.facts.connections.iter().filter(up).count();
         format!(
             "{} names and addresses; {} over {connected} of {}{}",
