@@ -90,6 +90,7 @@ guest_ssh_setup
 guest_create plain-vm plain --bridge br-plain --address 10.77.0.5/24
 new_client alpha
 guest_await_agent plain-vm
+daemon_configure <<<'short-network-aliases = true'
 daemon_start
 check "a lease's name and an agent's are known" await_snapshot 30 eval 'answers alpha && only plain 10.77.0.5 && only plain-vm 10.77.0.5'
 
@@ -136,7 +137,8 @@ check "... and is known from the new session, too" await_snapshot 30 only plain-
 # it wakes. The kernel reports such a jump as it does any other one, here of a nanosecond.
 clock_jump() {
     # adjtimex(2) with ADJ_SETOFFSET and ADJ_NANO.
-    perl -e 'exit(syscall(159, pack("Lx68qq", 0x2100, 0, 1) . "\0" x 124) < 0)'
+    # shellcheck disable=SC2016 # Perl's variables
+    perl -e 'my $timex = pack("Lx68qqx120", 0x2100, 0, 1); exit(syscall(159, $timex) < 0)'
 }
 older 86400
 check_answer "a snapshot that is a day old doesn't count" 2 "" getent ahosts plain
