@@ -14,13 +14,13 @@ use toml::Spanned;
 
 use crate::model::{ConnectionConfig, ConnectionId};
 
-/// Where it is, unless told.
+/// Where it is by default.
 pub const PATH: &str = "/etc/libvirt-nss.toml";
 
-/// What the daemon is to do.
+/// What the file says, and the defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// For how long what libvirt told counts without a sign of life of the daemon, or of the connection.
+    /// How long information is trusted without its source: see [`crate::facts::Known`].
     pub hold: Duration,
     /// What may follow a guest's name.
     pub naming: Naming,
@@ -46,7 +46,7 @@ impl Default for Naming {
 /// A connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
-    /// What is asked over it.
+    /// What its session needs.
     pub config: ConnectionConfig,
     /// It leads to libvirt on this host, whose state files and bridges are at hand.
     pub here: bool,

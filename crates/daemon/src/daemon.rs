@@ -30,17 +30,17 @@ use crate::state::watch::Watch;
 /// libvirt's state directory (its `configure` option is `--localstatedir`; every distribution has this).
 pub const STATE_DIRECTORY: &str = "/var/lib/libvirt/dnsmasq";
 
-/// Where look-ups read the snapshot, by the way of [`guest_names::snapshot::format::PATH`].
+/// Where look-ups read the snapshot, through [`guest_names::snapshot::format::PATH`].
 pub const SNAPSHOT_DIRECTORY: &str = "/run/libvirt-nss";
 
-/// The daemon's home, in which that way begins.
+/// The daemon's home, which has the link that look-ups follow.
 pub const HOME: &str = "/var/lib/libvirt-nss";
 
 /// For how long the first snapshot waits for all connections: the one of a daemon that was killed counts
 /// until then, and who starts the service finds the guests' names there once it is up.
 const FIRST: Duration = Duration::from_secs(2);
 
-/// What the daemon is told when it is started.
+/// The command line's options.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The configuration's file; see [`config::read`].
@@ -112,7 +112,7 @@ pub fn run(options: &Options, source: Source, log: Log) -> Result<(), Error> {
     outcome
 }
 
-/// Shows look-ups the way to the snapshot, unless it goes to a place of its own.
+/// Makes the link to the snapshot that look-ups follow, unless the snapshot has a directory of its own.
 fn link(options: &Options, log: Log) -> Option<Link> {
     if options.snapshot_directory != Path::new(SNAPSHOT_DIRECTORY) {
         return None;
@@ -120,8 +120,8 @@ fn link(options: &Options, log: Log) -> Option<Link> {
     let made = Link::make(Path::new(HOME), &options.snapshot_directory);
     made.map_err(|error| {
         log.error(format!(
-            "cannot make the link {HOME}/run: {}; look-ups don't find the snapshot without it: see \
-             that {HOME} is a directory of this user's",
+            "cannot make the link {HOME}/run: {}; look-ups don't find the snapshot without it: {HOME} must be a \
+             directory of this user's",
             guest_store::reason(&error)
         ));
     })
@@ -145,7 +145,7 @@ struct Daemon<'o> {
     compiler: Compiler,
     /// The start of [`Millis`].
     start: Instant,
-    /// The service manager has been told that the first snapshot, or the one after a reload, is there.
+    /// The service manager knows that the first snapshot, or the one after a reload, is there.
     is_ready: bool,
     /// Until when the first snapshot waits for connections.
     patience: Instant,
@@ -322,7 +322,7 @@ impl<'o> Daemon<'o> {
     /// Whether the first snapshot waits.
     fn is_patient(&self) -> bool {
         self.compiler.published().is_none()
-            && !self.facts.are_told()
+            && !self.facts.are_listed()
             && Instant::now() < self.patience
     }
 

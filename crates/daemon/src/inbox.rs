@@ -1,4 +1,4 @@
-//! What other threads tell the main loop, which waits for it with poll(2).
+//! Messages of other threads to the main loop, which waits for them with poll(2).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -75,7 +75,7 @@ impl Outbox {
         if self.sender.send((self.generation, update)).is_err() {
             return;
         }
-        // AGAIN: it has rung as often as it can, and not been heard yet.
+        // AGAIN: the counter is full, so the main loop has something to read anyway.
         while write(&*self.bell, &1u64.to_ne_bytes()) == Err(Errno::INTR) {}
     }
 }

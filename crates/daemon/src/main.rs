@@ -10,7 +10,7 @@ use daemon::libvirt::{self, Agents, Libvirt};
 use daemon::service::{log::Log, memory, user};
 use daemon::source::Source;
 
-/// Who tells of guests.
+/// Where guests are known from.
 const LIBVIRT: Source = Source {
     start: |connections, outbox| {
         let libvirt = Libvirt::start(connections, move |update| outbox.put(update));
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
     let args = match args::Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
-            // Where that can't be written, nobody reads it.
+            // Nothing can be done where standard error can't be written to.
             let _ = error.print();
             return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
         }

@@ -1,4 +1,4 @@
-//! What tells of guests: libvirt, or in tests something else.
+//! Where guests are known from: libvirt, or in tests a stand-in.
 
 use std::time::Duration;
 
@@ -8,9 +8,9 @@ use crate::model::ConnectionConfig;
 /// Starts connections, and tries them.
 #[derive(Clone, Copy)]
 pub struct Source {
-    /// Starts to tell of the connections. Where that fails, nothing is told and nothing is left running.
+    /// Starts the connections, whose updates go to the outbox. Where that fails, nothing is left running.
     pub start: fn(Vec<ConnectionConfig>, Outbox) -> Result<Started, String>,
-    /// Opens one, says what there is, and closes it again. The error says what doesn't work, in one line.
+    /// Opens one, reports what there is, and closes it again. The error is one line that says what doesn't work.
     pub check: fn(&ConnectionConfig, Duration) -> Result<String, String>,
 }
 
@@ -22,7 +22,7 @@ pub trait Connections {
     /// Something has happened on this host: connections that were closed as no guest runs are opened.
     fn wake(&self);
 
-    /// Closes the connections; after that nothing is told any more.
+    /// Closes the connections; there are no updates after that.
     fn stop(self: Box<Self>);
 }
 

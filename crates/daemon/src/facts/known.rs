@@ -1,8 +1,8 @@
-//! A guest, and for how long what was told of it is trusted. The rule is here alone:
+//! A guest, and how long information about it is trusted. This is the only place with that rule:
 //!
-//! What a source told counts until the source tells something else. A source that has nothing to tell any more (an
-//! agent that is silent or not asked yet, a neighbour table without an entry) takes nothing back: what it told last
-//! counts for `hold`. That is the configuration's `hold`, for which a connection that is down is trusted too (see
+//! What a source reports counts until it reports something else. A source that reports nothing any more (an agent that
+//! is silent or not asked yet, a neighbour table without an entry) takes nothing back: its last report counts for
+//! `hold`. That is the configuration's `hold`, for which a connection that is down is trusted too (see
 //! [`super::Facts::expire`]), and a snapshot without a sign of life of the daemon.
 
 use guest_names::address::Mac;
@@ -18,16 +18,16 @@ const MAY_FALL_SILENT: [Source; 2] = [Source::Agent, Source::Neighbour];
 /// A guest, and what is known of it.
 #[derive(Debug)]
 pub struct Known {
-    /// As it was told, with what is held of sources that are silent.
+    /// As it was reported, with what is kept of sources that are silent.
     pub guest: Guest,
     /// When its agent last answered, while that counts.
     pub answered: Option<Millis>,
-    /// Since when each source of [`MAY_FALL_SILENT`] is silent, where something of it is held.
+    /// Since when each source of [`MAY_FALL_SILENT`] is silent, where something of it is kept.
     silent_since: [Option<Millis>; MAY_FALL_SILENT.len()],
 }
 
 impl Known {
-    /// A guest as it was told, and as it was known before. Both are of one run of the domain. `neighbours` are those
+    /// A guest as it is reported, and as it was known before. Both are of one run of the domain. `neighbours` are those
     /// of this host, if it is the guest's.
     pub(super) fn new(
         mut guest: Guest,
@@ -73,7 +73,7 @@ impl Known {
         self.guest.nics.iter().any(|nic| nic.mac == mac)
     }
 
-    /// Whether the source has told something of the guest that counts.
+    /// Whether something that the source reported counts.
     fn has(&self, source: Source) -> bool {
         let mut told = self.guest.nics.iter().flat_map(|nic| &nic.addresses);
         (source == Source::Agent && self.answered.is_some())
@@ -92,7 +92,7 @@ impl Known {
         }
     }
 
-    /// Drops what the source has told.
+    /// Drops what the source reported.
     pub(super) fn forget(&mut self, source: Source) {
         for (since, of) in self.silent_since.iter_mut().zip(MAY_FALL_SILENT) {
             if of == source {
@@ -108,7 +108,7 @@ impl Known {
         }
     }
 
-    /// Forgets what sources told that have been silent for `hold`. Whether there was anything.
+    /// Forgets reports of sources that have been silent for `hold`. Whether there was anything.
     pub(super) fn expire(&mut self, now: Millis, hold: Millis) -> bool {
         let mut any = false;
         for (at, source) in MAY_FALL_SILENT.into_iter().enumerate() {
@@ -179,7 +179,7 @@ mod tests {
         let both = (Some("web"), vec!["10.0.0.8".to_owned(), "10.0.0.1".to_owned()]);
         assert_eq!(summary(&now), both);
         assert_eq!((now.answered, now.silent_since()), (Some(0), Some(10)));
-        // It is told again, and it stays silent.
+        // It is reported again, and the agent stays silent.
         now = Known::new(told, Some(&now), None, 50);
         assert_eq!((summary(&now), now.silent_since()), (both, Some(10)));
         assert!(!now.expire(10 + HOLD - 1, HOLD));

@@ -27,7 +27,7 @@ pub struct Facts {
     neighbours: Table,
 }
 
-/// A connection, and what was told over it.
+/// A connection, and what was reported over it.
 #[derive(Debug)]
 pub struct Connection {
     /// What the configuration says of it.
@@ -40,12 +40,12 @@ pub struct Connection {
     pub networks: Vec<Network>,
     /// Its running guests.
     pub guests: BTreeMap<Uuid, Known>,
-    /// Since when nothing has been heard, as the connection is down.
+    /// Since when the connection has been down.
     lost: Option<Millis>,
     /// Why guest agents can't be asked, where that is so.
     pub no_agents: Option<String>,
-    /// Whether all guests have been told once, or it is known that they can't be.
-    pub has_spoken: bool,
+    /// Whether the guests have been listed once, or it is known that they can't be.
+    pub has_listed: bool,
 }
 
 /// What an update changes.
@@ -108,13 +108,13 @@ impl Facts {
                 guests,
                 lost,
                 no_agents: None,
-                has_spoken: false,
+                has_listed: false,
             }
         });
         Self { connections: connections.collect(), neighbours }
     }
 
-    /// Takes in what was told.
+    /// Takes an update in.
     pub fn apply(&mut self, update: Update, now: Millis, epoch: i64) -> Change {
         let (Update::State(id, _)
         | Update::Networks(id, _)
@@ -135,7 +135,7 @@ impl Facts {
                 Change::facts_if(changed)
             }
             Update::Guests(_, guests) => {
-                connection.has_spoken = true;
+                connection.has_listed = true;
                 let mut before = std::mem::take(&mut connection.guests);
                 let mut change = Change::facts_if(before.len() != guests.len());
                 for guest in guests {
@@ -206,7 +206,7 @@ impl Facts {
         Change::facts_if(any)
     }
 
-    /// Drops what was told over connections that have been down for `hold` milliseconds, and by sources that have
+    /// Drops what came over connections that have been down for `hold` milliseconds, and from sources that have
     /// been silent as long (see [`Known`]). Whether there was anything.
     pub fn expire(&mut self, now: Millis, hold: Millis) -> bool {
         let macs = self.neighbours.expire(now, hold);
@@ -236,14 +236,14 @@ impl Facts {
         expiry.into_iter().chain(self.neighbours.due(hold)).min()
     }
 
-    /// Whether of each connection it is known which guests there are, or that it can't be told.
+    /// Whether it is known of each connection which guests there are, or that they can't be listed.
     #[must_use]
-    pub fn are_told(&self) -> bool {
-        self.connections.iter().all(|connection| connection.has_spoken)
+    pub fn are_listed(&self) -> bool {
+        self.connections.iter().all(|connection| connection.has_listed)
     }
 }
 
-/// A guest as it was told over a connection of these settings. Its new NICs are to be asked about.
+/// A guest as it is reported over a connection with these settings. Its new NICs are to be asked about.
 fn know(
     settings: &config::Connection,
     guest: Guest,
@@ -275,7 +275,7 @@ impl Connection {
         match &state {
             Up | Idle => self.lost = None,
             Down { .. } => {
-                self.has_spoken = true;
+                self.has_listed = true;
                 self.lost = self.lost.or(Some(now));
             }
             Connecting => {}
@@ -322,7 +322,7 @@ mod tests {
     #[test]
     fn updates() {
         let mut facts = facts();
-        assert!(!facts.are_told());
+        assert!(!facts.are_listed());
         let mut change = |update, epoch| facts.apply(update, 1, epoch);
         assert_eq!(change(Update::State(ID, ConnectionState::Up), 100), Change::Facts);
         assert_eq!(change(Update::State(ID, ConnectionState::Up), 101), Change::None);
@@ -347,7 +347,7 @@ mod tests {
         assert_eq!(change(Update::Networks(ID, vec![network]), 0), Change::None);
         assert_eq!(facts.connections[0].since, 100);
         assert_eq!(names(&facts), ["b", "d"]);
-        assert!(facts.are_told());
+        assert!(facts.are_listed());
         assert_eq!(facts.apply(Update::Guests(ID, vec![guest(3, "d")]), 1, 0), Change::Facts);
         assert_eq!(names(&facts), ["d"]);
     }

@@ -1,7 +1,7 @@
 //! Asking guest agents, so that one that hangs blocks nothing but itself.
 //!
 //! A few workers ask one guest each. Whoever did not answer last time is asked in the slow lane, which has a
-//! worker of its own, so those that answer never wait behind those that don't.
+//! worker of its own, so those that answer never wait for those that don't.
 
 use std::collections::VecDeque;
 use std::io;
@@ -28,7 +28,7 @@ const FIRST_PATIENCE: Duration = Duration::from_secs(1);
 /// What an agent says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Answer {
-    /// The guest's name for itself, where the agent tells it. Unchecked.
+    /// The guest's host name, where the agent reports it. Unchecked.
     pub(super) host_name: Option<String>,
     /// Its interfaces. Unchecked.
     pub(super) interfaces: Vec<Interface>,
@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     fn where_the_time_cannot_be_bounded_no_agent_is_asked() {
-        // The test driver tells addresses of agents, but has no time limit for them.
+        // The test driver has addresses of agents, but has no time limit for them.
         virt::error::clear_error_callback();
         let connect = Connect::open(Some("test:///default")).unwrap();
         let guest = connect.lookup_domain_by_name("test").unwrap().uuid().unwrap().into_bytes();
@@ -331,7 +331,7 @@ mod tests {
         pool.put(guest(0), Lane::Slow);
         drop(pool);
         let_go.send(()).unwrap();
-        // The one that was under way is told; the other is not asked, and the channel closes with the workers.
+        // The result of the one that was under way comes; the other is not asked, and the channel closes with the workers.
         assert!(answers.recv_timeout(LONG).is_ok());
         assert_eq!(answers.recv_timeout(LONG), Err(mpsc::RecvTimeoutError::Disconnected));
         assert_eq!(hung.try_recv(), Err(mpsc::TryRecvError::Disconnected));

@@ -1,7 +1,7 @@
 //! libvirt's events of one connection, handed to a function. One of the two files with `unsafe`; see `raw.rs`.
 //!
 //! The callbacks run in the thread of libvirt's event loop (and sometimes in one that is inside of a call), so
-//! they only tell what to look at: whoever receives that asks libvirt how it is now.
+//! they only say what has changed: the receiver then asks libvirt for the current state.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::mem;
@@ -34,8 +34,8 @@ pub(super) struct Subscription {
     network_callbacks: Vec<c_int>,
     /// The sink of the close callback, or null.
     closing: *mut c_void,
-    /// Whether the driver tells when guests start and stop.
-    pub(super) tells_guests: bool,
+    /// Whether the driver has events for guests that start and stop.
+    pub(super) has_guest_events: bool,
 }
 
 /// virConnectDomainEventGenericCallback and virConnectNetworkEventGenericCallback.
@@ -57,14 +57,14 @@ impl Subscription {
             domain_callbacks: Vec::new(),
             network_callbacks: Vec::new(),
             closing: std::ptr::null_mut(),
-            tells_guests: false,
+            has_guest_events: false,
         };
         new.watch_closing(sink)?;
         // SAFETY: libvirt calls each with the arguments of its event's own callback type, which
         // the function has; see libvirt-domain.h and libvirt-network.h.
         let lifecycle =
             unsafe { mem::transmute::<LifecycleCallback, DomainCallback>(domain_lifecycle) };
-        new.tells_guests =
+        new.has_guest_events =
             new.watch_domains(sys::VIR_DOMAIN_EVENT_ID_LIFECYCLE, lifecycle, sink)?;
         // SAFETY: as above; the agent's event has the same shape, but for what it gives back.
         let agent = unsafe { mem::transmute::<AgentCallback, DomainCallback>(agent_lifecycle) };
@@ -180,7 +180,7 @@ impl Drop for Subscription {
             // SAFETY: the connection is valid, and this is the function that was registered. libvirt calls it
             // at most once, under a lock that this waits for.
             unsafe { sys::virConnectUnregisterCloseCallback(connect, Some(closed)) };
-            // SAFETY: it comes from `give`, and nobody uses it any more.
+            // SAFETY: it comes from `give`, and it is not used any more.
             unsafe { release(self.closing) };
         }
     }

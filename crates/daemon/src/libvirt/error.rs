@@ -114,7 +114,7 @@ pub(super) fn is(error: &virt::error::Error, code: ErrorNumber) -> bool {
     error.code().to_raw() == code.to_raw()
 }
 
-/// Whether the driver behind the connection doesn't have the call at all.
+/// Whether the connection's driver doesn't have the call at all.
 pub(super) fn is_unsupported(error: &virt::error::Error) -> bool {
     [ErrorNumber::NoSupport, ErrorNumber::ArgumentUnsupported, ErrorNumber::OperationUnsupported]
         .into_iter()

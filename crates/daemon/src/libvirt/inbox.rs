@@ -1,4 +1,4 @@
-//! What a keeper's thread is told, by libvirt's callbacks and by the threads that work for it.
+//! Messages to a keeper's thread, from libvirt's callbacks and from the threads that work for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ pub(super) enum Happened {
     Opened(Result<Vec<Connect>, Error>),
     /// The connections for the agents are open, or one of them is not.
     AgentsOpened(Result<Vec<Connect>, Error>),
-    /// libvirt has news.
+    /// An event of libvirt's.
     Event(Event),
     /// An agent was asked.
     Asked([u8; 16], Result<Answer, Failure>),
@@ -54,7 +54,7 @@ pub(super) struct Inbox {
     pub(super) attempt: u64,
 }
 
-/// Where something that happens to one try is told.
+/// Sends what happens to one try.
 #[derive(Clone)]
 pub(super) struct Address {
     sender: Sender<Message>,
@@ -62,8 +62,8 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// Tells it. When the keeper has ended, nobody wants to know.
-    pub(super) fn tell(&self, happened: Happened) {
+    /// Sends it. A keeper that has ended needs no message.
+    pub(super) fn send(&self, happened: Happened) {
         let _ = self.sender.send(Message::Happened(self.attempt, happened));
     }
 }
@@ -150,10 +150,10 @@ mod tests {
         let mut inbox = inbox();
         let earlier = inbox.begin();
         let current = inbox.begin();
-        earlier.tell(Happened::Event(Event::Closed("long ago")));
+        earlier.send(Happened::Event(Event::Closed("long ago")));
         assert!(matches!(inbox.look(), Next::Due));
-        earlier.tell(Happened::Event(Event::Closed("long ago")));
-        current.tell(Happened::Event(Event::Networks));
+        earlier.send(Happened::Event(Event::Closed("long ago")));
+        current.send(Happened::Event(Event::Networks));
         assert!(matches!(inbox.look(), Next::Happened(Happened::Event(Event::Networks))));
         let soon = Instant::now() + Duration::from_millis(1);
         assert!(matches!(inbox.wait(Some(soon)), Next::Due));
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn stop_comes_before_what_is_queued() {
         let mut inbox = inbox();
-        inbox.begin().tell(Happened::Event(Event::Networks));
+        inbox.begin().send(Happened::Event(Event::Networks));
         inbox.stopping.store(true, Ordering::Relaxed);
         inbox.sender.send(Message::Stop).unwrap();
         assert!(matches!(inbox.wait(None), Next::Stop));

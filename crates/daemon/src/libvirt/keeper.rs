@@ -16,9 +16,9 @@ use crate::model::{ConnectionConfig, ConnectionState, Update};
 /// The back-off of a connection that can't be opened.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// After so long without an answer a try counts as failed. Its thread is left behind, as nothing can end it.
+/// After so long without an answer a try counts as failed. Its thread goes on, as nothing can end it.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// So many tries may be left behind; then the next one waits for one of them to end.
+/// So many threads may be left; then the next try waits for one of them to end.
 const LEFT_BEHIND: usize = 4;
 
 /// Keeps a connection until the inbox says to stop.
@@ -97,7 +97,7 @@ fn open(config: &ConnectionConfig, inbox: &mut Inbox, tries: &Arc<AtomicUsize>) 
         let started =
             connection::open_in_background(&config.uri, Access::ReadOnly, 1, move |opened| {
                 under_way.fetch_sub(1, Ordering::Relaxed);
-                address.tell(Happened::Opened(opened));
+                address.send(Happened::Opened(opened));
             });
         if let Err(error) = started {
             tries.fetch_sub(1, Ordering::Relaxed);

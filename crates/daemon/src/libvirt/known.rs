@@ -74,7 +74,7 @@ impl Description {
         &self.name
     }
 
-    /// Whether the domain was started anew.
+    /// Whether it is of another run of the domain.
     pub(super) fn is_another_run(&self, other: &Self) -> bool {
         self.id != other.id
     }
@@ -184,7 +184,7 @@ impl Known {
         changed
     }
 
-    /// The guest as others are told of it. An agent that answers knows all of its guest's addresses, so the
+    /// The guest as it is reported. An agent that answers knows all of its guest's addresses, so the
     /// ARP table counts only without.
     pub(super) fn guest(&self, uuid: [u8; 16], networks: &[Network]) -> Guest {
         let agent = self.agent.as_deref();

@@ -1,4 +1,4 @@
-//! libvirt's side of the daemon: keeps the connections and tells what they have, as [`Update`]s.
+//! libvirt's side of the daemon: keeps the connections and reports what they have, as [`Update`]s.
 //!
 //! | module | what it is |
 //! |---|---|
@@ -96,18 +96,18 @@ impl Libvirt {
 
 impl Connections for Libvirt {
     fn wake(&self) {
-        self.tell(|| Message::Wake);
+        self.send_to_all(|| Message::Wake);
     }
 
-    /// Ends the threads. One that hangs in a remote call is left behind; it ends with that call, or with the
-    /// process, and sends nothing any more but what it was about to.
+    /// Ends the threads. One that hangs in a remote call goes on until that call or the process ends, and
+    /// sends nothing more than what it was about to.
     fn stop(self: Box<Self>) {
         drop(self);
     }
 }
 
 impl Libvirt {
-    fn tell(&self, message: impl Fn() -> Message) {
+    fn send_to_all(&self, message: impl Fn() -> Message) {
         for keeper in &self.keepers {
             // A keeper that has ended needs no message.
             let _ = keeper.send(message());
@@ -118,7 +118,7 @@ impl Libvirt {
 impl Drop for Libvirt {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Relaxed);
-        self.tell(|| Message::Stop);
+        self.send_to_all(|| Message::Stop);
         // Nothing is ever sent: it comes back when all have ended, or when it has waited long enough.
         let _ = self.ended.recv_timeout(LAST_WAIT);
     }

@@ -12,10 +12,10 @@ use virt::sys;
 
 use crate::model::NetworkLease;
 
-/// An interface as virDomainInterfaceAddresses tells it. Those without a MAC are left out.
+/// An interface as virDomainInterfaceAddresses reports it. Those without a MAC are left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Interface {
-    /// Its MAC, as whoever was asked has it.
+    /// Its MAC, as the source has it.
     pub(super) mac: Mac,
     /// Its addresses; what can't be read is left out.
     pub(super) addresses: Vec<IpAddr>,

@@ -43,7 +43,7 @@ pub(super) fn xml_of_each(
     };
     let (send, receive) = mpsc::sync_channel(AT_A_TIME);
     thread::scope(|scope| {
-        // This thread asks too where there is nobody else to, so others are worth it for more than one.
+        // This thread asks too, so others are worth it for more than one domain.
         for _ in 1..AT_A_TIME.min(domains.len()) {
             let (send, ask_next) = (send.clone(), &ask_next);
             let started = threads::builder("list").spawn_scoped(scope, move || {
@@ -114,7 +114,7 @@ pub(super) fn domains(connect: &Connect) -> Result<Vec<Domain>, Error> {
 }
 
 /// The active networks in order of their names, with their leases if `leases`, which becomes false where the
-/// driver has none to tell. A driver without networks has none. What is odd is told to `warn`; leases that
+/// driver has none to report. A driver without networks has none. What is odd goes to `warn`; leases that
 /// can't be had this time are those of `before`.
 pub(super) fn networks(
     connect: &Connect,

@@ -44,7 +44,7 @@ pub enum Received {
     Incomplete,
 }
 
-/// A socket on which each change of the kernel's neighbour table can be heard.
+/// A socket that receives each change of the kernel's neighbour table.
 pub struct Socket {
     fd: OwnedFd,
     buffer: Vec<u8>,
@@ -183,7 +183,7 @@ fn event(
         NeighbourState::Reachable | NeighbourState::Permanent => true,
         NeighbourState::Stale | NeighbourState::Delay | NeighbourState::Probe => false,
         NeighbourState::Failed => return Some(Event { key, entry: Entry::Failed }),
-        // Being asked for the first time, or of a kind that nobody answers for.
+        // Asked for the first time, or of a kind without answers (multicast).
         _ => return None,
     };
     let mac = neighbour.attributes.iter().find_map(|attribute| match attribute {

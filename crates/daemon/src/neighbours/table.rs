@@ -1,7 +1,7 @@
 //! What the kernel reports of neighbours, and which of it counts.
 //!
 //! An address counts while its entry is REACHABLE: its owner has answered within the last half a minute or so. The
-//! kernel then stops asking (STALE), as nobody uses the address. It counts for `hold` longer; half-way, the daemon
+//! kernel then stops asking (STALE), as the address isn't used. It counts for `hold` longer; half-way, the daemon
 //! sends one datagram there, which makes the kernel ask again. So an idle guest keeps its addresses, and one that has
 //! left an address loses it. An entry that was never seen to be REACHABLE, as most are when the daemon starts, is asked
 //! about before it counts. An address that doesn't answer any more is asked about a few more times, less and less
@@ -68,8 +68,7 @@ enum Standing {
     },
 }
 
-/// After so many questions without an answer nobody asks any more: with the default `hold` that is after an hour and a
-/// half.
+/// After so many questions without an answer no more are asked: with the default `hold` that is after about 45 minutes.
 const MOST_QUESTIONS: u32 = 7;
 
 #[derive(Debug)]

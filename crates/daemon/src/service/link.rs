@@ -1,4 +1,4 @@
-//! The link by which look-ups find the snapshot's directory: see
+//! The link through which look-ups find the snapshot's directory: see
 //! [`guest_names::snapshot::format::PATH`].
 
 use std::fs;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// Its name in the daemon's home.
 const NAME: &str = "run";
 
-/// There as long as it lives.
+/// The link, which is removed when this is dropped.
 #[derive(Debug)]
 pub struct Link(PathBuf);
 
@@ -20,7 +20,7 @@ impl Link {
     /// # Errors
     /// The home isn't this user's own, or can't be made; something else than a link is in the way.
     pub fn make(home: &Path, target: &Path) -> io::Result<Self> {
-        // systemd makes it (StateDirectory=); who starts the daemon otherwise may be root.
+        // systemd makes it (StateDirectory=); without systemd, root may start the daemon.
         match fs::DirBuilder::new().mode(0o755).create(home) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
@@ -39,7 +39,7 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        // One that stays leads nowhere, and costs look-ups a little time.
+        // A link that stays leads nowhere, and costs look-ups a little time.
         let _ = fs::remove_file(&self.0);
     }
 }

@@ -42,7 +42,7 @@ impl Log {
     }
 
     fn line(&self, level: Level, message: &dyn Display) {
-        // Where nobody can hear it, there is nobody to tell that either.
+        // Nothing can be done where standard error can't be written to.
         let _ = io::stderr().write_all(format(self.priorities, level, message).as_bytes());
     }
 }

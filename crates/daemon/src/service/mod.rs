@@ -1,4 +1,4 @@
-//! What a daemon owes to who runs it: a log, signs of life, an ear for signals, and to be the only one.
+//! What a service needs: a log, signs of life, signals, a lock, and the clock and user that it runs by.
 
 pub mod clock;
 pub mod link;

@@ -1,4 +1,4 @@
-//! sd_notify(3): telling the service manager how it goes.
+//! sd_notify(3): reports to the service manager.
 
 use std::time::{Duration, Instant};
 
@@ -25,25 +25,25 @@ impl Manager {
 
     /// The first snapshot is there, or the one after a reload.
     pub fn ready(&self, status: &str) {
-        self.tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+        self.send(&[NotifyState::Ready, NotifyState::Status(status)]);
     }
 
-    /// How it goes, for people.
+    /// The status line, for people.
     pub fn status(&self, status: &str) {
-        self.tell(&[NotifyState::Status(status)]);
+        self.send(&[NotifyState::Status(status)]);
     }
 
     /// The configuration is read again.
     pub fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
-            Ok(now) => self.tell(&[NotifyState::Reloading, now]),
+            Ok(now) => self.send(&[NotifyState::Reloading, now]),
             Err(error) => self.log.warning(format!("no monotonic clock: {error}")),
         }
     }
 
     /// The end is near.
     pub fn stopping(&self) {
-        self.tell(&[NotifyState::Stopping]);
+        self.send(&[NotifyState::Stopping]);
     }
 
     /// A sign of life, if one is wanted and it is time for it. `due` is when the next one is.
@@ -51,13 +51,13 @@ impl Manager {
         let Some(interval) = self.watchdog else { return };
         let now = Instant::now();
         if now >= *due {
-            self.tell(&[NotifyState::Watchdog]);
+            self.send(&[NotifyState::Watchdog]);
             *due = now + interval;
         }
     }
 
-    fn tell(&self, states: &[NotifyState<'_>]) {
-        // Without a manager there is nobody to tell, and that is fine.
+    fn send(&self, states: &[NotifyState<'_>]) {
+        // Without a manager this does nothing.
         if let Err(error) = sd_notify::notify(states) {
             self.log.warning(format!("cannot tell the service manager: {error}"));
         }

@@ -17,7 +17,7 @@ pub enum Wish {
     End,
 }
 
-/// The signals that the daemon hears.
+/// The signals that the daemon handles.
 pub struct Signals(SignalDelivery<UnixStream, SignalOnly>);
 
 impl Signals {

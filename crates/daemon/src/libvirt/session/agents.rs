@@ -33,7 +33,7 @@ impl Session<'_> {
             &self.config.uri,
             Access::ReadWrite,
             WORKERS,
-            move |opened| address.tell(Happened::AgentsOpened(opened)),
+            move |opened| address.send(Happened::AgentsOpened(opened)),
         );
         if let Err(error) = opened {
             self.no_agents(Error::Thread(error));
@@ -50,7 +50,7 @@ impl Session<'_> {
         };
         let address = self.address.clone();
         let agents = connects.iter().map(|connect| Agents { connect: connect.clone() }).collect();
-        let answered = move |uuid, answer| address.tell(Happened::Asked(uuid, answer));
+        let answered = move |uuid, answer| address.send(Happened::Asked(uuid, answer));
         match Pool::start(agents, self.config.agent_timeout, answered) {
             Ok(pool) => {
                 self.agents = Link::Up { pool, connects };
@@ -144,7 +144,7 @@ impl Session<'_> {
         // Without, it comes from a worker that is about to end.
         let Link::Up { connects, .. } = &self.agents else { return };
         if answer.is_err() && !connects.iter().all(|one| matches!(one.is_alive(), Ok(true))) {
-            // It says nothing of the agent. If the main connection is lost too, that is told.
+            // It says nothing about the agent. If the main connection is lost too, there is an event for that.
             self.close_pool();
             self.schedule(now + SOON, Task::OpenAgents);
             return;
@@ -158,15 +158,15 @@ impl Session<'_> {
             return;
         }
         let Some(entry) = self.kept.guests.get_mut(&uuid) else { return };
-        let Some(heard) = entry.hear(answer, self.config.refresh, now) else { return };
-        self.schedule(heard.ask_at, Task::AskAgent(uuid));
-        if let Some(warning) = heard.warning {
+        let Some(outcome) = entry.take_answer(answer, self.config.refresh, now) else { return };
+        self.schedule(outcome.ask_at, Task::AskAgent(uuid));
+        if let Some(warning) = outcome.warning {
             self.warn(warning);
         }
-        if heard.fell_silent {
+        if outcome.fell_silent {
             self.agent_fell_silent(uuid);
         }
-        if heard.changed {
+        if outcome.changed {
             self.send_guest(uuid);
         }
     }

@@ -173,7 +173,7 @@ impl Session<'_> {
                 self.warn(format!("the ARP table can't be asked: {}", words(&error)));
                 Ok(())
             }
-            // One that has just stopped, say. Its event tells.
+            // One that has just stopped, for example. There is an event for that.
             Err(error) => Err(self.failed("ask the ARP table", error)),
         }
     }

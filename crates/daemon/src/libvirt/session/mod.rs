@@ -65,8 +65,8 @@ impl From<Error> for Failed {
 pub(super) struct Kept {
     guests: HashMap<Uuid, Entry>,
     networks: Vec<Network>,
-    /// When networks that could not be listed are tried again, by another connection: a daemon that has no network
-    /// driver behind it may get one.
+    /// When networks that could not be listed are tried again, by another connection: a network driver may have been
+    /// installed by then.
     networks_retry: Option<Pace>,
     names: Names,
 }
@@ -111,7 +111,7 @@ impl<'a> Session<'a> {
     ) -> Result<Self, Error> {
         let address = inbox.address();
         let events = address.clone();
-        let sink: Sink = Arc::new(move |event| events.tell(Happened::Event(event)));
+        let sink: Sink = Arc::new(move |event| events.send(Happened::Event(event)));
         let failed = |doing| move |source| Error::Call { doing, uri: config.uri.clone(), source };
         let subscription =
             Subscription::new(&connect, &sink).map_err(failed("register for the events"))?;
@@ -140,7 +140,7 @@ impl<'a> Session<'a> {
         session.begin_networks().map_err(failed("list the networks"))?;
         session.list_guests(inbox).map_err(failed("list the running domains"))?;
         if inbox.is_stopping() {
-            // The list may be cut short, and nobody wants it.
+            // The list may be incomplete, and isn't needed any more.
             return Ok(session);
         }
         session.send(Update::State(config.id, ConnectionState::Up));
@@ -153,7 +153,7 @@ impl<'a> Session<'a> {
         for uuid in uuids {
             session.ask_arp_at(uuid, now, Pace::spread_over(config.refresh));
         }
-        if !session.subscription.tells_guests {
+        if !session.subscription.has_guest_events {
             session.schedule(Instant::now() + config.refresh, Task::Guests);
         }
         if config.agent {

@@ -42,7 +42,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Asks again: there is no event for leases, nor for a network daemon behind this connection that has gone.
+    /// Asks again: there is no event for leases, nor for the end of the network daemon that this connection relies on.
     pub(super) fn schedule_networks(&mut self) {
         let wait = if self.has_networks {
             self.networks_pace.wait(self.config.refresh)

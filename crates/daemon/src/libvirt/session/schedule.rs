@@ -35,7 +35,7 @@ pub(super) struct Entry {
 
 /// What asking an agent has come to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Heard {
+pub(super) struct AnswerOutcome {
     /// When to ask again.
     pub(super) ask_at: Instant,
     /// Something of the guest is new.
@@ -67,12 +67,12 @@ impl Entry {
 
     /// Takes what asking the agent gave. `None` where the agent has closed its end of the channel meanwhile,
     /// so that it is not to be asked again.
-    pub(super) fn hear(
+    pub(super) fn take_answer(
         &mut self,
         answer: Result<Answer, Failure>,
         refresh: Duration,
         now: Instant,
-    ) -> Option<Heard> {
+    ) -> Option<AnswerOutcome> {
         self.agent.asking = false;
         if !self.known.description.agent_is_connected {
             return None;
@@ -110,7 +110,7 @@ impl Entry {
         };
         let ask_at = if mem::take(&mut self.agent.again) { now } else { now + wait };
         self.agent.due = Some(ask_at);
-        Some(Heard { ask_at, changed: changed || fell_silent, fell_silent, warning })
+        Some(AnswerOutcome { ask_at, changed: changed || fell_silent, fell_silent, warning })
     }
 }
 
@@ -163,8 +163,8 @@ mod tests {
         Err(Failure::TimedOut("Guest agent is not responding".into()))
     }
 
-    fn seconds(heard: &Heard, now: Instant) -> f64 {
-        (heard.ask_at - now).as_secs_f64()
+    fn seconds(outcome: &AnswerOutcome, now: Instant) -> f64 {
+        (outcome.ask_at - now).as_secs_f64()
     }
 
     fn is_about(wait: f64, full: f64) -> bool {
@@ -175,8 +175,8 @@ mod tests {
     fn a_guest_that_boots_is_asked_more_often() {
         let (mut entry, now) = (entry(), Instant::now());
         for full in [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] {
-            let heard = entry.hear(answer("fe80::5054:ff:fe00:1"), REFRESH, now).unwrap();
-            assert!(is_about(seconds(&heard, now), full), "{full}: {heard:?}");
+            let outcome = entry.take_answer(answer("fe80::5054:ff:fe00:1"), REFRESH, now).unwrap();
+            assert!(is_about(seconds(&outcome, now), full), "{full}: {outcome:?}");
         }
     }
 
@@ -184,46 +184,46 @@ mod tests {
     fn one_that_ran_before_is_asked_at_its_interval() {
         let (mut entry, now) = (entry(), Instant::now());
         entry.agent.pace = Pace::spread_over(REFRESH);
-        let heard = entry.hear(answer("10.0.0.5"), REFRESH, now).unwrap();
-        assert!(heard.changed && heard.ask_at <= now + REFRESH);
-        let heard = entry.hear(answer("10.0.0.5"), REFRESH, now).unwrap();
-        assert!(!heard.changed && is_about(seconds(&heard, now), 60.0));
+        let outcome = entry.take_answer(answer("10.0.0.5"), REFRESH, now).unwrap();
+        assert!(outcome.changed && outcome.ask_at <= now + REFRESH);
+        let outcome = entry.take_answer(answer("10.0.0.5"), REFRESH, now).unwrap();
+        assert!(!outcome.changed && is_about(seconds(&outcome, now), 60.0));
         // One that was, and has no address yet, is booting.
         let mut entry = self::entry();
         entry.agent.pace = Pace::spread_over(REFRESH);
-        let heard = entry.hear(answer("fe80::1"), REFRESH, now).unwrap();
-        assert!(is_about(seconds(&heard, now), 1.0));
+        let outcome = entry.take_answer(answer("fe80::1"), REFRESH, now).unwrap();
+        assert!(is_about(seconds(&outcome, now), 1.0));
     }
 
     #[test]
     fn one_that_hangs_goes_to_the_slow_lane_and_comes_back_when_it_answers() {
         let (mut entry, now) = (entry(), Instant::now());
         assert_eq!(entry.lane(), Lane::Quick { known: false });
-        entry.hear(answer("10.0.0.5"), REFRESH, now).unwrap();
+        entry.take_answer(answer("10.0.0.5"), REFRESH, now).unwrap();
         assert_eq!(entry.lane(), Lane::Quick { known: true });
 
-        let heard = entry.hear(hung(), REFRESH, now).unwrap();
-        assert!(heard.changed && heard.fell_silent && heard.warning.is_some());
+        let outcome = entry.take_answer(hung(), REFRESH, now).unwrap();
+        assert!(outcome.changed && outcome.fell_silent && outcome.warning.is_some());
         assert_eq!(entry.lane(), Lane::Slow);
         for _ in 0..20 {
-            let heard = entry.hear(hung(), REFRESH, now).unwrap();
-            assert!(!heard.changed && heard.warning.is_none(), "said once");
+            let outcome = entry.take_answer(hung(), REFRESH, now).unwrap();
+            assert!(!outcome.changed && outcome.warning.is_none(), "said once");
         }
-        let heard = entry.hear(hung(), REFRESH, now).unwrap();
-        assert!(is_about(seconds(&heard, now), HANGING.as_secs_f64()));
+        let outcome = entry.take_answer(hung(), REFRESH, now).unwrap();
+        assert!(is_about(seconds(&outcome, now), HANGING.as_secs_f64()));
         assert_eq!(entry.known.guest([0; 16], &[]).agent, Agent::Silent);
 
-        let heard = entry.hear(answer("10.0.0.5"), REFRESH, now).unwrap();
-        assert!(heard.changed && is_about(seconds(&heard, now), 60.0));
+        let outcome = entry.take_answer(answer("10.0.0.5"), REFRESH, now).unwrap();
+        assert!(outcome.changed && is_about(seconds(&outcome, now), 60.0));
         assert_eq!(entry.lane(), Lane::Quick { known: true });
     }
 
     #[test]
     fn a_paused_guest_keeps_what_it_said() {
         let (mut entry, now) = (entry(), Instant::now());
-        entry.hear(answer("10.0.0.5"), REFRESH, now).unwrap();
-        let heard = entry.hear(Err(Failure::NotRunning), REFRESH, now).unwrap();
-        assert!(!heard.changed && heard.warning.is_none());
+        entry.take_answer(answer("10.0.0.5"), REFRESH, now).unwrap();
+        let outcome = entry.take_answer(Err(Failure::NotRunning), REFRESH, now).unwrap();
+        assert!(!outcome.changed && outcome.warning.is_none());
         assert_eq!(entry.known.guest([0; 16], &[]).agent, Agent::Answered);
     }
 
@@ -231,8 +231,8 @@ mod tests {
     fn news_while_it_is_asked_have_it_asked_again_at_once() {
         let (mut entry, now) = (entry(), Instant::now());
         entry.agent.again = true;
-        assert_eq!(entry.hear(answer("10.0.0.5"), REFRESH, now).unwrap().ask_at, now);
-        assert!(entry.hear(answer("10.0.0.5"), REFRESH, now).unwrap().ask_at > now);
+        assert_eq!(entry.take_answer(answer("10.0.0.5"), REFRESH, now).unwrap().ask_at, now);
+        assert!(entry.take_answer(answer("10.0.0.5"), REFRESH, now).unwrap().ask_at > now);
     }
 
     #[test]
@@ -240,7 +240,7 @@ mod tests {
         let (mut entry, now) = (entry(), Instant::now());
         entry.known.description.agent_is_connected = false;
         entry.agent.asking = true;
-        assert_eq!(entry.hear(answer("10.0.0.5"), REFRESH, now), None);
+        assert_eq!(entry.take_answer(answer("10.0.0.5"), REFRESH, now), None);
         assert!(!entry.agent.asking);
         assert!(!entry.known.has_answered());
     }
