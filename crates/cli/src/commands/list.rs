@@ -157,7 +157,7 @@ pub(crate) fn columns(rows: &[Row]) -> [Column; 11] {
             "SOURCE" => rows.iter().all(|row| row.told.is_none()),
             _ => false,
         };
-        Column { title, elastic, hidden, dispensable }
+        Column { title, mark: None, elastic, hidden, dispensable }
     };
     // A bridge can go without a loss where the networks' names stand beside it.
     let networks = rows.iter().all(|row| row.network.is_some());

@@ -13,6 +13,7 @@ use crate::args::Watch;
 use crate::context::{Clock, Context};
 use crate::daemon::{self, Told};
 use crate::error::{Error, reason};
+use crate::presence;
 use crate::signals;
 use crate::state::rows::{AddressState, Row, all_rows};
 use crate::watch::changes::{Change, What, between};
@@ -56,6 +57,25 @@ impl Files<'_> {
             Err(error) => return Err(error),
         };
         Ok(())
+    }
+
+    /// Reads them, and says what is missing for it.
+    fn read_for_screen(&mut self) -> Option<String> {
+        let read = self.read();
+        let directory = self.context.paths.state_directory();
+        let directory = directory.display();
+        match (read, &self.read) {
+            (Err(error), _) => Some(format!("{directory}: {}", reason(&error))),
+            (Ok(()), None) => {
+                Some(format!("{directory} doesn't exist: libvirt has started no network yet"))
+            }
+            (Ok(()), Some(contents)) => {
+                let mut unread: Vec<String> =
+                    contents.files.iter().filter_map(presence::unread).collect();
+                unread.extend(presence::unused_snapshot(&self.told, self.context.clock.now()));
+                (!unread.is_empty()).then(|| format!("not all is known: {}", unread.join("; ")))
+            }
+        }
     }
 
     /// What they come to at this moment.
@@ -137,16 +157,17 @@ fn on_screen(
 ) -> Result<(), Error> {
     let Files { options, context, .. } = files;
     let mut view = View::new(options.all, Screen::size());
-    view.trouble = files.read().err().map(|error| trouble(context, &error));
+    view.trouble = files.read_for_screen();
     view.begin(files.rows());
-    // The times that are left change each second.
-    let tick = match context.clock {
-        Clock::System => Some(Duration::from_secs(1)),
-        Clock::Fixed(_) => None,
-    };
     loop {
         screen.show(&view.lines(context.clock.now(), context.paint)).map_err(Error::Terminal)?;
-        match next_event(receiver, tick) {
+        let now = context.clock.now();
+        let tick = match context.clock {
+            Clock::System => view.next_change(now).map(Duration::from_secs),
+            Clock::Fixed(_) => None,
+        };
+        let end = files.next_end(&view.rows);
+        match next_event(receiver, [tick, end].into_iter().flatten().min()) {
             Some(Event::Input(Input::Key(pressed))) => match view.press(pressed) {
                 Wish::Show => {}
                 Wish::Quit => return Ok(()),
@@ -166,14 +187,10 @@ fn on_screen(
             Some(Event::NoInput(error)) => return Err(Error::Terminal(error)),
             Some(Event::Changed(change)) => {
                 change?;
-                view.trouble = files.read().err().map(|error| trouble(context, &error));
+                view.trouble = files.read_for_screen();
                 view.update(files.rows(), context.clock.now());
             }
             None => view.update(files.rows(), context.clock.now()),
         }
     }
-}
-
-fn trouble(context: &Context, error: &io::Error) -> String {
-    format!("{}: {}", context.paths.state_directory().display(), reason(error))
 }

@@ -13,6 +13,8 @@ const NARROWEST: usize = 8;
 /// A column of a table.
 pub(crate) struct Column {
     pub(crate) title: &'static str,
+    /// Behind the title: by which column the rows are sorted.
+    pub(crate) mark: Option<char>,
     /// Its texts may be cut.
     pub(crate) elastic: bool,
     /// It isn't shown: it has nothing to say.
@@ -45,13 +47,33 @@ pub(crate) fn lines(
     room: Option<usize>,
     paint: Paint,
 ) -> Vec<String> {
+    page(columns, rows, 0..rows.len(), room, paint)
+}
+
+/// The heading and some of the rows; the columns are as wide as all rows need, so that they stay where they
+/// are on the next page.
+pub(crate) fn page(
+    columns: &[Column],
+    rows: &[Vec<Cell>],
+    shown: std::ops::Range<usize>,
+    room: Option<usize>,
+    paint: Paint,
+) -> Vec<String> {
     let widths = fit(columns, &natural_widths(columns, rows), room);
-    let heading = columns.iter().map(|column| Cell::toned(column.title, Tone::Strong)).collect();
+    let heading =
+        columns.iter().map(|column| Cell::toned(column.heading(), Tone::Strong)).collect();
+    let rows = rows.get(shown).unwrap_or_default();
     std::iter::once(&heading).chain(rows).map(|row: &Vec<Cell>| line(row, &widths, paint)).collect()
 }
 
+impl Column {
+    fn heading(&self) -> String {
+        self.title.chars().chain(self.mark).collect()
+    }
+}
+
 fn natural_widths(columns: &[Column], rows: &[Vec<Cell>]) -> Vec<usize> {
-    let mut widths: Vec<usize> = columns.iter().map(|column| column.title.width()).collect();
+    let mut widths: Vec<usize> = columns.iter().map(|column| column.heading().width()).collect();
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.text.width());
@@ -134,8 +156,13 @@ mod tests {
     use crate::args::Color;
 
     fn render(room: Option<usize>) -> Vec<String> {
-        let column =
-            |title, elastic, dispensable| Column { title, elastic, hidden: false, dispensable };
+        let column = |title, elastic, dispensable| Column {
+            title,
+            mark: None,
+            elastic,
+            hidden: false,
+            dispensable,
+        };
         let columns = [
             column("NAME", true, None),
             column("NETWORK", true, None),

@@ -43,7 +43,7 @@ pub(crate) struct View {
     top: usize,
     /// Columns and lines of the terminal.
     size: (usize, usize),
-    rows: Vec<Row>,
+    pub(crate) rows: Vec<Row>,
     /// When a row changed last.
     changed: BTreeMap<Key, i64>,
     /// What is wrong, if anything.
@@ -161,6 +161,10 @@ impl View {
         self.top = self.top.saturating_add_signed(lines).min(last);
     }
 
+    fn is_listed(&self, row: &Row) -> bool {
+        self.all || row.is_current()
+    }
+
     /// The rows that are to be seen, in order.
     fn shown(&self) -> Vec<&Row> {
         let filter = self.filter.to_lowercase();
@@ -198,9 +202,12 @@ impl View {
             .rows
             .iter()
             .filter(|row| row.expiry.is_some() && row.state != AddressState::Expired);
-        let order = if self.backwards { "from the end" } else { "from the start" };
+        let order = if self.backwards { "descending" } else { "ascending" };
+        let (shown, all) =
+            (self.shown().len(), self.rows.iter().filter(|row| self.is_listed(row)).count());
+        let part = if shown < all { format!("  {shown} of {all}") } else { String::new() };
         let title = format!(
-            "libvirt-nss watch  guests: {}  leases: {}  by {}, {order}{}",
+            "libvirt-nss watch  guests: {}  leases: {}  by {}, {order}{part}{}",
             running.len(),
             held.count(),
             SORTS[self.sort],
@@ -211,13 +218,19 @@ impl View {
 
     fn table(&self, now: i64, paint: Paint) -> Vec<String> {
         let shown = self.shown();
+        if shown.is_empty() {
+            let why = if self.filter.is_empty() { "no guest and no lease" } else { "no match" };
+            return vec![cut(why, self.size.0)];
+        }
         let all: Vec<Row> = shown.iter().map(|&row| row.clone()).collect();
-        let page = shown.iter().skip(self.top).take(self.room());
-        let cells: Vec<Vec<Cell>> = page.map(|row| self.row(row, now)).collect();
-        let lines = table::lines(&columns(&all), &cells, Some(self.size.0), paint);
+        let mut columns = columns(&all);
+        columns[self.sort].mark = Some(if self.backwards { '▲' } else { '▼' });
+        let cells: Vec<Vec<Cell>> = shown.iter().map(|row| self.row(row, now)).collect();
+        let top = self.top.min(cells.len());
+        let page = top..cells.len().min(top + self.room());
+        let lines = table::page(&columns, &cells, page.clone(), Some(self.size.0), paint);
         // Too narrow a terminal cuts what no column can give: it has no colours then.
-        let plain = Paint::none();
-        let narrow = table::lines(&columns(&all), &cells, Some(self.size.0), plain);
+        let narrow = table::page(&columns, &cells, page, Some(self.size.0), Paint::none());
         let pairs = lines.into_iter().zip(narrow);
         pairs
             .map(
@@ -226,6 +239,23 @@ impl View {
                 },
             )
             .collect()
+    }
+
+    /// In how many seconds what is shown looks different, if nothing else happens: times that are left, and
+    /// changes that stand out.
+    pub(crate) fn next_change(&self, now: i64) -> Option<u64> {
+        let of_times = self.rows.iter().filter_map(|row| {
+            let left = row.expiry.filter(|&expiry| expiry != 0)?.saturating_sub(now);
+            Some(match left {
+                // Minutes are shown from the first on, and an hour ago the hours.
+                60.. => left % 60 + 1,
+                -59..60 => 1,
+                _ => 60 - left.saturating_neg() % 60,
+            })
+        });
+        let of_changes = self.changed.values().map(|since| since + FRESH - now);
+        let next = of_times.chain(of_changes).min()?;
+        Some(next.max(1).unsigned_abs())
     }
 
     fn row(&self, row: &Row, now: i64) -> Vec<Cell> {
@@ -257,10 +287,10 @@ impl View {
 fn help() -> [&'static str; 9] {
     [
         "",
-        "  s, S        sort by the next column, by the one before",
-        "  r           the other way round",
-        "  /           show only rows with a text: Enter keeps it, Esc drops it",
-        "  a           expired leases too, or not",
+        "  s, S        sort by the next column, the previous one",
+        "  r           reverse order",
+        "  /           show only rows with a text: Enter keeps it, Esc removes it",
+        "  a           show or hide expired leases",
         "  arrows, j, k, Page Up, Page Down, g, G   move",
         "  q, Ctrl-C   quit",
         "",
@@ -437,5 +467,23 @@ mod tests {
         assert_eq!(fresh(&view, NOW + FRESH), 0);
         view.update(rows, NOW + FRESH);
         assert!(view.changed.is_empty());
+    }
+
+    /// The screen is drawn again when something in it changes, and not each second.
+    #[test]
+    fn when_it_looks_different() {
+        let of = |expiry: i64| {
+            let mut view = View::new(true, (80, 24));
+            view.begin(vec![row("vm", 1, expiry, AddressState::Attached)]);
+            view.next_change(NOW)
+        };
+        assert_eq!(of(0), None);
+        assert_eq!(of(NOW + 30), Some(1));
+        assert_eq!(of(NOW + 60), Some(1));
+        assert_eq!(of(NOW + 119), Some(60));
+        assert_eq!(of(NOW - 90), Some(30));
+        let mut view = view(1, (80, 24));
+        view.update(vec![row("new", 9, 0, AddressState::Attached)], NOW);
+        assert_eq!(view.next_change(NOW + 2), Some(3));
     }
 }

@@ -193,11 +193,11 @@ fn on_a_real_terminal() {
 
     let screen = terminal.shows(&["guests: 1  leases: 3", "q quit"]);
     let expected = "\
-libvirt-nss watch  guests: 1  leases: 3  by domain, from the start
-DOMAIN  HOST  BRIDGE  ADDRESS   MAC                LEFT  STATE     RESOLVES
-web-vm  h2    virbr0  10.0.0.2  52:54:00:00:00:02  1h    attached  both
--       h1    virbr0  10.0.0.1  52:54:00:00:00:01  1h    no guest  host
--       h3    virbr0  10.0.0.3  52:54:00:00:00:03  1h    no guest  host
+libvirt-nss watch  guests: 1  leases: 3  by domain, ascending
+DOMAIN▼  HOST  BRIDGE  ADDRESS   MAC                LEFT  STATE     RESOLVES
+web-vm   h2    virbr0  10.0.0.2  52:54:00:00:00:02  1h    attached  both
+-        h1    virbr0  10.0.0.1  52:54:00:00:00:01  1h    no guest  host
+-        h3    virbr0  10.0.0.3  52:54:00:00:00:03  1h    no guest  host
 
 
 
@@ -215,11 +215,13 @@ q quit  / filter  s sort  r reverse  a all  ? help
     terminal.shows(&["leases: 40", "h17"]);
     // Keys.
     terminal.keys(&["s", "r"]);
-    let screen = terminal.shows(&["by host, from the end"]);
+    let screen = terminal.shows(&["by host, descending"]);
     assert_eq!(screen.lines().nth(2).unwrap().split_whitespace().nth(1), Some("h9"));
     terminal.keys(&["/", "h3", "Enter"]);
-    let screen = terminal.shows(&["/h3  q quit", "h30"]);
+    let screen = terminal.shows(&["/h3  q quit", "h30", "11 of 40"]);
     assert!(!screen.contains("h9 "), "{screen}");
+    terminal.keys(&["/", "x", "x", "Enter"]);
+    terminal.shows(&["no match", "0 of 40"]);
     terminal.keys(&["?"]);
     terminal.shows(&["Any key goes back"]);
     terminal.keys(&["x", "Escape"]);
@@ -227,7 +229,7 @@ q quit  / filter  s sort  r reverse  a all  ? help
     terminal.keys(&["G"]);
     terminal.shows(&["h10 ", "h1 "]);
     terminal.keys(&["r", "g"]);
-    terminal.shows(&["by host, from the start", "h14"]);
+    terminal.shows(&["by host, ascending", "h14"]);
     // Another size.
     tmux(&sandbox, &["resize-window", "-x50", "-y6"]);
     let screen = terminal.shows(&["h11", "q quit"]);
@@ -249,7 +251,7 @@ fn interrupted_on_a_real_terminal() {
     let sandbox = Sandbox::new("watch");
     let line = "libvirt-nss --state-dir $WORK/state watch";
     let Some(terminal) = Terminal::start(&sandbox, line) else { return };
-    terminal.shows(&["guests: 0", "q quit"]);
+    terminal.shows(&["guests: 0", "no guest and no lease", "doesn't exist: libvirt has started"]);
     terminal.keys(&["C-c"]);
     let screen = terminal.shows(&["status 0"]);
     assert_eq!(screen.trim(), "status 0");
