@@ -54,6 +54,7 @@ usr/share/man/man1/libvirt-nss.1 644
 usr/share/man/man5/libvirt-nss.toml.5 644
 usr/share/man/man8/libvirt-nssd.8 644
 usr/share/man/man8/libvirt_leaseshelper.8 644
+usr/share/man/man8/nss-libvirt.8 644
 usr/share/zsh/site-functions/_libvirt-nss 644
 END
     ) "$room/copied"

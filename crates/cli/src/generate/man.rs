@@ -193,7 +193,12 @@ fn see_also(roff: &mut Roff, name: &str, subcommands: &[String]) {
     let pages = pages.filter(|page| *page != name).map(|page| (page, "1"));
     let pages: Vec<_> = pages
         .chain(own.iter().copied())
-        .chain([("nsswitch.conf", "5"), ("libvirt_leaseshelper", "8")])
+        .chain([
+            ("nsswitch.conf", "5"),
+            ("nss-libvirt", "8"),
+            ("libvirt-nssd", "8"),
+            ("libvirt_leaseshelper", "8"),
+        ])
         .collect();
     let mut line = Vec::new();
     for (at, (page, section)) in pages.iter().enumerate() {
