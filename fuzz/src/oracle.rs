@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 /// How deep arrays and objects may nest in an object; see `guest_names::json`.
 const DEPTH_LIMIT: usize = 8;
 
-/// A member of an object, or an element of a member's array, as [`guest_names::json::Members`] is told
-/// of it.
+/// A member of an object, or an element of a member's array: the key, and what
+/// [`Value`](guest_names::json::Value) says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Event {
@@ -21,6 +21,20 @@ pub enum Event {
     Array(Vec<u8>),
     Element(Vec<u8>, Vec<u8>),
     Other(Vec<u8>),
+}
+
+impl Event {
+    /// The member's key.
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        match self {
+            Self::String(key, _)
+            | Self::Integer(key, _)
+            | Self::Array(key)
+            | Self::Element(key, _)
+            | Self::Other(key) => key,
+        }
+    }
 }
 
 /// A value.
@@ -65,7 +79,7 @@ impl<'de> Deserialize<'de> for RawMembers<'de> {
     }
 }
 
-/// What a text may nest here: the stack is not the subject.
+/// How deep a text may nest here: the stack is not the subject.
 const TREE_LIMIT: usize = 64;
 
 fn tree(text: &str, depth: usize) -> Option<Tree> {
@@ -159,7 +173,7 @@ impl Object {
         self.members.iter().any(|(_, value)| value.holds_object())
     }
 
-    /// What its reader has to be told.
+    /// Its members, as the reader gives them.
     #[must_use]
     pub fn events(&self) -> Vec<Event> {
         let mut events = Vec::new();
@@ -185,7 +199,7 @@ impl Object {
     }
 }
 
-/// Of a text that is too long nothing stays.
+/// A text that is too long comes as an empty one.
 fn short(text: &str) -> Vec<u8> {
     if text.len() <= TEXT_MAX { text.as_bytes().to_vec() } else { Vec::new() }
 }

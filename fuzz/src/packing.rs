@@ -1,17 +1,13 @@
-//! Answers packed into a buffer of arbitrary length and alignment: what is written is the answer, stands in
-//! the buffer, and succeeds where, to the byte, there is room.
+//! Answers packed into a buffer of arbitrary length and alignment: what is written is the answer, is in the buffer,
+//! and succeeds where, to the byte, there is room.
 
 use std::ffi::{CStr, c_char};
 use std::mem::{align_of, size_of};
 use std::ptr;
 
 use guest_names::address::{Address, Family};
-use guest_names::forward::{Answer, NoRoom};
-use guest_names::ranking::Candidate;
-use guest_names::state::Bridge;
-
-use crate::abi::{AddrTuple, HostEnt};
-use crate::pack::{Buffer, HostEntAnswer, TupleAnswer, af};
+use nss_hosts::abi::{AddrTuple, HostEnt};
+use nss_hosts::pack::{self, Buffer, Scoped, af};
 
 /// What is in the memory before, and around the buffer afterwards too.
 const CANARY: u8 = 0xa5;
@@ -76,13 +72,10 @@ struct Parts<'d> {
     slack: i32,
     /// The caller has a first tuple of its own, as up to glibc 2.35.
     own_first: bool,
-    /// It is cleared and filled again, as after a change of the files.
-    twice: bool,
-    /// It lends places, again and again, of which it is asked for more than so many.
-    lends: Option<usize>,
     family: Family,
     name: &'d [u8],
-    candidates: Vec<Candidate>,
+    /// Each with the scope id that it is packed with.
+    addresses: Vec<Scoped>,
 }
 
 impl<'d> Parts<'d> {
@@ -92,28 +85,21 @@ impl<'d> Parts<'d> {
         // A C string that the caller has asked for has no NUL in it, and is not empty.
         let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
         let name = if end == 0 { b"a" } else { &name[..end] };
-        let bridge = Bridge::new(b"lo")?;
-        let candidates = rest.chunks(17).filter_map(|chunk| {
+        let addresses = rest.chunks(17).filter_map(|chunk| {
             let (&kind, octets) = chunk.split_first()?;
             let address = match kind % 2 {
                 0 => Address::V4(*octets.first_chunk()?),
                 _ => Address::V6(*octets.first_chunk()?),
             };
-            Some(Candidate::new(address, None, bridge, 0, 0, 0))
+            Some((address, u32::from(kind / 2)))
         });
         Some(Self {
             misaligned: usize::from(misaligned % 16),
-            // Little by little around the need, and then in steps up to what places take.
-            slack: match i32::from(slack as i8) {
-                much @ 65.. => 64 + (much - 64) * 16,
-                little => little,
-            },
+            slack: i32::from(slack as i8),
             own_first: flags & 1 != 0,
-            twice: flags & 2 != 0,
-            lends: (flags & 8 != 0).then_some(usize::from(flags >> 4)),
             family: if flags & 4 != 0 { Family::V6 } else { Family::V4 },
             name,
-            candidates: candidates.collect(),
+            addresses: addresses.collect(),
         })
     }
 
@@ -124,63 +110,6 @@ impl<'d> Parts<'d> {
         let len = (need + padding) as i64 + i64::from(self.slack);
         Memory::new(self.misaligned, usize::try_from(len).unwrap_or(0))
     }
-
-    /// The addresses of the answer: each once.
-    fn distinct(&self, family: Option<Family>) -> Vec<Candidate> {
-        let mut distinct: Vec<Candidate> = Vec::new();
-        for candidate in &self.candidates {
-            let address = candidate.address;
-            let wanted = family.is_none_or(|family| family == address.family());
-            if wanted && distinct.iter().all(|other| other.address != address) {
-                distinct.push(*candidate);
-            }
-        }
-        distinct
-    }
-
-    /// Fills an answer as the look-up does.
-    fn fill(&self, answer: &mut dyn Answer, candidates: &[Candidate]) -> Result<(), NoRoom> {
-        if self.twice {
-            let filled = candidates.iter().rev().try_for_each(|one| answer.add(one));
-            assert!(filled.is_err() || candidates.iter().all(|one| answer.holds(one.address)));
-            answer.clear();
-        }
-        let mut rest = candidates;
-        while !rest.is_empty() {
-            let lent = self.borrow(answer);
-            // Without places all of the buffer is the answer's.
-            let (now, later) =
-                rest.split_at(if lent == 0 { rest.len() } else { lent.min(rest.len()) });
-            for candidate in now {
-                assert!(!answer.holds(candidate.address));
-                let added = answer.add(candidate);
-                assert!(added.is_ok() || lent == 0, "there is no room beside what is lent");
-                added?;
-                assert!(answer.holds(candidate.address));
-            }
-            let marked =
-                answer.lent().iter().enumerate().all(|(at, place)| place.is_record(&mark(at)));
-            assert!(marked, "an address stands in what is lent");
-            rest = later;
-        }
-        Ok(())
-    }
-
-    /// Has places lent and puts something into each. How many there are.
-    fn borrow(&self, answer: &mut dyn Answer) -> usize {
-        let Some(least) = self.lends else { return 0 };
-        answer.lend(least);
-        let lent = answer.lent();
-        assert!(lent.is_empty() || lent.len() > least);
-        lent.iter_mut().enumerate().for_each(|(at, place)| *place = mark(at));
-        lent.len()
-    }
-}
-
-/// What is put into the place of this index.
-fn mark(at: usize) -> Candidate {
-    let number = at as u32;
-    Candidate::new(Address::V4(number.to_be_bytes()), None, Bridge::NONE, 1, 2, number)
 }
 
 /// Runs the target.
@@ -195,25 +124,26 @@ pub fn run(data: &[u8]) {
 }
 
 fn host_ent(parts: &Parts<'_>) {
-    let candidates = parts.distinct(Some(parts.family));
-    let (count, octets) = (candidates.len(), if parts.family == Family::V4 { 4 } else { 16 });
+    let of_family = |&&(address, _): &&Scoped| address.family() == parts.family;
+    let addresses: Vec<Address> =
+        parts.addresses.iter().filter(of_family).map(|&(address, _)| address).collect();
+    let (count, octets) = (addresses.len(), if parts.family == Family::V4 { 4 } else { 16 });
     if count == 0 {
         return;
     }
     let need = (count + 2) * POINTER + count * octets + parts.name.len() + 1;
     let mut memory = parts.memory(need);
     let fits = need <= memory.aligned_len();
-    let mut answer = HostEntAnswer::new(memory.buffer(), parts.name, parts.family);
-    let filled = parts.fill(&mut answer, &candidates);
-    assert_eq!(filled.is_ok(), fits);
-    if !fits {
-        return memory.check();
-    }
+    let buffer = memory.buffer();
     let mut result = std::mem::MaybeUninit::<HostEnt>::uninit();
-    // SAFETY: `result` has room, and at least one address has been added.
-    let canonical = unsafe { answer.finish(result.as_mut_ptr()) };
+    let (mut all, place) = (addresses.iter().copied(), result.as_mut_ptr());
+    // SAFETY: `result` can be written, and the name is not in the buffer.
+    let packed =
+        unsafe { pack::host_ent(&buffer, parts.name, parts.family, &mut all, count, place) };
     memory.check();
-    // SAFETY: `finish` has filled it.
+    assert_eq!(packed.is_ok(), fits);
+    let Ok(canonical) = packed else { return };
+    // SAFETY: it has been packed.
     let result = unsafe { result.assume_init() };
 
     assert_eq!(canonical, result.h_name);
@@ -225,43 +155,41 @@ fn host_ent(parts: &Parts<'_>) {
     // SAFETY: a pointer's room in the buffer.
     assert!(unsafe { result.h_aliases.read() }.is_null());
     memory.is_inside(result.h_addr_list, (count + 1) * POINTER);
-    for (at, candidate) in candidates.iter().enumerate() {
+    for (at, address) in addresses.iter().enumerate() {
         // SAFETY: one of the table, which is in the buffer.
         let place = unsafe { result.h_addr_list.wrapping_add(at).read() };
         memory.is_inside(place, octets);
         // SAFETY: so many bytes in the buffer.
         let held = unsafe { std::slice::from_raw_parts(place.cast::<u8>(), octets) };
-        assert_eq!(held, candidate.address.octets());
+        assert_eq!(held, address.octets());
     }
     // SAFETY: the end of the table.
     assert!(unsafe { result.h_addr_list.wrapping_add(count).read() }.is_null());
 }
 
 fn tuples(parts: &Parts<'_>) {
-    let candidates = parts.distinct(None);
-    if candidates.is_empty() {
+    let count = parts.addresses.len();
+    if count == 0 {
         return;
     }
-    let in_buffer = candidates.len() - usize::from(parts.own_first);
+    let in_buffer = count - usize::from(parts.own_first);
     let need = in_buffer * size_of::<AddrTuple>() + parts.name.len() + 1;
     let mut memory = parts.memory(need);
     let fits = need <= memory.aligned_len();
     let mut own = std::mem::MaybeUninit::<AddrTuple>::zeroed();
     let first = if parts.own_first { own.as_mut_ptr() } else { ptr::null_mut() };
     let mut pat = first;
-    let mut answer = TupleAnswer::new(memory.buffer(), parts.name, first);
-    let filled = parts.fill(&mut answer, &candidates);
-    assert_eq!(filled.is_ok(), fits);
-    if !fits {
-        return memory.check();
-    }
-    // SAFETY: `pat` and, if there is one, the caller's first tuple can be written, and at least one
-    // address has been added.
-    unsafe { answer.finish(&raw mut pat) };
+    let (buffer, mut all) = (memory.buffer(), parts.addresses.iter().copied());
+    // SAFETY: `pat` and, if there is one, the caller's first tuple can be written; the name is not in the buffer.
+    let packed = unsafe { pack::tuples(&buffer, parts.name, &mut all, count, &raw mut pat) };
     memory.check();
+    assert_eq!(packed.is_ok(), fits);
+    if !fits {
+        return;
+    }
 
     let mut next = pat.cast_const();
-    for (at, candidate) in candidates.iter().enumerate() {
+    for (at, (address, scope)) in parts.addresses.iter().enumerate() {
         if at == 0 && parts.own_first {
             assert!(ptr::eq(next, first));
         } else {
@@ -269,12 +197,10 @@ fn tuples(parts: &Parts<'_>) {
         }
         // SAFETY: the caller's own, or a tuple in the buffer.
         let tuple = unsafe { next.read() };
-        let address = candidate.address;
         assert_eq!(tuple.family, af(address.family()));
         assert!(tuple.addr.starts_with(address.octets()));
         assert!(tuple.addr[address.octets().len()..].iter().all(|&octet| octet == 0));
-        // The bridge is `lo` here, whose index is 1 in every network namespace.
-        assert_eq!(tuple.scopeid, u32::from(address.is_link_local_v6()));
+        assert_eq!(tuple.scopeid, *scope);
         memory.is_inside(tuple.name, parts.name.len() + 1);
         // SAFETY: so many bytes are in the buffer, and the last of them is a NUL if it is one.
         assert_eq!(unsafe { CStr::from_ptr(tuple.name) }.to_bytes(), parts.name);

@@ -2,11 +2,13 @@
 
 use guest_names::address::Mac;
 use guest_names::json::Parsed;
-use guest_names::lease::{BadRecord, Lease};
-use guest_names::macmap::{MacMap, MacUse};
+use guest_names::records::lease::{BadRecord, Lease, client_of};
+use guest_names::records::mac_map::MacMap;
+use guest_names::text::Text;
 use guest_names::window::{FRONT, Window};
 
-use crate::memory::File;
+use testkit::memory::File;
+
 use crate::oracle::{self, Event, Object};
 
 /// What the keys of a lease's record say, by the oracle.
@@ -22,6 +24,8 @@ pub struct LeaseRecord {
     pub domain: Vec<u8>,
     /// See [`Lease::expiry`].
     pub expiry: i64,
+    /// The client id. Empty where it is missing or isn't a text.
+    pub client: Vec<u8>,
     /// A key has a value of the wrong type.
     pub mistyped: bool,
 }
@@ -38,10 +42,19 @@ impl LeaseRecord {
                     b"mac-address" => record.mac = oracle::mac(&value),
                     b"hostname" => record.hostname = value,
                     b"domain" => record.domain = value,
+                    b"client-id" => record.client = value,
                     b"expiry-time" => record.mistyped = true,
                     _ => {}
                 },
                 Event::Integer(key, value) if key == b"expiry-time" => record.expiry = value,
+                Event::Integer(key, _)
+                | Event::Array(key)
+                | Event::Other(key)
+                | Event::Element(key, _)
+                    if key == b"client-id" =>
+                {
+                    record.client.clear();
+                }
                 Event::Integer(key, _) | Event::Array(key) | Event::Other(key) => {
                     let known: [&[u8]; 5] =
                         [b"ip-address", b"mac-address", b"hostname", b"domain", b"expiry-time"];
@@ -111,8 +124,9 @@ fn is_whole(parsed: Parsed) -> bool {
 pub fn run_lease(data: &[u8]) {
     let Some((size, piece, text)) = split(data) else { return };
     let mut buffer = vec![0; FRONT + size];
-    let mut lease = Lease::new();
-    let parsed = lease.read(&mut Window::new(File::new(text.as_bytes(), piece), &mut buffer));
+    let (mut lease, mut client) = (Lease::new(), Text::new());
+    let mut window = Window::new(File::new(text.as_bytes(), piece), &mut buffer);
+    let parsed = lease.read_with_client_id(&mut window, &mut client);
     let expected = oracle::first_object(text).map(|(object, _)| LeaseRecord::of(&object));
     assert_eq!(is_whole(parsed), expected.is_some(), "{lease:?}");
     let Some(expected) = expected else { return };
@@ -128,26 +142,11 @@ pub fn run_lease(data: &[u8]) {
         hostname: lease.hostname.as_bytes().to_vec(),
         domain: lease.domain.as_bytes().to_vec(),
         expiry: lease.expiry,
+        client: client.as_bytes().to_vec(),
         mistyped: expected.mistyped,
     };
     assert_eq!(record, expected);
-}
-
-#[derive(Default)]
-struct Gathered(Vec<Mac>);
-
-impl MacUse for Gathered {
-    fn begin(&mut self) {
-        self.0.clear();
-    }
-
-    fn mac(&mut self, mac: Mac) {
-        self.0.push(mac);
-    }
-
-    fn end(&mut self, _: &MacMap) -> bool {
-        true
-    }
+    assert_eq!(lease.client, client_of(&expected.client));
 }
 
 /// Runs the target of MAC maps' records.
@@ -156,14 +155,21 @@ impl MacUse for Gathered {
 /// When something is wrong.
 pub fn run_macmap(data: &[u8]) {
     let Some((size, piece, text)) = split(data) else { return };
-    let mut buffer = vec![0; FRONT + size];
-    let (mut map, mut macs) = (MacMap::new(), Gathered::default());
+    let (mut buffer, mut domain) = (vec![0; FRONT + size], Text::new());
     let mut window = Window::new(File::new(text.as_bytes(), piece), &mut buffer);
-    let parsed = map.read(&mut window, &mut macs);
+    let mut map = MacMap::new(&mut domain);
+    let parsed = map.read(&mut window);
     let expected = oracle::first_object(text).map(|(object, _)| MacRecord::of(&object));
     assert_eq!(is_whole(parsed), expected.is_some(), "{map:?}");
     let Some(expected) = expected else { return };
-    assert_eq!(map.is_good(), expected.is_good());
+    let (is_good, end) = (map.is_good(), window.offset());
+    assert_eq!(is_good, expected.is_good());
+    let mut macs = map.macs().to_vec();
+    while map.read_rest(&mut window) {
+        assert!(!map.macs().is_empty(), "{map:?}");
+        macs.extend(map.macs());
+        assert_eq!((map.is_good(), window.offset()), (is_good, end), "{map:?}");
+    }
     let domain = map.domain.as_bytes().to_vec();
-    assert_eq!(MacRecord { domain, macs: macs.0, mistyped: expected.mistyped }, expected);
+    assert_eq!(MacRecord { domain, macs, mistyped: expected.mistyped }, expected);
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! web                  the name
 //! 192.168.122.10       the address
-//! 4210                 how it is read: bytes of the small window, of a read, places, where a fault strikes
+//! 4210                 how it is read: bytes of the small buffer, of a read, places, which call fails
 //! =virbr0.status       a file's name; its contents up to the next line that begins with "="
 //! ```
 
@@ -13,9 +13,12 @@ use guest_names::address::Address;
 use guest_names::text::TEXT_MAX;
 use guest_names::window::FRONT;
 
-use crate::memory::NamedFile;
+use testkit::memory::Directory;
 
-/// The time that it is.
+/// A file's name and contents.
+pub type NamedFile<'a> = (&'a [u8], &'a [u8]);
+
+/// The time, in seconds since the epoch.
 pub const NOW: i64 = 1_700_000_000;
 
 /// Longer than this finds nothing new.
@@ -28,20 +31,20 @@ pub struct Scenario<'a> {
     pub name: &'a [u8],
     /// The address that is looked up.
     pub address: Option<Address>,
-    /// Bytes of the small window.
-    pub window: usize,
+    /// Bytes of the small buffer.
+    pub buffer: usize,
     /// Most bytes of one short read.
     pub piece: usize,
     /// How many places for candidates where there are few.
     pub places: usize,
-    /// Where reading fails, if it does.
-    pub fault: u32,
+    /// Which call fails where one does.
+    pub fault: usize,
     /// The files, in the order in which they are listed.
     pub files: Vec<NamedFile<'a>>,
 }
 
 impl<'a> Scenario<'a> {
-    /// `None` for what has not even the three lines.
+    /// `None` for what doesn't have the three lines.
     #[must_use]
     pub fn read(data: &'a [u8]) -> Option<Self> {
         let data = data.get(..LENGTH_LIMIT).unwrap_or(data);
@@ -71,17 +74,27 @@ impl<'a> Scenario<'a> {
             name,
             address,
             // A needle has to fit in, and its start before it.
-            window: 2 * FRONT + 8 * control(0),
+            buffer: 2 * FRONT + 8 * control(0),
             // A read that gives less than a needle, and is not at the end, is taken for the end.
             piece: FRONT + 8 * control(1),
-            places: 1 + control(2) % 4,
-            fault: 4 * control(3) as u32,
+            places: control(2) % 5,
+            fault: control(3) % 64,
             files,
         })
     }
 }
 
-/// The first line, and what is behind it.
+impl Scenario<'_> {
+    /// The state directory.
+    #[must_use]
+    pub fn directory(&self) -> Directory {
+        let mut directory = Directory::default();
+        self.files.iter().for_each(|(name, contents)| directory.add(name, contents));
+        directory
+    }
+}
+
+/// The first line, and what comes after it.
 fn line(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = text.iter().position(|&byte| byte == b'\n')?;
     Some((&text[..end], &text[end + 1..]))

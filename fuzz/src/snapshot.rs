@@ -1,8 +1,8 @@
 //! Look-ups with an arbitrary snapshot beside one state file.
 //!
 //! - However it is read, the answer is the same, and it comes after a bounded number of reads.
-//! - Every address that is answered stands in the snapshot or is the file's; every name stands there too.
-//! - Where the snapshot is broken the file answers.
+//! - Every address in it is in the snapshot or in the file; so is every name.
+//! - Where the snapshot is damaged the file answers.
 //!
 //! The input:
 //! ```text
@@ -16,32 +16,31 @@ use std::cell::Cell;
 use std::net::IpAddr;
 
 use guest_names::address::Address;
-use guest_names::enumerate::Cursor;
-use guest_names::forward::{Answer, Found, NoRoom, Query, Source};
-use guest_names::ranking::Candidate;
-use guest_names::search::Search;
+use guest_names::io::{Fault, Stamp, StateFile};
+use guest_names::name::NameKind;
 use guest_names::snapshot::format::{Entry, Meta};
-use guest_names::snapshot::{Key, Opened, Standing, Take};
-use guest_names::text::Text;
-use guest_names::window::{Fault, StateFile};
+use guest_names::snapshot::{Key, Opened};
+use guest_names::window::LARGE_BUFFER;
+use testkit::look_up::{Answer, Means, NameAndAddress, by_address, by_name, list};
+use testkit::memory::{Directory, Snapshot};
 
-use crate::memory::{Directory, Manner, NamedFile, Snapshot};
+use crate::scenario::NOW;
 
-const NOW: i64 = 1_700_000_000;
+const KINDS: [NameKind; 2] = [NameKind::HostName, NameKind::Domain];
 
-/// Where the file's length stands in the snapshot.
+/// Where the file's length is in the snapshot.
 const LENGTH_AT: usize = Meta::START + 20;
 
-/// More names than this are not asked for.
-const PAIRS_LIMIT: usize = 16;
+/// The least that a snapshot can be read with.
+const LEAST_BUFFER: usize = 4096;
 
-/// What the state file says.
-const FILES: [NamedFile<'static>; 2] = [
+/// What the state files say.
+const FILES: [(&str, &str); 2] = [
     (
-        b"virbr0.status",
-        br#"[{"ip-address": "10.9.9.9", "mac-address": "52:54:00:00:00:09", "hostname": "web"}]"#,
+        "virbr0.status",
+        r#"[{"ip-address": "10.9.9.9", "mac-address": "52:54:00:00:00:09", "hostname": "web"}]"#,
     ),
-    (b"virbr0.macs", br#"[{"domain": "web", "macs": ["52:54:00:00:00:09"]}]"#),
+    ("virbr0.macs", r#"[{"domain": "web", "macs": ["52:54:00:00:00:09"]}]"#),
 ];
 const OF_FILES: Address = Address::V4([10, 9, 9, 9]);
 
@@ -60,49 +59,17 @@ impl StateFile for Counted<'_> {
         Ok(len)
     }
 
-    fn identity(&mut self) -> u64 {
-        1
-    }
-}
-
-/// The entries under a key, each where it stands.
-struct Taken<'t> {
-    bytes: &'t [u8],
-    count: usize,
-}
-
-impl Take for Taken<'_> {
-    fn take(&mut self, offset: u32, entry: &Entry<'_>, _: Standing) {
-        let there = Entry::parse(&self.bytes[offset as usize..]).expect("an entry stands there");
-        assert_eq!(there.0, *entry);
-        self.count += 1;
-    }
-}
-
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Addresses(Vec<Address>);
-
-impl Answer for Addresses {
-    fn clear(&mut self) {
-        self.0.clear();
-    }
-
-    fn holds(&self, address: Address) -> bool {
-        self.0.contains(&address)
-    }
-
-    fn add(&mut self, candidate: &Candidate) -> Result<(), NoRoom> {
-        self.0.push(candidate.address);
-        Ok(())
+    fn size(&mut self) -> u64 {
+        self.bytes.len() as u64
     }
 }
 
 /// What came of all look-ups.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Outcome {
-    forward: Vec<(Found, Addresses)>,
-    reverse: Vec<Option<Vec<u8>>>,
-    pairs: Vec<Vec<(Vec<u8>, Address)>>,
+    names: Vec<Answer>,
+    addresses: Vec<Option<Vec<u8>>>,
+    lists: Vec<Vec<NameAndAddress>>,
 }
 
 /// What is looked up.
@@ -113,45 +80,22 @@ struct Asked<'a> {
 
 fn outcome(
     asked: &Asked<'_>,
-    snapshot: Option<Snapshot<'_>>,
-    window: usize,
+    snapshot: Option<&Snapshot>,
+    means: &Means<'_>,
     piece: usize,
 ) -> Outcome {
-    let directory = || {
-        let directory = Directory::new(&FILES, Manner { piece, ..Manner::PLAIN });
-        match snapshot {
-            Some(snapshot) => directory.with(snapshot),
-            None => directory,
-        }
-    };
-    let (mut window, mut places) = (vec![0; window], vec![Candidate::EMPTY; 3]);
+    let mut directory = Directory::new(&FILES);
+    let open = || snapshot.map(|snapshot| snapshot.open(piece));
     let mut outcome = Outcome::default();
-    for source in [Source::HostName, Source::Domain] {
-        if let Some(wanted) = source.wanted(asked.name) {
-            let (mut dir, mut answer) = (directory(), Addresses::default());
-            let mut search = Search::new(&mut dir, &mut window, NOW, None);
-            let query = Query { source, wanted, family: None };
-            let found = search.addresses(&query, &mut places, &mut answer);
-            outcome.forward.push((found.expect("nothing runs out in memory"), answer));
-        }
+    for kind in KINDS {
+        let answer = by_name(&mut directory, open(), means, kind, asked.name, None);
+        outcome.names.push(answer.expect("nothing runs out in memory"));
         if let Some(address) = asked.address {
-            let (mut dir, mut name) = (directory(), Text::new());
-            let mut search = Search::new(&mut dir, &mut window, NOW, None);
-            let found = search.name_of(source, address, &mut places, &mut name);
-            let found = found.expect("nothing runs out in memory");
-            outcome.reverse.push(found.then(|| name.as_bytes().to_vec()));
+            let name = by_address(&mut directory, open(), means, kind, address);
+            outcome.addresses.push(name.expect("nothing runs out in memory"));
         }
-        let (mut pairs, mut cursor) = (Vec::new(), Cursor::new());
-        while pairs.len() < PAIRS_LIMIT {
-            let (mut dir, mut name, mut candidate) = (directory(), Text::new(), Candidate::EMPTY);
-            let mut search = Search::new(&mut dir, &mut window, NOW, None);
-            let next = search.next(source, &mut cursor, &mut places, &mut name, &mut candidate);
-            if !next.expect("nothing runs out in memory") {
-                break;
-            }
-            pairs.push((name.as_bytes().to_vec(), candidate.address));
-        }
-        outcome.pairs.push(pairs);
+        let pairs = list(&mut directory, open(), means, kind);
+        outcome.lists.push(pairs.expect("nothing runs out in memory"));
     }
     outcome
 }
@@ -183,35 +127,57 @@ pub fn run(data: &[u8]) {
     }
     let meta = bytes.get(Meta::START..).and_then(Meta::parse);
     let meta = meta.filter(|meta| meta.length as usize == bytes.len());
-    let older = control.first() == Some(&b'1');
-    let state = meta.and_then(|meta| meta.state).filter(|_| !older);
-    let snapshot = Snapshot { bytes: &bytes, modified: NOW, state };
+    let is_older = control.first() == Some(&b'1');
+    let state = meta.and_then(|meta| meta.state).filter(|_| !is_older);
+    let snapshot = Snapshot { bytes: bytes.as_slice().into(), modified: NOW, state };
 
-    let usual = outcome(&asked, Some(snapshot), 16 << 10, usize::MAX);
-    assert_eq!(outcome(&asked, Some(snapshot), Meta::END, usize::MAX), usual);
-    assert_eq!(outcome(&asked, Some(snapshot), 16 << 10, 512), usual);
-    let stands = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
-    for (_, Addresses(addresses)) in &usual.forward {
-        assert!(addresses.iter().all(|one| *one == OF_FILES || stands(one.octets())));
+    let ample = Means::ample(NOW);
+    let little = Means { buffer: LEAST_BUFFER, places: 0, watched: true, ..ample };
+    let usual = outcome(&asked, Some(&snapshot), &ample, usize::MAX);
+    assert_eq!(outcome(&asked, Some(&snapshot), &little, usize::MAX), usual);
+    assert_eq!(outcome(&asked, Some(&snapshot), &ample, 512), usual);
+    let has = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+    for address in usual.names.iter().flat_map(Answer::addresses) {
+        assert!(address == OF_FILES || has(address.octets()), "{address:?}");
     }
-    for name in usual.reverse.iter().flatten() {
-        assert!(name == b"web" || stands(name));
+    for name in usual.addresses.iter().flatten() {
+        assert!(name == b"web" || has(name), "{}", name.escape_ascii());
+    }
+    for (name, address) in usual.lists.iter().flatten() {
+        assert!(name == b"web" || has(name), "{}", name.escape_ascii());
+        let has_address = match address {
+            IpAddr::V4(address) => {
+                Address::V4(address.octets()) == OF_FILES || has(&address.octets())
+            }
+            IpAddr::V6(address) => has(&address.octets()),
+        };
+        assert!(has_address, "{address}");
     }
     if meta.is_none() {
-        assert_eq!(usual, outcome(&asked, None, 16 << 10, usize::MAX));
+        assert_eq!(usual, outcome(&asked, None, &ample, usize::MAX));
     }
 
-    let keys = [Source::HostName, Source::Domain].into_iter();
-    let keys = keys.filter_map(|source| Some(Key::of_name(source, &source.wanted(name)?)));
-    for key in keys.chain(address.map(Key::of_address)) {
-        let (reads, length) = (Cell::new(0), bytes.len() as u32);
-        let file = Counted { bytes: &bytes, reads: &reads };
-        let mut opened = Opened { file, modified: NOW, length, state };
-        let mut taken = Taken { bytes: &bytes, count: 0 };
-        let mut scratch = vec![0; 4096];
-        let _ = opened.entries(&key, NOW, &mut scratch, &mut taken);
-        // The header, the slots, the records of the same hash, the entries.
-        let most = 1 + bytes.len() / 64 + 1 + 72 + taken.count + 1;
-        assert!(reads.get() <= most, "{} reads of {} bytes", reads.get(), bytes.len());
+    let keys = KINDS.into_iter();
+    let keys = keys.filter_map(|kind| Some(Key::of_name(kind, &kind.wanted(name)?)));
+    keys.chain(address.map(Key::of_address)).for_each(|key| count_reads(&bytes, state, &key));
+}
+
+/// Reads the entries under a key one after the other: each is where it is said to be, and the reads are no more than the
+/// file can have a use for.
+fn count_reads(bytes: &[u8], state: Option<Stamp>, key: &Key) {
+    let (reads, length) = (Cell::new(0), bytes.len() as u32);
+    let file = Counted { bytes, reads: &reads };
+    let mut opened = Opened { file, modified: NOW, length, state };
+    let mut buffer = vec![0; LARGE_BUFFER];
+    let mut count = 0;
+    if let Ok(mut entries) = opened.find(key, NOW, &mut buffer) {
+        while let Ok(Some((offset, entry))) = entries.next_entry() {
+            let there = Entry::parse(&bytes[offset as usize..]).expect("an entry is there");
+            assert_eq!(there.0, entry);
+            count += 1;
+        }
     }
+    // The header, the slots, a head and a key for each record of the same hash, the entries.
+    let most = 2 + bytes.len() / 4 + count;
+    assert!(reads.get() <= most, "{} reads of {} bytes", reads.get(), bytes.len());
 }

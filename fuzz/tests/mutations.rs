@@ -1,39 +1,19 @@
-//! The fuzz targets on their seeds and on mutations of these: the same ones in each run, so that what
-//! fails here fails everywhere. `FUZZ_MUTATIONS` says how many of each target, `FUZZ_SEED` which.
+//! The fuzz targets on their seeds and on mutations of these: the same ones in each run, so that what fails here fails
+//! everywhere. `TEST_ROUNDS` says how many of each target, `TEST_SEED` which.
 
-use std::env;
 use std::fs;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use fuzz::TARGETS;
+use testkit::random::{Random, rounds, seed};
 
-/// Numbers that look random (splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mix = self.0;
-        mix = (mix ^ (mix >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mix = (mix ^ (mix >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mix ^ (mix >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit.max(1) as u64) as usize
-    }
-
-    fn pick<'a, T>(&mut self, among: &'a [T]) -> &'a T {
-        &among[self.below(among.len())]
-    }
-
-    /// A range of `bytes`, mostly a short one.
-    fn part(&mut self, bytes: &[u8]) -> std::ops::Range<usize> {
-        let start = self.below(bytes.len() + 1);
-        let longest = if self.below(4) == 0 { bytes.len() - start } else { 16 };
-        start..(start + self.below(longest + 1)).min(bytes.len())
-    }
+/// A range of `bytes`, mostly a short one.
+fn some_part(random: &mut Random, bytes: &[u8]) -> Range<usize> {
+    let start = random.below(bytes.len() + 1);
+    let longest = if random.one_in(4) { bytes.len() - start } else { 16 };
+    start..(start + random.below(longest + 1)).min(bytes.len())
 }
 
 /// One step away from `bytes`.
@@ -48,18 +28,18 @@ fn mutate(random: &mut Random, bytes: &mut Vec<u8>, seeds: &[Vec<u8>], tokens: &
             bytes[at] = *random.pick(b"\"\\{}[],:0 \n\xffa=.");
         }
         2 => {
-            let part = random.part(bytes);
+            let part = some_part(random, bytes);
             bytes.drain(part);
         }
         3 => {
-            let part = bytes[random.part(bytes)].to_vec();
+            let part = bytes[some_part(random, bytes)].to_vec();
             let at = random.below(bytes.len() + 1);
             bytes.splice(at..at, part);
         }
         4 => {
             let other = random.pick(seeds);
-            let part = other[random.part(other)].to_vec();
-            let over = random.part(bytes);
+            let part = other[some_part(random, other)].to_vec();
+            let over = some_part(random, bytes);
             bytes.splice(over, part);
         }
         5 | 6 => {
@@ -69,7 +49,7 @@ fn mutate(random: &mut Random, bytes: &mut Vec<u8>, seeds: &[Vec<u8>], tokens: &
         }
         7 => {
             let token = random.pick(tokens).clone();
-            let over = random.part(bytes);
+            let over = some_part(random, bytes);
             bytes.splice(over, token);
         }
         _ => {
@@ -123,13 +103,6 @@ fn seeds_of(name: &str) -> Vec<Vec<u8>> {
     paths.iter().map(|path| read(path)).collect()
 }
 
-fn number(variable: &str, default: u64) -> u64 {
-    match env::var(variable) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")),
-        Err(_) => default,
-    }
-}
-
 /// Runs a target on its seeds and on so many mutations of them.
 fn run(name: &str, mutations: u64) {
     let (_, body) = TARGETS.iter().find(|(target, _)| *target == name).expect("it is a target");
@@ -144,10 +117,10 @@ fn run(name: &str, mutations: u64) {
         }
     };
     seeds.iter().for_each(|seed| check(seed));
-    let first = number("FUZZ_SEED", 1);
-    for round in 0..number("FUZZ_MUTATIONS", mutations) {
-        // Each mutation for itself, so that one can be had again without the others.
-        let mut random = Random(first.wrapping_mul(0xff51_afd7_ed55_8ccd) ^ round);
+    let first = seed(1);
+    for round in 0..rounds(mutations) {
+        // Each mutation by itself, so that one can be repeated without the others.
+        let mut random = Random::new(first.wrapping_mul(0xff51_afd7_ed55_8ccd) ^ round);
         let mut input = random.pick(&seeds).clone();
         for _ in 0..=random.below(8) {
             mutate(&mut random, &mut input, &seeds, &tokens);

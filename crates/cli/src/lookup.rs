@@ -1,12 +1,13 @@
 //! Look-ups, as the modules do them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
-use guest_names::address::{Address, Family};
-use guest_names::forward::{Answer, Failure, Found, NoRoom, Query, Source};
+use guest_names::address::Family;
+use guest_names::candidate::Candidate;
+use guest_names::io::Exhausted;
+use guest_names::lookup::Query;
+use guest_names::name::NameKind;
 use guest_names::observe::Observer;
-use guest_names::ranking::Candidate;
-use guest_names::search::{Exhausted, Search};
 use guest_names::text::Text;
 
 use crate::args::{Families, Names};
@@ -14,13 +15,7 @@ use crate::error::Error;
 use crate::paths::Paths;
 use crate::state::address;
 use crate::state::lossy;
-use guest_store::Directory;
-
-/// Bytes of the window on the state files: the modules' own.
-const WINDOW: usize = 16 << 10;
-
-/// Places for candidates: more than any name has, so that nothing is told twice.
-const PLACES: usize = 4096;
+use guest_store::lookup::{self, Found};
 
 /// What a look-up by name came to.
 pub(crate) struct Answered {
@@ -30,11 +25,11 @@ pub(crate) struct Answered {
 
 impl Names {
     /// In which order the names are looked up.
-    pub(crate) fn sources(self) -> &'static [Source] {
+    pub(crate) fn sources(self) -> &'static [NameKind] {
         match self {
-            Self { guest: true, .. } => &[Source::Domain],
-            Self { host: true, .. } => &[Source::HostName],
-            _ => &[Source::HostName, Source::Domain],
+            Self { guest: true, .. } => &[NameKind::Domain],
+            Self { host: true, .. } => &[NameKind::HostName],
+            _ => &[NameKind::HostName, NameKind::Domain],
         }
     }
 }
@@ -58,24 +53,19 @@ pub(crate) fn family_text(family: Family) -> &'static str {
 }
 
 /// The service's name in nsswitch.conf.
-pub(crate) fn service(source: Source) -> &'static str {
+pub(crate) fn service(source: NameKind) -> &'static str {
     match source {
-        Source::HostName => "libvirt",
-        Source::Domain => "libvirt_guest",
+        NameKind::HostName => "libvirt",
+        NameKind::Domain => "libvirt_guest",
     }
 }
 
 /// What kind of name a source goes by, for people.
-pub(crate) fn kind_of_name(source: Source) -> &'static str {
+pub(crate) fn kind_of_name(source: NameKind) -> &'static str {
     match source {
-        Source::HostName => "host name",
-        Source::Domain => "domain name",
+        NameKind::HostName => "host name",
+        NameKind::Domain => "domain name",
     }
-}
-
-/// What the modules look up in.
-fn directory(paths: &Paths) -> Directory {
-    Directory::new(&paths.state_directory(), paths.snapshot().as_deref())
 }
 
 /// Looks up a name.
@@ -84,25 +74,20 @@ fn directory(paths: &Paths) -> Directory {
 /// [`Error::Exhausted`].
 pub(crate) fn by_name(
     paths: &Paths,
-    source: Source,
+    kind: NameKind,
     name: &[u8],
     family: Option<Family>,
     now: i64,
-    mut observer: Option<&mut dyn Observer>,
+    observer: Option<&mut dyn Observer>,
 ) -> Result<Answered, Error> {
-    let mut answer = Collected(Vec::new());
-    let Some(wanted) = source.wanted(name) else {
-        return Ok(Answered { found: Found::Unknown, candidates: answer.0 });
+    let Some(wanted) = kind.wanted(name) else {
+        return Ok(Answered { found: Found::Unknown, candidates: Vec::new() });
     };
-    let query = Query { source, wanted, family };
-    let mut window = vec![0; WINDOW];
-    let mut places = vec![Candidate::EMPTY; PLACES];
-    let mut dir = directory(paths);
-    let mut search = Search::new(&mut dir, &mut window, now, observing(&mut observer));
-    match search.addresses(&query, &mut places, &mut answer) {
-        Ok(found) => Ok(Answered { found, candidates: answer.0 }),
-        Err(Failure::Exhausted | Failure::NoRoom) => Err(Error::Exhausted),
-    }
+    let query = Query { kind, wanted, family, scopes: true };
+    let (state, snapshot) = (paths.state_directory(), paths.snapshot());
+    let found = lookup::by_name(&state, snapshot.as_deref(), now, observer, &query);
+    let (found, candidates) = found.map_err(|Exhausted| Error::Exhausted)?;
+    Ok(Answered { found, candidates })
 }
 
 /// The name of the guest that has an address.
@@ -111,45 +96,19 @@ pub(crate) fn by_name(
 /// [`Error::Exhausted`].
 pub(crate) fn by_address(
     paths: &Paths,
-    source: Source,
+    kind: NameKind,
     address: IpAddr,
     now: i64,
-    mut observer: Option<&mut dyn Observer>,
+    observer: Option<&mut dyn Observer>,
 ) -> Result<Option<String>, Error> {
-    let mut window = vec![0; WINDOW];
-    let mut places = vec![Candidate::EMPTY; PLACES];
-    let mut dir = directory(paths);
-    let mut search = Search::new(&mut dir, &mut window, now, observing(&mut observer));
+    let (state, snapshot) = (paths.state_directory(), paths.snapshot());
     let mut name = Text::new();
-    match search.name_of(source, address::from_std(address), &mut places, &mut name) {
+    let found = lookup::look_up(&state, snapshot.as_deref(), now, observer, |lookup| {
+        lookup.by_address(kind, address::from_std(address), &mut name)
+    });
+    match found {
         Ok(found) => Ok(found.then(|| lossy(name.as_bytes()))),
         Err(Exhausted) => Err(Error::Exhausted),
-    }
-}
-
-/// The same observer, for a shorter time.
-fn observing<'o>(observer: &'o mut Option<&mut dyn Observer>) -> Option<&'o mut dyn Observer> {
-    match observer {
-        Some(observer) => Some(&mut **observer),
-        None => None,
-    }
-}
-
-/// An answer of any length.
-struct Collected(Vec<Candidate>);
-
-impl Answer for Collected {
-    fn clear(&mut self) {
-        self.0.clear();
-    }
-
-    fn holds(&self, address: Address) -> bool {
-        self.0.iter().any(|candidate| candidate.address == address)
-    }
-
-    fn add(&mut self, candidate: &Candidate) -> Result<(), NoRoom> {
-        self.0.push(*candidate);
-        Ok(())
     }
 }
 
@@ -159,9 +118,14 @@ pub(crate) fn bridge(candidate: &Candidate) -> Option<String> {
     (!bridge.is_empty()).then(|| lossy(bridge))
 }
 
+/// The address of a candidate that is in an answer.
+pub(crate) fn address_of(candidate: &Candidate) -> IpAddr {
+    candidate.address.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address::to_std)
+}
+
 /// The address as programs take it: with its scope where it needs one.
 pub(crate) fn address_text(candidate: &Candidate) -> String {
-    let address = address::to_std(candidate.address);
+    let address = address_of(candidate);
     match bridge(candidate) {
         Some(bridge) if address::needs_scope(address) => format!("{address}%{bridge}"),
         _ => address.to_string(),

@@ -19,8 +19,6 @@ mod presence;
 mod signals;
 mod state;
 mod status;
-#[cfg(test)]
-mod testing;
 mod waiting;
 mod watch;
 mod watcher;

@@ -203,8 +203,8 @@ fn parts(path: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::StateDirectory;
     use std::os::unix::fs::symlink;
+    use testkit::scratch::Scratch;
 
     #[test]
     fn the_snapshot_is_the_modules_own() {
@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn links_stay_below_the_root() {
-        let directory = StateDirectory::new();
+        let directory = Scratch::new();
         let root = directory.path();
         let paths = Paths::new(Some(root), None);
         fs::create_dir_all(root.join("etc/authselect")).unwrap();

@@ -4,7 +4,7 @@ use std::io;
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt as _;
 
-use guest_names::forward::Source;
+use guest_names::name::NameKind;
 use guest_store::contents::{Contents, ReadFile};
 use guest_store::fault_text;
 
@@ -54,7 +54,7 @@ pub(crate) struct Presence {
 
 impl Presence {
     /// Reads the state files and the daemon's snapshot for a name that the look-up finds no address of.
-    pub(crate) fn read(paths: &Paths, name: &[u8], sources: &[Source], now: i64) -> Self {
+    pub(crate) fn read(paths: &Paths, name: &[u8], sources: &[NameKind], now: i64) -> Self {
         let contents = Contents::read(&paths.state_directory());
         let told = daemon::read(paths);
         let rows = all_rows(contents.as_ref().ok(), paths, &told, now);
@@ -167,15 +167,15 @@ fn unread_in(contents: &io::Result<Contents>, paths: &Paths) -> Vec<String> {
 }
 
 /// Whether a row is about the name, as the look-up compares names.
-fn is_about(row: &Row, name: &[u8], source: Source) -> bool {
+fn is_about(row: &Row, name: &[u8], source: NameKind) -> bool {
     let Some(wanted) = source.wanted(name) else { return false };
     match source {
-        Source::HostName => row.host_name.as_ref().is_some_and(|host_name| {
+        NameKind::HostName => row.host_name.as_ref().is_some_and(|host_name| {
             let domain = row.lease_domain.as_deref().unwrap_or_default();
             let fit = wanted.fit(host_name.as_bytes());
             fit.is_some_and(|fit| wanted.fits_in(fit, domain.as_bytes()))
         }),
-        Source::Domain => {
+        NameKind::Domain => {
             let domain = row.domain.as_ref();
             domain
                 .and_then(|domain| wanted.fit(domain.as_bytes()))
@@ -184,7 +184,7 @@ fn is_about(row: &Row, name: &[u8], source: Source) -> bool {
     }
 }
 
-fn absence(rows: &[Row], name: &[u8], sources: &[Source]) -> Absence {
+fn absence(rows: &[Row], name: &[u8], sources: &[NameKind]) -> Absence {
     let about = || {
         let is_about = |row: &&Row| sources.iter().any(|&source| is_about(row, name, source));
         rows.iter().filter(is_about)
@@ -232,11 +232,11 @@ fn unrecorded_domain(rows: &[Row], name: &str) -> Option<String> {
 }
 
 /// The names that are most like `name`, the best first.
-fn similar(rows: &[Row], name: &str, sources: &[Source]) -> Vec<String> {
+fn similar(rows: &[Row], name: &str, sources: &[NameKind]) -> Vec<String> {
     let name = name.to_lowercase();
     let of = |row| match row {
-        (Source::HostName, row) => Row::current_host_name(row),
-        (Source::Domain, row) => row.domain.as_deref(),
+        (NameKind::HostName, row) => Row::current_host_name(row),
+        (NameKind::Domain, row) => row.domain.as_deref(),
     };
     let names =
         sources.iter().flat_map(|&source| rows.iter().filter_map(move |row| of((source, row))));

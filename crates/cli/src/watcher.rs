@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::mpsc::Sender;
 use std::thread;
 
+use guest_names::io::Kind;
 use guest_names::snapshot::format;
-use guest_names::state::Kind;
 use guest_store::watch::Place;
 use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
@@ -153,15 +153,15 @@ pub(crate) fn spawn<E: Send + 'static>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::StateDirectory;
     use std::fs;
     use std::sync::mpsc::{RecvTimeoutError, channel};
     use std::time::Duration;
+    use testkit::scratch::Scratch;
 
     /// Every way in which a file of leases can change is told, and nothing else is.
     #[test]
     fn changes_and_no_others() {
-        let directory = StateDirectory::new();
+        let directory = Scratch::new();
         let path = directory.path().join("a/state");
         let (sender, receiver) = channel();
         let paths = Paths::new(None, Some(&path));
@@ -200,7 +200,7 @@ mod tests {
     /// The snapshot may come late; its time stamp counts, and nothing else beside it.
     #[test]
     fn changes_of_the_snapshot() {
-        let directory = StateDirectory::new();
+        let directory = Scratch::new();
         let (sender, receiver) = channel();
         let paths = Paths::new(Some(directory.path()), None);
         spawn(&paths, &sender, |change| change.map_err(|error| error.to_string())).unwrap();

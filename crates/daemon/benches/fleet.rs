@@ -143,7 +143,14 @@ fn one_guest() {
             let start = Instant::now();
             let files = read(&state).unwrap().files;
             let now = 1_800_000_000;
-            let input = Input { now, files: &files, facts: &facts, host: &host, naming: &naming };
+            let input = Input {
+                now,
+                node: b"",
+                files: &files,
+                facts: &facts,
+                host: &host,
+                naming: &naming,
+            };
             let mut names = compile(input, &mut || ());
             let meta = Meta { state: None, hold: 90, length: 0, compiled: now };
             let mut out = Cursor::new(Vec::new());

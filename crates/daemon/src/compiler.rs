@@ -8,7 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use guest_names::snapshot::format::{Meta, Stamp};
+use guest_names::io::Stamp;
+use guest_names::snapshot::format::Meta;
 use guest_store::trust::stamp_of;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -297,8 +298,10 @@ impl Compiler {
         pulse: &mut Pulse<'_>,
     ) -> io::Result<Written> {
         let compiled = epoch();
+        let system = rustix::system::uname();
         let input = Input {
             now: compiled,
+            node: system.nodename().to_bytes(),
             files: &self.files,
             facts,
             host: &self.host,
@@ -355,9 +358,9 @@ impl Compiler {
 mod tests {
     use super::*;
     use crate::publish::NAME;
-    use crate::testing::Directory;
     use std::cell::Cell;
     use std::os::unix::fs::FileExt as _;
+    use testkit::scratch::Scratch;
 
     const TICK: Duration = Duration::from_millis(4);
 
@@ -372,13 +375,13 @@ mod tests {
 
     /// A state directory whose time stamps the test chooses, and a compiler that has its clock.
     struct Scene {
-        place: Directory,
+        place: Scratch,
         compiler: Compiler,
     }
 
     impl Scene {
         fn new() -> Self {
-            let place = Directory::new();
+            let place = Scratch::new();
             let state = place.path().join("state");
             fs::create_dir(&state).unwrap();
             let mut compiler = Compiler::new(&state, Publisher::new(place.path()), Log::new());

@@ -629,7 +629,7 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(parsed(&text).unwrap_err(), expected, "{text}");
         }
-        let binary = crate::testing::Directory::new();
+        let binary = testkit::scratch::Scratch::new();
         let path = binary.path().join("f");
         fs::write(&path, b"hold = 9\n\xff").unwrap();
         let error = read(Some(&path)).unwrap_err().to_string();

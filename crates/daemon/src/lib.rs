@@ -18,5 +18,3 @@ pub mod service;
 pub mod source;
 pub mod starts;
 pub mod state;
-#[cfg(test)]
-mod testing;

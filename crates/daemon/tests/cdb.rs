@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Cursor, ErrorKind};
-use std::path::PathBuf;
 use std::process::Command;
 
 use daemon::cdb::Writer;
 use guest_names::snapshot::format::{FIRST_RECORD, META_KEY, Meta, hash};
+use testkit::scratch::Scratch;
 
 type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -110,15 +110,6 @@ impl std::io::Seek for Nowhere {
     }
 }
 
-/// A file on disk, gone when it goes.
-struct OnDisk(PathBuf);
-
-impl Drop for OnDisk {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
-}
-
 /// Debian's tinycdb reads every record: `cdb -d` lists them all, `cdb -q` finds each.
 #[test]
 fn tinycdb_reads_it() {
@@ -129,30 +120,30 @@ fn tinycdb_reads_it() {
     let mut random = fastrand::Rng::with_seed(9);
     let mut records = random_records(&mut random, 200);
     records.insert(b"gmy vm".to_vec(), b"data".to_vec());
-    let place =
-        OnDisk(std::env::temp_dir().join(format!("libvirt-nssd-cdb-{}", std::process::id())));
-    let mut writer = Writer::new(File::create(&place.0).unwrap()).unwrap();
+    let scratch = Scratch::new();
+    let path = scratch.join("names.cdb");
+    let mut writer = Writer::new(File::create(&path).unwrap()).unwrap();
     for (key, data) in &records {
         writer.add(key, data).unwrap();
     }
     writer.finish(META).unwrap();
     let mut expected = Vec::new();
-    let length = fs::metadata(&place.0).unwrap().len() as u32;
+    let length = fs::metadata(&path).unwrap().len() as u32;
     let meta = Meta { length, ..META }.to_bytes().to_vec();
     for (key, data) in [(&META_KEY.to_vec(), &meta)].into_iter().chain(&records) {
         expected.extend(format!("+{},{}:", key.len(), data.len()).into_bytes());
         expected.extend([key, &b"->"[..], data, b"\n"].concat());
     }
     expected.push(b'\n');
-    let dump = Command::new("cdb").arg("-d").arg(&place.0).output().unwrap();
+    let dump = Command::new("cdb").arg("-d").arg(&path).output().unwrap();
     assert!(dump.status.success(), "{dump:?}");
     assert_eq!(dump.stdout, expected);
     use std::os::unix::ffi::OsStrExt as _;
     for (key, data) in records.iter().filter(|(key, _)| !key.contains(&0)) {
         let key = std::ffi::OsStr::from_bytes(key);
-        let found = Command::new("cdb").arg("-q").arg(&place.0).arg(key).output().unwrap();
+        let found = Command::new("cdb").arg("-q").arg(&path).arg(key).output().unwrap();
         assert!(found.status.success() && found.stdout == *data, "{key:?}: {found:?}");
     }
-    let found = Command::new("cdb").arg("-q").arg(&place.0).arg("nobody").output().unwrap();
+    let found = Command::new("cdb").arg("-q").arg(&path).arg("nobody").output().unwrap();
     assert_eq!(found.status.code(), Some(100));
 }

@@ -15,10 +15,10 @@ use daemon::state::Files;
 use daemon::state::files::{Domain, KNOWN_BEFORE, Lease};
 use fastrand::Rng;
 use guest_names::address::{Address, Mac};
+use guest_names::bridge::Bridge;
 use guest_names::name::is_host_name;
 use guest_names::snapshot::Standing;
 use guest_names::snapshot::format::{Entry, flags};
-use guest_names::state::Bridge;
 use ipnet::IpNet;
 
 const NOW: i64 = 1_000;
@@ -550,7 +550,7 @@ impl Ranked {
 fn compiled(files: &Files, facts: &Facts) -> BTreeMap<Vec<u8>, Vec<Owned>> {
     let mut keys = BTreeMap::new();
     let (host, naming) = (&Host::default(), &Naming::default());
-    let mut names = compile(Input { now: NOW, files, facts, host, naming }, &mut || ());
+    let mut names = compile(Input { now: NOW, node: b"", files, facts, host, naming }, &mut || ());
     names
         .each(&mut |key, entries| -> Result<(), ()> {
             let entries = entries.map(|entry| Owned {

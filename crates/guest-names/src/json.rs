@@ -1,20 +1,21 @@
 //! The JSON of the state files (RFC 8259), object by object.
 //!
-//! A file is taken as a row of objects, not as one value: a malformed object costs itself, and reading
-//! goes on behind the place where it went wrong. What keeps this exact is that a control character
-//! can't stand in a JSON string: a raw newline is outside of any string, whatever came before it.
+//! A file is taken as a series of objects, not as one value: a malformed object costs itself, and reading
+//! goes on after the place where it went wrong. What keeps this exact is that a control character
+//! can't occur in a JSON string: a raw newline is outside of any string, whatever came before it.
 //!
 //! Every object counts on its own, at any depth.
 
 use crate::address::hex;
+use crate::io::StateFile;
 use crate::text::Text;
-use crate::window::{StateFile, Window};
+use crate::window::Window;
 
 /// How deep arrays and objects may nest in an object.
 const DEPTH_LIMIT: u32 = 8;
 
-/// What stands under a key of an object. A string longer than [`TEXT_MAX`] bytes is no name, no address
-/// and no MAC of a guest; it comes as an empty one.
+/// The value of an object's member. A string longer than [`TEXT_MAX`] bytes can't be a name, an address
+/// or a MAC of a guest; it comes as an empty one.
 ///
 /// [`TEXT_MAX`]: crate::text::TEXT_MAX
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub enum Value<'v> {
     String(&'v [u8]),
     /// A number without fraction and exponent, saturated to 64 bits.
     Integer(i64),
-    /// The start of an array. What is in it comes next, under the same key.
+    /// The start of an array. Its elements come next, under the same key.
     Array,
     /// A string in the array.
     Element(&'v [u8]),
@@ -31,121 +32,194 @@ pub enum Value<'v> {
     Other,
 }
 
-/// Takes the members of one object, in their order.
-///
-/// A member that comes twice comes twice here: the last one counts, as in libvirt's own reader.
-pub trait Members {
-    /// One of them.
-    fn member(&mut self, key: &[u8], value: Value<'_>);
-}
-
 /// How the reading of one object ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parsed {
-    /// It is whole. The window stands behind its `}`.
+    /// It is whole. The window is after its `}`.
     Whole {
         /// It has objects in it, which may count on their own.
         nested: bool,
     },
-    /// It isn't JSON from the window's place on.
+    /// It is invalid from the window's place on.
     Malformed,
 }
 
 /// Something that is not JSON.
-struct Malformed;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
 
-/// Reads the object whose `{` is the window's next byte.
-pub fn object<F: StateFile>(window: &mut Window<'_, F>, members: &mut dyn Members) -> Parsed {
-    match Reader(window).object(members) {
-        Ok(nested) => Parsed::Whole { nested },
-        Err(Malformed) => Parsed::Malformed,
+/// What is open where a member of the object itself comes: see [`Object::open`].
+const MEMBERS: u32 = 0b1;
+
+/// What is open where a value in the array of a member comes.
+const ELEMENTS: u32 = 0b10;
+
+/// Reads one object, member by member.
+pub struct Object {
+    /// The keys that matter, separated by commas. One text: a table of texts would be pointers, which the dynamic
+    /// linker has to set in every process.
+    keys: &'static [u8],
+    /// Which of them the member has.
+    key: Option<usize>,
+    /// The arrays and objects that the next value is in, as bits, the innermost lowest: 1 is an object. 0 before the
+    /// object's `{` and after its `}`.
+    open: u32,
+    /// The value that was read last is an array or an object, and its first value comes next.
+    begins: bool,
+    /// How many objects have been met, itself among them.
+    objects: u32,
+    /// The string that was read last.
+    text: Text,
+}
+
+impl Object {
+    /// Before the `{`. `keys` are those of the members that are handed out, separated by commas.
+    #[must_use]
+    pub fn new(keys: &'static [u8]) -> Self {
+        Self { keys, key: None, open: 0, begins: false, objects: 0, text: Text::new() }
+    }
+
+    /// After a value in the array of the member with the `key`-th of the keys: the next one comes next.
+    #[must_use]
+    pub(crate) fn in_array(keys: &'static [u8], key: usize) -> Self {
+        Self { key: Some(key), open: ELEMENTS, objects: 1, ..Self::new(keys) }
+    }
+
+    /// The next member with one of the keys: which key it is, and the value. `None` after the object's end.
+    /// Before the first call, the window's next byte is the object's `{`.
+    ///
+    /// A member that comes twice comes twice here: the last one counts, as in libvirt's own reader.
+    ///
+    /// # Errors
+    /// The object is invalid from the window's place on.
+    #[inline(never)]
+    pub fn next<F: StateFile>(
+        &mut self,
+        window: &mut Window<'_, F>,
+    ) -> Result<Option<(usize, Value<'_>)>, Malformed> {
+        let (key, value) = loop {
+            if self.objects > 0 && !self.step(window)? {
+                return Ok(None);
+            }
+            if self.open & 1 == 1 {
+                self.read_key(window)?;
+            }
+            let open = self.open;
+            let value = self.read_value(window)?;
+            let value = match (open, value) {
+                (MEMBERS, value) => value,
+                (ELEMENTS, Token::String) => Token::Element,
+                (ELEMENTS, _) => Token::Other,
+                _ => continue,
+            };
+            if let Some(key) = self.key {
+                break (key, value);
+            }
+        };
+        let text = self.text.as_bytes();
+        let value = match value {
+            Token::String => Value::String(text),
+            Token::Element => Value::Element(text),
+            Token::Integer(value) => Value::Integer(value),
+            Token::Array => Value::Array,
+            Token::Other => Value::Other,
+        };
+        Ok(Some((key, value)))
+    }
+
+    /// How the object ended, once [`Object::next`] has given its last member.
+    #[must_use]
+    pub fn parsed(&self) -> Parsed {
+        Parsed::Whole { nested: self.objects > 1 }
+    }
+
+    /// Moves on to the next value, out of the arrays and objects that end here. `false` at the object's own end.
+    fn step<F: StateFile>(&mut self, window: &mut Window<'_, F>) -> Result<bool, Malformed> {
+        let mut reader = Reader(window);
+        let begins = core::mem::replace(&mut self.begins, false);
+        if begins && reader.blank()? != closing(self.open) {
+            return Ok(true);
+        }
+        while reader.comma_or(closing(self.open))? {
+            self.open >>= 1;
+            if self.open == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn read_key<F: StateFile>(&mut self, window: &mut Window<'_, F>) -> Result<(), Malformed> {
+        let mut reader = Reader(window);
+        if reader.blank()? != b'"' {
+            return Err(Malformed);
+        }
+        reader.string(&mut self.text)?;
+        if self.open == MEMBERS {
+            let key = self.text.as_bytes();
+            self.key = self.keys.split(|&byte| byte == b',').position(|known| known == key);
+        }
+        if reader.blank()? != b':' {
+            return Err(Malformed);
+        }
+        reader.0.advance(1);
+        Ok(())
+    }
+
+    fn read_value<F: StateFile>(&mut self, window: &mut Window<'_, F>) -> Result<Token, Malformed> {
+        let mut reader = Reader(window);
+        Ok(match reader.blank()? {
+            b'"' => {
+                reader.string(&mut self.text)?;
+                Token::String
+            }
+            b'-' | b'0'..=b'9' => reader.number()?,
+            bracket @ (b'[' | b'{') => {
+                if self.open >> DEPTH_LIMIT != 0 {
+                    return Err(Malformed);
+                }
+                reader.0.advance(1);
+                self.open = self.open << 1 | u32::from(bracket == b'{');
+                self.objects += self.open & 1;
+                self.begins = true;
+                if bracket == b'[' { Token::Array } else { Token::Other }
+            }
+            first => {
+                reader.literal(first)?;
+                Token::Other
+            }
+        })
     }
 }
 
-/// Brings the window to the next `{` that is outside of strings; it must stand outside of one.
+/// A [`Value`] without its text.
+#[derive(Clone, Copy)]
+enum Token {
+    String,
+    Element,
+    Integer(i64),
+    Array,
+    Other,
+}
+
+/// Moves the window to the next `{` that is outside of strings; it must be outside of one itself.
 #[inline(never)]
 pub fn next_object<F: StateFile>(window: &mut Window<'_, F>) -> bool {
-    let mut passed_over = Text::new();
+    let mut skipped = Text::new();
     while let Some(byte) = window.peek() {
         match byte {
             b'{' => return true,
             // One that doesn't end leaves the window where it broke off, outside again.
-            b'"' => drop(Reader(window).string(&mut passed_over)),
+            b'"' => drop(Reader(window).string(&mut skipped)),
             _ => window.advance(1),
         }
     }
     false
 }
 
-/// What is open where a member of the object itself comes: see [`Reader::object`].
-const MEMBERS: u32 = 0b1;
-
-/// What is open where a value in the array of a member comes.
-const ELEMENTS: u32 = 0b10;
-
 struct Reader<'r, 'b, F>(&'r mut Window<'b, F>);
 
 impl<F: StateFile> Reader<'_, '_, F> {
-    /// Whether the object has others in it.
-    fn object(&mut self, members: &mut dyn Members) -> Result<bool, Malformed> {
-        let (mut key, mut text) = (Text::new(), Text::new());
-        let mut objects = 0u32;
-        // The arrays and objects that the next value is in, as bits, the innermost lowest: 1 is an object.
-        let mut open = 0u32;
-        loop {
-            if open & 1 == 1 {
-                if self.blank()? != b'"' {
-                    return Err(Malformed);
-                }
-                self.string(if open == MEMBERS { &mut key } else { &mut text })?;
-                if self.blank()? != b':' {
-                    return Err(Malformed);
-                }
-                self.0.advance(1);
-            }
-            let mut opened = open;
-            let value = match self.blank()? {
-                b'"' => {
-                    self.string(&mut text)?;
-                    Value::String(text.as_bytes())
-                }
-                b'-' | b'0'..=b'9' => self.number()?,
-                bracket @ (b'[' | b'{') => {
-                    if open >> DEPTH_LIMIT != 0 {
-                        return Err(Malformed);
-                    }
-                    self.0.advance(1);
-                    opened = open << 1 | u32::from(bracket == b'{');
-                    objects += opened & 1;
-                    if bracket == b'[' { Value::Array } else { Value::Other }
-                }
-                first => {
-                    self.literal(first)?;
-                    Value::Other
-                }
-            };
-            match (open, value) {
-                (MEMBERS, value) => members.member(key.as_bytes(), value),
-                (ELEMENTS, Value::String(text)) => {
-                    members.member(key.as_bytes(), Value::Element(text));
-                }
-                (ELEMENTS, _) => members.member(key.as_bytes(), Value::Other),
-                _ => {}
-            }
-            let begins = opened != open;
-            open = opened;
-            if begins && self.blank()? != closing(open) {
-                continue;
-            }
-            while self.comma_or(closing(open))? {
-                open >>= 1;
-                if open == 0 {
-                    return Ok(objects > 1);
-                }
-            }
-        }
-    }
-
     /// The `,` between values (`false`), or the bracket that ends them (`true`).
     fn comma_or(&mut self, close: u8) -> Result<bool, Malformed> {
         let byte = self.blank()?;
@@ -160,7 +234,7 @@ impl<F: StateFile> Reader<'_, '_, F> {
         if self.passes(byte) { Ok(()) } else { Err(Malformed) }
     }
 
-    /// Passes over the next byte if it is this one.
+    /// Skips the next byte if it is this one.
     #[inline(never)]
     fn passes(&mut self, byte: u8) -> bool {
         let passes = self.0.peek() == Some(byte);
@@ -168,7 +242,7 @@ impl<F: StateFile> Reader<'_, '_, F> {
         passes
     }
 
-    /// Passes over white space and gives the byte behind it, which stays the next one.
+    /// Skips white space and gives the byte after it, which stays the next one.
     #[inline(never)]
     fn blank(&mut self) -> Result<u8, Malformed> {
         let is_blank = |&&byte: &&u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
@@ -267,9 +341,9 @@ impl<F: StateFile> Reader<'_, '_, F> {
         Ok(value)
     }
 
-    fn number(&mut self) -> Result<Value<'static>, Malformed> {
+    fn number(&mut self) -> Result<Token, Malformed> {
         let negative = self.passes(b'-');
-        // Behind a leading zero there is no other digit.
+        // No other digit follows a leading zero.
         let value = if self.passes(b'0') { 0 } else { self.digits()? };
         let fraction = self.passes(b'.');
         if fraction {
@@ -281,9 +355,9 @@ impl<F: StateFile> Reader<'_, '_, F> {
             self.digits()?;
         }
         Ok(match (fraction || exponent, negative) {
-            (true, _) => Value::Other,
-            (false, true) => Value::Integer(-value),
-            (false, false) => Value::Integer(value),
+            (true, _) => Token::Other,
+            (false, true) => Token::Integer(-value),
+            (false, false) => Token::Integer(value),
         })
     }
 
@@ -300,7 +374,7 @@ impl<F: StateFile> Reader<'_, '_, F> {
     }
 }
 
-/// The bracket that ends the innermost of what is [open](Reader::object).
+/// The bracket that ends the innermost of what is [open](Object::open).
 fn closing(open: u32) -> u8 {
     if open & 1 == 1 { b'}' } else { b']' }
 }

@@ -1,28 +1,37 @@
-//! The heart of libvirt-nss: what libvirt's state files say, and how a name is looked up in them.
+//! The names of guests: what libvirt's state files and the daemon's snapshot say, and how a name is looked
+//! up in them.
 //!
-//! It takes bytes and gives values. It does no I/O, never allocates, holds no `unsafe` and no
+//! Bytes go in and values come out. This crate does no I/O, never allocates, holds no `unsafe` and no
 //! reachable panic, so that the modules that glibc loads into every process can be built on it.
+//!
+//! Each module uses those above it in this list, and no others.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+pub mod text;
+
 pub mod address;
-pub mod enumerate;
-pub mod forward;
-pub mod json;
-pub mod lease;
-pub mod macmap;
+pub mod bridge;
 pub mod name;
-mod nics;
-pub mod observe;
-pub mod ranking;
-mod reverse;
+
+pub mod io;
+
+pub mod json;
+pub mod window;
+
+pub mod needles;
+pub mod records;
 pub mod scan;
-pub mod search;
+
+pub mod candidate;
+pub mod list;
 pub mod snapshot;
-mod sought;
-pub mod state;
+
+pub mod observe;
+
+pub mod files;
+pub mod lookup;
+
 #[cfg(test)]
 mod testing;
-pub mod text;
-pub mod window;

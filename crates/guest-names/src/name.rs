@@ -1,8 +1,29 @@
-//! Host names and domain names: which are taken, and when two are the same.
+//! Host names and domain names: which are valid, and when two are the same.
 
+use crate::address::hex;
 use crate::text::TEXT_MAX;
 
-/// A name as it is asked for, ready to be compared.
+/// Which of a guest's names is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameKind {
+    /// The host name that the guest gave to DHCP: the module `libvirt`.
+    HostName,
+    /// The name of its libvirt domain: the module `libvirt_guest`.
+    Domain,
+}
+
+impl NameKind {
+    /// The name, ready to be compared. `None` where no guest can have it.
+    #[must_use]
+    pub fn wanted(self, name: &[u8]) -> Option<Wanted<'_>> {
+        match self {
+            Self::HostName => Wanted::host(name),
+            Self::Domain => Wanted::domain(name),
+        }
+    }
+}
+
+/// The name that is looked up, ready to be compared.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
     raw: &'a [u8],
@@ -10,21 +31,21 @@ pub struct Wanted<'a> {
     name: &'a [u8],
 }
 
-/// How a name out of a state file answers to the name that is wanted.
+/// How a name from a state file matches the wanted name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fit {
-    /// It has the same case too.
+    /// The case is the same too.
     pub exact: bool,
-    /// How many bytes of the wanted name it leaves over: the name fits where the lease's network has them
-    /// as its domain. 0: it is the whole of it.
+    /// How many bytes of the wanted name are left: they must be the domain of the lease's network. 0: the
+    /// whole name matches.
     rest: u8,
 }
 
 impl Fit {
-    /// The whole name in another case.
-    pub const INEXACT: Self = Self { exact: false, rest: 0 };
+    /// Of a name that matches nothing yet.
+    pub(crate) const INEXACT: Self = Self { exact: false, rest: 0 };
 
-    /// It is the whole name, in whatever network.
+    /// The whole name matches, in any network.
     #[must_use]
     pub fn is_whole(self) -> bool {
         self.rest == 0
@@ -32,16 +53,15 @@ impl Fit {
 }
 
 impl<'a> Wanted<'a> {
-    /// The name of a guest's host. `None` for what is no host name, and for `localhost`: no guest may
-    /// answer to that.
+    /// A guest's host name. `None` for what isn't a [host name that a guest may have](is_host_name).
     #[must_use]
     pub fn host(raw: &'a [u8]) -> Option<Self> {
         let wanted = Self::domain(raw)?;
         is_host_name(wanted.name).then_some(wanted)
     }
 
-    /// The name of a libvirt domain, which may be anything that libvirt allows, spaces and UTF-8 among
-    /// it. `None` for the empty name, one that is longer than libvirt can keep, and `localhost`.
+    /// The name of a libvirt domain, which may be anything that libvirt allows, including spaces and UTF-8.
+    /// `None` for the empty name, one that is longer than libvirt can keep, and `localhost`.
     #[must_use]
     pub fn domain(raw: &'a [u8]) -> Option<Self> {
         let name = without_trailing_dot(raw);
@@ -49,25 +69,25 @@ impl<'a> Wanted<'a> {
         possible.then_some(Self { raw, name })
     }
 
-    /// What the caller's answer calls the host: the name as asked for, without one trailing dot.
+    /// The host's name in an answer: the name as asked for, without one trailing dot.
     #[must_use]
     pub fn canonical(&self) -> &'a [u8] {
         self.name
     }
 
-    /// What stands before the first dot: every name that fits begins with it, in either case.
+    /// What comes before the first dot: every name that matches begins with it, in either case.
     #[must_use]
     pub fn first_label(&self) -> &'a [u8] {
         self.name.split(|&byte| byte == b'.').next().unwrap_or(self.name)
     }
 
-    /// Whether it has no dot: no longer and no shorter name fits then.
+    /// Whether it has no dot: then no longer and no shorter name matches.
     #[must_use]
     pub fn is_one_label(&self) -> bool {
         self.first_label() == self.raw
     }
 
-    /// How `name` fits, if it does.
+    /// How `name` matches, if it does.
     #[must_use]
     pub fn fit(&self, name: &[u8]) -> Option<Fit> {
         if name.is_empty() {
@@ -85,7 +105,7 @@ impl<'a> Wanted<'a> {
         same(head, name).then_some(Fit { exact: head == name, rest: rest.len() as u8 })
     }
 
-    /// Whether a name that fits so does in a network of this `domain`.
+    /// Whether a name that matches so does in a network of this `domain`.
     #[must_use]
     pub fn fits_in(&self, fit: Fit, domain: &[u8]) -> bool {
         let rest = self.name.len().checked_sub(fit.rest.into()).and_then(|at| self.name.get(at..));
@@ -93,13 +113,12 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// Whether a guest's own name for itself may be given to anyone: a host name (RFC 952, RFC 1123, and
-/// the underscore that dnsmasq lets through), not `localhost`, and nothing that reads as an address.
+/// Whether a host name that a guest chose may be given to anyone: a valid host name (RFC 952, RFC 1123, and
+/// the underscore that dnsmasq accepts) that isn't reserved, and that isn't an address to `inet_aton`.
 #[must_use]
 pub fn is_host_name(name: &[u8]) -> bool {
     let labels_are_good = name.split(|&byte| byte == b'.').all(is_label);
-    let last = last_label(name);
-    name.len() <= 253 && labels_are_good && !reads_as_number(last) && !is_localhost(name)
+    name.len() <= 253 && labels_are_good && !is_inet_aton_address(name) && !is_reserved(name)
 }
 
 fn is_label(label: &[u8]) -> bool {
@@ -111,20 +130,61 @@ fn is_label(label: &[u8]) -> bool {
     }
 }
 
-/// A last label that `inet_aton` takes for a number makes the whole an IPv4 address.
-fn reads_as_number(label: &[u8]) -> bool {
-    match label {
-        [b'0', b'x' | b'X', digits @ ..] => digits.iter().all(u8::is_ascii_hexdigit),
-        _ => label.iter().all(u8::is_ascii_digit),
+/// Whether inet_aton(3) takes the name for an IPv4 address: up to four numbers, decimal, octal or
+/// hexadecimal, of which the last fills all octets that are left.
+fn is_inet_aton_address(name: &[u8]) -> bool {
+    // What the next number may have at most, if it is the last one.
+    let mut limit = u64::from(u32::MAX);
+    let mut parts = name.split(|&byte| byte == b'.').peekable();
+    while let Some(part) = parts.next() {
+        let is_last = parts.peek().is_none();
+        let most = if is_last { limit } else { 0xff };
+        if limit == 0 || c_number(part).is_none_or(|value| value > most) {
+            return false;
+        }
+        limit >>= 8;
     }
+    true
 }
 
-/// RFC 6761, 6.3: `localhost` and all below it are the host itself.
+/// A number as C writes it: decimal, octal with a leading 0, hexadecimal with a leading 0x.
+fn c_number(text: &[u8]) -> Option<u64> {
+    let (digits, radix) = match text {
+        [b'0', b'x' | b'X', digits @ ..] => (digits, 16),
+        [b'0', ..] => (text, 8),
+        _ => (text, 10),
+    };
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |value, &byte| {
+        let digit = hex(byte).filter(|&digit| digit < radix)?;
+        Some(value.saturating_mul(radix.into()).saturating_add(digit.into()))
+    })
+}
+
+/// Names that no guest may claim, as one text. Programs look up the first two to configure themselves (web proxies, RFC
+/// 5214 tunnels), also with a domain behind them; systemd gives the others to the host itself.
+const RESERVED: &[u8] = b"wpad,isatap,_gateway,_outbound,_localdnsstub,_localdnsproxy";
+
+fn is_reserved(name: &[u8]) -> bool {
+    let first = name.split(|&byte| byte == b'.').next().unwrap_or(name);
+    is_localhost(name) || RESERVED.split(|&byte| byte == b',').any(|word| same(word, first))
+}
+
+/// Whether `name` is the host's own: its node name, or the first label of that.
+#[must_use]
+pub fn is_node_name(name: &[u8], node: &[u8]) -> bool {
+    let label = node.split(|&byte| byte == b'.').next().unwrap_or(node);
+    let name = without_trailing_dot(name);
+    same(name, node) || same(name, label)
+}
+
+/// RFC 6761, 6.3: `localhost` and all names below it are the host itself.
 fn is_localhost(name: &[u8]) -> bool {
     const LOCALHOST: &[u8] = b"localhost";
     const LOCALDOMAIN: &[u8] = b"localhost.localdomain";
-    let last = last_label(name);
-    same(last, LOCALHOST) || same(name, LOCALDOMAIN)
+    same(last_label(name), LOCALHOST) || same(name, LOCALDOMAIN)
 }
 
 fn last_label(name: &[u8]) -> &[u8] {
@@ -159,6 +219,14 @@ mod tests {
             "9p",
             "0xfg",
             "xn--bcher-kva",
+            "ubuntu20.04",
+            "v1.2",
+            "300.300",
+            "a.1",
+            "1.2.3.4.5",
+            "08",
+            "wpad2",
+            "my-isatap",
         ] {
             assert!(is_host_name(good.as_bytes()), "{good}");
         }
@@ -175,9 +243,14 @@ mod tests {
             "a/b",
             "1234",
             "1.2.3.4",
-            "a.1",
             "0x7f",
-            "a.0x",
+            "0x7f.1",
+            "010",
+            "WPAD",
+            "wpad.lab.example",
+            "isatap",
+            "_gateway",
+            "_localdnsproxy",
             "ä",
             &long,
             "localhost",
@@ -188,6 +261,14 @@ mod tests {
             assert!(!is_host_name(bad.as_bytes()), "{bad}");
         }
         assert!(is_host_name(&long.as_bytes()[..63]));
+    }
+
+    #[test]
+    fn the_hosts_own_name() {
+        assert!(is_node_name(b"Host", b"host.lab.example"));
+        assert!(is_node_name(b"host.LAB.example.", b"host.lab.example"));
+        assert!(!is_node_name(b"host.lab", b"host.lab.example"));
+        assert!(!is_node_name(b"host2", b"host"));
     }
 
     #[test]

@@ -1,101 +1,116 @@
-//! Going through the records of one state file.
+//! Finding the records of one state file.
 //!
-//! Two ways that find the same: [`next`] reads object by object; `matching` passes over the bytes
-//! for a needle and reads the objects around its finds alone.
+//! Two ways that find the same: object by object, or by passing over the bytes for needles and reading only the
+//! objects around what is found.
 
 use needle::Needle;
 
+use crate::io::StateFile;
 use crate::json::{self, Parsed};
-use crate::observe::Observer;
-use crate::window::{StateFile, Window};
+use crate::window::Window;
 
-/// A record of the usual length comes out of a single read, so that a file that is rewritten in
+/// A record of the usual length comes from a single read, so that a file that is rewritten in
 /// place can't give half of an old and half of a new one.
 const USUAL_RECORD: usize = 2048;
 
-/// What is done with the objects of a file.
-pub trait Records<F> {
-    /// Reads the object whose `{` is the window's next byte. It may turn out not to be one.
-    fn read(&mut self, window: &mut Window<'_, F>) -> Parsed;
-
-    /// The object that was read last is good JSON; its `{` stands at `start`. One object may come
-    /// more than once.
-    fn take(&mut self, start: u32);
-
-    /// Who is told, if anyone.
-    fn observer(&mut self) -> Option<&mut dyn Observer>;
+/// Goes through a file's objects: [`Scan::next`] moves to one, the caller reads it, [`Scan::accept`]
+/// takes note of how that ended. With needles, at least every object comes that has one of them or a backslash in it;
+/// without, every object. One object may come more than once.
+pub struct Scan<'n> {
+    needles: &'n [Needle],
+    /// Which of the needles is looked for. None: every object is read.
+    needle: Option<&'n Needle>,
+    /// Where it was found: an object that ends before isn't the one around it.
+    found: u32,
+    /// Where the object starts.
+    start: u32,
 }
 
-/// Reads on to the next object, whole or not, and goes behind it. `false` at the file's end.
-pub fn next<F: StateFile>(window: &mut Window<'_, F>, records: &mut dyn Records<F>) -> bool {
-    if !json::next_object(window) {
-        return false;
-    }
-    let start = window.offset();
-    window.gather(USUAL_RECORD);
-    let parsed = records.read(window);
-    match parsed {
-        Parsed::Whole { .. } => records.take(start),
-        Parsed::Malformed => {
-            if let Some(observer) = records.observer() {
-                observer.malformed(start, window.offset());
-            }
-        }
-    }
-    if parsed != (Parsed::Whole { nested: false }) {
-        window.seek(start.saturating_add(1));
-    }
-    true
+/// What came of reading an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is a record.
+    Record,
+    /// It isn't valid JSON from this byte on.
+    Malformed(u32),
+    /// It was no more than an attempt: all objects come from the start, this one among them.
+    FromStart,
 }
 
-/// At least every object of the file that has `needle` or a backslash in it.
-pub(crate) fn matching<F: StateFile>(
-    window: &mut Window<'_, F>,
-    needle: &Needle,
-    records: &mut dyn Records<F>,
-) {
-    loop {
-        match needle.find(window.ahead()) {
-            Some(at) => {
-                window.advance(at);
-                if !object_around(window, records) {
+impl<'n> Scan<'n> {
+    /// Before the file's first object.
+    #[must_use]
+    pub fn new(needles: &'n [Needle]) -> Self {
+        let (needle, needles) = match needles.split_first() {
+            Some((first, others)) => (Some(first), others),
+            None => (None, needles),
+        };
+        Self { needles, needle, found: 0, start: 0 }
+    }
+
+    /// Moves the window to the next object's `{`, whose offset it gives. `None` at the file's end.
+    pub fn next<F: StateFile>(&mut self, window: &mut Window<'_, F>) -> Option<u32> {
+        while let Some(needle) = self.needle {
+            let Some(at) = needle.find(window.ahead()) else {
+                if !window.slide(needle.overlap()) {
+                    let (next, others) = self.needles.split_first()?;
+                    self.needle = Some(next);
+                    self.needles = others;
                     window.seek(0);
-                    while next(window, records) {}
-                    return;
                 }
+                continue;
+            };
+            window.advance(at);
+            self.found = window.offset();
+            let behind = back_to_line_start_brace(window.behind()).or_else(|| {
+                window.look_back(self.found);
+                back_to_line_start_brace(window.behind())
+            });
+            match behind {
+                Some(behind) => {
+                    window.seek(self.found.saturating_sub(behind as u32));
+                    return Some(self.begin(window));
+                }
+                None => self.read_every_object(window),
             }
-            None if window.slide(needle.overlap()) => {}
-            None => return,
+        }
+        json::next_object(window).then(|| self.begin(window))
+    }
+
+    fn begin<F: StateFile>(&mut self, window: &mut Window<'_, F>) -> u32 {
+        self.start = window.offset();
+        window.gather(USUAL_RECORD);
+        self.start
+    }
+
+    /// Takes note of how the reading of the object ended. The window stays where that was.
+    ///
+    /// libvirt starts each record on a line of its own. A `{` at the start of a line is outside of any
+    /// string; where a whole object without others in it starts there and reaches beyond what was found, it is
+    /// the one around it. In every other case only reading from the start can tell.
+    pub fn accept<F: StateFile>(&mut self, window: &mut Window<'_, F>, parsed: Parsed) -> Accepted {
+        let end = window.offset();
+        let is_plain = parsed == Parsed::Whole { nested: false };
+        if self.needle.is_some() && !(is_plain && end > self.found) {
+            self.read_every_object(window);
+            return Accepted::FromStart;
+        }
+        if !is_plain {
+            window.seek(self.start.saturating_add(1));
+        }
+        match parsed {
+            Parsed::Whole { .. } => Accepted::Record,
+            Parsed::Malformed => Accepted::Malformed(end),
         }
     }
-}
 
-/// Takes the object that the window's place is in and goes behind it. `false` where that can't be
-/// told from the bytes around: then only reading from the start can.
-///
-/// libvirt starts each record on a line of its own. A `{` at the start of a line is outside of any
-/// string; where a whole object without others in it starts there and reaches beyond the window's
-/// place, it is the one.
-fn object_around<F: StateFile>(window: &mut Window<'_, F>, records: &mut dyn Records<F>) -> bool {
-    let place = window.offset();
-    let Some(back) = back_to_line_start_brace(window.behind()).or_else(|| {
-        window.look_back(place);
-        back_to_line_start_brace(window.behind())
-    }) else {
-        return false;
-    };
-    let start = place.saturating_sub(back as u32);
-    window.seek(start);
-    window.gather(USUAL_RECORD);
-    let parsed = records.read(window);
-    if parsed != (Parsed::Whole { nested: false }) || window.offset() <= place {
-        return false;
+    fn read_every_object<F: StateFile>(&mut self, window: &mut Window<'_, F>) {
+        self.needle = None;
+        window.seek(0);
     }
-    records.take(start);
-    true
 }
 
-/// How many bytes before the end of `behind` stands the last `{` that is first in its line.
+/// How many bytes before the end of `behind` is the last `{` that is first in its line.
 fn back_to_line_start_brace(behind: &[u8]) -> Option<usize> {
     let mut rest = behind;
     while let Some(at) = rest.iter().rposition(|&byte| byte == b'{') {
@@ -111,43 +126,30 @@ fn back_to_line_start_brace(behind: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lease::Lease;
-    use crate::testing::Random;
-    use crate::window::{FRONT, InMemory};
+    use crate::records::lease::Lease;
+    use crate::testing::{InMemory, Random};
+    use crate::window::FRONT;
     use std::collections::BTreeSet;
 
-    /// The names and places of all leases called `wanted`, in either case.
-    struct Named<'a>(&'a str, Lease, BTreeSet<(u32, Vec<u8>)>);
-
-    impl<F: StateFile> Records<F> for Named<'_> {
-        fn read(&mut self, window: &mut Window<'_, F>) -> Parsed {
-            self.1.read(window)
-        }
-        fn take(&mut self, start: u32) {
-            let name = self.1.hostname.as_bytes();
-            if name.eq_ignore_ascii_case(self.0.as_bytes()) {
-                self.2.insert((start, name.to_vec()));
-            }
-        }
-        fn observer(&mut self) -> Option<&mut dyn Observer> {
-            None
-        }
-    }
-
+    /// The names and places of all leases called `wanted`, in either case: found both ways.
     fn both_ways(text: &[u8], wanted: &str, buffer: usize) -> [BTreeSet<(u32, Vec<u8>)>; 2] {
         let mut needle = Needle::EMPTY;
         needle.extend(b"\"");
         needle.extend(wanted.as_bytes());
-        [false, true].map(|fast| {
-            let mut buffer = vec![0; buffer];
+        let mut buffer = vec![0; buffer];
+        [&[][..], &[needle]].map(|needles| {
             let mut window = Window::new(InMemory { bytes: text, piece: usize::MAX }, &mut buffer);
-            let mut records = Named(wanted, Lease::new(), BTreeSet::new());
-            if fast {
-                matching(&mut window, &needle, &mut records);
-            } else {
-                while next(&mut window, &mut records) {}
+            let (mut scan, mut lease) = (Scan::new(needles), Lease::new());
+            let mut found = BTreeSet::new();
+            while let Some(start) = scan.next(&mut window) {
+                let parsed = lease.read(&mut window);
+                let name = lease.hostname.as_bytes();
+                let is_wanted = name.eq_ignore_ascii_case(wanted.as_bytes());
+                if scan.accept(&mut window, parsed) == Accepted::Record && is_wanted {
+                    found.insert((start, name.to_vec()));
+                }
             }
-            records.2
+            found
         })
     }
 

@@ -1,4 +1,7 @@
-//! What several tests need.
+//! What several unit tests need.
+
+use crate::io::{Fault, SECTOR, StateFile, System};
+use crate::text::Text;
 
 /// Numbers that look random and are the same in each run (xorshift).
 pub(crate) struct Random(u64);
@@ -17,5 +20,40 @@ impl Random {
 
     pub(crate) fn pick<'a, T>(&mut self, among: &'a [T]) -> &'a T {
         &among[self.below(among.len())]
+    }
+}
+
+/// A system whose memory is never given back.
+pub(crate) struct Leaking;
+
+impl System for Leaking {
+    fn slice<T: Copy>(&self, len: usize, fill: T) -> Option<&mut [T]> {
+        Some(vec![fill; len].leak())
+    }
+
+    fn node_name(&self, name: &mut Text) {
+        name.set(b"node");
+    }
+}
+
+/// A file in memory, read in pieces of `piece` bytes, each extended to the next [`SECTOR`].
+pub(crate) struct InMemory<'a> {
+    pub(crate) bytes: &'a [u8],
+    pub(crate) piece: usize,
+}
+
+impl StateFile for InMemory<'_> {
+    fn read_at(&mut self, offset: u32, room: &mut [u8]) -> Result<usize, Fault> {
+        let offset = offset as usize;
+        let rest = self.bytes.get(offset..).unwrap_or(&[]);
+        let piece = offset.saturating_add(self.piece).checked_next_multiple_of(SECTOR);
+        let piece = piece.map_or(usize::MAX, |end| end - offset);
+        let len = rest.len().min(room.len()).min(piece);
+        room[..len].copy_from_slice(&rest[..len]);
+        Ok(len)
+    }
+
+    fn size(&mut self) -> u64 {
+        self.bytes.len() as u64
     }
 }

@@ -1,95 +1,146 @@
-//! Look-ups with a snapshot: it gives what the files give, and where it is broken the files do.
-
-mod support;
+//! Look-ups with a snapshot: it gives what the files give, and where it is damaged the files do.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use guest_names::address::{Address, Family, Mac};
-use guest_names::enumerate::Cursor;
-use guest_names::forward::{Found, Source};
-use guest_names::name::is_host_name;
-use guest_names::ranking::Candidate;
-use guest_names::search::Search;
-use guest_names::snapshot::format::{Entry, Meta, Stamp, flags, hash};
-use guest_names::state::Bridge;
-use guest_names::text::Text;
-use support::cdb::{Records, add, entry, write};
-use support::model::{Lease, NOW, State, WANTED, holds, look_up, state, text_of};
-use support::{Directory, Random, Snapshot};
+use guest_names::address::{Address, Family};
+use guest_names::bridge::Bridge;
+use guest_names::io::Stamp;
+use guest_names::name::{NameKind, is_host_name};
+use guest_names::records::lease::client_of;
+use guest_names::snapshot::format::{Entry, Meta, flags, hash};
+use guest_names::window::{LARGE_BUFFER, SMALL_BUFFER};
+use testkit::cdb::{Records, add, entry, write};
+use testkit::generate::{NODE, NOW, WANTED, address_text, mac, state};
+use testkit::look_up::{self, Answer, Means, NameAndAddress, ip};
+use testkit::memory::{Directory, Manner, Snapshot};
+use testkit::random::{Random, rounds};
+use testkit::reference::{Lease, Reference, State, listed_name};
 
+const KINDS: [NameKind; 2] = [NameKind::HostName, NameKind::Domain];
+const FAMILIES: [Option<Family>; 3] = [None, Some(Family::V4), Some(Family::V6)];
+
+/// The version of the state directory that the snapshots are compiled from.
 const STAMP: Stamp = Stamp { seconds: 17, nanoseconds: 18, device: 19, inode: 20 };
-const WINDOW: usize = 4096;
 
 const META: Meta = Meta { state: Some(STAMP), hold: 90, length: 0, compiled: NOW };
 
-/// A snapshot that was written a moment ago.
-fn fresh(records: &Records, state: Option<Stamp>) -> Snapshot {
-    Snapshot { bytes: write(records, META), modified: NOW - 5, state }
+/// A host: its state directory and, if it has one, the snapshot.
+#[derive(Clone)]
+struct World {
+    directory: Directory,
+    snapshot: Option<Snapshot>,
+    means: Means<'static>,
 }
 
-/// The domains that have the lease's NIC.
-fn owners<'s>(state: &'s State, lease: &Lease) -> impl Iterator<Item = &'s str> {
-    let (bridge, mac) = (lease.bridge, lease.mac);
-    let here = state.guests.iter().filter(move |guest| guest.bridge == bridge);
-    let its = here.filter(move |guest| guest.macs.iter().any(|&one| mac == Some(one)));
-    its.map(|guest| guest.name.as_str())
+impl World {
+    /// Without a snapshot.
+    fn new(directory: Directory) -> Self {
+        Self { directory, snapshot: None, means: Means::ample(NOW) }
+    }
+
+    fn with(self, snapshot: Snapshot) -> Self {
+        Self { snapshot: Some(snapshot), ..self }
+    }
+
+    /// Less memory.
+    fn scarce(self, random: &mut Random) -> Self {
+        let buffer = *random.pick(&[SMALL_BUFFER, 4096, LARGE_BUFFER]);
+        let means =
+            Means { buffer, places: random.below(7), watched: random.one_in(4), ..self.means };
+        Self { means, ..self }
+    }
+
+    fn by_name(&mut self, kind: NameKind, name: &str, family: Option<Family>) -> Answer {
+        let snapshot = self.snapshot.as_ref().map(|snapshot| snapshot.open(usize::MAX));
+        let (directory, name) = (&mut self.directory, name.as_bytes());
+        look_up::by_name(directory, snapshot, &self.means, kind, name, family).unwrap()
+    }
+
+    /// The addresses of a name, in no order.
+    fn addresses(&mut self, kind: NameKind, name: &str) -> Option<BTreeSet<String>> {
+        let answer = self.by_name(kind, name, None);
+        let texts = answer.addresses().into_iter().map(address_text).collect();
+        (answer != Answer::Unknown).then_some(texts)
+    }
+
+    fn by_address(&mut self, kind: NameKind, address: Address) -> Option<String> {
+        let snapshot = self.snapshot.as_ref().map(|snapshot| snapshot.open(usize::MAX));
+        let directory = &mut self.directory;
+        let name = look_up::by_address(directory, snapshot, &self.means, kind, address).unwrap();
+        name.map(|name| String::from_utf8(name).unwrap())
+    }
+
+    /// All pairs, each once.
+    fn list(&mut self, kind: NameKind) -> BTreeSet<NameAndAddress> {
+        let snapshot = self.snapshot.as_ref().map(|snapshot| snapshot.open(usize::MAX));
+        let directory = &mut self.directory;
+        let pairs = look_up::list(directory, snapshot, &self.means, kind).unwrap();
+        let pair = |(name, address): &NameAndAddress| (listed_name(kind, name), *address);
+        let set: BTreeSet<_> = pairs.iter().map(pair).collect();
+        assert_eq!(set.len(), pairs.len(), "{pairs:?}");
+        set
+    }
+}
+
+/// A snapshot that was written a moment ago.
+fn fresh(records: &Records, state: Option<Stamp>) -> Snapshot {
+    Snapshot { bytes: write(records, META).into(), modified: NOW - 5, state }
 }
 
 /// What the daemon makes of the state files alone.
 fn compile(state: &State) -> Records {
     let mut records = Records::new();
-    let mut leases: Vec<_> = state.leases.iter().filter(holds).collect();
-    leases.sort_by_key(|lease| lease.bridge);
     let lower = |kind: &str, name: &str| format!("{kind}{}", name.to_ascii_lowercase());
-    for bridge in 0..state.bridges {
-        for guest in state.guests.iter().filter(|guest| guest.bridge == bridge) {
-            let flags = flags::LEASE | flags::ATTACHED;
-            let entry = Entry { flags, ..entry(&guest.name, None) };
-            add(&mut records, lower("g", &guest.name).as_bytes(), &entry);
-        }
+    for guest in &state.guests {
+        let flags = flags::LEASE | flags::ATTACHED;
+        let entry = Entry { flags, ..entry(&guest.name, None) };
+        add(&mut records, lower("g", &guest.name).as_bytes(), &entry);
     }
-    for lease in &leases {
-        let bridge = Bridge::new(format!("virbr{}", lease.bridge).as_bytes()).unwrap();
+    let reference = Reference { state, node: NODE, now: NOW };
+    let mut leases: Vec<(u32, &Lease)> = (1..).zip(reference.live()).collect();
+    for &(order, lease) in &leases {
         let attached = if state.is_attached(lease) { flags::ATTACHED } else { 0 };
-        let (mac, expiry) = (lease.mac, lease.expiry.unwrap_or(0));
         let entry = |name| Entry {
             flags: flags::LEASE | attached,
-            mac,
-            bridge,
-            expiry,
+            mac: lease.mac,
+            bridge: lease.bridge,
+            expiry: lease.expiry,
+            order,
+            client: client_of(lease.client.as_bytes()),
             ..entry(name, Some(lease.address))
         };
         let mut under = |kind: &str, name: &str, entry: &Entry<'_>| {
-            add(&mut records, lower(kind, name).as_bytes(), entry);
-            if let Some(domain) = &lease.domain {
+            if kind == "g" || !reference.is_own(name.as_bytes()) {
+                add(&mut records, lower(kind, name).as_bytes(), entry);
+            }
+            let domain = lease.domain.trim_end_matches('.');
+            if !domain.is_empty() {
                 let name = format!("{name}.{domain}");
-                add(&mut records, lower(kind, &name).as_bytes(), entry);
+                if kind == "g" || !reference.is_own(name.as_bytes()) {
+                    add(&mut records, lower(kind, &name).as_bytes(), entry);
+                }
             }
         };
-        let named = lease.hostname.as_deref().filter(|name| is_host_name(name.as_bytes()));
-        if let Some(name) = named {
-            under("h", name, &entry(name));
+        if is_host_name(lease.hostname.as_bytes()) {
+            under("h", &lease.hostname, &entry(&lease.hostname));
         }
-        for name in owners(state, lease) {
-            under("g", name, &entry(name));
+        for guest in state.owners(lease) {
+            under("g", &guest.name, &entry(&guest.name));
         }
     }
     // The best name first.
-    leases.sort_by_key(|lease| {
-        let end = lease.expiry.filter(|&end| end != 0).unwrap_or(i64::MAX);
-        (!state.is_attached(lease), -end)
-    });
-    for lease in leases {
+    leases.sort_by_key(|(_, lease)| (!state.is_attached(lease), lease.expiry == 0, -lease.expiry));
+    for (_, lease) in leases {
         let key = [b"a", lease.address.octets()].concat();
         let attached = if state.is_attached(lease) { flags::ATTACHED } else { 0 };
-        let flags = flags::LEASE | attached;
-        let expiry = lease.expiry.unwrap_or(0);
+        let (flags, expiry) = (flags::LEASE | attached, lease.expiry);
         let entry = |name| Entry { flags, expiry, ..entry(name, Some(lease.address)) };
-        if let Some(name) = lease.hostname.as_deref().filter(|name| is_host_name(name.as_bytes())) {
-            add(&mut records, &key, &entry(name));
+        let name = lease.hostname.as_bytes();
+        if is_host_name(name) && !reference.is_own(name) {
+            add(&mut records, &key, &entry(&lease.hostname));
         }
-        if let Some(name) = owners(state, lease).next() {
-            add(&mut records, &key, &Entry { flags: flags | flags::DOMAIN, ..entry(name) });
+        if let Some(guest) = state.owners(lease).next() {
+            add(&mut records, &key, &Entry { flags: flags | flags::DOMAIN, ..entry(&guest.name) });
         }
     }
     records
@@ -99,112 +150,80 @@ fn v4(last: u8) -> Address {
     Address::V4([10, 0, 0, last])
 }
 
-/// The name of an address.
-fn reverse(directory: &mut Directory, source: Source, address: Address) -> Option<String> {
-    let mut window = vec![0; WINDOW];
-    let mut name = Text::new();
-    let mut search = Search::new(directory, &mut window, NOW, None);
-    let found = search.name_of(source, address, &mut [Candidate::EMPTY; 3], &mut name).unwrap();
-    found.then(|| String::from_utf8(name.as_bytes().to_vec()).unwrap())
-}
-
-/// All pairs of an enumeration, as often as they come.
-fn enumerate(directory: &mut Directory, source: Source) -> Vec<(String, String)> {
-    let mut window = vec![0; WINDOW];
-    let (mut cursor, mut name) = (Cursor::new(), Text::new());
-    let mut pairs = Vec::new();
-    loop {
-        let mut search = Search::new(directory, &mut window, NOW, None);
-        let (mut places, mut candidate) = ([Candidate::EMPTY; 3], Candidate::EMPTY);
-        if !search.next(source, &mut cursor, &mut places, &mut name, &mut candidate).unwrap() {
-            return pairs;
-        }
-        let name = String::from_utf8(name.as_bytes().to_vec()).unwrap();
-        pairs.push((name, text_of(candidate.address)));
-    }
-}
-
 /// Names and addresses come out of the snapshot as they come out of the files, which aren't there.
 #[test]
 fn a_snapshot_stands_for_the_files() {
-    let mut random = Random::new(31);
+    let mut random = Random::from_environment(31);
     let (mut data, mut names) = (0, 0);
-    for _ in 0..3_000 {
+    let rounds = rounds(1_500);
+    for _ in 0..rounds {
         let state = state(&mut random);
-        let mut files = state.directory(&mut random);
-        let mut alone = Directory::default();
-        alone.set_snapshot(Some(fresh(&compile(&state), Some(STAMP))));
-        let wanted = *random.pick(&WANTED);
-        for source in [Source::HostName, Source::Domain] {
-            for family in [None, Some(Family::V4), Some(Family::V6)] {
-                let places = 1 + random.below(6);
-                let expected = look_up(&mut files, WINDOW, places, source, wanted, family);
-                let found = look_up(&mut alone, WINDOW, places, source, wanted, family);
-                assert_eq!(found, expected, "{source:?} {wanted:?} {family:?}\n{files}");
-                data += u32::from(found.0 == Found::Data);
+        let mut files = World::new(state.directory(&mut random));
+        let snapshot = fresh(&compile(&state), Some(STAMP));
+        let mut alone = World::new(Directory::default()).with(snapshot).scarce(&mut random);
+        for wanted in [*random.pick(&WANTED), *random.pick(&WANTED)] {
+            for kind in KINDS {
+                for family in FAMILIES {
+                    let expected = files.by_name(kind, wanted, family);
+                    let found = alone.by_name(kind, wanted, family);
+                    assert_eq!(
+                        found, expected,
+                        "{kind:?} {wanted:?} {family:?} {:?}\n{}",
+                        alone.means, files.directory
+                    );
+                    data += u64::from(matches!(found, Answer::Addresses(_)));
+                }
             }
-            for lease in &state.leases {
-                let expected = reverse(&mut files, source, lease.address);
-                let found = reverse(&mut alone, source, lease.address);
-                assert_eq!(found, expected, "{source:?} {}\n{files}", text_of(lease.address));
-                names += u32::from(found.is_some());
+        }
+        for lease in state.leases.iter().take(12) {
+            for kind in KINDS {
+                let expected = files.by_address(kind, lease.address);
+                let found = alone.by_address(kind, lease.address);
+                let text = address_text(lease.address);
+                assert_eq!(found, expected, "{kind:?} {text}\n{}", files.directory);
+                names += u64::from(found.is_some());
             }
         }
     }
-    assert!(data > 1_000 && names > 1_000, "hardly an answer: {data}, {names}");
+    assert!(data > rounds / 2 && names > 3 * rounds, "too few answers: {data}, {names}");
 }
 
 /// All guests are those of the files, whether the files answer for them or the snapshot.
 #[test]
 fn a_snapshot_lists_what_the_files_list() {
-    let mut random = Random::new(34);
+    let mut random = Random::from_environment(34);
     let mut listed = 0;
-    for _ in 0..1_000 {
+    let rounds = rounds(1_000);
+    for _ in 0..rounds {
         let state = state(&mut random);
-        let mut files = state.directory(&mut random);
-        let mut both = state.directory(&mut random);
-        both.set_snapshot(Some(fresh(&compile(&state), Some(STAMP))));
-        for source in [Source::HostName, Source::Domain] {
-            let expected: BTreeSet<_> = enumerate(&mut files, source).into_iter().collect();
-            let found: BTreeSet<_> = enumerate(&mut both, source).into_iter().collect();
-            assert_eq!(found, expected, "{source:?}\n{files}");
-            listed += found.len();
+        let mut files = World::new(state.directory(&mut random));
+        let snapshot = fresh(&compile(&state), Some(STAMP));
+        let mut both = files.clone().with(snapshot).scarce(&mut random);
+        for kind in KINDS {
+            let (found, expected) = (both.list(kind), files.list(kind));
+            assert_eq!(found, expected, "{kind:?} {:?}\n{}", both.means, files.directory);
+            listed += found.len() as u64;
         }
     }
-    assert!(listed > 1_000, "hardly a guest: {listed}");
+    assert!(listed > 2 * rounds, "too few pairs: {listed}");
 }
 
-/// Behind a change of the directory the files are read, and what was compiled of them doesn't count.
+/// After a change of the directory the files are read, and what was compiled of them doesn't count.
 #[test]
 fn an_older_snapshot_goes_with_the_files() {
-    let mut random = Random::new(32);
-    for _ in 0..500 {
+    let mut random = Random::from_environment(32);
+    for _ in 0..rounds(300) {
         let [old, new] = [state(&mut random), state(&mut random)];
-        let mut files = new.directory(&mut random);
-        let mut both = new.directory(&mut random);
+        let mut files = World::new(new.directory(&mut random));
         let other = Stamp { nanoseconds: 0, ..STAMP };
-        both.set_snapshot(Some(fresh(&compile(&old), Some(other))));
-        for wanted in WANTED {
-            for source in [Source::HostName, Source::Domain] {
-                let expected = look_up(&mut files, WINDOW, 3, source, wanted, None);
-                let found = look_up(&mut both, WINDOW, 3, source, wanted, None);
-                assert_eq!(found.0, expected.0, "{source:?} {wanted:?}\n{files}");
-                let set = |found: (Found, Vec<Address>)| -> BTreeSet<String> {
-                    found.1.into_iter().map(text_of).collect()
-                };
-                assert_eq!(set(found), set(expected), "{source:?} {wanted:?}\n{files}");
+        let mut both = files.clone().with(fresh(&compile(&old), Some(other)));
+        for kind in KINDS {
+            for wanted in WANTED {
+                let expected = files.by_name(kind, wanted, None);
+                let found = both.by_name(kind, wanted, None);
+                assert_eq!(found, expected, "{kind:?} {wanted:?}\n{}", files.directory);
             }
-        }
-        for source in [Source::HostName, Source::Domain] {
-            let sorted = |mut pairs: Vec<_>| {
-                pairs.sort();
-                pairs
-            };
-            assert_eq!(
-                sorted(enumerate(&mut both, source)),
-                sorted(enumerate(&mut files, source)),
-                "{source:?}\n{files}"
-            );
+            assert_eq!(both.list(kind), files.list(kind), "{kind:?}\n{}", files.directory);
         }
     }
 }
@@ -213,17 +232,20 @@ const WEB: &str =
     r#"[{"ip-address": "10.0.0.1", "mac-address": "52:54:00:00:00:01", "hostname": "web"}]"#;
 const WEB_MACS: &str = r#"[{"domain": "web", "macs": ["52:54:00:00:00:01"]}]"#;
 
-/// What libvirt's API told, beside files that know some of it.
+fn virbr0() -> Bridge {
+    Bridge::new(b"virbr0").unwrap()
+}
+
+/// What libvirt's API reported, beside files that have some of it.
 #[test]
-fn what_is_told() {
+fn what_the_api_reported() {
     let mut records = Records::new();
-    let mac = Some(Mac([0x52, 0x54, 0, 0, 0, 1]));
-    let virbr0 = Bridge::new(b"virbr0").unwrap();
+    let (mac, bridge) = (Some(mac(1)), virbr0());
     for kind in ["h", "g"] {
         let key = |name: &str| format!("{kind}{name}").into_bytes();
         // The same NIC, another address of it, and the lease's once more.
         for last in [1, 2] {
-            let entry = Entry { mac, bridge: virbr0, ..entry("web", Some(v4(last))) };
+            let entry = Entry { mac, bridge, ..entry("web", Some(v4(last))) };
             add(&mut records, &key("web"), &entry);
             add(&mut records, &key("web.default"), &entry);
         }
@@ -231,7 +253,8 @@ fn what_is_told() {
         let elsewhere = flags::TOLD | flags::ATTACHED | flags::ELSEWHERE;
         let remote = Entry { flags: elsewhere, ..entry("far", Some(v4(4))) };
         add(&mut records, &key("far"), &remote);
-        add(&mut records, &key("here-too"), &remote);
+        let too = Entry { name: b"here-too", ..remote };
+        add(&mut records, &key("here-too"), &too);
         let first = Entry { flags: elsewhere | flags::BEFORE, ..entry("wins", Some(v4(5))) };
         add(&mut records, &key("wins"), &first);
         add(&mut records, &key("new"), &entry("new", None));
@@ -239,98 +262,115 @@ fn what_is_told() {
     for (last, name) in [(1, "agent-says"), (3, "Bridged")] {
         add(&mut records, &[b"a\x0a\0\0", &[last][..]].concat(), &entry(name, Some(v4(last))));
     }
-    let mut directory = Directory::default();
     let both = |name: &str, last: u8| {
         format!(
             r#"{{"ip-address": "10.0.0.{last}", "mac-address": "52:54:00:00:00:1{last}", "hostname": "{name}"}}"#
         )
     };
     let others = format!("[{}, {}]", both("here-too", 6), both("wins", 7));
-    directory.add("virbr0.status".into(), WEB);
-    directory.add("virbr0.macs".into(), WEB_MACS);
-    directory.add("virbr1.status".into(), &others);
-    directory.add(
-        "virbr1.macs".into(),
-        r#"[{"domain": "here-too", "macs": ["52:54:00:00:00:16"]}, {"domain": "wins", "macs": ["52:54:00:00:00:17"]}]"#,
-    );
+    let directory = Directory::new(&[
+        ("virbr0.status", WEB),
+        ("virbr0.macs", WEB_MACS),
+        ("virbr1.status", &others),
+        (
+            "virbr1.macs",
+            r#"[{"domain": "here-too", "macs": ["52:54:00:00:00:16"]}, {"domain": "wins", "macs": ["52:54:00:00:00:17"]}]"#,
+        ),
+    ]);
     let snapshot = fresh(&records, None);
-    directory.set_snapshot(Some(snapshot.clone()));
-    let mut look = |source, name| {
-        let (found, mut addresses) = look_up(&mut directory, WINDOW, 3, source, name, None);
-        addresses.sort_by_key(|address| address.padded());
-        (found, addresses)
-    };
-    let data = |last: &[u8]| (Found::Data, last.iter().map(|&last| v4(last)).collect::<Vec<_>>());
-    for source in [Source::HostName, Source::Domain] {
-        assert_eq!(look(source, "WEB"), data(&[1, 2]));
-        assert_eq!(look(source, "web.default"), data(&[1, 2]));
-        assert_eq!(look(source, "bridged"), data(&[3]));
-        assert_eq!(look(source, "far"), data(&[4]));
-        assert_eq!(look(source, "here-too"), data(&[6]));
-        assert_eq!(look(source, "wins"), data(&[5]));
-        assert_eq!(look(source, "new"), (Found::NoData, Vec::new()));
-        assert_eq!(look(source, "nobody"), (Found::Unknown, Vec::new()));
+    let mut world = World::new(directory).with(snapshot.clone());
+    let some = |last: &[u8]| Some(last.iter().map(|&last| address_text(v4(last))).collect());
+    for kind in KINDS {
+        assert_eq!(world.addresses(kind, "WEB"), some(&[1, 2]));
+        assert_eq!(world.addresses(kind, "web.default"), some(&[1, 2]));
+        assert_eq!(world.addresses(kind, "bridged"), some(&[3]));
+        assert_eq!(world.addresses(kind, "far"), some(&[4]));
+        assert_eq!(world.addresses(kind, "here-too"), some(&[6]));
+        assert_eq!(world.addresses(kind, "wins"), some(&[5]));
+        assert_eq!(world.addresses(kind, "new"), some(&[]));
+        assert_eq!(world.addresses(kind, "nobody"), None);
     }
-    // The files' word counts before an agent's.
-    assert_eq!(reverse(&mut directory, Source::HostName, v4(1)).as_deref(), Some("web"));
-    assert_eq!(reverse(&mut directory, Source::HostName, v4(3)).as_deref(), Some("Bridged"));
-    assert_eq!(reverse(&mut directory, Source::Domain, v4(3)), None);
-    let mut pairs = enumerate(&mut directory, Source::HostName);
-    pairs.sort();
-    let pair = |name: &str, last: u8| (name.to_owned(), text_of(v4(last)));
+    // A lease comes before what an agent reported.
+    let web = world.by_name(NameKind::HostName, "web", None);
+    assert_eq!(web.addresses(), [v4(1), v4(2)]);
+    // The files' name comes before an agent's.
+    assert_eq!(world.by_address(NameKind::HostName, v4(1)).as_deref(), Some("web"));
+    assert_eq!(world.by_address(NameKind::HostName, v4(3)).as_deref(), Some("Bridged"));
+    assert_eq!(world.by_address(NameKind::Domain, v4(3)), None);
+    let pair = |name: &str, last: u8| (name.as_bytes().to_vec(), ip(v4(last)));
     let expected = [
-        pair("Bridged", 3),
+        pair("bridged", 3),
         pair("far", 4),
         pair("here-too", 6),
         pair("web", 1),
         pair("web", 2),
         pair("wins", 5),
     ];
-    assert_eq!(pairs, expected);
+    assert_eq!(world.list(NameKind::HostName), expected.into());
 
-    // The daemon has been dead for longer than its words hold.
-    directory.set_snapshot(Some(Snapshot { modified: NOW - 91, ..snapshot }));
-    let mut look = |name| look_up(&mut directory, WINDOW, 3, Source::HostName, name, None);
-    assert_eq!(look("web"), data(&[1]));
-    assert_eq!(look("wins"), data(&[7]));
+    // The daemon has been dead for longer than its reports hold.
+    world.snapshot = Some(Snapshot { modified: NOW - 91, ..snapshot });
+    let mut look = |name| world.addresses(NameKind::HostName, name);
+    assert_eq!(look("web"), some(&[1]));
+    assert_eq!(look("wins"), some(&[7]));
     for name in ["web.default", "bridged", "far", "new"] {
-        assert_eq!(look(name), (Found::Unknown, Vec::new()), "{name}");
+        assert_eq!(look(name), None, "{name}");
     }
 }
 
-/// A lease that the guest's agent doesn't confirm counts no longer than the daemon lives.
+/// A lease that the guest's agent doesn't confirm doesn't count as long as the daemon lives.
 #[test]
 fn what_is_denied() {
     let mut records = Records::new();
-    let lease = flags::LEASE | flags::ATTACHED;
-    let mac = Some(Mac([0x52, 0x54, 0, 0, 0, 1]));
-    let bridge = Bridge::new(b"virbr0").unwrap();
-    let flags = lease | flags::DENIED;
-    let denied = Entry { flags, mac, bridge, ..entry("web", Some(v4(1))) };
+    let flags = flags::LEASE | flags::ATTACHED | flags::DENIED;
+    let denied = Entry { flags, mac: Some(mac(1)), bridge: virbr0(), ..entry("web", Some(v4(1))) };
     add(&mut records, b"hweb", &denied);
     add(&mut records, b"hweb", &entry("web", Some(v4(2))));
-    let mut directory = Directory::default();
-    let mut look = |modified| {
+    let at = |modified| {
         let snapshot = Snapshot { modified, ..fresh(&records, Some(STAMP)) };
-        directory.set_snapshot(Some(snapshot));
-        look_up(&mut directory, WINDOW, 3, Source::HostName, "web", None).1
+        // It is in the file too.
+        World::new(Directory::new(&[("virbr0.status", WEB)])).with(snapshot)
     };
-    assert_eq!(look(NOW), [v4(2)]);
-    assert_eq!(look(NOW - 91), [v4(1)]);
-
-    // Nor is it listed, though it stands in the file.
-    directory.add("virbr0.status".into(), WEB);
-    let mut list = |modified| {
-        let snapshot = Snapshot { modified, ..fresh(&records, Some(STAMP)) };
-        directory.set_snapshot(Some(snapshot));
-        enumerate(&mut directory, Source::HostName)
-    };
-    let web = |last| ("web".to_owned(), text_of(v4(last)));
-    assert_eq!(list(NOW), [web(2)]);
-    assert_eq!(list(NOW - 91), [web(1)]);
+    for (modified, last) in [(NOW, 2), (NOW - 91, 1)] {
+        let mut world = at(modified);
+        let answer = world.by_name(NameKind::HostName, "web", None);
+        assert_eq!(answer.addresses(), [v4(last)]);
+        let expected = [(b"web".to_vec(), ip(v4(last)))];
+        assert_eq!(world.list(NameKind::HostName), expected.into());
+    }
 }
 
-/// More addresses than fit the scratch and the places.
+/// The host's own names and link-local addresses follow the same rules, wherever they are from.
+#[test]
+fn what_no_guest_is_called_in_the_snapshot_either() {
+    let mut records = Records::new();
+    for (last, name) in (1..).zip(["host", "host.lab", "wpad", "localhost", "good"]) {
+        let entry = entry(name, Some(v4(last)));
+        add(&mut records, format!("h{name}").as_bytes(), &entry);
+        add(&mut records, &[b"a\x0a\0\0", &[last][..]].concat(), &entry);
+    }
+    let link_local = Address::parse(b"fe80::1");
+    let scoped = Entry { bridge: virbr0(), ..entry("scoped", link_local) };
+    add(&mut records, b"hscoped", &scoped);
+    add(&mut records, b"hunscoped", &entry("unscoped", link_local));
+    // Where the snapshot stands for the files, its writer leaves the host's own name out.
+    let snapshot = fresh(&records, None);
+    let mut world = World::new(Directory::default()).with(snapshot);
+    for (last, name) in (1..).zip(["host", "host.lab", "wpad", "localhost"]) {
+        assert_eq!(world.addresses(NameKind::HostName, name), None, "{name}");
+        assert_eq!(world.by_address(NameKind::HostName, v4(last)), None, "{name}");
+    }
+    assert_eq!(world.by_address(NameKind::HostName, v4(5)).as_deref(), Some("good"));
+    let good = [(b"good".to_vec(), ip(v4(5)))];
+    assert_eq!(world.list(NameKind::HostName), good.into());
+    let scoped = world.by_name(NameKind::HostName, "scoped", None);
+    assert_eq!(scoped, Answer::Addresses(vec![(link_local.unwrap(), virbr0())]));
+    let without_scope = world.by_name(NameKind::HostName, "scoped", Some(Family::V6));
+    assert_eq!(without_scope, Answer::NoData);
+    assert_eq!(world.by_name(NameKind::HostName, "unscoped", None), Answer::NoData);
+}
+
+/// More addresses than fit the buffer and the places.
 #[test]
 fn a_long_record() {
     let mut records = Records::new();
@@ -339,13 +379,15 @@ fn a_long_record() {
         let address = Some(Address::V4([10, 1, high, low]));
         add(&mut records, b"hmany", &entry("many", address));
     }
-    let mut directory = Directory::default();
-    directory.set_snapshot(Some(fresh(&records, Some(STAMP))));
-    let (found, addresses) = look_up(&mut directory, WINDOW, 24, Source::HostName, "many", None);
-    assert_eq!((found, addresses.len()), (Found::Data, 2_000));
+    for places in [0, 1, 24] {
+        let mut world = World::new(Directory::default()).with(fresh(&records, Some(STAMP)));
+        world.means = Means { buffer: 4096, places, ..world.means };
+        let answer = world.by_name(NameKind::HostName, "many", None);
+        assert_eq!(answer.addresses().len(), 2_000);
+    }
 }
 
-/// Pairs of texts that lead to the same hash, one behind the other, make any number of names with one hash.
+/// Pairs of texts that lead to the same hash, one after the other, make any number of names with one hash.
 fn twins(count: usize) -> Vec<[String; 2]> {
     let letters = b"abcdefghijklmnopqrstuvwxyz0123456789";
     let mut prefix = b"h".to_vec();
@@ -364,68 +406,105 @@ fn twins(count: usize) -> Vec<[String; 2]> {
     pairs
 }
 
-/// A guest can choose names with one hash: with few of them the snapshot answers, with many the files do.
+/// A guest can choose names with one hash, and hides no other guest's name by that.
 #[test]
 fn names_with_one_hash() {
-    let twins = twins(8);
-    let names = |count: usize| -> Vec<String> {
-        let name = |number: usize| {
+    let twins = twins(10);
+    for count in [2, 63, 64, 127, 1_000] {
+        let name = |number: usize| -> String {
             twins.iter().enumerate().map(|(bit, twin)| &twin[number >> bit & 1][..]).collect()
         };
-        (0..count).map(name).collect()
-    };
-    for (count, snapshot_answers) in [(40, true), (200, false)] {
+        let names: Vec<String> = (0..count).map(name).collect();
+        let hashes: BTreeSet<u32> =
+            names.iter().map(|name| hash(format!("h{name}").as_bytes())).collect();
+        assert_eq!(hashes.len(), 1);
         let mut records = Records::new();
-        for name in names(count) {
-            add(&mut records, format!("h{name}").as_bytes(), &entry(&name, Some(v4(9))));
+        for name in &names[1..] {
+            add(&mut records, format!("h{name}").as_bytes(), &entry(name, Some(v4(9))));
         }
-        let mut directory = Directory::default();
-        directory.set_snapshot(Some(fresh(&records, Some(STAMP))));
-        let mut answered = 0;
-        for name in names(count) {
-            let found = look_up(&mut directory, WINDOW, 3, Source::HostName, &name, None);
-            answered += usize::from(found == (Found::Data, vec![v4(9)]));
+        let mut world = World::new(Directory::default()).with(fresh(&records, Some(STAMP)));
+        for name in &names[1..] {
+            let answer = world.by_name(NameKind::HostName, name, None);
+            assert_eq!(answer.addresses(), [v4(9)], "{name}, {count} names");
         }
-        assert_eq!(answered == count, snapshot_answers, "{answered} of {count}");
-        assert!(answered > 30, "{answered}");
+        // One with the same hash that isn't there.
+        assert_eq!(world.by_name(NameKind::HostName, &names[0], None), Answer::Unknown);
     }
 }
 
-/// Whatever stands in the file: no look-up fails, none takes for ever, and one that was cut short or
-/// lengthened is as good as none.
+/// Whatever is in the file: no look-up fails, none takes for ever, and a snapshot that was cut short or made longer is
+/// treated as absent.
 #[test]
-fn a_broken_snapshot_is_as_good_as_none() {
-    let mut random = Random::new(33);
-    for round in 0..3_000 {
+fn a_damaged_snapshot_is_treated_as_absent() {
+    let mut random = Random::from_environment(33);
+    for round in 0..rounds(1_500) {
         let state = state(&mut random);
-        let mut files = state.directory(&mut random);
-        let mut broken = state.directory(&mut random);
-        let mut snapshot = fresh(&compile(&state), Some(STAMP));
-        let bytes = &mut snapshot.bytes;
-        let cut = round % 3 == 0;
-        if cut {
+        let mut files = World::new(state.directory(&mut random));
+        let mut bytes = write(&compile(&state), META);
+        let is_cut = round % 3 == 0;
+        if is_cut {
             let len = random.below(bytes.len() + 100);
             if len == bytes.len() {
                 continue;
             }
             bytes.resize(len, 0);
         } else {
-            for _ in 0..1 + random.below(8) {
+            for _ in 0..=random.below(8) {
                 let at = random.below(bytes.len());
                 bytes[at] = random.below(256) as u8;
             }
         }
-        broken.set_snapshot(Some(snapshot));
-        for source in [Source::HostName, Source::Domain] {
+        let snapshot = Snapshot { bytes: bytes.into(), modified: NOW - 5, state: Some(STAMP) };
+        let mut damaged = files.clone().with(snapshot).scarce(&mut random);
+        for kind in KINDS {
             for wanted in ["web", "web.lab", "nobody"] {
-                let found = look_up(&mut broken, WINDOW, 3, source, wanted, None);
-                if cut {
-                    let expected = look_up(&mut files, WINDOW, 3, source, wanted, None);
-                    assert_eq!(found.0, expected.0, "{source:?} {wanted:?}\n{files}");
+                let found = damaged.by_name(kind, wanted, None);
+                if is_cut {
+                    let expected = files.by_name(kind, wanted, None);
+                    assert_eq!(found, expected, "{kind:?} {wanted:?}\n{}", files.directory);
                 }
             }
-            reverse(&mut broken, source, Address::V4([192, 168, 122, 1]));
-            enumerate(&mut broken, source);
+            let address = Address::V4([192, 168, 122, 1]);
+            let (name, listed) = (
+                damaged.by_address(kind, address),
+                look_up::list(
+                    &mut damaged.directory,
+                    damaged.snapshot.as_ref().map(|snapshot| snapshot.open(usize::MAX)),
+                    &damaged.means,
+                    kind,
+                ),
+            );
+            assert!(listed.is_ok());
+            if is_cut {
+                assert_eq!(name, files.by_address(kind, address));
+                assert_eq!(damaged.list(kind), files.list(kind), "{kind:?}\n{}", files.directory);
+            }
+        }
+    }
+}
+
+/// Out of memory, there is no answer rather than a wrong one.
+#[test]
+fn a_snapshot_without_memory() {
+    let mut random = Random::from_environment(35);
+    for _ in 0..rounds(200) {
+        let state = state(&mut random);
+        let snapshot = fresh(&compile(&state), Some(STAMP));
+        let mut directory = state.directory(&mut random).with(Manner::PLAIN);
+        let ample = Means { places: random.below(7), ..Means::ample(NOW) };
+        for kind in KINDS {
+            let mut look = |means| {
+                let opened = Some(snapshot.open(usize::MAX));
+                let answer = look_up::by_name(&mut directory, opened, &means, kind, b"web", None);
+                let opened = Some(snapshot.open(usize::MAX));
+                (answer, look_up::list(&mut directory, opened, &means, kind))
+            };
+            let (answer, list) = look(ample);
+            for slices in 0..6 {
+                let (found, listed) = look(Means { slices, ..ample });
+                assert!(found.is_err() || found == answer, "{found:?} {answer:?}");
+                assert!(listed.is_err() || listed == list, "{listed:?} {list:?}");
+            }
         }
     }
 }

@@ -4,9 +4,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use guest_names::io::StateFile as _;
 use guest_names::snapshot::format::{Entry, FIRST_RECORD, META_KEY, Meta, RECORD_HEAD, hash, kind};
 use guest_names::snapshot::{Opened, Standing};
-use guest_names::window::StateFile as _;
 
 use crate::info::Info;
 use crate::trust::{self, Refused};
@@ -26,7 +26,7 @@ pub struct Compiled {
     /// When the file was last written to or touched, in seconds since the epoch.
     pub modified: i64,
     /// What the state directory is like now; `None` where there is none.
-    pub state: Option<guest_names::snapshot::format::Stamp>,
+    pub state: Option<guest_names::io::Stamp>,
     /// The record `info`.
     pub info: Info,
     bytes: Vec<u8>,
@@ -256,19 +256,15 @@ fn entries(bytes: &[u8], place: Place) -> Result<Vec<(u32, Entry<'_>)>, Why> {
 }
 
 #[cfg(test)]
-#[path = "../../guest-names/tests/support/cdb.rs"]
-mod cdb;
-
-#[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Scratch;
-    use cdb::{Records, add, entry, write};
     use guest_names::address::Address;
-    use guest_names::snapshot::format::{Stamp, flags};
-    use guest_names::state::StateDir as _;
+    use guest_names::io::Stamp;
+    use guest_names::snapshot::format::flags;
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
+    use testkit::cdb::{Records, add, entry, write};
+    use testkit::scratch::Scratch;
 
     fn records() -> Records {
         let mut records = Records::new();
@@ -292,11 +288,11 @@ mod tests {
 
     /// Reads what has these bytes.
     fn read(scratch: &Scratch, bytes: &[u8]) -> Result<Compiled, String> {
-        let path = scratch.path("names.cdb");
-        fs::set_permissions(scratch.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+        let path = scratch.join("names.cdb");
+        fs::set_permissions(scratch.join(""), fs::Permissions::from_mode(0o755)).unwrap();
         fs::write(&path, bytes).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        let read = Compiled::read(&path, &scratch.path("state"));
+        let read = Compiled::read(&path, &scratch.join("state"));
         read.map(Option::unwrap).map_err(|unusable| {
             let text = unusable.to_string();
             text.strip_prefix(&format!("{}: ", path.display())).unwrap().to_owned()
@@ -315,15 +311,15 @@ mod tests {
         assert_eq!(told, [[10, 0, 0, 1], [10, 0, 0, 2]].map(|octets| Some(Address::V4(octets))));
         let (at, first) = web.entries[0];
         assert_eq!(Entry::parse(&compiled.bytes[at as usize..]).unwrap().0, first);
-        let none = Compiled::read(&scratch.path("nothing"), &scratch.path("state"));
+        let none = Compiled::read(&scratch.join("nothing"), &scratch.join("state"));
         assert!(none.unwrap().is_none());
     }
 
     #[test]
     fn what_counts() {
         let scratch = Scratch::new();
-        fs::create_dir(scratch.path("state")).unwrap();
-        let stamp = trust::stamp_of(&fs::metadata(scratch.path("state")).unwrap());
+        fs::create_dir(scratch.join("state")).unwrap();
+        let stamp = trust::stamp_of(&fs::metadata(scratch.join("state")).unwrap());
         let compiled = |state| {
             let compiled = read(&scratch, &write(&records(), Meta { state, ..META })).unwrap();
             let modified = compiled.modified;
@@ -343,12 +339,11 @@ mod tests {
     fn the_directory_hands_it_out() {
         let scratch = Scratch::new();
         read(&scratch, &write(&records(), META)).unwrap();
-        let (state, path) = (scratch.path("state"), scratch.path("names.cdb"));
-        let opened = crate::Directory::new(&state, Some(&path)).snapshot().unwrap();
+        let (state, path) = (scratch.join("state"), scratch.join("names.cdb"));
+        let opened = trust::open(&path, &state).unwrap();
         assert_eq!(u64::from(opened.length), fs::metadata(&path).unwrap().len());
-        assert!(crate::Directory::new(&state, None).snapshot().is_none());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
-        assert!(crate::Directory::new(&state, Some(&path)).snapshot().is_none());
+        assert!(trust::open(&path, &state).is_err());
     }
 
     #[test]

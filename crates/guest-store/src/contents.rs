@@ -8,8 +8,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use guest_names::address::{Address, Mac};
-use guest_names::state::{Bridge, Kind};
-use guest_names::window::Fault;
+use guest_names::bridge::Bridge;
+use guest_names::io::Fault;
+use guest_names::io::Kind;
 
 use crate::damage::Damage;
 use crate::records;
@@ -308,15 +309,15 @@ fn bridge_and_kind(name: &OsString) -> Option<(Bridge, Kind)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Scratch;
     use rustix::io::Errno;
+    use testkit::scratch::Scratch;
 
     #[test]
     fn what_is_no_file() {
         let scratch = Scratch::new();
-        fs::create_dir(scratch.path("virbr0.status")).unwrap();
-        std::os::unix::fs::symlink("nowhere", scratch.path("virbr0.macs")).unwrap();
-        let contents = Contents::read(&scratch.path("")).unwrap();
+        fs::create_dir(scratch.join("virbr0.status")).unwrap();
+        std::os::unix::fs::symlink("nowhere", scratch.join("virbr0.macs")).unwrap();
+        let contents = Contents::read(&scratch.join("")).unwrap();
         let faults: Vec<_> = contents.files.iter().map(|file| file.fault).collect();
         let errno = |errno: Errno| Some((0, Fault::Unreadable(errno.raw_os_error())));
         assert_eq!(faults, [errno(Errno::NOENT), errno(Errno::SPIPE)]);
@@ -333,12 +334,12 @@ mod tests {
         let scratch = Scratch::new();
         let map = r#"[{"domain": "a", "macs": ["52:54:00:00:00:01", "52:54:00:00:00:02"]},
             {"domain": "b", "macs": ["52:54:00:00:00:02"]}]"#;
-        fs::write(scratch.path("virbr0.macs"), map).unwrap();
-        fs::write(scratch.path("virbr1.macs"), "[]").unwrap();
+        fs::write(scratch.join("virbr0.macs"), map).unwrap();
+        fs::write(scratch.join("virbr1.macs"), "[]").unwrap();
         let lease = r#"[{"ip-address": "10.0.0.1", "mac-address": "52:54:00:00:00:02", "hostname": "w",
             "client-id": "01:02", "domain": "lab"}]"#;
-        fs::write(scratch.path("virbr1.status"), lease).unwrap();
-        let contents = Contents::read(&scratch.path("")).unwrap();
+        fs::write(scratch.join("virbr1.status"), lease).unwrap();
+        let contents = Contents::read(&scratch.join("")).unwrap();
         let owner = |bridge: &[u8], last| {
             let bridge = contents.find_bridge(bridge).unwrap();
             let mac = Mac([0x52, 0x54, 0, 0, 0, last]);

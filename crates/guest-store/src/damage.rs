@@ -5,8 +5,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use guest_names::lease::BadRecord;
-use guest_names::window::READ_LIMIT;
+use guest_names::io::READ_LIMIT;
+use guest_names::records::lease::BadRecord;
 
 /// A piece of a state file that says nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,16 +84,16 @@ impl Damage {
 mod tests {
     use super::*;
     use crate::contents::Contents;
-    use crate::testing::Scratch;
+    use testkit::scratch::Scratch;
 
     fn damage(name: &str, text: &str) -> Vec<Damage> {
         let scratch = Scratch::new();
-        fs::write(scratch.path(name), text).unwrap();
-        let contents = Contents::read(&scratch.path("")).unwrap();
+        fs::write(scratch.join(name), text).unwrap();
+        let contents = Contents::read(&scratch.join("")).unwrap();
         let mut damage: Vec<Damage> =
             contents.files.into_iter().flat_map(|file| file.damage).collect();
         if damage.is_empty() && !name.ends_with(".conf") {
-            damage.extend(Damage::around_records(&scratch.path(name)).unwrap());
+            damage.extend(Damage::around_records(&scratch.join(name)).unwrap());
         }
         damage
     }

@@ -5,42 +5,37 @@ pub mod compiled;
 pub mod contents;
 pub mod damage;
 pub mod info;
+pub mod lookup;
 pub mod paths;
 mod records;
 pub mod states;
-#[cfg(test)]
-mod testing;
 pub mod trust;
 pub mod watch;
 
 use std::fs::{self, File, OpenOptions, ReadDir};
 use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use guest_names::address::Mac;
-use guest_names::macmap::{MacMap, MacUse};
-use guest_names::snapshot::Opened;
-use guest_names::state::{Bridge, Kind, StateDir};
+use guest_names::bridge::Bridge;
+use guest_names::io::{Fault, StateFile};
+use guest_names::io::{Kind, StateDir};
 use guest_names::text::Text;
-use guest_names::window::{Fault, StateFile};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 /// The state directory.
 pub struct Directory {
     path: PathBuf,
-    snapshot: Option<PathBuf>,
     listing: Option<ReadDir>,
 }
 
 impl Directory {
-    /// Nothing is opened yet. `snapshot` is where the daemon's is that belongs to the directory; `None`
-    /// where none can.
+    /// Nothing is opened yet.
     #[must_use]
-    pub fn new(path: &Path, snapshot: Option<&Path>) -> Self {
-        Self { path: path.to_owned(), snapshot: snapshot.map(Path::to_owned), listing: None }
+    pub fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), listing: None }
     }
 }
 
@@ -66,28 +61,6 @@ impl StateDir for Directory {
     fn open(&mut self, bridge: &Bridge, kind: Kind) -> Result<OpenFile, Fault> {
         let path = self.path.join(file_name(bridge.as_bytes(), kind));
         OpenFile::open(&path).map_err(|error| fault(&error))
-    }
-
-    fn snapshot(&mut self) -> Option<Opened<OpenFile>> {
-        trust::open(self.snapshot.as_deref()?, &self.path).ok()
-    }
-}
-
-/// The MACs of a MAC map's record, as it is read.
-#[derive(Default)]
-pub struct Macs(pub Vec<Mac>);
-
-impl MacUse for Macs {
-    fn begin(&mut self) {
-        self.0.clear();
-    }
-
-    fn mac(&mut self, mac: Mac) {
-        self.0.push(mac);
-    }
-
-    fn end(&mut self, _: &MacMap) -> bool {
-        true
     }
 }
 
@@ -134,13 +107,8 @@ impl StateFile for OpenFile {
         }
     }
 
-    fn identity(&mut self) -> u64 {
-        let Ok(status) = self.0.metadata() else { return 1 };
-        let parts =
-            [status.ino(), status.size(), status.mtime() as u64, status.mtime_nsec() as u64];
-        parts.iter().fold(1, |mix: u64, &part| {
-            (mix ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
-        }) | 1
+    fn size(&mut self) -> u64 {
+        Self::size(self).unwrap_or(0)
     }
 }
 

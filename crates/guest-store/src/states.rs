@@ -217,8 +217,8 @@ impl<'c> States<'c> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Scratch;
     use std::fs;
+    use testkit::scratch::Scratch;
 
     const NOW: i64 = 1_700_000_000;
 
@@ -236,11 +236,11 @@ mod tests {
         interfaces: &Interfaces,
     ) -> (Vec<String>, Vec<String>) {
         let scratch = Scratch::new();
-        fs::write(scratch.path("virbr0.status"), status).unwrap();
+        fs::write(scratch.join("virbr0.status"), status).unwrap();
         if let Some(macs) = macs {
-            fs::write(scratch.path("virbr0.macs"), macs).unwrap();
+            fs::write(scratch.join("virbr0.macs"), macs).unwrap();
         }
-        let contents = Contents::read(&scratch.path("")).unwrap();
+        let contents = Contents::read(&scratch.join("")).unwrap();
         let states = States::new(&contents, interfaces, NOW);
         let leases = contents.leases.iter().map(|lease| states.of_lease(lease).word().to_owned());
         let nics = contents.nics().filter_map(|(domain, mac)| states.of_nic(domain.bridge, mac));

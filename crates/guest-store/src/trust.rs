@@ -6,8 +6,8 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use guest_names::io::Stamp;
 use guest_names::snapshot::Opened;
-use guest_names::snapshot::format::Stamp;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
@@ -133,13 +133,13 @@ pub fn stamp_of(status: &Metadata) -> Stamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Scratch;
     use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+    use testkit::scratch::Scratch;
 
     fn refused(scratch: &Scratch) -> Option<String> {
-        open(&scratch.path("run/names.cdb"), &scratch.path("state")).err().map(|refused| {
+        open(&scratch.join("run/names.cdb"), &scratch.join("state")).err().map(|refused| {
             let text = refused.to_string();
-            text.replace(&scratch.path("").display().to_string(), "")
+            text.replace(&scratch.join("").display().to_string(), "")
         })
     }
 
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn what_may_answer_and_what_may_not() {
         let scratch = Scratch::new();
-        let (file, home) = (scratch.path("run/names.cdb"), scratch.path("run"));
+        let (file, home) = (scratch.join("run/names.cdb"), scratch.join("run"));
         assert_eq!(refused(&scratch).unwrap(), "it isn't there");
         fs::create_dir(&home).unwrap();
         set_mode(&home, 0o755);
@@ -168,7 +168,7 @@ mod tests {
         assert_eq!(refused(&scratch), may_write("run", "1757"));
         set_mode(&home, 0o700);
         assert_eq!(refused(&scratch), None);
-        fs::rename(&file, scratch.path("run/other")).unwrap();
+        fs::rename(&file, scratch.join("run/other")).unwrap();
         symlink("other", &file).unwrap();
         assert_eq!(refused(&scratch).unwrap(), "it is a symbolic link");
         fs::remove_file(&file).unwrap();
@@ -189,7 +189,7 @@ mod tests {
     #[test]
     fn whose_it_is() {
         let scratch = Scratch::new();
-        let (file, home) = (scratch.path("run/names.cdb"), scratch.path("run"));
+        let (file, home) = (scratch.join("run/names.cdb"), scratch.join("run"));
         fs::create_dir(&home).unwrap();
         set_mode(&home, 0o755);
         fs::write(&file, "x").unwrap();
@@ -214,16 +214,16 @@ mod tests {
     #[test]
     fn what_the_system_says_of_it() {
         let scratch = Scratch::new();
-        fs::create_dir(scratch.path("run")).unwrap();
-        set_mode(&scratch.path("run"), 0o755);
-        let file = scratch.path("run/names.cdb");
+        fs::create_dir(scratch.join("run")).unwrap();
+        set_mode(&scratch.join("run"), 0o755);
+        let file = scratch.join("run/names.cdb");
         fs::write(&file, "four").unwrap();
         set_mode(&file, 0o644);
-        let without = open(&file, &scratch.path("state")).unwrap();
+        let without = open(&file, &scratch.join("state")).unwrap();
         assert_eq!((without.length, without.state), (4, None));
-        fs::create_dir(scratch.path("state")).unwrap();
-        let with = open(&file, &scratch.path("state")).unwrap();
-        let status = fs::metadata(scratch.path("state")).unwrap();
+        fs::create_dir(scratch.join("state")).unwrap();
+        let with = open(&file, &scratch.join("state")).unwrap();
+        let status = fs::metadata(scratch.join("state")).unwrap();
         assert_eq!(with.state, Some(stamp_of(&status)));
         assert_eq!(with.modified, fs::metadata(&file).unwrap().mtime());
     }

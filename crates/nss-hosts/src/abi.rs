@@ -32,23 +32,32 @@ pub(crate) const NO_DATA: c_int = 4;
 #[derive(Debug)]
 #[repr(C)]
 pub struct HostEnt {
-    pub(crate) h_name: *mut c_char,
-    pub(crate) h_aliases: *mut *mut c_char,
-    pub(crate) h_addrtype: c_int,
-    pub(crate) h_length: c_int,
-    pub(crate) h_addr_list: *mut *mut c_char,
+    /// The name.
+    pub h_name: *mut c_char,
+    /// Other names: none.
+    pub h_aliases: *mut *mut c_char,
+    /// The family.
+    pub h_addrtype: c_int,
+    /// Bytes of an address.
+    pub h_length: c_int,
+    /// The addresses, up to a NULL.
+    pub h_addr_list: *mut *mut c_char,
 }
 
 /// `struct gaih_addrtuple`.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct AddrTuple {
-    pub(crate) next: *mut AddrTuple,
-    pub(crate) name: *mut c_char,
-    pub(crate) family: c_int,
+    /// The next one, or NULL.
+    pub next: *mut AddrTuple,
+    /// The name.
+    pub name: *mut c_char,
+    /// The family.
+    pub family: c_int,
     /// In network byte order; IPv4 has the first four bytes.
-    pub(crate) addr: [u8; 16],
-    pub(crate) scopeid: u32,
+    pub addr: [u8; 16],
+    /// The scope id of a link-local address, else 0.
+    pub scopeid: u32,
 }
 
 const _: () = {

@@ -1,19 +1,19 @@
-//! What `LIBVIRT_NSS_DEBUG` makes the modules say on standard error: a line for each file, each record
+//! What the modules write to standard error with `LIBVIRT_NSS_DEBUG`: a line for each file, each record
 //! and each candidate.
 
 use guest_names::address::{Address, Mac, hex_digits};
-use guest_names::lease::{BadRecord, Lease};
+use guest_names::bridge::Bridge;
+use guest_names::candidate::Candidate;
+use guest_names::io::{Fault, Kind};
 use guest_names::observe::{Fate, Observer, Verdict};
-use guest_names::ranking::Candidate;
+use guest_names::records::lease::{BadRecord, Lease};
 use guest_names::snapshot::Standing;
 use guest_names::snapshot::format::Entry;
-use guest_names::state::{Bridge, Kind};
 use guest_names::text::Text;
-use guest_names::window::Fault;
 
 use crate::system::{self, STATE_DIRECTORY};
 
-/// How messages call the snapshot.
+/// The snapshot's name in messages.
 const SNAPSHOT: &[u8] = b"snapshot";
 
 /// The observer that writes.
@@ -22,15 +22,18 @@ pub(crate) struct Messages {
     file: (Bridge, Kind),
 }
 
-/// One line in the making. What is too long is cut.
+/// Bytes of the longest line: a host name, an address, a MAC and what became of them.
+const LINE: usize = 384;
+
+/// A line that is being put together. What is too long is cut.
 struct Line {
-    bytes: [u8; 512],
+    bytes: [u8; LINE],
     len: usize,
 }
 
 impl Line {
     fn new() -> Self {
-        Self { bytes: [0; 512], len: 0 }
+        Self { bytes: [0; LINE], len: 0 }
     }
 
     /// The start of every line.
@@ -44,11 +47,11 @@ impl Line {
         text.iter().for_each(|&byte| self.put(byte));
     }
 
-    /// A byte, but for those that could drive a terminal: guests choose their names.
+    /// A byte, or a question mark for one that could control a terminal: guests choose their names.
     #[inline(never)]
     fn put(&mut self, byte: u8) {
         // The last place is for the end of the line.
-        if let (Some(place), true) = (self.bytes.get_mut(self.len), self.len < 511) {
+        if let (Some(place), true) = (self.bytes.get_mut(self.len), self.len < LINE - 1) {
             let plain = byte.is_ascii_graphic() || byte == b' ';
             *place = if plain { byte } else { b'?' };
             self.len += 1;
@@ -66,7 +69,7 @@ impl Line {
         }
     }
 
-    /// What a guest or a domain calls itself.
+    /// The name of a guest, in quotation marks.
     #[inline(never)]
     fn name(&mut self, name: &[u8]) {
         self.text(b"\"");
@@ -100,7 +103,7 @@ impl Line {
 
     fn fault(&mut self, fault: Fault) {
         match fault {
-            Fault::Exhausted => self.text(b"out of file descriptors or of memory"),
+            Fault::Exhausted => self.text(b"out of file descriptors or memory"),
             Fault::Unreadable(error) => {
                 self.text(b"error ");
                 self.number(error.unsigned_abs());
@@ -108,6 +111,7 @@ impl Line {
         }
     }
 
+    /// Writes the line.
     fn say(&mut self) {
         if let Some(end) = self.bytes.get_mut(self.len) {
             *end = b'\n';
@@ -129,7 +133,7 @@ impl Messages {
         line.text(kind.suffix());
     }
 
-    /// The start of a line about what stands at a byte of the file.
+    /// The start of a line about a byte of the file.
     #[inline(never)]
     fn begin_at(&self, line: &mut Line, start: u32) {
         self.begin(line);
@@ -155,7 +159,7 @@ impl Observer for Messages {
         match opened {
             Ok(()) => line.text(b": reading"),
             Err(fault) => {
-                line.text(b": can't be opened: ");
+                line.text(b": cannot be opened: ");
                 line.fault(fault);
             }
         }
@@ -165,7 +169,7 @@ impl Observer for Messages {
     fn broken_off(&mut self, offset: u32, fault: Fault) {
         let mut line = Line::new();
         self.begin_at(&mut line, offset);
-        line.text(b": can't be read on: ");
+        line.text(b": reading failed: ");
         line.fault(fault);
         line.say();
     }
@@ -173,18 +177,18 @@ impl Observer for Messages {
     fn malformed(&mut self, start: u32, end: u32) {
         let mut line = Line::new();
         self.begin_at(&mut line, start);
-        line.text(b": dropped: not JSON at byte ");
+        line.text(b": skipped: invalid JSON at byte ");
         line.number(end);
         line.say();
     }
 
     fn lease(&mut self, start: u32, lease: &Lease, verdict: Result<Verdict, BadRecord>) {
         let verdict: &[u8] = match verdict {
-            Ok(Verdict::Candidate) => b": a candidate",
-            Ok(Verdict::Other) => b": dropped: not what was asked for",
-            Ok(Verdict::Expired) => b": dropped: it has expired",
-            Err(BadRecord::Mistyped) => b": dropped: a value has the wrong type",
-            Err(BadRecord::NoAddress) => b": dropped: no address that can be read",
+            Ok(Verdict::Candidate) => b": candidate",
+            Ok(Verdict::Other) => b": skipped: does not match",
+            Ok(Verdict::Expired) => b": skipped: expired",
+            Err(BadRecord::Mistyped) => b": skipped: a value has the wrong type",
+            Err(BadRecord::NoAddress) => b": skipped: address missing or invalid",
         };
         let mut line = Line::new();
         self.begin_at(&mut line, start);
@@ -197,8 +201,8 @@ impl Observer for Messages {
 
     fn mac_map(&mut self, start: u32, domain: &Text, good: bool, wanted: bool) {
         let verdict: &[u8] = match (good, wanted) {
-            (false, _) => b": dropped: no domain, or a value of the wrong type",
-            (true, false) => b": not what was asked for",
+            (false, _) => b": skipped: no domain name, or a value of the wrong type",
+            (true, false) => b": skipped: does not match",
             (true, true) => b": taken",
         };
         let mut line = Line::new();
@@ -211,10 +215,10 @@ impl Observer for Messages {
 
     fn snapshot(&mut self, standing: Option<Standing>) {
         let standing: &[u8] = match standing {
-            None => b": dropped: broken",
-            Some(Standing { leases: true, .. }) => b": stands for the state files",
-            Some(Standing { told: true, .. }) => b": goes with the state files",
-            Some(_) => b": dropped: out of date",
+            None => b": skipped: damaged",
+            Some(Standing { leases: true, .. }) => b": used instead of the state files",
+            Some(Standing { told: true, .. }) => b": used beside the state files",
+            Some(_) => b": skipped: out of date",
         };
         let mut line = Line::new();
         line.begin();
@@ -223,8 +227,8 @@ impl Observer for Messages {
         line.say();
     }
 
-    fn entry(&mut self, offset: u32, entry: &Entry<'_>, _: Standing, taken: bool) {
-        let verdict: &[u8] = if taken { b": a candidate" } else { b": dropped: doesn't count" };
+    fn entry(&mut self, offset: u32, entry: &Entry<'_>, _: Standing, counts: bool) {
+        let verdict: &[u8] = if counts { b": candidate" } else { b": skipped: does not count now" };
         let mut line = Line::new();
         line.begin();
         line.text(SNAPSHOT);
@@ -240,17 +244,28 @@ impl Observer for Messages {
     fn candidate(&mut self, candidate: &Candidate, fate: Fate) {
         let fate: &[u8] = match fate {
             Fate::Taken => b": taken",
-            Fate::LeftBehind => b": dropped: left behind, a running guest has the name",
-            Fate::OtherCase => b": dropped: another domain has exactly this name",
-            Fate::Duplicate => b": dropped: in the answer already",
-            Fate::OtherFamily => b": dropped: of the other family",
-            Fate::Outranked => b": dropped: another lease of the address comes first",
+            Fate::LeftBehind => b": skipped: left behind, and a running guest has the name",
+            Fate::OtherCase => b": skipped: another domain has exactly this name",
+            Fate::OtherClient => b": skipped: the NIC has a newer lease with another client id",
+            Fate::Duplicate => b": skipped: already in the answer",
+            Fate::OtherFamily => b": skipped: only the other address family was requested",
+            Fate::LinkLocal => b": skipped: link-local",
+            Fate::Outranked => b": skipped: another lease of the address comes first",
+            Fate::BehindConnection => b": skipped: a guest of an earlier connection has the name",
+            Fate::BehindFiles => b": skipped: a guest of this host has the name",
         };
         let mut line = Line::new();
         line.begin();
         line.text(b"candidate");
-        line.address(Some(candidate.address), candidate.mac);
+        line.address(candidate.address, candidate.mac);
         line.text(fate);
+        line.say();
+    }
+
+    fn own_name(&mut self) {
+        let mut line = Line::new();
+        line.begin();
+        line.text(b"skipped: it is this host's own name");
         line.say();
     }
 }

@@ -1,11 +1,11 @@
 //! The names under which glibc finds a module.
 
-/// Exports all entry points of the service `$service`, which look up names of `$source`.
+/// Exports all entry points of the service `$service`, which look up names of this kind.
 ///
 /// Each is as glibc's `nss/nss.h` declares it.
 #[macro_export]
 macro_rules! export {
-    ($service:literal, $source:expr) => {
+    ($service:literal, $kind:expr) => {
         mod entry_points {
             use ::core::ffi::{c_char, c_int, c_void};
 
@@ -21,11 +21,12 @@ macro_rules! export {
                 errnop: *mut c_int,
                 h_errnop: *mut c_int,
             ) -> Status {
-                let caller = Caller::new(buffer, buflen, errnop, h_errnop);
+                // SAFETY: glibc passes what its declaration says.
+                let caller = unsafe { Caller::new(buffer, buflen, errnop, h_errnop) };
                 let (none, no_name) = (::core::ptr::null_mut(), ::core::ptr::null_mut());
                 // SAFETY: glibc passes what its declaration says.
                 unsafe {
-                    hosts::by_name($source, name, hosts::AF_INET, result, &caller, none, no_name)
+                    hosts::by_name($kind, name, hosts::AF_INET, result, &caller, none, no_name)
                 }
             }
 
@@ -39,10 +40,11 @@ macro_rules! export {
                 errnop: *mut c_int,
                 h_errnop: *mut c_int,
             ) -> Status {
-                let caller = Caller::new(buffer, buflen, errnop, h_errnop);
+                // SAFETY: glibc passes what its declaration says.
+                let caller = unsafe { Caller::new(buffer, buflen, errnop, h_errnop) };
                 let (none, no_name) = (::core::ptr::null_mut(), ::core::ptr::null_mut());
                 // SAFETY: glibc passes what its declaration says.
-                unsafe { hosts::by_name($source, name, af, result, &caller, none, no_name) }
+                unsafe { hosts::by_name($kind, name, af, result, &caller, none, no_name) }
             }
 
             #[unsafe(export_name = concat!("_nss_", $service, "_gethostbyname3_r"))]
@@ -57,9 +59,10 @@ macro_rules! export {
                 ttlp: *mut i32,
                 canonp: *mut *mut c_char,
             ) -> Status {
-                let caller = Caller::new(buffer, buflen, errnop, h_errnop);
                 // SAFETY: glibc passes what its declaration says.
-                unsafe { hosts::by_name($source, name, af, result, &caller, ttlp, canonp) }
+                let caller = unsafe { Caller::new(buffer, buflen, errnop, h_errnop) };
+                // SAFETY: glibc passes what its declaration says.
+                unsafe { hosts::by_name($kind, name, af, result, &caller, ttlp, canonp) }
             }
 
             #[unsafe(export_name = concat!("_nss_", $service, "_gethostbyname4_r"))]
@@ -72,9 +75,10 @@ macro_rules! export {
                 h_errnop: *mut c_int,
                 ttlp: *mut i32,
             ) -> Status {
-                let caller = Caller::new(buffer, buflen, errnop, h_errnop);
                 // SAFETY: glibc passes what its declaration says.
-                unsafe { hosts::tuples_by_name($source, name, pat, &caller, ttlp) }
+                let caller = unsafe { Caller::new(buffer, buflen, errnop, h_errnop) };
+                // SAFETY: glibc passes what its declaration says.
+                unsafe { hosts::tuples_by_name($kind, name, pat, &caller, ttlp) }
             }
 
             #[unsafe(export_name = concat!("_nss_", $service, "_gethostbyaddr_r"))]
@@ -88,10 +92,11 @@ macro_rules! export {
                 errnop: *mut c_int,
                 h_errnop: *mut c_int,
             ) -> Status {
-                let caller = Caller::new(buffer, buflen, errnop, h_errnop);
+                // SAFETY: glibc passes what its declaration says.
+                let caller = unsafe { Caller::new(buffer, buflen, errnop, h_errnop) };
                 let none = ::core::ptr::null_mut();
                 // SAFETY: glibc passes what its declaration says.
-                unsafe { hosts::by_address($source, address, len, af, result, &caller, none) }
+                unsafe { hosts::by_address($kind, address, len, af, result, &caller, none) }
             }
 
             #[unsafe(export_name = concat!("_nss_", $service, "_gethostbyaddr2_r"))]
@@ -106,9 +111,10 @@ macro_rules! export {
                 h_errnop: *mut c_int,
                 ttlp: *mut i32,
             ) -> Status {
-                let caller = Caller::new(buffer, buflen, errnop, h_errnop);
                 // SAFETY: glibc passes what its declaration says.
-                unsafe { hosts::by_address($source, address, len, af, result, &caller, ttlp) }
+                let caller = unsafe { Caller::new(buffer, buflen, errnop, h_errnop) };
+                // SAFETY: glibc passes what its declaration says.
+                unsafe { hosts::by_address($kind, address, len, af, result, &caller, ttlp) }
             }
 
             #[unsafe(export_name = concat!("_nss_", $service, "_sethostent"))]
@@ -131,9 +137,10 @@ macro_rules! export {
                 errnop: *mut c_int,
                 h_errnop: *mut c_int,
             ) -> Status {
-                let caller = Caller::new(buffer, buflen, errnop, h_errnop);
+                // SAFETY: glibc passes what its declaration says.
+                let caller = unsafe { Caller::new(buffer, buflen, errnop, h_errnop) };
                 // SAFETY: glibc passes what its declaration says, and holds its lock.
-                unsafe { hosts::next($source, result, &caller) }
+                unsafe { hosts::next($kind, result, &caller) }
             }
         }
     };

@@ -1,75 +1,82 @@
-//! The entry points' work, for whichever source of names.
+//! The entry points' work, for either kind of name.
 //!
 //! Never inlined into them: they are compiled for speed, and this is to be small.
+//!
+//! Each function takes what glibc passed to an entry point, and is unsafe because of that. Its one `unsafe` block turns
+//! it into what the rest can work with.
+
+#![allow(
+    clippy::multiple_unsafe_ops_per_block,
+    reason = "what glibc passed is argued for as a whole"
+)]
 
 use core::cell::UnsafeCell;
-use core::ffi::{CStr, c_char, c_int, c_void};
-use core::ptr;
+use core::ffi::{c_char, c_int, c_void};
+use core::slice;
 
 use guest_names::address::{Address, Family};
-use guest_names::enumerate::Cursor;
-use guest_names::forward::{Answer, Failure, Found, Query, Source};
+use guest_names::candidate::Candidate;
+use guest_names::lookup::{Found, Lookup, Memory, Pairs, Query};
+use guest_names::name::NameKind;
 use guest_names::observe::Observer;
-use guest_names::ranking::Candidate;
-use guest_names::search::Search;
-use guest_names::text::Text;
-use guest_names::window::BUFFER;
+use guest_names::snapshot::Opened;
+use guest_names::text::{TEXT_MAX, Text};
+use guest_names::window::{LARGE_BUFFER, SMALL_BUFFER};
 
 use crate::abi::{AddrTuple, HostEnt, Status};
 use crate::debug::Messages;
-use crate::pack::{Buffer, HostEntAnswer, TupleAnswer};
+use crate::pack::{self, Buffer, Scoped};
 use crate::reply::Reply;
-use crate::system::{self, Directory, STATE_DIRECTORY};
+use crate::system::{self, Arena, Directory, File, STATE_DIRECTORY};
 
 pub use libc::AF_INET;
 
-/// Places for candidates. A name with more costs several passes over the files, and as many of the
-/// caller's buffer as the answer leaves.
-const PLACES: usize = 24;
-
-/// Where an answer goes and who is told how it went.
+/// Where an answer goes and who learns how it went: the last four arguments that every entry point has.
 pub struct Caller {
-    /// See [`Buffer`].
-    pub(crate) buffer: *mut c_char,
-    pub(crate) buflen: usize,
-    pub(crate) errnop: *mut c_int,
-    pub(crate) h_errnop: *mut c_int,
+    buffer: Buffer,
+    errnop: *mut c_int,
+    h_errnop: *mut c_int,
 }
 
 impl Caller {
-    /// The last four arguments that every entry point has.
-    pub fn new(
+    /// # Safety
+    /// The buffer can be written for its length, and both pointers can be written.
+    pub unsafe fn new(
         buffer: *mut c_char,
         buflen: usize,
         errnop: *mut c_int,
         h_errnop: *mut c_int,
     ) -> Self {
-        Self { buffer, buflen, errnop, h_errnop }
+        // SAFETY: as the caller promises.
+        let buffer = unsafe { Buffer::new(buffer, buflen) };
+        Self { buffer, errnop, h_errnop }
     }
 
-    /// # Safety
-    /// As for the entry points: the buffer can be written for its length.
-    unsafe fn memory(&self) -> Buffer {
-        // SAFETY: as the caller promises.
-        unsafe { Buffer::new(self.buffer, self.buflen) }
-    }
-
-    /// # Safety
-    /// As for the entry points: both pointers can be written.
-    unsafe fn reply(&self, reply: Reply) -> Status {
-        // SAFETY: as the caller promises.
+    fn reply(&self, reply: Reply) -> Status {
+        // SAFETY: `new`'s caller has promised that both can be written.
         unsafe { reply.tell(self.errnop, self.h_errnop) }
     }
+}
+
+/// Copies the name that is asked for: it may be in the buffer that the answer goes to (`gethostbyname(h->h_name)`). What
+/// is longer than any name comes as an empty one.
+///
+/// # Safety
+/// `name` is a C string.
+unsafe fn copy_of(name: *const c_char) -> Text {
+    // SAFETY: as the caller promises; strnlen reads no further than the string's end.
+    let bytes =
+        unsafe { slice::from_raw_parts(name.cast::<u8>(), libc::strnlen(name, TEXT_MAX + 2)) };
+    Text::from(bytes)
 }
 
 /// By name, into a `struct hostent`.
 ///
 /// # Safety
-/// `name` is a C string, `result` can be written, `ttlp` and `canonp` too or are NULL, and `caller`
-/// holds what glibc passed.
+/// `name` is a C string, `result` can be written, and `ttlp` and `canonp` can be or are NULL.
 #[inline(never)]
 pub unsafe fn by_name(
-    source: Source,
+    kind: NameKind,
     name: *const c_char,
     af: c_int,
     result: *mut HostEnt,
@@ -77,84 +84,97 @@ pub unsafe fn by_name(
     ttlp: *mut i32,
     canonp: *mut *mut c_char,
 ) -> Status {
-    // SAFETY: as the caller promises.
-    let name = unsafe { CStr::from_ptr(name) };
-    // SAFETY: as the caller promises.
-    let buffer = unsafe { caller.memory() };
+    // SAFETY: glibc passes what its declaration says; the pointers are to different things.
+    let (name, ttl, canonical) = unsafe { (copy_of(name), ttlp.as_mut(), canonp.as_mut()) };
     let families: &[Family] = match af {
         libc::AF_INET => &[Family::V4],
         libc::AF_INET6 => &[Family::V6],
         // One hostent holds one family: IPv4 where there is any.
         libc::AF_UNSPEC => &[Family::V4, Family::V6],
-        // SAFETY: as the caller promises.
-        _ => return unsafe { caller.reply(Reply::BadFamily) },
+        _ => return caller.reply(Reply::BadFamily),
     };
     let mut reply = Reply::Unknown;
-    if let Some(wanted) = source.wanted(name.to_bytes()) {
-        for &family in families {
-            let mut answer = HostEntAnswer::new(buffer, wanted.canonical(), family);
-            let query = Query { source, wanted, family: Some(family) };
-            reply = look_up(Task::Addresses(&query, &mut answer));
-            if reply == Reply::Success {
-                // SAFETY: as the caller promises; success means at least one address.
-                let h_name = unsafe { answer.finish(result) };
-                // SAFETY: as the caller promises.
-                unsafe { set(ttlp, 0) };
-                // SAFETY: as the caller promises.
-                unsafe { set(canonp, h_name) };
+    let mut h_name = None;
+    for &family in families {
+        let Some(wanted) = kind.wanted(name.as_bytes()) else { break };
+        let query = Query { kind, wanted, family: Some(family), scopes: false };
+        reply = look_up(&mut |lookup| match lookup.by_name(&query) {
+            Ok(Found::Addresses(candidates)) => {
+                let mut addresses = candidates.iter().filter_map(|candidate| candidate.address);
+                let (name, count) = (wanted.canonical(), candidates.len());
+                // SAFETY: `result` can be written, and the name is this function's own copy.
+                let packed = unsafe {
+                    pack::host_ent(&caller.buffer, name, family, &mut addresses, count, result)
+                };
+                h_name = packed.ok();
+                Reply::packed(packed)
             }
-            if reply != Reply::NoData {
-                break;
-            }
+            other => Reply::without_answer(&other),
+        });
+        if reply != Reply::NoData {
+            break;
         }
     }
-    // SAFETY: as the caller promises.
-    unsafe { caller.reply(reply) }
+    if let Some(h_name) = h_name {
+        set(ttl, 0);
+        set(canonical, h_name);
+    }
+    caller.reply(reply)
 }
 
 /// By name, into a chain of `struct gaih_addrtuple`, both families.
 ///
 /// # Safety
 /// `name` is a C string, `pat` can be written and what it points to is NULL or a tuple that can be
-/// written, `ttlp` can be written or is NULL, and `caller` holds what glibc passed.
+/// written, `ttlp` can be written or is NULL.
 #[inline(never)]
 pub unsafe fn tuples_by_name(
-    source: Source,
+    kind: NameKind,
     name: *const c_char,
     pat: *mut *mut AddrTuple,
     caller: &Caller,
     ttlp: *mut i32,
 ) -> Status {
-    // SAFETY: as the caller promises.
-    let name = unsafe { CStr::from_ptr(name) };
-    // SAFETY: as the caller promises.
-    let buffer = unsafe { caller.memory() };
-    // SAFETY: as the caller promises.
-    let first = unsafe { *pat };
-    let mut reply = Reply::Unknown;
-    if let Some(wanted) = source.wanted(name.to_bytes()) {
-        let mut answer = TupleAnswer::new(buffer, wanted.canonical(), first);
-        let query = Query { source, wanted, family: None };
-        reply = look_up(Task::Addresses(&query, &mut answer));
-        if reply == Reply::Success {
-            // SAFETY: as the caller promises; success means at least one address.
-            unsafe { answer.finish(pat) };
-            // SAFETY: as the caller promises.
-            unsafe { set(ttlp, 0) };
+    // SAFETY: glibc passes what its declaration says.
+    let (name, ttl) = unsafe { (copy_of(name), ttlp.as_mut()) };
+    let Some(wanted) = kind.wanted(name.as_bytes()) else { return caller.reply(Reply::Unknown) };
+    let query = Query { kind, wanted, family: None, scopes: true };
+    let reply = look_up(&mut |lookup| match lookup.by_name(&query) {
+        Ok(Found::Addresses(candidates)) => {
+            let count = candidates.iter().filter_map(scoped).count();
+            if count == 0 {
+                return Reply::NoData;
+            }
+            let (name, mut addresses) = (wanted.canonical(), candidates.iter().filter_map(scoped));
+            // SAFETY: `pat` is as glibc declares it, and the name is this function's own copy.
+            let packed = unsafe { pack::tuples(&caller.buffer, name, &mut addresses, count, pat) };
+            Reply::packed(packed)
         }
+        other => Reply::without_answer(&other),
+    });
+    if reply == Reply::Success {
+        set(ttl, 0);
     }
-    // SAFETY: as the caller promises.
-    unsafe { caller.reply(reply) }
+    caller.reply(reply)
+}
+
+/// The address with its scope. `None` for a link-local one whose interface isn't there: nothing can be done with it.
+fn scoped(candidate: &Candidate) -> Option<Scoped> {
+    let address = candidate.address?;
+    if !address.is_link_local_v6() {
+        return Some((address, 0));
+    }
+    let scope = system::interface_index(&candidate.bridge);
+    (scope != 0).then_some((address, scope))
 }
 
 /// By address.
 ///
 /// # Safety
-/// `address` can be read for `len` bytes, `result` can be written, `ttlp` too or is NULL, and `caller`
-/// holds what glibc passed.
+/// `address` can be read for `len` bytes, `result` can be written, `ttlp` too or is NULL.
 #[inline(never)]
 pub unsafe fn by_address(
-    source: Source,
+    kind: NameKind,
     address: *const c_void,
     len: libc::socklen_t,
     af: c_int,
@@ -162,142 +182,175 @@ pub unsafe fn by_address(
     caller: &Caller,
     ttlp: *mut i32,
 ) -> Status {
-    let address = match (af, len) {
-        // SAFETY: as the caller promises.
-        (libc::AF_INET, 4) => Address::V4(unsafe { address.cast::<[u8; 4]>().read() }),
-        // SAFETY: as the caller promises.
-        (libc::AF_INET6, 16) => Address::V6(unsafe { address.cast::<[u8; 16]>().read() }),
-        // SAFETY: as the caller promises.
-        _ => return unsafe { caller.reply(Reply::BadFamily) },
+    // SAFETY: glibc passes what its declaration says, and `len` says how much of the address there is.
+    let (address, ttl) = unsafe {
+        let address = match (af, len) {
+            (libc::AF_INET, 4) => Some(Address::V4(address.cast::<[u8; 4]>().read())),
+            (libc::AF_INET6, 16) => Some(Address::V6(address.cast::<[u8; 16]>().read())),
+            _ => None,
+        };
+        (address, ttlp.as_mut())
     };
+    let Some(address) = address else { return caller.reply(Reply::BadFamily) };
     let mut name = Text::new();
-    let mut reply = look_up(Task::Name(source, address, &mut name));
+    let mut reply = look_up(&mut |lookup| match lookup.by_address(kind, address, &mut name) {
+        Ok(true) => Reply::Success,
+        Ok(false) => Reply::Unknown,
+        Err(_) => Reply::Exhausted,
+    });
     if reply == Reply::Success {
         // SAFETY: as the caller promises.
-        reply = unsafe { one_address(name.as_bytes(), &Candidate::of(address), result, caller) };
-        if reply == Reply::Success {
-            // SAFETY: as the caller promises.
-            unsafe { set(ttlp, 0) };
-        }
+        reply = unsafe { one_address(name.as_bytes(), address, result, caller) };
     }
-    // SAFETY: as the caller promises.
-    unsafe { caller.reply(reply) }
+    if reply == Reply::Success {
+        set(ttl, 0);
+    }
+    caller.reply(reply)
 }
 
 /// How far the process's enumeration has come.
-struct Progress(UnsafeCell<Cursor>);
+struct Enumeration {
+    /// The memory of the list.
+    arena: Arena,
+    /// The list, once it has been made. It lasts as long as the memory.
+    pairs: Option<Pairs<'static>>,
+    /// How many of its pairs have been given.
+    given: usize,
+}
+
+impl Enumeration {
+    /// Before the first pair.
+    const fn new() -> Self {
+        Self { arena: Arena::new(), pairs: None, given: 0 }
+    }
+}
+
+struct Guarded(UnsafeCell<Enumeration>);
 
 // SAFETY: glibc calls sethostent, gethostent_r and endhostent under a lock of its own.
-unsafe impl Sync for Progress {}
+unsafe impl Sync for Guarded {}
 
-static PROGRESS: Progress = Progress(UnsafeCell::new(Cursor::new()));
+static ENUMERATION: Guarded = Guarded(UnsafeCell::new(Enumeration::new()));
 
-/// Begins an enumeration anew, or ends one.
+/// Restarts an enumeration, or ends one.
 ///
 /// # Safety
 /// As glibc has it: no other thread enumerates at the same time.
 #[inline(never)]
 pub unsafe fn rewind() -> Status {
-    // SAFETY: as the caller promises.
-    unsafe { PROGRESS.0.get().write(Cursor::new()) };
+    // SAFETY: glibc's lock is held.
+    let enumeration = unsafe { &mut *ENUMERATION.0.get() };
+    *enumeration = Enumeration::new();
     Status::Success
 }
 
-/// The next pair of a name and an address. Where it doesn't fit the same one comes again.
+/// The next pair of a name and an address, out of a list that is made at the first. Where it doesn't fit the same one
+/// comes again.
 ///
 /// # Safety
-/// `result` can be written, `caller` holds what glibc passed, and no other thread enumerates at the
-/// same time.
+/// `result` can be written, and no other thread enumerates at the same time.
 #[inline(never)]
-pub unsafe fn next(source: Source, result: *mut HostEnt, caller: &Caller) -> Status {
-    // SAFETY: as the caller promises.
-    let progress = unsafe { &mut *PROGRESS.0.get() };
-    let mut cursor = *progress;
-    let mut name = Text::new();
-    let mut candidate = Candidate::EMPTY;
-    let mut reply = look_up(Task::Next(source, &mut cursor, &mut name, &mut candidate));
+pub unsafe fn next(kind: NameKind, result: *mut HostEnt, caller: &Caller) -> Status {
+    // SAFETY: glibc's lock is held.
+    let Enumeration { arena, pairs, given } = unsafe { &mut *ENUMERATION.0.get() };
+    if pairs.is_none() {
+        // SAFETY: the list lasts as long as its memory, which is given back after the list is gone.
+        let memory: &'static Arena = unsafe { &*core::ptr::from_ref(arena) };
+        let reply = look_up(&mut |lookup| match lookup.list(kind, memory) {
+            Ok(list) => {
+                *pairs = Some(list);
+                Reply::Success
+            }
+            Err(_) => Reply::Exhausted,
+        });
+        if reply != Reply::Success {
+            return caller.reply(reply);
+        }
+    }
+    let next = pairs.and_then(|list| Some((list, *list.pairs.get(*given)?)));
+    let Some((list, pair)) = next else { return caller.reply(Reply::Unknown) };
+    // SAFETY: `result` can be written.
+    let reply = unsafe { one_address(list.name(&pair), pair.address, result, caller) };
     if reply == Reply::Success {
-        // SAFETY: as the caller promises.
-        reply = unsafe { one_address(name.as_bytes(), &candidate, result, caller) };
+        *given += 1;
     }
-    if !matches!(reply, Reply::BufferTooSmall | Reply::Exhausted) {
-        *progress = cursor;
-    }
-    // SAFETY: as the caller promises.
-    unsafe { caller.reply(reply) }
+    caller.reply(reply)
 }
 
 /// # Safety
-/// `result` can be written and `caller` holds what glibc passed.
+/// `result` can be written, and the name is not in the buffer.
 #[inline(never)]
 unsafe fn one_address(
     name: &[u8],
-    candidate: &Candidate,
+    address: Address,
     result: *mut HostEnt,
     caller: &Caller,
 ) -> Reply {
+    let (family, mut addresses) = (address.family(), [address].into_iter());
     // SAFETY: as the caller promises.
-    let buffer = unsafe { caller.memory() };
-    let mut answer = HostEntAnswer::new(buffer, name, candidate.address.family());
-    if answer.add(candidate).is_err() {
-        return Reply::BufferTooSmall;
-    }
-    // SAFETY: as the caller promises; one address has been added.
-    unsafe { answer.finish(result) };
-    Reply::Success
+    let packed = unsafe { pack::host_ent(&caller.buffer, name, family, &mut addresses, 1, result) };
+    Reply::packed(packed)
 }
 
-/// # Safety
-/// `place` can be written or is NULL.
-unsafe fn set<T>(place: *mut T, value: T) {
-    if !place.is_null() {
-        // SAFETY: as the caller promises.
-        unsafe { ptr::write(place, value) };
+fn set<T>(place: Option<&mut T>, value: T) {
+    if let Some(place) = place {
+        *place = value;
     }
 }
 
 /// What the state files are read through. The kernel copies into it faster where it is aligned so.
 #[repr(align(64))]
-struct Room([u8; BUFFER]);
+struct Room<const N: usize>([u8; N]);
 
-/// What is looked up, and where what is found goes.
-enum Task<'t> {
-    Addresses(&'t Query<'t>, &'t mut dyn Answer),
-    Name(Source, Address, &'t mut Text),
-    Next(Source, &'t mut Cursor, &'t mut Text, &'t mut Candidate),
-}
+/// What is looked up, and what is made of it.
+type Task<'t> = &'t mut dyn FnMut(&mut Lookup<'_, Directory<'_>, Arena>) -> Reply;
 
-/// Does the task with all that it needs on the stack. Never inlined, so that it is there once.
+/// Does the task.
 ///
 /// The calls below are cancellation points (pthreads(7)): a thread that is cancelled in one would leave
-/// descriptors open behind it.
+/// descriptors open.
 #[inline(never)]
 fn look_up(task: Task<'_>) -> Reply {
     let _uncancelled = system::Uncancelled::new();
-    let mut dir = Directory::new(STATE_DIRECTORY);
-    let mut window = Room([0; BUFFER]);
-    let mut places = [Candidate::EMPTY; PLACES];
+    let snapshot = system::open_snapshot();
+    // The snapshot is read in small pieces.
+    if snapshot.is_none() && system::is_stack_ample() {
+        with_ample_stack(task)
+    } else {
+        with_little_stack(snapshot, task)
+    }
+}
+
+/// Four pages at a time are read fastest: on an 80 KB file, in 0.7 of the time.
+#[inline(never)]
+fn with_ample_stack(task: Task<'_>) -> Reply {
+    let (mut room, mut listing) = (Room([0; LARGE_BUFFER]), [0; 1536]);
+    let mut candidates = [Candidate::EMPTY; 24];
+    let memory = Memory { buffer: &mut room.0, candidates: &mut candidates };
+    run(None, task, memory, &mut listing)
+}
+
+/// In threads of 16 KiB (PTHREAD_STACK_MIN) a whole getaddrinfo has to find room.
+#[inline(never)]
+fn with_little_stack(snapshot: Option<Opened<File>>, task: Task<'_>) -> Reply {
+    let (mut room, mut listing) = (Room([0; SMALL_BUFFER]), [0; 448]);
+    let mut candidates = [Candidate::EMPTY; 3];
+    let memory = Memory { buffer: &mut room.0, candidates: &mut candidates };
+    run(snapshot, task, memory, &mut listing)
+}
+
+#[inline(never)]
+fn run(
+    snapshot: Option<Opened<File>>,
+    task: Task<'_>,
+    memory: Memory<'_>,
+    listing: &mut [u8],
+) -> Reply {
+    let arena = Arena::new();
+    let mut dir = Directory::new(STATE_DIRECTORY, listing);
     let mut messages = Messages::new();
     let observer =
         if system::debug_wanted() { Some(&mut messages as &mut dyn Observer) } else { None };
-    let now = system::now();
-    let mut search = Search::new(&mut dir, &mut window.0, now, observer);
-    let found = match task {
-        Task::Addresses(query, answer) => search.addresses(query, &mut places, answer),
-        Task::Name(source, address, name) => {
-            let found = search.name_of(source, address, &mut places, name);
-            found.map(Found::data_if).map_err(Failure::from)
-        }
-        Task::Next(source, cursor, name, candidate) => {
-            let found = search.next(source, cursor, &mut places, name, candidate);
-            found.map(Found::data_if).map_err(Failure::from)
-        }
-    };
-    match found {
-        Ok(Found::Data) => Reply::Success,
-        Ok(Found::NoData) => Reply::NoData,
-        Ok(Found::Unknown) => Reply::Unknown,
-        Err(Failure::Exhausted) => Reply::Exhausted,
-        Err(Failure::NoRoom) => Reply::BufferTooSmall,
-    }
+    let mut lookup = Lookup::new(&mut dir, snapshot, &arena, memory, system::now(), observer);
+    task(&mut lookup)
 }

@@ -6,15 +6,17 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod abi;
+mod arena;
 mod debug;
 mod export;
 pub mod hosts;
-mod pack;
+pub mod pack;
 mod panic;
 mod reply;
 mod system;
 
-pub use guest_names::forward::Source;
+pub use guest_names::name::NameKind;
+pub use panic::abort;
 
 // The crate `libc` links the C library, unless another member of the workspace turns on its feature
 // `std`: then it leaves that to std, which the modules don't have.

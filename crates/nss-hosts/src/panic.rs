@@ -1,31 +1,40 @@
 //! The proof that the modules can't panic.
 //!
-//! In a release build the handler calls a symbol that exists nowhere. Where the optimiser finds that
+//! In a release build the handler calls a symbol that doesn't exist. Where the optimiser finds that
 //! no panic can be reached it drops the handler and the call with it; where it doesn't, the link
 //! fails (`-z defs`).
 
-#[cfg(not(test))]
-use core::panic::PanicInfo;
+/// Defines the panic handler of a module. It belongs to the shared objects alone: a program that links this crate has
+/// std's.
+#[macro_export]
+macro_rules! panic_handler {
+    () => {
+        #[cfg(not(debug_assertions))]
+        #[panic_handler]
+        fn panic(_: &::core::panic::PanicInfo<'_>) -> ! {
+            unsafe extern "C" {
+                fn a_panic_can_be_reached_in_this_module() -> !;
+            }
+            // SAFETY: never runs: an object that would call this symbol doesn't link.
+            unsafe { a_panic_can_be_reached_in_this_module() }
+        }
 
-#[cfg(all(not(test), not(debug_assertions)))]
-#[panic_handler]
-fn panic(_: &PanicInfo<'_>) -> ! {
-    unsafe extern "C" {
-        fn a_panic_can_be_reached_in_this_module() -> !;
-    }
-    // SAFETY: never runs: an object that would call this symbol doesn't link.
-    unsafe { a_panic_can_be_reached_in_this_module() }
+        // Without optimisation every bounds check is a reachable panic.
+        #[cfg(debug_assertions)]
+        #[panic_handler]
+        fn panic(_: &::core::panic::PanicInfo<'_>) -> ! {
+            $crate::abort()
+        }
+
+        /// What core's unoptimised parts refer to for unwinding, which never happens.
+        #[cfg(debug_assertions)]
+        #[unsafe(no_mangle)]
+        extern "C" fn rust_eh_personality() {}
+    };
 }
 
-// Without optimisation every bounds check is a reachable panic.
-#[cfg(all(not(test), debug_assertions))]
-#[panic_handler]
-fn panic(_: &PanicInfo<'_>) -> ! {
+/// Ends the process.
+pub fn abort() -> ! {
     // SAFETY: abort takes nothing and doesn't return.
     unsafe { libc::abort() }
 }
-
-/// What core's unoptimised parts refer to for unwinding, which never happens.
-#[cfg(all(not(test), debug_assertions))]
-#[unsafe(no_mangle)]
-extern "C" fn rust_eh_personality() {}

@@ -1,8 +1,12 @@
-//! What an entry point says: the triple of status, errno and h_errno that belongs to each case.
+//! What an entry point returns: the triple of status, errno and h_errno for each case.
 
 use core::ffi::c_int;
 
+use guest_names::io::Exhausted;
+use guest_names::lookup::Found;
+
 use crate::abi::{HOST_NOT_FOUND, NETDB_INTERNAL, NETDB_SUCCESS, NO_DATA, Status, TRY_AGAIN};
+use crate::pack::NoRoom;
 
 /// The cases. There are no others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +37,21 @@ impl Reply {
         }
     }
 
-    /// Tells the caller. `errnop` may be errno itself, so this comes last: any system call after it
+    /// Of an answer that was packed, or didn't fit.
+    pub(crate) fn packed<T>(packed: Result<T, NoRoom>) -> Self {
+        if packed.is_ok() { Self::Success } else { Self::BufferTooSmall }
+    }
+
+    /// Of a look-up by name that found no address.
+    pub(crate) fn without_answer(found: &Result<Found<'_>, Exhausted>) -> Self {
+        match found {
+            Ok(Found::Unknown) => Self::Unknown,
+            Ok(Found::NoData | Found::Addresses(_)) => Self::NoData,
+            Err(Exhausted) => Self::Exhausted,
+        }
+    }
+
+    /// Sets errno and h_errno. `errnop` may be errno itself, so this comes last: any system call after it
     /// could undo it.
     ///
     /// # Safety

@@ -2,17 +2,15 @@
 
 use core::ffi::CStr;
 
-use guest_names::snapshot::Opened;
-use guest_names::snapshot::format::{self, Stamp};
-use guest_names::state::{Bridge, Kind, StateDir};
+use guest_names::bridge::Bridge;
+use guest_names::io::{Fault, Kind, Stamp, StateDir, StateFile};
+use guest_names::snapshot::{Opened, format};
 use guest_names::text::Text;
-use guest_names::window::{Fault, StateFile};
+
+pub(crate) use crate::arena::Arena;
 
 /// Where libvirt keeps what its dnsmasq hands out.
 pub(crate) const STATE_DIRECTORY: &CStr = c"/var/lib/libvirt/dnsmasq";
-
-/// Bytes of one reading of the directory: some forty names.
-const LISTING: usize = 1536;
 
 /// An open file, closed when it goes.
 struct Descriptor(libc::c_int);
@@ -95,35 +93,25 @@ impl StateFile for File {
         })
     }
 
-    #[inline(never)]
-    fn identity(&mut self) -> u64 {
-        let status = self.0.status();
-        let parts = [
-            status.st_ino,
-            status.st_size as u64,
-            status.st_mtime as u64,
-            status.st_mtime_nsec as u64,
-        ];
-        // Never 0, which stands for no file.
-        parts.iter().fold(1, |mix: u64, &part| {
-            (mix ^ part).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
-        }) | 1
+    fn size(&mut self) -> u64 {
+        u64::try_from(self.0.status().st_size).unwrap_or(0)
     }
 }
 
 /// The state directory.
-pub(crate) struct Directory {
+pub(crate) struct Directory<'l> {
     path: &'static CStr,
     open: Option<Descriptor>,
-    listing: [u8; LISTING],
+    listing: &'l mut [u8],
     /// Bytes of `listing` that the kernel has filled, and those that have been gone through.
     filled: usize,
     passed: usize,
 }
 
-impl Directory {
-    pub(crate) const fn new(path: &'static CStr) -> Self {
-        Self { path, open: None, listing: [0; LISTING], filled: 0, passed: 0 }
+impl<'l> Directory<'l> {
+    /// Nothing is opened yet. `listing` is memory to list it with: 512 bytes hold a dozen names.
+    pub(crate) const fn new(path: &'static CStr, listing: &'l mut [u8]) -> Self {
+        Self { path, open: None, listing, filled: 0, passed: 0 }
     }
 
     fn descriptor(&mut self) -> Result<libc::c_int, Fault> {
@@ -146,10 +134,10 @@ impl Directory {
             let fd = self.descriptor()?;
             self.passed = 0;
             self.filled = 0;
-            let room = self.listing.as_mut_ptr();
+            let (room, len) = (self.listing.as_mut_ptr(), self.listing.len());
             self.filled = retry(|| {
-                // SAFETY: `room` can be written for LISTING bytes.
-                unsafe { libc::syscall(libc::SYS_getdents64, fd, room, LISTING) as isize }
+                // SAFETY: `room` can be written for so many bytes.
+                unsafe { libc::syscall(libc::SYS_getdents64, fd, room, len) as isize }
             })?;
         }
         let rest = self.listing.get(self.passed..self.filled).unwrap_or(&[]);
@@ -161,7 +149,7 @@ impl Directory {
     }
 }
 
-impl StateDir for Directory {
+impl StateDir for Directory<'_> {
     type File = File;
 
     fn rewind(&mut self) -> Result<(), Fault> {
@@ -187,38 +175,78 @@ impl StateDir for Directory {
         let directory = self.descriptor()?;
         Ok(File(Descriptor::open(directory, path.with_nul(), 0)?))
     }
+}
 
-    #[inline(never)]
-    fn snapshot(&mut self) -> Option<Opened<File>> {
-        // Mostly there is no daemon and no directory, and asking for that costs half as much as opening.
-        let home = status_of(format::DIRECTORY);
-        if home.st_mode == 0 {
-            return None;
-        }
-        let path = format::PATH.to_bytes_with_nul();
-        let file = Descriptor::open(libc::AT_FDCWD, path, libc::O_NOFOLLOW).ok()?;
-        let status = file.status();
-        // Whoever may write there can answer for any name: the owner of the directory and root alone.
-        let writable = (status.st_mode | home.st_mode) & (libc::S_IWGRP | libc::S_IWOTH) != 0;
-        let theirs = status.st_uid != 0 && status.st_uid != home.st_uid;
-        if writable || theirs || status.st_mode & libc::S_IFMT != libc::S_IFREG {
-            return None;
-        }
-        // Behind the opening: if the directory is now as the snapshot says, it was so before.
-        let state = status_of(self.path);
-        let stamp = Stamp {
-            seconds: seconds(state.st_mtime),
-            nanoseconds: state.st_mtime_nsec as u32,
-            device: state.st_dev,
-            inode: state.st_ino,
-        };
-        Some(Opened {
-            file: File(file),
-            modified: seconds(status.st_mtime),
-            length: u32::try_from(status.st_size).ok()?,
-            state: Some(stamp),
-        })
+/// Opens the snapshot, if there is one that only its daemon or root can have written.
+#[inline(never)]
+pub(crate) fn open_snapshot() -> Option<Opened<File>> {
+    // Mostly there is no daemon and no directory, and asking for that costs half as much as opening.
+    let home = status_of(format::DIRECTORY);
+    if home.st_mode == 0 {
+        return None;
     }
+    let path = format::PATH.to_bytes_with_nul();
+    let file = Descriptor::open(libc::AT_FDCWD, path, libc::O_NOFOLLOW).ok()?;
+    let status = file.status();
+    // Whoever may write there can answer for any name: the owner of the directory and root alone.
+    let writable = (status.st_mode | home.st_mode) & (libc::S_IWGRP | libc::S_IWOTH) != 0;
+    let theirs = status.st_uid != 0 && status.st_uid != home.st_uid;
+    if writable || theirs || status.st_mode & libc::S_IFMT != libc::S_IFREG {
+        return None;
+    }
+    // Behind the opening: if the directory is now as the snapshot says, it was so before.
+    let state = status_of(STATE_DIRECTORY);
+    let stamp = Stamp {
+        seconds: seconds(state.st_mtime),
+        nanoseconds: state.st_mtime_nsec as u32,
+        device: state.st_dev,
+        inode: state.st_ino,
+    };
+    Some(Opened {
+        file: File(file),
+        modified: seconds(status.st_mtime),
+        length: u32::try_from(status.st_size).ok()?,
+        state: Some(stamp),
+    })
+}
+
+/// Whether the thread has stack to spare: it is the main thread, on its own stack, and the end is far.
+pub(crate) fn is_stack_ample() -> bool {
+    /// A look-up with large buffers takes less.
+    const SPARE: usize = 32 << 10;
+    /// At the start of a program the kernel makes the stack 128 KiB larger than what it puts there
+    /// (`setup_arg_pages`), so this is left without asking for the limit, which takes a system call.
+    const SURE: usize = (128 << 10) - SPARE;
+    /// The kernel keeps all other mappings further than this from the main thread's stack.
+    const NEAR: usize = 16 << 20;
+    let here = 0u8;
+    // SAFETY: takes a number. The bytes of AT_RANDOM are above the main thread's stack.
+    let top = unsafe { libc::getauxval(libc::AT_RANDOM) } as usize;
+    let used = top.wrapping_sub((&raw const here).addr());
+    used <= SURE || used <= NEAR && (used + SPARE) as u64 <= stack_limit()
+}
+
+/// How many bytes the main thread's stack may have; 0 where the system doesn't say.
+#[cold]
+#[inline(never)]
+fn stack_limit() -> u64 {
+    let mut limit = core::mem::MaybeUninit::<libc::rlimit64>::zeroed();
+    let (this, old) = (0, limit.as_mut_ptr());
+    // SAFETY: `limit` has room for what is written; no new limit is given.
+    unsafe { libc::syscall(libc::SYS_prlimit64, this, libc::RLIMIT_STACK, 0usize, old) };
+    // SAFETY: all zeroes is a valid limit, and so is what the kernel wrote.
+    unsafe { limit.assume_init() }.rlim_cur
+}
+
+/// The host's node name; empty where the system doesn't say.
+pub(crate) fn node_name(name: &mut Text) {
+    let mut system = core::mem::MaybeUninit::<libc::utsname>::zeroed();
+    // SAFETY: `system` has room for what is written.
+    unsafe { libc::syscall(libc::SYS_uname, system.as_mut_ptr()) };
+    // SAFETY: all zeroes is a valid utsname, and so is what the kernel wrote.
+    let system = unsafe { system.assume_init_ref() };
+    name.clear();
+    system.nodename.iter().take_while(|&&byte| byte != 0).for_each(|&byte| name.push(byte as u8));
 }
 
 /// Keeps this thread from being cancelled, until it goes.
@@ -245,7 +273,7 @@ impl Drop for Uncancelled {
     }
 }
 
-/// Seconds since the epoch.
+/// The present time, in seconds since the epoch.
 pub(crate) fn now() -> i64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` has room for what is written. The clock is always there.

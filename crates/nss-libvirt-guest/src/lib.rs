@@ -2,4 +2,5 @@
 
 #![no_std]
 
-nss_hosts::export!("libvirt_guest", nss_hosts::Source::Domain);
+nss_hosts::export!("libvirt_guest", nss_hosts::NameKind::Domain);
+nss_hosts::panic_handler!();

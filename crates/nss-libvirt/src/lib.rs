@@ -2,4 +2,5 @@
 
 #![no_std]
 
-nss_hosts::export!("libvirt", nss_hosts::Source::HostName);
+nss_hosts::export!("libvirt", nss_hosts::NameKind::HostName);
+nss_hosts::panic_handler!();

@@ -9,8 +9,6 @@
 pub mod answer;
 pub mod buffer;
 pub mod c;
-#[path = "../../../crates/guest-names/tests/support/cdb.rs"]
-mod cdb;
 mod decode;
 pub mod json;
 pub mod module;

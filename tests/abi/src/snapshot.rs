@@ -6,11 +6,12 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use guest_names::address::{Address, Mac};
-use guest_names::snapshot::format::{self, Entry, Meta, Stamp, flags};
-use guest_names::state::Bridge;
+use guest_names::bridge::Bridge;
+use guest_names::io::Stamp;
+use guest_names::snapshot::format::{self, Entry, Meta, flags};
 
-use crate::cdb::{self, Records};
 use crate::state::StateDir;
+use testkit::cdb::{self, Records};
 
 /// Where the modules look for it.
 pub const DIRECTORY: &str = "/var/lib/libvirt-nss/run";
@@ -66,6 +67,17 @@ impl Snapshot {
     /// Puts it in place, standing for the state directory as it is now.
     pub fn publish(&self, state: &StateDir) {
         put(&self.bytes(Some(stamp(state))));
+    }
+
+    /// Takes it away, if it is there.
+    ///
+    /// # Panics
+    ///
+    /// When the file system refuses.
+    pub fn withdraw() {
+        if Path::new(PATH).exists() {
+            fs::remove_file(PATH).expect("a file in the runtime directory");
+        }
     }
 
     /// Puts it in place, not standing for any state directory.

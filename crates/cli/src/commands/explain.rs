@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt as _;
 
-use guest_names::forward::Source;
+use guest_names::name::NameKind;
 
 use crate::args::Explain;
 use crate::context::Context;
@@ -30,7 +30,7 @@ pub(crate) fn run(options: &Explain, context: &Context) -> Result<Status, Error>
         return reverse::run(address, options, &conf, &style(options, context), context);
     }
     let question = Question { name: lossy(name), family: options.families.family() };
-    let ours: Vec<Ours> = [Source::HostName, Source::Domain]
+    let ours: Vec<Ours> = [NameKind::HostName, NameKind::Domain]
         .into_iter()
         .map(|source| ask(source, options, context))
         .collect::<Result<_, Error>>()?;
@@ -40,7 +40,7 @@ pub(crate) fn run(options: &Explain, context: &Context) -> Result<Status, Error>
         _ => Status::NotFound,
     };
     let now = context.clock.now();
-    let sources = [Source::HostName, Source::Domain];
+    let sources = [NameKind::HostName, NameKind::Domain];
     let presence = Presence::read(&context.paths, name, &sources, now);
     let explanation = Explanation {
         question,
@@ -80,10 +80,13 @@ fn style(options: &Explain, context: &Context) -> Style {
 fn other_family(name: &[u8], options: &Explain, context: &Context) -> Result<Vec<String>, Error> {
     let Some(family) = options.families.family() else { return Ok(Vec::new()) };
     let mut others = Vec::new();
-    for source in [Source::HostName, Source::Domain] {
+    for source in [NameKind::HostName, NameKind::Domain] {
         let now = context.clock.now();
         let answered = lookup::by_name(&context.paths, source, name, None, now, None)?;
-        let other = answered.candidates.iter().filter(|one| one.address.family() != family);
+        let other = answered
+            .candidates
+            .iter()
+            .filter(|one| one.address.is_some_and(|address| address.family() != family));
         others.extend(other.map(lookup::address_text));
     }
     others.sort();
@@ -91,7 +94,7 @@ fn other_family(name: &[u8], options: &Explain, context: &Context) -> Result<Vec
     Ok(others)
 }
 
-fn ask(source: Source, options: &Explain, context: &Context) -> Result<Ours, Error> {
+fn ask(source: NameKind, options: &Explain, context: &Context) -> Result<Ours, Error> {
     let mut story = Story::default();
     let answered = lookup::by_name(
         &context.paths,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write};
 
-use guest_names::state::Kind;
+use guest_names::io::Kind;
 use guest_store::contents::Contents;
 use serde::Serialize;
 

@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt as _;
 
-use guest_names::forward::{Found, Source};
-use guest_names::ranking::Candidate;
+use guest_names::candidate::Candidate;
+use guest_names::name::NameKind;
+use guest_store::lookup::Found;
 use serde::Serialize;
 
 use crate::args::Resolve;
@@ -88,7 +89,7 @@ fn reverse(address: IpAddr, options: &Resolve, context: &Context) -> Result<Stat
 
 fn print_addresses(
     name: &[u8],
-    source: Source,
+    source: NameKind,
     candidates: &[Candidate],
     json: bool,
 ) -> Result<(), Error> {
@@ -126,7 +127,7 @@ pub(crate) struct JsonAddress {
 
 impl JsonAddress {
     pub(crate) fn new(candidate: &Candidate) -> Self {
-        let address = address::to_std(candidate.address);
+        let address = lookup::address_of(candidate);
         let bridge = lookup::bridge(candidate);
         Self {
             address: address.to_string(),

@@ -6,8 +6,8 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Instant;
 
-use guest_names::forward::Source;
-use guest_names::ranking::Candidate;
+use guest_names::candidate::Candidate;
+use guest_names::name::NameKind;
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
@@ -29,7 +29,7 @@ use crate::watcher;
 pub(crate) fn run(options: &Wait, context: &Context) -> Result<Status, Error> {
     let began = Instant::now();
     for name in &options.names_of_guests {
-        let possible = |&source: &Source| source.wanted(name.as_bytes()).is_some();
+        let possible = |&source: &NameKind| source.wanted(name.as_bytes()).is_some();
         if !options.names.sources().iter().any(possible) {
             context.warn(&format!("'{}' cannot be the name of a guest", lossy(name.as_bytes())));
             return Ok(Status::Failed);

@@ -270,32 +270,28 @@ impl Owner {
 }
 
 #[cfg(test)]
-#[path = "../../../guest-names/tests/support/cdb.rs"]
-mod cdb;
-
-#[cfg(test)]
 mod tests {
     use super::*;
     use crate::daemon;
     use crate::paths::Paths;
     use crate::state::rows::rows;
-    use crate::testing::StateDirectory;
-    use cdb::{Records, entry, write};
     use guest_names::address::{Address, Mac};
+    use guest_names::bridge::Bridge;
     use guest_names::snapshot::format::Meta;
-    use guest_names::state::Bridge;
     use guest_store::contents::Contents;
     use guest_store::states::Interfaces;
     use guest_store::trust::stamp_of;
     use std::fs;
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    use testkit::cdb::{self, Records, entry, write};
+    use testkit::scratch::Scratch;
 
     const NOW: i64 = 1_700_000_000;
 
     /// A system with these state files and this snapshot, as it is listed `later` seconds after the
     /// daemon's last touch.
     fn listed(status: &str, macs: &str, records: &Records, later: i64) -> Vec<String> {
-        let directory = StateDirectory::new();
+        let directory = Scratch::new();
         let paths = Paths::new(Some(directory.path()), None);
         let (state, path) = (paths.state_directory(), paths.snapshot().unwrap());
         let home = path.parent().unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use guest_names::forward::Source;
+use guest_names::name::NameKind;
 use guest_names::name::is_host_name;
 
 use super::{Finding, Level, System};
@@ -188,10 +188,11 @@ fn unusable_names(system: &System<'_>) -> Vec<Finding> {
     let (mut refused, mut odd) = (BTreeSet::new(), BTreeSet::new());
     for (domain, row) in attached(system) {
         let own = row.host_name.as_deref();
-        if let Some(name) = own.filter(|name| Source::HostName.wanted(name.as_bytes()).is_none()) {
+        if let Some(name) = own.filter(|name| NameKind::HostName.wanted(name.as_bytes()).is_none())
+        {
             host_names.insert(format!("{domain} (\"{name}\")"));
         }
-        if Source::Domain.wanted(domain.as_bytes()).is_none() {
+        if NameKind::Domain.wanted(domain.as_bytes()).is_none() {
             refused.insert(domain);
         } else if !is_host_name(domain.as_bytes()) {
             odd.insert(domain);

@@ -2,12 +2,11 @@
 
 use std::net::{IpAddr, ToSocketAddrs as _};
 
-use guest_names::forward::Source;
+use guest_names::name::NameKind;
 
 use super::{Finding, Level, System};
 use crate::lookup;
 use crate::nsswitch::OURS;
-use crate::state::address;
 use crate::state::rows::AddressState;
 
 const CHECK: &str = "look-up";
@@ -46,8 +45,8 @@ fn bad(text: String, name: &str) -> Finding {
 fn guest(system: &System<'_>, services: &[String]) -> Option<(String, &'static str, IpAddr)> {
     let attached = system.rows.iter().filter(|row| row.state == AddressState::Attached);
     let names = attached.flat_map(|row| {
-        let host_name = row.host_name.as_ref().map(|name| (Source::HostName, name));
-        let domain = row.domain.as_ref().map(|name| (Source::Domain, name));
+        let host_name = row.host_name.as_ref().map(|name| (NameKind::HostName, name));
+        let domain = row.domain.as_ref().map(|name| (NameKind::Domain, name));
         host_name.into_iter().chain(domain)
     });
     let asked = names
@@ -56,6 +55,6 @@ fn guest(system: &System<'_>, services: &[String]) -> Option<(String, &'static s
         let (paths, now) = (system.paths, system.now);
         let answered = lookup::by_name(paths, source, name.as_bytes(), None, now, None).ok()?;
         let first = answered.candidates.first()?;
-        Some((name.clone(), lookup::service(source), address::to_std(first.address)))
+        Some((name.clone(), lookup::service(source), lookup::address_of(first)))
     })
 }

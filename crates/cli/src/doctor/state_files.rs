@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use guest_names::state::Kind;
+use guest_names::io::Kind;
 use guest_store::contents::{Contents, ReadFile};
 use guest_store::damage::Damage;
 

@@ -1,7 +1,7 @@
 //! The answer of `explain`: what programs get, why, and what to do next.
 
-use guest_names::forward::Source;
-use guest_names::ranking::Candidate;
+use guest_names::candidate::Candidate;
+use guest_names::name::NameKind;
 
 use super::walk::{End, GaiError, Step};
 use super::{Explanation, Ours};
@@ -60,7 +60,7 @@ impl Explanation {
         conclusion
     }
 
-    fn answered(&self, source: Source) -> Conclusion {
+    fn answered(&self, source: NameKind) -> Conclusion {
         let name = &self.question.name;
         let addresses = self.addresses();
         let texts: Vec<String> = addresses.iter().map(lookup::address_text).collect();

@@ -1,7 +1,7 @@
 //! An explanation, for programs.
 
-use guest_names::lease::BadRecord;
 use guest_names::observe::Verdict;
+use guest_names::records::lease::BadRecord;
 use guest_names::snapshot::Standing;
 use serde::Serialize;
 

@@ -14,8 +14,9 @@ pub(crate) mod told;
 pub(crate) mod walk;
 
 use guest_names::address::Family;
-use guest_names::forward::{Found, Source};
-use guest_names::ranking::Candidate;
+use guest_names::candidate::Candidate;
+use guest_names::name::NameKind;
+use guest_store::lookup::Found;
 
 use crate::daemon::Told;
 use crate::nsswitch::line::Status;
@@ -42,7 +43,7 @@ impl Question {
 
 /// What one of our services says, and how it came to that.
 pub(crate) struct Ours {
-    pub(crate) source: Source,
+    pub(crate) source: NameKind,
     pub(crate) found: Found,
     /// The answer, in its order.
     pub(crate) addresses: Vec<Candidate>,

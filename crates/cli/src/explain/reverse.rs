@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::net::IpAddr;
 
-use guest_names::forward::Source;
+use guest_names::name::NameKind;
 use serde::Serialize;
 
 use super::conclusion::Conclusion;
@@ -51,7 +51,7 @@ pub(crate) fn run(
                 let mut walk = Walk::default();
                 let mut ended_by = None;
                 for service in &line.services {
-                    let source = [Source::HostName, Source::Domain]
+                    let source = [NameKind::HostName, NameKind::Domain]
                         .into_iter()
                         .find(|&source| lookup::service(source) == service.name);
                     let (status, name) = match source {

@@ -2,15 +2,16 @@
 
 use std::net::IpAddr;
 
-use guest_names::forward::Source;
-use guest_names::lease::{BadRecord, Lease};
+use guest_names::bridge::Bridge;
+use guest_names::candidate::Candidate;
+use guest_names::io::Fault;
+use guest_names::io::Kind;
+use guest_names::name::NameKind;
 use guest_names::observe::{Fate, Observer, Verdict};
-use guest_names::ranking::Candidate;
+use guest_names::records::lease::{BadRecord, Lease};
 use guest_names::snapshot::Standing;
 use guest_names::snapshot::format::Entry;
-use guest_names::state::{Bridge, Kind};
 use guest_names::text::Text;
-use guest_names::window::Fault;
 
 use super::told::Told;
 use crate::state::address;
@@ -68,28 +69,24 @@ pub(crate) enum What {
 
 impl Story {
     /// Brings the files into an order that doesn't depend on the directory's: as they are read otherwise.
-    pub(crate) fn sort(&mut self, source: Source) {
+    pub(crate) fn sort(&mut self, source: NameKind) {
         self.files.sort_by_key(|file| {
             let bridge = file.bridge.as_bytes().to_vec();
             let is_map = file.kind == Kind::Macs;
             match source {
-                Source::HostName => (is_map, bridge, false),
-                Source::Domain => (false, bridge, !is_map),
+                NameKind::HostName => (is_map, bridge, false),
+                NameKind::Domain => (false, bridge, !is_map),
             }
         });
     }
 
     /// What became of the lease at `start`, if it was a candidate.
     pub(crate) fn fate(&self, file: &FileStory, record: &Record) -> Option<Fate> {
-        let What::Lease { address: Some(address), mac, expiry, .. } = &record.what else {
-            return None;
-        };
-        let mac = mac.map(|mac| guest_names::address::Mac(mac.0));
-        let address = address::from_std(*address);
-        let start = record.start;
-        let itself = Candidate::new(address, mac, file.bridge, *expiry, 0, start);
-        let mut of_files = self.candidates.iter().filter(|(candidate, _)| !candidate.is_told());
-        let found = of_files.find(|(candidate, _)| candidate.is_record(&itself));
+        let mut of_files =
+            self.candidates.iter().filter(|(candidate, _)| !candidate.is_of_snapshot());
+        let found = of_files.find(|(candidate, _)| {
+            candidate.bridge == file.bridge && candidate.offset() == record.start
+        });
         found.map(|&(_, fate)| fate)
     }
 

@@ -1,9 +1,9 @@
 //! An explanation, for people.
 
-use guest_names::forward::Source;
-use guest_names::lease::BadRecord;
+use guest_names::io::Kind;
+use guest_names::name::NameKind;
 use guest_names::observe::{Fate, Verdict};
-use guest_names::state::Kind;
+use guest_names::records::lease::BadRecord;
 
 use super::conclusion::Conclusion;
 use super::story::{FileStory, Record, Story, What};
@@ -149,8 +149,8 @@ impl Page<'_> {
         let name = explanation.question.name.as_bytes();
         if own.source.wanted(name).is_none() {
             let why = match own.source {
-                Source::HostName => "It can't be the host name of a guest; no file is read.",
-                Source::Domain => "It can't be the name of a domain; no file is read.",
+                NameKind::HostName => "It can't be the host name of a guest; no file is read.",
+                NameKind::Domain => "It can't be the name of a domain; no file is read.",
             };
             self.text(2, Tone::Plain, why);
             return;
@@ -245,7 +245,7 @@ fn what(record: &Record, now: i64) -> String {
 /// What became of a record; faint where it was never about the name.
 fn fate_of(
     story: &Story,
-    source: Source,
+    source: NameKind,
     file: &FileStory,
     record: &Record,
     now: i64,
@@ -257,8 +257,10 @@ fn fate_of(
         }
         What::Map { wanted: false, .. } => (Tone::Faint, "another guest".into()),
         What::Map { wanted: true, .. } => match source {
-            Source::Domain => (Tone::Good, "the guest that was asked for".into()),
-            Source::HostName => (Tone::Good, "a running guest with the NIC of such a lease".into()),
+            NameKind::Domain => (Tone::Good, "the guest that was asked for".into()),
+            NameKind::HostName => {
+                (Tone::Good, "a running guest with the NIC of such a lease".into())
+            }
         },
         What::Lease { verdict: Err(BadRecord::Mistyped), .. } => {
             (Tone::Bad, "skipped: a value has the wrong type".into())
@@ -287,6 +289,10 @@ pub(super) fn outcome_of(outcome: Fate) -> (Tone, String) {
         Fate::Duplicate => "the address is in the answer already",
         Fate::OtherFamily => "the other address family was requested",
         Fate::Outranked => "another lease of the address ranks first",
+        Fate::OtherClient => "the NIC has a newer lease with another client id",
+        Fate::LinkLocal => "link-local: the guest has a better address, or this one has no scope",
+        Fate::BehindConnection => "a guest of an earlier connection has the name",
+        Fate::BehindFiles => "another host's guest: a guest of this host has the name",
     };
     (Tone::Warning, format!("skipped: {why}"))
 }

@@ -2,11 +2,10 @@
 
 use std::net::IpAddr;
 
+use guest_names::candidate::{Candidate, Origin};
 use guest_names::observe::Fate as Outcome;
-use guest_names::ranking::Candidate;
 use guest_names::snapshot::Standing;
 use guest_names::snapshot::format::{Entry, Source, flags};
-use guest_names::state::Bridge;
 
 use crate::state::address;
 use crate::state::{MacAddress, lossy};
@@ -89,6 +88,10 @@ pub(crate) fn outcome_word(outcome: Outcome) -> &'static str {
         Outcome::Duplicate => "duplicate",
         Outcome::OtherFamily => "other-family",
         Outcome::Outranked => "outranked",
+        Outcome::OtherClient => "other-client",
+        Outcome::LinkLocal => "link-local",
+        Outcome::BehindConnection => "behind-others",
+        Outcome::BehindFiles => "behind-files",
     }
 }
 
@@ -101,13 +104,8 @@ impl Told {
         }
     }
 
-    /// Takes in an entry. It may come for each part of the snapshot that the look-up asks for, and is of
-    /// one of them.
+    /// Takes in an entry, and whether it counts.
     pub(crate) fn entry(&mut self, at: u32, entry: &Entry<'_>, taken: bool) {
-        if let Some(known) = self.entries.iter_mut().find(|known| known.at == at) {
-            known.taken |= taken;
-            return;
-        }
         let bridge = entry.bridge.as_bytes();
         self.entries.push(EntryStory {
             at,
@@ -139,8 +137,11 @@ impl Told {
         now: i64,
     ) -> Fate {
         if entry.taken {
-            let mut own = candidates.iter().filter(|(candidate, _)| candidate.is_entry(entry.at));
+            let origin = Origin::Snapshot { offset: entry.at };
+            let mut own = candidates.iter().filter(|(candidate, _)| candidate.origin == origin);
             return match own.next() {
+                Some(&(_, Outcome::BehindConnection)) => Fate::BehindOthers,
+                Some(&(_, Outcome::BehindFiles)) => Fate::BehindFiles,
                 Some(&(_, outcome)) => Fate::Candidate(outcome),
                 None if entry.address.is_none() => Fate::Known,
                 None => Fate::Other,
@@ -148,9 +149,6 @@ impl Told {
         }
         let standing = self.standing.flatten().unwrap_or_default();
         let is = |flag| entry.flags & flag != 0;
-        if entry.counts(standing, now) {
-            return if self.wins() { Fate::BehindOthers } else { Fate::BehindFiles };
-        }
         let ended = entry.expiry != 0 && entry.expiry < now;
         match (is(flags::LEASE), is(flags::TOLD)) {
             (true, false) if self.wins() => Fate::BehindOthers,
@@ -164,28 +162,10 @@ impl Told {
     }
 }
 
-impl EntryStory {
-    /// As the look-up has it.
-    fn counts(&self, standing: Standing, now: i64) -> bool {
-        let entry = Entry {
-            flags: self.flags,
-            source: self.source,
-            connection: 0,
-            address: None,
-            mac: None,
-            bridge: Bridge::NONE,
-            expiry: self.expiry,
-            order: 0,
-            client: 0,
-            name: b"",
-        };
-        entry.counts(standing, now)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use guest_names::bridge::Bridge;
 
     const NOW: i64 = 1000;
 
@@ -215,31 +195,24 @@ mod tests {
 
     #[test]
     fn why_an_entry_does_not_count() {
-        use flags::{DENIED, ELSEWHERE, LEASE, TOLD};
+        use flags::{DENIED, LEASE, TOLD};
         assert_eq!(fate(false, true, entry(LEASE, 0)), "read-anew");
         assert_eq!(fate(true, true, entry(LEASE, NOW - 1)), "expired");
         assert_eq!(fate(true, true, entry(LEASE | DENIED, 0)), "denied");
         assert_eq!(fate(true, false, entry(TOLD, 0)), "silent");
         assert_eq!(fate(false, false, entry(TOLD | LEASE, 0)), "silent");
         assert_eq!(fate(false, true, entry(TOLD, NOW - 1)), "expired");
-        assert_eq!(fate(false, true, entry(TOLD | ELSEWHERE, 0)), "behind-files");
         assert_eq!(fate(true, true, entry(0, 0)), "other");
     }
 
     #[test]
-    fn an_entry_of_two_parts() {
+    fn a_connection_that_comes_first() {
         let mut story = Told::default();
-        story.entry(2048, &entry(flags::TOLD, 0), false);
-        story.asked(Some(Standing { leases: false, told: true }));
         story.entry(2048, &entry(flags::TOLD, 0), true);
-        story.asked(Some(Standing { leases: false, told: true }));
-        assert_eq!(story.entries.len(), 1);
-        assert!(story.entries[0].taken && !story.wins());
         story.entry(3000, &entry(flags::TOLD | flags::BEFORE, 0), true);
+        story.asked(Some(Standing { leases: false, told: true }));
         assert!(story.wins());
-        let left = EntryStory { taken: false, ..story.entries[0].clone() };
-        assert_eq!(story.fate(&left, &[], NOW), Fate::BehindOthers);
-        // What a broken one told is of no use.
+        // What a damaged one says doesn't count.
         story.asked(None);
         assert!(story.entries.is_empty());
     }

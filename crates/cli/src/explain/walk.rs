@@ -2,7 +2,8 @@
 //! answer or an action ends it.
 
 use guest_names::address::Family;
-use guest_names::forward::{Found, Source};
+use guest_names::name::NameKind;
+use guest_store::lookup::Found;
 
 use super::others;
 use super::{Ours, Question};
@@ -44,7 +45,7 @@ pub(crate) struct Asked {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     /// One of our services has the answer.
-    Answered(Source),
+    Answered(NameKind),
     /// Another service has.
     AnsweredByOther,
     /// Nobody has, as far as that is certain: see [`Walk::open`].
@@ -185,8 +186,8 @@ fn our_word(own: &Ours) -> others::Said {
             count => format!("it has {count} addresses"),
         },
         (None, Found::NoData, _) => "it knows the guest, and has no address of it".into(),
-        (None, Found::Unknown, Source::HostName) => format!("no current lease has this {kind}"),
-        (None, Found::Unknown, Source::Domain) => format!("no running guest has this {kind}"),
+        (None, Found::Unknown, NameKind::HostName) => format!("no current lease has this {kind}"),
+        (None, Found::Unknown, NameKind::Domain) => format!("no running guest has this {kind}"),
     };
     others::Said { status: own.status(), certain: true, why }
 }

@@ -150,9 +150,9 @@ fn read_reservations(text: &str, candidate: &mut Candidate) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::StateDirectory;
+    use testkit::scratch::Scratch;
 
-    fn networks(directory: &StateDirectory) -> Networks {
+    fn networks(directory: &Scratch) -> Networks {
         Networks::read(&Contents::read(directory.path()).unwrap())
     }
 
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn the_configuration_tells() {
-        let directory = StateDirectory::new();
+        let directory = Scratch::new();
         directory.write("virbr7.macs", "[\n\n]\n");
         directory.write("virbr8.macs", "[\n\n]\n");
         directory.write(
@@ -179,9 +179,9 @@ mod tests {
 
     #[test]
     fn reservations_tell() {
-        let directory = StateDirectory::new();
+        let directory = Scratch::new();
         for bridge in ["virbr0", "virbr1", "virbr2", "virbr3"] {
-            directory.write(&format!("{bridge}.status"), "");
+            directory.write(format!("{bridge}.status"), "");
         }
         directory.write("virbr1.macs", r#"[{"domain": "web", "macs": ["52:54:00:00:00:01"]}]"#);
         directory.write("virbr2.status", r#"[{"ip-address": "fd00::5"}]"#);
@@ -199,7 +199,7 @@ mod tests {
 
     #[test]
     fn one_that_is_left_over() {
-        let directory = StateDirectory::new();
+        let directory = Scratch::new();
         directory.write("virbr0.status", "");
         directory.write("virbr0.macs", "[\n\n]\n");
         directory.write("default.addnhosts", "");
@@ -211,10 +211,10 @@ mod tests {
 
     #[test]
     fn a_reservation_on_two_bridges_tells_nothing() {
-        let directory = StateDirectory::new();
+        let directory = Scratch::new();
         for bridge in ["virbr0", "virbr1"] {
             let macs = r#"[{"domain": "web", "macs": ["52:54:00:00:00:01"]}]"#;
-            directory.write(&format!("{bridge}.macs"), macs);
+            directory.write(format!("{bridge}.macs"), macs);
         }
         directory.write("lab.hostsfile", "52:54:00:00:00:01,10.0.0.2,web\n");
         assert_eq!(networks(&directory), Networks::default());

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use guest_names::forward;
+use guest_names::name::NameKind;
 use guest_names::snapshot::format::Source;
 use guest_store::contents::Contents;
 pub(crate) use guest_store::states::AddressState;
@@ -37,7 +37,7 @@ pub(crate) struct Row {
     /// It is all that there is to say of a running guest's NIC: an expired lease is shown then, too.
     pub(crate) stands_for_nic: bool,
     /// The names that a link-local address isn't given for, as they have another address.
-    pub(crate) yields: [Option<forward::Source>; 2],
+    pub(crate) yields: [Option<NameKind>; 2],
     /// None for what the state files say.
     pub(crate) told: Option<Told>,
 }
@@ -96,13 +96,13 @@ impl Row {
         if self.address.is_none() || !current {
             return Resolves::No;
         }
-        let found = |name: &Option<String>, source: forward::Source| {
+        let found = |name: &Option<String>, source: NameKind| {
             let possible =
                 name.as_ref().is_some_and(|name| source.wanted(name.as_bytes()).is_some());
             possible && !self.yields.contains(&Some(source))
         };
-        let host = found(&self.host_name, forward::Source::HostName);
-        match (host, found(&self.domain, forward::Source::Domain)) {
+        let host = found(&self.host_name, NameKind::HostName);
+        match (host, found(&self.domain, NameKind::Domain)) {
             (true, true) => Resolves::Both,
             (true, false) => Resolves::Host,
             (false, true) => Resolves::Domain,
@@ -148,22 +148,22 @@ pub(crate) fn all_rows(
 }
 
 /// Which names each row's address, where that is link-local, isn't given for.
-fn link_local_yields(rows: &[Row]) -> Vec<[Option<forward::Source>; 2]> {
+fn link_local_yields(rows: &[Row]) -> Vec<[Option<NameKind>; 2]> {
     let is_link_local = |row: &Row| row.address.is_some_and(address::needs_scope);
     let names = |row: &Row| {
         let host_name = row.host_name.as_ref().map(|name| name.to_ascii_lowercase());
-        [(forward::Source::HostName, host_name), (forward::Source::Domain, row.domain.clone())]
+        [(NameKind::HostName, host_name), (NameKind::Domain, row.domain.clone())]
     };
     let mut others: HashSet<(bool, String)> = HashSet::new();
     for row in rows.iter().filter(|row| !is_link_local(row) && row.resolves() != Resolves::No) {
         for (source, name) in names(row) {
-            others.extend(name.map(|name| (source == forward::Source::Domain, name)));
+            others.extend(name.map(|name| (source == NameKind::Domain, name)));
         }
     }
     let yields = |row: &Row| {
         names(row).map(|(source, name)| {
             let name = name.filter(|_| is_link_local(row))?;
-            others.contains(&(source == forward::Source::Domain, name)).then_some(source)
+            others.contains(&(source == NameKind::Domain, name)).then_some(source)
         })
     };
     rows.iter().map(yields).collect()
@@ -249,13 +249,14 @@ mod tests {
     use crate::lookup;
     use crate::paths::Paths;
     use crate::state::lossy;
-    use crate::testing::StateDirectory;
-    use guest_names::lease::BadRecord;
     use guest_names::observe::{Observer, Verdict};
+    use guest_names::records::lease::BadRecord;
+    use testkit::random::Random;
+    use testkit::scratch::Scratch;
 
     const NOW: i64 = 1_700_000_000;
 
-    fn shown(directory: &StateDirectory) -> Vec<String> {
+    fn shown(directory: &Scratch) -> Vec<String> {
         let contents = Contents::read(directory.path()).unwrap();
         let networks = Networks::read(&contents);
         let rows = rows(&contents, &networks, &Interfaces::Unknown, NOW);
@@ -273,7 +274,7 @@ mod tests {
 
     #[test]
     fn each_state() {
-        let directory = StateDirectory::new();
+        let directory = Scratch::new();
         let lease = |mac: u8, address: &str, name: &str, expiry: i64| {
             format!(
                 r#"{{"ip-address": "{address}", "mac-address": "52:54:00:00:00:{mac:02x}",
@@ -282,7 +283,7 @@ mod tests {
         };
         directory.write(
             "virbr0.status",
-            &format!(
+            format!(
                 "[{},{},{},{},{}]",
                 lease(1, "10.0.0.1", "web", NOW),
                 lease(1, "fd00::1", "web", 0),
@@ -296,7 +297,7 @@ mod tests {
             r#"[{"domain": "web-vm", "macs": ["52:54:00:00:00:01", "52:54:00:00:00:05"]},
                 {"domain": "late-vm", "macs": ["52:54:00:00:00:03"]}]"#,
         );
-        directory.write("virbr1.status", &format!("[{}]", lease(1, "10.1.0.1", "web", 0)));
+        directory.write("virbr1.status", format!("[{}]", lease(1, "10.1.0.1", "web", 0)));
         let expected = [
             "- gone virbr0 10.0.0.2 no-guest",
             "late-vm late virbr0 10.0.0.3 expired *",
@@ -317,7 +318,7 @@ mod tests {
         fn lease(
             &mut self,
             start: u32,
-            lease: &guest_names::lease::Lease,
+            lease: &guest_names::records::lease::Lease,
             verdict: Result<Verdict, BadRecord>,
         ) {
             if verdict.is_ok() {
@@ -332,22 +333,15 @@ mod tests {
         let good = "\n  {\n    \"ip-address\": \"10.0.0.1\",\n    \"hostname\": \"web\"\n  }";
         let pieces =
             [good, good, "\n", "{", "}", "[", "]", ",", "\"", "\\", "{}", "{\"x\":", "1", good];
-        let directory = StateDirectory::new();
-        let mut state: u64 = 11;
-        let mut below = |limit: usize| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state % limit as u64) as usize
-        };
+        let directory = Scratch::new();
+        let mut random = Random::new(11);
         let paths = Paths::new(None, Some(directory.path()));
         let mut found = 0;
         for _ in 0..800 {
-            let text: String = (0..1 + below(10)).map(|_| pieces[below(pieces.len())]).collect();
+            let text: String = (0..=random.below(10)).map(|_| *random.pick(&pieces)).collect();
             directory.write("virbr0.status", &text);
             let mut told = Told::default();
-            lookup::by_name(&paths, forward::Source::HostName, b"x", None, 0, Some(&mut told))
-                .unwrap();
+            lookup::by_name(&paths, NameKind::HostName, b"x", None, 0, Some(&mut told)).unwrap();
             let contents = Contents::read(directory.path()).unwrap();
             let listed: Vec<_> = contents
                 .leases

@@ -3,11 +3,10 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
-use guest_names::ranking::Candidate;
+use guest_names::candidate::Candidate;
 
 use super::attempt::{self, Outcome};
 use crate::lookup;
-use crate::state::address;
 
 /// A name, and how far it has come.
 pub(crate) struct Target {
@@ -75,7 +74,7 @@ impl Target {
         let mut old = std::mem::take(&mut self.addresses);
         let mut attempts = Vec::new();
         for candidate in candidates {
-            let address = address::to_std(candidate.address);
+            let address = lookup::address_of(candidate);
             let bridge = lookup::bridge(candidate);
             let known = old.iter().position(|known| known.address == address);
             let mut known = match known.map(|at| old.swap_remove(at)) {
@@ -185,7 +184,12 @@ mod tests {
     use std::time::Duration;
 
     fn candidates(last: &[u8]) -> Vec<Candidate> {
-        last.iter().map(|&last| Candidate::of(Address::V4([10, 0, 0, last]))).collect()
+        let candidate = |&last: &u8| {
+            let mut candidate = Candidate::EMPTY;
+            candidate.address = Some(Address::V4([10, 0, 0, last]));
+            candidate
+        };
+        last.iter().map(candidate).collect()
     }
 
     fn outcome(last: u8, connected: Result<(), &str>) -> Outcome {

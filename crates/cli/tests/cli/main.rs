@@ -1,7 +1,5 @@
 //! Tests of the command as a whole: the binary, run as people and scripts run it.
 
-#[path = "../../../guest-names/tests/support/cdb.rs"]
-mod cdb;
 mod doctor;
 mod enable;
 mod generate;

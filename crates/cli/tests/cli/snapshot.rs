@@ -8,13 +8,14 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use guest_names::address::{Address, Mac};
-use guest_names::snapshot::format::{Entry, Meta, Source, Stamp, flags};
-use guest_names::state::Bridge;
+use guest_names::bridge::Bridge;
+use guest_names::io::Stamp;
+use guest_names::snapshot::format::{Entry, Meta, Source, flags};
 
-use crate::cdb::{self, Records, add, write};
 use crate::support::{NOW, Sandbox, is_root};
 use crate::wait::Waiting;
 use crate::watch::Ended;
+use testkit::cdb::{self, Records, add, write};
 
 /// The records of a snapshot in the making.
 struct Names(Records);

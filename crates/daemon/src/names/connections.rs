@@ -1,6 +1,6 @@
 //! Whose a name is: the connections in their order, their guests, and this host's bridges.
 
-use guest_names::state::Bridge;
+use guest_names::bridge::Bridge;
 
 use crate::facts::{Connection, Facts, Known};
 use crate::model::{self, Network};

@@ -7,9 +7,9 @@
 use std::collections::HashSet;
 
 use guest_names::address::{Address, Mac};
+use guest_names::bridge::Bridge;
 use guest_names::name::is_host_name;
 use guest_names::snapshot::format::{Source, flags, kind};
-use guest_names::state::Bridge;
 
 use super::connections::{guests, home, rank_of};
 use super::index::{Index, octets};

@@ -1,7 +1,7 @@
 //! Finding one's way among the state files' leases and NICs.
 
 use guest_names::address::{Address, Mac};
-use guest_names::state::Bridge;
+use guest_names::bridge::Bridge;
 
 use crate::state::files::{Domain, Files, Lease};
 

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use guest_names::address::{Address, Mac};
+use guest_names::bridge::Bridge;
 use guest_names::name::is_host_name;
 use guest_names::snapshot::format::{Source, flags, kind};
-use guest_names::state::Bridge;
 
 use super::connections::{bridge_of, guests_here, home, network_on, place};
 use super::index::Index;
@@ -124,7 +124,7 @@ pub(super) fn add(
             mac: lease.mac,
             bridge,
             expiry: lease.expiry,
-            order: lease.start,
+            order: lease.start.saturating_add(1),
             client: lease.client,
             source: Source::Files,
             connection: owner.connection,

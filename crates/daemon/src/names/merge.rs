@@ -2,8 +2,8 @@
 
 use std::cmp::Reverse;
 
+use guest_names::bridge::Bridge;
 use guest_names::snapshot::format::{Entry, Source, flags, kind};
-use guest_names::state::Bridge;
 
 use super::index::octets;
 use super::table::{Class, Fact, Row, Table};

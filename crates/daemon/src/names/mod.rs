@@ -15,7 +15,8 @@ mod suffix;
 mod table;
 pub mod trust;
 
-use guest_names::snapshot::format::Entry;
+use guest_names::name::is_node_name;
+use guest_names::snapshot::format::{Entry, flags, kind};
 
 use crate::config::Naming;
 use crate::facts::Facts;
@@ -31,6 +32,8 @@ use table::Table;
 pub struct Input<'i> {
     /// Seconds since the epoch.
     pub now: i64,
+    /// The host's own node name, which is no guest's.
+    pub node: &'i [u8],
     /// What the state files say.
     pub files: &'i Files,
     /// What libvirt says.
@@ -51,6 +54,8 @@ impl Input<'_> {
 /// The names, ready to be written down.
 pub struct Names {
     table: Table,
+    /// See [`Input::node`].
+    node: Vec<u8>,
     /// When a lease ends on which it depends who has a name or an address, in seconds since the epoch.
     pub until: Option<i64>,
     /// An agent leaves out a lease that may be younger than what the agent said.
@@ -97,7 +102,13 @@ pub fn compile(input: Input<'_>, pulse: &mut Pulse<'_>) -> Names {
     pulse();
     let mut limited = limits::addresses(input, &notes.limited);
     limited.extend(limits::limit_same_hash(input, &mut table));
-    Names { table, until: notes.until, undecided: owned.undecided, limited }
+    Names {
+        table,
+        node: input.node.to_vec(),
+        until: notes.until,
+        undecided: owned.undecided,
+        limited,
+    }
 }
 
 impl Names {
@@ -111,12 +122,22 @@ impl Names {
             if let Some(end) = merge.settle(&self.table, key, rows) {
                 earliest(&mut self.until, end);
             }
-            let mut entries = merge.entries(&self.table, rows).peekable();
+            let entries = merge.entries(&self.table, rows);
+            let mut entries = entries.filter(|entry| !is_own(key, entry, &self.node)).peekable();
             if entries.peek().is_some() {
                 take(key, &mut entries)?;
             }
         }
         Ok(())
+    }
+}
+
+/// Whether an entry gives a guest the host's own node name.
+fn is_own(key: &[u8], entry: &Entry<'_>, node: &[u8]) -> bool {
+    match key {
+        [kind::HOST, name @ ..] => is_node_name(name, node),
+        [kind::ADDRESS, ..] => !entry.is(flags::DOMAIN) && is_node_name(entry.name, node),
+        _ => false,
     }
 }
 

@@ -2,8 +2,8 @@
 //! name, so those are kept once.
 
 use guest_names::address::{Address, Mac};
+use guest_names::bridge::Bridge;
 use guest_names::snapshot::format::{Source, flags, kind};
-use guest_names::state::Bridge;
 
 use super::limits::Holder;
 

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use guest_names::address::{Address, Mac};
+use guest_names::bridge::Bridge;
 use guest_names::name::is_host_name;
-use guest_names::state::Bridge;
 use ipnet::IpNet;
 
 use super::Input;

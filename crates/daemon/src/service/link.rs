@@ -47,11 +47,11 @@ impl Drop for Link {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Directory;
+    use testkit::scratch::Scratch;
 
     #[test]
     fn it_leads_there_as_long_as_it_lives() {
-        let directory = Directory::new();
+        let directory = Scratch::new();
         let (home, target) = (directory.path().join("home"), directory.path().join("target"));
         let link = Link::make(&home, &target).unwrap();
         assert_eq!(fs::read_link(home.join("run")).unwrap(), target);

@@ -69,11 +69,11 @@ impl Lock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Directory;
+    use testkit::scratch::Scratch;
 
     #[test]
     fn one_at_a_time() {
-        let directory = Directory::new();
+        let directory = Scratch::new();
         let lock = Lock::take(directory.path()).unwrap();
         assert!(matches!(Lock::take(directory.path()), Err(Error::Taken(_))));
         drop(lock);

@@ -1,7 +1,7 @@
 //! What the state files say, close together in memory: ten thousand guests have a few megabytes.
 
 use guest_names::address::{Address, Mac};
-use guest_names::state::Bridge;
+use guest_names::bridge::Bridge;
 
 /// Before all times.
 pub const KNOWN_BEFORE: i64 = i64::MIN / 2;

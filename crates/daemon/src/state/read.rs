@@ -1,4 +1,4 @@
-//! Reading the state files, with guest-names' own readers: what the daemon takes for a record is what the
+//! Reading the state files, with the look-up's own readers: what the daemon takes for a record is what the
 //! modules take for one.
 
 use std::fs;
@@ -6,14 +6,15 @@ use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-use guest_names::json::Parsed;
-use guest_names::lease;
-use guest_names::macmap::MacMap;
-use guest_names::observe::Observer;
-use guest_names::scan::{self, Records};
-use guest_names::state::{Bridge, Kind};
-use guest_names::window::{Fault, StateFile, Window};
-use guest_store::{Macs, OpenFile, fault, fault_text};
+use guest_names::bridge::Bridge;
+use guest_names::io::Fault;
+use guest_names::io::Kind;
+use guest_names::records::lease;
+use guest_names::records::mac_map::MacMap;
+use guest_names::scan::{Accepted, Scan};
+use guest_names::text::Text;
+use guest_names::window::Window;
+use guest_store::{OpenFile, fault, fault_text};
 use rustix::io::Errno;
 
 use super::files::{Domain, Files, KNOWN_BEFORE, Lease};
@@ -98,79 +99,49 @@ impl Reading {
         let bridge = files.add_bridge(bridge);
         let mut window = Window::new(file, buffer);
         match kind {
-            Kind::Leases => {
-                let mut records = LeaseRecords { lease: lease::Lease::new(), bridge, files };
-                while scan::next(&mut window, &mut records) {}
-            }
-            Kind::Macs => {
-                let macs = Macs::default();
-                let mut records = MapRecords { map: MacMap::new(), macs, bridge, files };
-                while scan::next(&mut window, &mut records) {}
-            }
+            Kind::Leases => read_leases(&mut window, bridge, files),
+            Kind::Macs => read_mac_maps(&mut window, bridge, files),
         }
         window.fault().map_or(Ok(()), Err)
     }
 }
 
-struct LeaseRecords<'r> {
-    lease: lease::Lease,
-    bridge: u16,
-    files: &'r mut Files,
+fn read_leases(window: &mut Window<'_, OpenFile>, bridge: u16, files: &mut Files) {
+    let (mut scan, mut lease) = (Scan::new(&[]), lease::Lease::new());
+    while let Some(start) = scan.next(window) {
+        let parsed = lease.read(window);
+        let is_record = scan.accept(window, parsed) == Accepted::Record;
+        let (Ok(address), true) = (lease.checked(), is_record) else { continue };
+        let domain = files.add_text(lease.domain.as_bytes());
+        let host_name = files.add_text(lease.hostname.as_bytes());
+        files.leases.push(Lease {
+            bridge,
+            address,
+            mac: lease.mac,
+            expiry: lease.expiry,
+            start,
+            client: lease.client,
+            host_name,
+            domain,
+            since: KNOWN_BEFORE,
+        });
+    }
 }
 
-impl<F: StateFile> Records<F> for LeaseRecords<'_> {
-    fn read(&mut self, window: &mut Window<'_, F>) -> Parsed {
-        self.lease.read(window)
-    }
-
-    fn take(&mut self, start: u32) {
-        let Self { lease, bridge, files } = self;
-        if let Ok(address) = lease.checked() {
-            let domain = files.add_text(lease.domain.as_bytes());
-            let host_name = files.add_text(lease.hostname.as_bytes());
-            files.leases.push(Lease {
-                bridge: *bridge,
-                address,
-                mac: lease.mac,
-                expiry: lease.expiry,
-                start,
-                client: lease.client,
-                host_name,
-                domain,
-                since: KNOWN_BEFORE,
-            });
+fn read_mac_maps(window: &mut Window<'_, OpenFile>, bridge: u16, files: &mut Files) {
+    let (mut scan, mut domain) = (Scan::new(&[]), Text::new());
+    let mut map = MacMap::new(&mut domain);
+    while scan.next(window).is_some() {
+        let parsed = map.read(window);
+        if scan.accept(window, parsed) != Accepted::Record || !map.is_good() {
+            continue;
         }
-    }
-
-    fn observer(&mut self) -> Option<&mut dyn Observer> {
-        None
-    }
-}
-
-struct MapRecords<'r> {
-    map: MacMap,
-    macs: Macs,
-    bridge: u16,
-    files: &'r mut Files,
-}
-
-impl<F: StateFile> Records<F> for MapRecords<'_> {
-    fn read(&mut self, window: &mut Window<'_, F>) -> Parsed {
-        self.map.read(window, &mut self.macs)
-    }
-
-    fn take(&mut self, _: u32) {
-        if self.map.is_good() {
-            let Self { map, macs, bridge, files } = self;
-            let name = files.add_text(map.domain.as_bytes());
-            let from = files.macs.len() as u32;
-            files.macs.extend(&macs.0);
-            let macs = (from, files.macs.len() as u32);
-            files.domains.push(Domain { bridge: *bridge, name, macs });
+        let name = files.add_text(map.domain.as_bytes());
+        let from = files.macs.len() as u32;
+        files.macs.extend(map.macs());
+        while map.read_rest(window) {
+            files.macs.extend(map.macs());
         }
-    }
-
-    fn observer(&mut self) -> Option<&mut dyn Observer> {
-        None
+        files.domains.push(Domain { bridge, name, macs: (from, files.macs.len() as u32) });
     }
 }

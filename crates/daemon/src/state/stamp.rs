@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use guest_names::snapshot::format::Stamp;
+use guest_names::io::Stamp;
 use rustix::time::{ClockId, Timespec, clock_getres, clock_gettime};
 
 /// For file systems whose time stamps are whole seconds, or even ones (FAT): they are known by their

@@ -80,9 +80,9 @@ impl AsFd for Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Directory;
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use std::fs;
+    use testkit::scratch::Scratch;
 
     fn take_all(watch: &mut Watch) -> bool {
         let mut any = false;
@@ -100,7 +100,7 @@ mod tests {
     /// Every way in which the directory's stamp or its leases can change has an event.
     #[test]
     fn changes() {
-        let place = Directory::new();
+        let place = Scratch::new();
         let path = place.path().join("a/state");
         let mut watch = Watch::new(&path).unwrap();
         watch.arm().unwrap();

@@ -14,8 +14,8 @@ use daemon::names::{Input, Names, compile};
 use daemon::state::Files;
 use daemon::state::files::{Domain, KNOWN_BEFORE, Lease};
 use guest_names::address::{Address, Mac};
+use guest_names::bridge::Bridge;
 use guest_names::snapshot::format::{self, Entry, flags};
-use guest_names::state::Bridge;
 
 pub(crate) const NOW: i64 = 1_000;
 
@@ -130,7 +130,7 @@ impl World {
             facts.apply(update.clone(), *at, 0);
         }
         let (files, host, naming) = (&self.files, &self.host, &self.naming);
-        compile(Input { now: NOW, files, facts: &facts, host, naming }, &mut || ())
+        compile(Input { now: NOW, node: b"", files, facts: &facts, host, naming }, &mut || ())
     }
 
     pub(crate) fn compiled(&self) -> Compiled {

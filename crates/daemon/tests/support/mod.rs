@@ -10,7 +10,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use guest_names::snapshot::format::{Entry, Meta, Stamp, hash};
+use guest_names::io::Stamp;
+use guest_names::snapshot::format::{Entry, Meta, hash};
 
 /// However slow the machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

@@ -15,7 +15,8 @@
 //! `web.lab.example`, `web.vm.internal`); the entry's own name tells the case.
 
 use crate::address::{Address, Mac};
-use crate::state::Bridge;
+use crate::bridge::Bridge;
+use crate::io::Stamp;
 use crate::text::{TEXT_MAX, copy};
 
 /// Where look-ups find the snapshot.
@@ -51,20 +52,6 @@ pub mod kind {
 #[must_use]
 pub fn hash(key: &[u8]) -> u32 {
     key.iter().fold(5381, |hash: u32, &byte| hash.wrapping_mul(33) ^ u32::from(byte))
-}
-
-/// What tells one state of the state directory from another: of a file system's times and numbers, as
-/// stat(2) gives them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
-    /// `st_mtim`, seconds since the epoch.
-    pub seconds: i64,
-    /// `st_mtim`, nanoseconds.
-    pub nanoseconds: u32,
-    /// `st_dev`.
-    pub device: u64,
-    /// `st_ino`.
-    pub inode: u64,
 }
 
 /// What the snapshot says of itself.
@@ -206,20 +193,10 @@ pub struct Entry<'e> {
     /// Where a lease stands among those of its file: of two leases of one NIC the higher is the fresher. 0: it
     /// is no lease.
     pub order: u32,
-    /// Who took the lease out: [`client_of`]. 0: nobody is known.
+    /// The client that took the lease: [`client_of`](crate::records::lease::client_of). 0: unknown.
     pub client: u32,
     /// The name in its own case: the host name or the domain's, without what a key may have behind it.
     pub name: &'e [u8],
-}
-
-/// A number that stands for a lease's client id (DHCP option 61, or the DUID): the same for the same text. 0 is
-/// that of no text.
-#[must_use]
-pub fn client_of(id: &[u8]) -> u32 {
-    // FNV-1a.
-    let mix = |hash: u32, &byte: &u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
-    let hash = id.iter().fold(0x811c_9dc5, mix);
-    if id.is_empty() { 0 } else { hash.max(1) }
 }
 
 /// Bytes before an entry's name.
@@ -299,6 +276,7 @@ fn put(room: &mut [u8], at: usize, bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::lease::client_of;
 
     #[test]
     fn the_hash_is_cdbs() {

@@ -1,18 +1,18 @@
 //! The snapshot that `libvirt-nssd` compiles: names and addresses of all guests in one file, where each is
 //! found with a handful of reads, however many there are.
 //!
-//! Nothing in it is trusted: every place in it is checked, and one that is broken is as good as none.
+//! Nothing in it is trusted: every offset in it is checked, and a damaged snapshot is treated as absent.
 
-pub(crate) mod consult;
 pub mod format;
 mod read;
-pub(crate) mod walk;
 
 use crate::address::Address;
-use crate::name::{Wanted, same, without_trailing_dot};
+use crate::candidate::{Attached, Candidate, Evidence, Origin, Precedence};
+use crate::io::{Stamp, StateFile};
+use crate::name::{NameKind, Wanted, same, without_trailing_dot};
 use crate::text::{TEXT_MAX, copy};
-use crate::window::StateFile;
-use format::{Entry, Meta, Source, Stamp, flags, kind};
+use format::{Entry, Meta, Source, flags, kind};
+pub use read::{Damaged, Entries, Names};
 
 /// The snapshot, open, and what the system says of it.
 pub struct Opened<F> {
@@ -22,17 +22,17 @@ pub struct Opened<F> {
     pub modified: i64,
     /// Bytes in it.
     pub length: u32,
-    /// What the state directory is like now; `None` where there is none.
+    /// The state directory's present version; `None` where there is no directory.
     pub state: Option<Stamp>,
 }
 
 /// What of a snapshot counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// What it says of the state files' leases: these are as they were when it was compiled, so that they
+    /// The leases of the state files: the directory is as it was when the snapshot was compiled, so the files
     /// needn't be read.
     pub leases: bool,
-    /// What libvirt's API told: the daemon lives, or has until lately.
+    /// What libvirt's API reported: the daemon runs, or has until lately.
     pub told: bool,
 }
 
@@ -49,20 +49,67 @@ impl Standing {
 impl Entry<'_> {
     /// Whether the entry counts in a snapshot of this standing, at `now` (seconds since the epoch).
     #[must_use]
-    #[inline(never)]
     pub fn counts(&self, standing: Standing, now: i64) -> bool {
+        self.evidence(standing, now).is_some()
+    }
+
+    /// What makes the entry count; `None` where it doesn't.
+    #[must_use]
+    #[inline(never)]
+    pub fn evidence(&self, standing: Standing, now: i64) -> Option<Evidence> {
         let lasts = self.expiry == 0 || self.expiry >= now;
         let denied = self.is(flags::DENIED) && standing.told;
-        let leased = self.is(flags::LEASE) && standing.leases && lasts && !denied;
-        // What the guest itself or its host says outlives the lease.
-        let lasts = lasts
-            || self.is(flags::CONFIRMED)
-            || matches!(self.source, Source::Agent | Source::Neighbour);
-        leased || (self.is(flags::TOLD) && standing.told && lasts)
+        if self.is(flags::LEASE) && standing.leases && lasts && !denied {
+            return Some(Evidence::Lease);
+        }
+        if !(self.is(flags::TOLD) && standing.told) {
+            return None;
+        }
+        match self.source {
+            // What the guest itself or its host says outlives the lease.
+            Source::Agent => Some(Evidence::Agent),
+            Source::Neighbour => Some(Evidence::Neighbour),
+            Source::Files | Source::Lease if lasts => Some(Evidence::Lease),
+            Source::Files | Source::Lease => self.is(flags::CONFIRMED).then_some(Evidence::Agent),
+        }
+    }
+
+    /// The entry at byte `offset` as a candidate, by this evidence. `exact`: its name is the wanted one in its case
+    /// too.
+    #[must_use]
+    pub(crate) fn candidate(
+        &self,
+        offset: u32,
+        evidence: Evidence,
+        standing: Standing,
+        exact: bool,
+    ) -> Candidate {
+        // Where the snapshot stands for the files, the daemon has decided already.
+        let precedence = match () {
+            () if standing.leases => Precedence::WithFiles,
+            () if self.is(flags::BEFORE) => Precedence::BeforeFiles,
+            () if self.is(flags::ELSEWHERE) => Precedence::AfterFiles,
+            () => Precedence::WithFiles,
+        };
+        let attached = if self.is(flags::ATTACHED) { Attached::Yes } else { Attached::No };
+        Candidate {
+            address: self.address,
+            mac: self.mac,
+            bridge: self.bridge,
+            attached,
+            exact,
+            evidence,
+            precedence,
+            expiry: self.expiry,
+            order: self.order,
+            client: self.client,
+            origin: Origin::Snapshot { offset },
+            ..Candidate::EMPTY
+        }
     }
 }
 
-/// What an entry stands under.
+/// The key of a record.
 #[derive(Clone)]
 pub struct Key {
     bytes: [u8; TEXT_MAX + 1],
@@ -71,13 +118,13 @@ pub struct Key {
 
 impl Key {
     /// No key.
-    const NONE: Self = Self { bytes: [0; TEXT_MAX + 1], len: 0 };
+    pub(crate) const NONE: Self = Self { bytes: [0; TEXT_MAX + 1], len: 0 };
 
     /// Of a name that is looked up.
     #[must_use]
-    pub fn of_name(source: crate::forward::Source, wanted: &Wanted<'_>) -> Self {
+    pub fn of_name(kind: NameKind, wanted: &Wanted<'_>) -> Self {
         let mut key = Self::NONE;
-        key.extend(&[source.kind()]);
+        key.extend(&[kind_of(kind)]);
         key.extend(wanted.canonical());
         key.bytes.iter_mut().for_each(|byte| *byte = byte.to_ascii_lowercase());
         key
@@ -92,7 +139,7 @@ impl Key {
         key
     }
 
-    /// Of what doesn't fit nothing is taken: no key is as long.
+    /// Takes nothing of what doesn't fit: no key in a snapshot is as long.
     #[inline(never)]
     fn extend(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();
@@ -102,37 +149,56 @@ impl Key {
         }
     }
 
-    /// Whether it is that of `name` itself, and not of a longer one.
-    fn is_of(&self, name: &[u8]) -> bool {
-        let own = without_trailing_dot(name);
-        self.as_bytes().get(1..).is_some_and(|key| same(key, own))
+    /// The name in it, without the kind.
+    pub(crate) fn name(&self) -> &[u8] {
+        self.as_bytes().get(1..).unwrap_or(&[])
     }
 
-    /// As it stands in the file.
+    /// Whether it is that of `name` itself, and not of a longer one.
+    pub(crate) fn is_of(&self, name: &[u8]) -> bool {
+        same(self.name(), without_trailing_dot(name))
+    }
+
+    /// As it is in the file.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or(&self.bytes)
     }
 }
 
-/// Gets the entries of a record, as they stand in the file.
-pub trait Take {
-    /// The entry at byte `offset` of the file.
-    fn take(&mut self, offset: u32, entry: &Entry<'_>, standing: Standing);
+/// The first byte of a name's key.
+fn kind_of(kind: NameKind) -> u8 {
+    match kind {
+        NameKind::HostName => kind::HOST,
+        NameKind::Domain => kind::GUEST,
+    }
 }
 
 impl<F: StateFile> Opened<F> {
-    /// Hands out the entries under `key`, and says what of the snapshot counts. `None` for a snapshot that
-    /// is broken: what was handed out then is of no use. `scratch` is memory to read with: 16 KiB are
-    /// good; with less than a header's nothing is found.
-    pub fn entries(
-        &mut self,
+    /// The entries under `key`, as they are in the file. `buffer` is memory to read with: 4 KiB are enough.
+    ///
+    /// # Errors
+    /// The snapshot is damaged.
+    pub fn find<'o>(
+        &'o mut self,
         key: &Key,
         now: i64,
-        scratch: &mut [u8],
-        take: &mut dyn Take,
-    ) -> Option<Standing> {
-        read::Reader { opened: self, scratch, now }.find(key.as_bytes(), take)
+        buffer: &'o mut [u8],
+    ) -> Result<Entries<'o, F>, Damaged> {
+        read::find(self, buffer, key.as_bytes(), now)
+    }
+
+    /// All names of a kind, with their entries.
+    ///
+    /// # Errors
+    /// The snapshot is damaged.
+    pub fn names<'o>(
+        &'o mut self,
+        kind: NameKind,
+        now: i64,
+        buffer: &'o mut [u8],
+    ) -> Result<Names<'o, F>, Damaged> {
+        read::names(self, buffer, kind_of(kind), now)
     }
 }
 
@@ -140,7 +206,7 @@ impl<F: StateFile> Opened<F> {
 mod tests {
     use super::*;
     use crate::address::Mac;
-    use crate::state::Bridge;
+    use crate::bridge::Bridge;
 
     fn entry(flags: u8, source: Source, expiry: i64) -> Entry<'static> {
         let address = Some(Address::V4([10, 0, 0, 1]));
@@ -196,13 +262,13 @@ mod tests {
 
     #[test]
     fn keys() {
-        let key = |source, name: &[u8]| {
+        let key = |kind, name: &[u8]| {
             let wanted = Wanted::domain(name).unwrap();
-            Key::of_name(source, &wanted).as_bytes().to_vec()
+            Key::of_name(kind, &wanted).as_bytes().to_vec()
         };
-        assert_eq!(key(crate::forward::Source::HostName, b"Web.Lab."), b"hweb.lab");
-        assert_eq!(key(crate::forward::Source::Domain, "Ä B".as_bytes()), "gÄ b".as_bytes());
-        assert_eq!(key(crate::forward::Source::Domain, &[b'x'; 255]).len(), 256);
+        assert_eq!(key(NameKind::HostName, b"Web.Lab."), b"hweb.lab");
+        assert_eq!(key(NameKind::Domain, "Ä B".as_bytes()), "gÄ b".as_bytes());
+        assert_eq!(key(NameKind::Domain, &[b'x'; 255]).len(), 256);
         assert_eq!(Key::of_address(Address::V4([b'A', 0, 0, 1])).as_bytes(), b"aA\0\0\x01");
         assert_eq!(Key::of_address(Address::V6([1; 16])).as_bytes().len(), 17);
     }

@@ -1,170 +1,233 @@
-//! Finding a record in a constant database, and reading it, through a file that may hold anything.
+//! Finding a record in a constant database, and reading it, from a file that may hold anything.
 
-use super::format::{Entry, Meta, RECORD_HEAD, array, hash};
-use super::{Opened, Standing, Take};
+use super::format::{Entry, FIRST_RECORD, Meta, RECORD_HEAD, array, hash};
+use super::{Key, Opened, Standing};
+use crate::io::StateFile;
 use crate::text::copy;
-use crate::window::StateFile;
 
 /// Bytes of a record that are read at first: most are shorter.
 const GLIMPSE: usize = 1024;
 
 /// Slots of a hash table that are read at once. The tables are half empty, but names that count up (`vm-1`,
-/// `vm-2`) stand in long rows there.
+/// `vm-2`) are in long rows there.
 const SLOTS_AT_ONCE: u32 = 64;
 
-/// How many records are looked into for one key. Others have the same hash by chance, or because somebody
-/// chose their names so; then the state files are quicker.
-const PROBES: u32 = 64;
+/// Something in the file is not as the format has it, or it can't be read. What was read before doesn't count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Damaged;
 
-/// Reads one snapshot, for one look-up.
-pub(super) struct Reader<'r, F> {
-    pub(super) opened: &'r mut Opened<F>,
-    pub(super) scratch: &'r mut [u8],
-    /// Seconds since the epoch.
-    pub(super) now: i64,
+/// The file, seen through the buffer.
+struct Reader<'r, F> {
+    opened: &'r mut Opened<F>,
+    buffer: &'r mut [u8],
+    /// What the buffer begins with: where it is in the file, and how many bytes.
+    offset: u32,
+    filled: usize,
+    /// How many bytes to read at least, where the file has them.
+    ahead: usize,
 }
 
-/// A piece of the file that has been read to the start of the scratch.
+/// Where a record's data are in the file.
 #[derive(Clone, Copy)]
-pub(super) struct Piece {
-    /// Where it stands in the file.
-    pub(super) offset: u32,
-    /// Bytes.
-    pub(super) len: usize,
+struct Data {
+    start: u32,
+    end: u32,
 }
 
-/// A record's place.
-#[derive(Clone, Copy)]
-pub(super) struct Record {
-    /// Of its first entry.
-    pub(super) start: u32,
-    /// Behind its last.
-    pub(super) end: u32,
+/// The entries of one record, one after the other.
+pub struct Entries<'r, F> {
+    reader: Reader<'r, F>,
+    /// What of the snapshot counts.
+    pub standing: Standing,
+    /// Those that are left.
+    data: Data,
+}
+
+/// The names of one kind, one after the other.
+pub struct Names<'r, F> {
+    entries: Entries<'r, F>,
+    kind: u8,
+    /// Where the next record is, and the end of all records.
+    next: u32,
+    end: u32,
+}
+
+/// Finds the entries under a key.
+#[inline(never)]
+pub(super) fn find<'r, F: StateFile>(
+    opened: &'r mut Opened<F>,
+    buffer: &'r mut [u8],
+    key: &[u8],
+    now: i64,
+) -> Result<Entries<'r, F>, Damaged> {
+    let mut reader = Reader { opened, buffer, offset: 0, filled: 0, ahead: 0 };
+    let standing = reader.standing(now)?;
+    let data = reader.search(key).ok_or(Damaged)?;
+    reader.ahead = reader.buffer.len();
+    Ok(Entries { reader, standing, data: data.unwrap_or(Data { start: 0, end: 0 }) })
+}
+
+/// Goes through all names.
+#[inline(never)]
+pub(super) fn names<'r, F: StateFile>(
+    opened: &'r mut Opened<F>,
+    buffer: &'r mut [u8],
+    kind: u8,
+    now: i64,
+) -> Result<Names<'r, F>, Damaged> {
+    let ahead = buffer.len();
+    let mut reader = Reader { opened, buffer, offset: 0, filled: 0, ahead };
+    let standing = reader.standing(now)?;
+    // The first table comes after the last record.
+    let (end, _) = reader.pair(0).ok_or(Damaged)?;
+    let entries = Entries { reader, standing, data: Data { start: 0, end: 0 } };
+    Ok(Names { entries, kind, next: FIRST_RECORD, end })
 }
 
 impl<F: StateFile> Reader<'_, F> {
-    /// Hands out the entries under `key`.
+    /// Reads the header and the first record, and says what of the snapshot counts.
     #[inline(never)]
-    pub(super) fn find(mut self, key: &[u8], take: &mut dyn Take) -> Option<Standing> {
-        let standing = self.open()?;
+    fn standing(&mut self, now: i64) -> Result<Standing, Damaged> {
+        let start = self.bytes(0, Meta::END).and_then(|bytes| bytes.get(Meta::START..));
+        let meta = start.and_then(Meta::parse).ok_or(Damaged)?;
+        // Nothing counts in a file that has been cut short.
+        let is_whole = meta.length == self.opened.length;
+        if is_whole { Ok(Standing::of(&meta, self.opened, now)) } else { Err(Damaged) }
+    }
+
+    /// The data under `key`. The inner `None`: there are none; the outer: the snapshot is damaged.
+    ///
+    /// A chain of slots is followed to its end, however many keys with the same hash are in it: guests can choose
+    /// their names so, and none may hide another that way.
+    #[inline(never)]
+    fn search(&mut self, key: &[u8]) -> Option<Option<Data>> {
         let hash = hash(key);
-        // The header is at hand.
-        let place = (hash & 0xff) as usize * 8;
-        let (table, slots) = pair(self.scratch, place)?;
+        let (table, slots) = self.pair((hash & 0xff) * 8)?;
+        self.ahead = GLIMPSE;
         let mut slot = (hash >> 8).checked_rem(slots).unwrap_or(0);
-        let (mut passed, mut probes) = (0, 0);
+        let mut passed = 0;
         while passed < slots {
             let count = SLOTS_AT_ONCE.min(slots - slot).min(slots - passed);
             let at = table.checked_add(slot.checked_mul(8)?)?;
-            // Kept apart, as the records are read over the scratch.
+            // Kept apart, as the buffer is used for the records.
             let mut pairs = [0; SLOTS_AT_ONCE as usize * 8];
-            copy(&mut pairs, self.read(at, count as usize * 8)?);
-            for index in 0..count as usize {
-                let (slot_hash, record) = pair(&pairs, index * 8)?;
+            copy(&mut pairs, self.bytes(at, count as usize * 8)?);
+            for pair in pairs.chunks_exact(8).take(count as usize) {
+                let (slot_hash, record) = two_numbers(pair)?;
                 if record == 0 {
-                    return Some(standing);
+                    return Some(None);
                 }
                 if slot_hash == hash {
-                    probes += 1;
-                    let piece = self.glimpse(record)?;
-                    let (found, same) = self.record(piece, |found| found == key)?;
-                    if same {
-                        self.entries(found, piece, standing, take)?;
-                        return Some(standing);
+                    let (found, data) = self.record(record)?;
+                    if found == Some(key) {
+                        return Some(Some(data));
                     }
                 }
-            }
-            if probes > PROBES {
-                return None;
             }
             passed += count;
             slot = if slot + count == slots { 0 } else { slot + count };
         }
-        Some(standing)
+        Some(None)
     }
 
-    /// Reads the header and the first record, and says what of the snapshot counts.
-    #[inline(never)]
-    pub(super) fn open(&mut self) -> Option<Standing> {
-        let meta = Meta::parse(self.read(0, Meta::END)?.get(Meta::START..)?)?;
-        // Of a file that has been cut short nothing counts.
-        let whole = meta.length == self.opened.length;
-        whole.then(|| Standing::of(&meta, self.opened, self.now))
-    }
-
-    /// The start of the record at `offset`.
-    pub(super) fn glimpse(&mut self, offset: u32) -> Option<Piece> {
-        let rest = self.opened.length.checked_sub(offset)?;
-        let len = self.read(offset, GLIMPSE.min(rest as usize))?.len();
-        Some(Piece { offset, len })
-    }
-
-    /// The record that a piece begins with, and whether its key `is` the right one.
-    pub(super) fn record(
-        &self,
-        piece: Piece,
-        is: impl FnOnce(&[u8]) -> bool,
-    ) -> Option<(Record, bool)> {
-        let bytes = self.scratch.get(..piece.len)?;
-        let (key, data) = pair(bytes, 0)?;
-        let start = piece.offset.checked_add(RECORD_HEAD as u32)?.checked_add(key)?;
+    /// The key and the data of the record at `offset`. No key: it is longer than any that is looked for.
+    fn record(&mut self, offset: u32) -> Option<(Option<&[u8]>, Data)> {
+        let (key, data) = self.pair(offset)?;
+        let key_at = offset.checked_add(RECORD_HEAD as u32)?;
+        let start = key_at.checked_add(key)?;
         let end = start.checked_add(data)?;
         if end > self.opened.length {
             return None;
         }
-        // A key that is longer than the piece is none that anyone looks for.
-        let key = bytes.get(RECORD_HEAD..).and_then(|bytes| bytes.get(..key as usize));
-        Some((Record { start, end }, key.is_some_and(is)))
+        let is_long = key as usize > GLIMPSE / 2;
+        let key = if is_long { None } else { Some(self.bytes(key_at, key as usize)?) };
+        Some((key, Data { start, end }))
     }
 
-    /// Hands out a record's entries, of which the first are in `piece`.
+    /// Two numbers of 32 bits, as cdb has them everywhere.
+    fn pair(&mut self, offset: u32) -> Option<(u32, u32)> {
+        two_numbers(self.bytes(offset, 8)?)
+    }
+
+    /// `count` bytes from `offset` on; `None` where there are fewer, or where the buffer can't hold as many.
     #[inline(never)]
-    pub(super) fn entries(
-        &mut self,
-        record: Record,
-        piece: Piece,
-        standing: Standing,
-        take: &mut dyn Take,
-    ) -> Option<()> {
-        let Record { start: mut at, end } = record;
-        let Piece { offset, mut len } = piece;
-        let mut from = (at - offset) as usize;
-        while at < end {
-            let left = (end - at) as usize;
-            let bytes = self.scratch.get(from..len).unwrap_or(&[]);
-            if let Some((entry, size)) = Entry::parse(bytes.get(..left).unwrap_or(bytes)) {
-                take.take(at, &entry, standing);
-                at = at.checked_add(size as u32)?;
-                from += size;
-            } else if from > 0 {
-                len = self.read(at, left.min(self.scratch.len()))?.len();
-                from = 0;
-            } else {
-                return None;
-            }
+    fn bytes(&mut self, offset: u32, count: usize) -> Option<&[u8]> {
+        let is_at_hand = |from: usize, filled: usize| from <= filled && count <= filled - from;
+        let mut from = offset.wrapping_sub(self.offset) as usize;
+        if offset < self.offset || !is_at_hand(from, self.filled) {
+            self.fill(offset, count);
+            from = 0;
         }
-        Some(())
+        self.buffer.get(..self.filled)?.get(from..)?.get(..count)
     }
 
-    /// Reads `count` bytes from `offset` on to the start of the scratch; `None` where there are not as
-    /// many.
+    /// Reads `count` bytes, and what is to be read ahead, to the start of the buffer, as far as the file goes.
     #[inline(never)]
-    fn read(&mut self, offset: u32, count: usize) -> Option<&[u8]> {
-        let mut filled = 0;
-        while filled < count {
-            let room = self.scratch.get_mut(filled..count)?;
-            let at = offset.checked_add(filled as u32)?;
+    fn fill(&mut self, offset: u32, count: usize) {
+        let rest = self.opened.length.saturating_sub(offset) as usize;
+        let wanted = count.max(self.ahead).min(rest).min(self.buffer.len());
+        self.offset = offset;
+        self.filled = 0;
+        while self.filled < wanted {
+            let Some(room) = self.buffer.get_mut(self.filled..wanted) else { return };
+            let at = offset.saturating_add(self.filled as u32);
             match self.opened.file.read_at(at, room) {
-                Ok(len) if len > 0 => filled += len,
-                _ => return None,
+                Ok(len) if len > 0 => self.filled += len,
+                _ => return,
             }
         }
-        self.scratch.get(..count)
     }
 }
 
-/// Two numbers of 32 bits, as cdb has them everywhere.
-pub(super) fn pair(bytes: &[u8], at: usize) -> Option<(u32, u32)> {
-    let both = u64::from_le_bytes(array(bytes, at)?);
+impl<F: StateFile> Entries<'_, F> {
+    /// The next entry, and where it starts in the file. `None` at the record's end.
+    ///
+    /// # Errors
+    /// The snapshot is damaged.
+    pub fn next_entry(&mut self) -> Result<Option<(u32, Entry<'_>)>, Damaged> {
+        let Data { start, end } = self.data;
+        if start >= end {
+            return Ok(None);
+        }
+        let head = self.reader.bytes(start, 2).and_then(|bytes| array(bytes, 0)).ok_or(Damaged)?;
+        let length = u16::from_le_bytes(head);
+        self.data.start = start.saturating_add(length.into());
+        if self.data.start > end {
+            return Err(Damaged);
+        }
+        let bytes = self.reader.bytes(start, length.into()).ok_or(Damaged)?;
+        let (entry, _) = Entry::parse(bytes).ok_or(Damaged)?;
+        Ok(Some((start, entry)))
+    }
+}
+
+impl<'r, F: StateFile> Names<'r, F> {
+    /// What of the snapshot counts.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.entries.standing
+    }
+
+    /// The next name's entries; its key goes to `key`. `None` at the end.
+    ///
+    /// # Errors
+    /// The snapshot is damaged.
+    pub fn next_name(&mut self, key: &mut Key) -> Result<Option<&mut Entries<'r, F>>, Damaged> {
+        while self.next < self.end {
+            let (found, data) = self.entries.reader.record(self.next).ok_or(Damaged)?;
+            *key = Key::NONE;
+            key.extend(found.unwrap_or(&[]));
+            self.next = data.end;
+            if key.as_bytes().first() == Some(&self.kind) {
+                self.entries.data = data;
+                return Ok(Some(&mut self.entries));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn two_numbers(bytes: &[u8]) -> Option<(u32, u32)> {
+    let both = u64::from_le_bytes(array(bytes, 0)?);
     Some((both as u32, (both >> 32) as u32))
 }

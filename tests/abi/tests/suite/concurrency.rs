@@ -198,8 +198,8 @@ fn forked_children() {
     sandboxed(|state| {
         fill(state);
         let check = || {
-            assert_eq!(ask_one(host(), "web"), ["10.0.0.1", "fd00::1"]);
-            assert_eq!(ask_one(guest(), "web-vm"), ["10.0.0.1", "fd00::1"]);
+            assert_eq!(ask_one(host(), "web"), ["fd00::1", "10.0.0.1"]);
+            assert_eq!(ask_one(guest(), "web-vm"), ["fd00::1", "10.0.0.1"]);
         };
         readers_and_writer(check, || {
             for _ in 0..10 {

@@ -28,9 +28,14 @@ const LOOK_UP: [Call; 5] = [
 ];
 /// Where there is a snapshot.
 const SNAPSHOT: [Call; 1] = [("fstat", libc::SYS_fstat)];
-/// Where the directory is listed again.
-const AGAIN: [Call; 1] = [("lseek", libc::SYS_lseek)];
-const ENUMERATION: [Call; 2] = [("lseek", libc::SYS_lseek), ("fstat", libc::SYS_fstat)];
+/// What a host name is compared with: the host's own. It is given to no guest.
+const NODE_NAME: [Call; 1] = [("uname", libc::SYS_uname)];
+/// Where the stack has no room: for many leases, and for a list of all guests.
+const MEMORY: [Call; 2] = [("mmap", libc::SYS_mmap), ("munmap", libc::SYS_munmap)];
+/// In a thread other than the main one: how large a file is.
+const SIZE: [Call; 1] = [("fstat", libc::SYS_fstat)];
+/// On the main thread: how large its stack may get.
+const STACK: [Call; 1] = [("prlimit64", libc::SYS_prlimit64)];
 const SCOPE: [Call; 2] = [("socket", libc::SYS_socket), ("ioctl", libc::SYS_ioctl)];
 const MESSAGES: [Call; 1] = [("write", libc::SYS_write)];
 /// Where there is no vDSO to ask.
@@ -98,7 +103,7 @@ fn look_ups_make_the_listed_calls_alone() {
                 (Query::addr2("10.0.0.9"), Status::NotFound),
                 (Query::name4("mail"), Status::NotFound),
             ] {
-                confined(module, &query, &[&LOOK_UP, &[TIME]], wanted).join();
+                confined(module, &query, &[&LOOK_UP, &SIZE, &NODE_NAME, &[TIME]], wanted).join();
             }
         }
     });
@@ -111,7 +116,7 @@ fn many_leases_of_one_name() {
             (0..200).map(|i| Lease::v4(&format!("10.0.0.{i}"), MAC, "web", later())).collect();
         state.leases("virbr0", &leases).macs("virbr0", &[MacMap::new("web-vm", &[MAC])]);
         for (module, name) in [(host(), "web"), (guest(), "web-vm")] {
-            let allowed: [&[Call]; 3] = [&LOOK_UP, &AGAIN, &[TIME]];
+            let allowed: [&[Call]; 5] = [&LOOK_UP, &SIZE, &NODE_NAME, &MEMORY, &[TIME]];
             confined(module, &Query::name4(name), &allowed, Status::Success).join();
         }
     });
@@ -149,7 +154,7 @@ fn enumeration() {
         guests(state);
         for module in [host(), guest()] {
             let _ = module.resolve(&Query::Set);
-            let allowed: [&[Call]; 3] = [&LOOK_UP, &ENUMERATION, &[TIME]];
+            let allowed: [&[Call]; 5] = [&LOOK_UP, &SIZE, &NODE_NAME, &MEMORY, &[TIME]];
             confined(module, &Query::Get, &allowed, Status::Success).join();
         }
     });
@@ -161,7 +166,7 @@ fn scopes_of_link_local_addresses() {
         state.leases("lo", &[Lease::v6("fe80::1", MAC, "web", later())]);
         state.macs("lo", &[MacMap::new("web-vm", &[MAC])]);
         for (module, name) in [(host(), "web"), (guest(), "web-vm")] {
-            let allowed: [&[Call]; 3] = [&LOOK_UP, &SCOPE, &[TIME]];
+            let allowed: [&[Call]; 5] = [&LOOK_UP, &SIZE, &NODE_NAME, &SCOPE, &[TIME]];
             confined(module, &Query::name4(name), &allowed, Status::Success).join();
         }
     });
@@ -177,7 +182,7 @@ fn messages() {
             let nowhere = fs::File::options().write(true).open("/dev/null").expect("/dev/null");
             // SAFETY: the child's stderr is its own.
             unsafe { libc::dup2(std::os::fd::AsRawFd::as_raw_fd(&nowhere), 2) };
-            let allowed: [&[Call]; 3] = [&LOOK_UP, &MESSAGES, &[TIME]];
+            let allowed: [&[Call]; 5] = [&LOOK_UP, &SIZE, &NODE_NAME, &MESSAGES, &[TIME]];
             confined(host(), &Query::name4("web"), &allowed, Status::Success).join();
         });
         child.join();
@@ -193,7 +198,8 @@ fn another_call_ends_the_process() {
         for missing in 0..LOOK_UP.len() {
             let mut allowed = LOOK_UP.to_vec();
             let (name, _) = allowed.remove(missing);
-            let end = confined(host(), &query, &[&allowed, &[TIME]], Status::Success).wait();
+            let others: [&[Call]; 4] = [&allowed, &SIZE, &NODE_NAME, &[TIME]];
+            let end = confined(host(), &query, &others, Status::Success).wait();
             let signal = format!("got signal {}: ", libc::SIGSYS);
             assert_eq!(end, Err(signal), "without {name}");
         }
@@ -204,7 +210,8 @@ fn another_call_ends_the_process() {
 fn the_document_lists_the_calls() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sandboxing.md");
     let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    let all: [&[Call]; 7] = [&LOOK_UP, &SNAPSHOT, &AGAIN, &ENUMERATION, &SCOPE, &MESSAGES, &[TIME]];
+    let all: [&[Call]; 9] =
+        [&LOOK_UP, &SNAPSHOT, &SIZE, &NODE_NAME, &MEMORY, &STACK, &SCOPE, &MESSAGES, &[TIME]];
     for (name, _) in all.concat() {
         assert!(text.contains(&format!("`{name}`")), "docs/sandboxing.md doesn't list {name}");
     }

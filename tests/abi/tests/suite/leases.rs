@@ -122,7 +122,7 @@ fn the_latest_expiry_comes_first() {
         let maps = [MacMap::new("web-vm", &[WEB])];
         state.macs("virbr0", &maps).macs("virbr1", &maps);
         let order =
-            ["10.0.0.9", "10.0.0.8", "fd00::5", "10.0.0.4", "10.0.0.3", "10.0.0.2", "10.0.0.1"];
+            ["10.0.0.8", "fd00::5", "10.0.0.4", "10.0.0.3", "10.0.0.2", "10.0.0.1", "10.0.0.9"];
         assert_addresses(host(), "web", &order);
         assert_addresses(guest(), "web-vm", &order);
     });

@@ -1,15 +1,19 @@
-/* resolve [-4|-6] [-c] [-m] [-a] [-g] NAME
- * resolve -n ADDRESS
+/* resolve [-s BYTES] [-4|-6] [-c] [-m] [-a] [-g] NAME
+ * resolve [-s BYTES] -n ADDRESS
+ * resolve [-s BYTES] -l
  *
  * Asks glibc as any C program does and prints a line each: "canonical NAME", "ADDRESS" or
  * "ADDRESS%SCOPE", or "error SYMBOL" alone. -4, -6: that family; -c: AI_CANONNAME; -m:
  * AI_V4MAPPED | AI_ALL; -a: AI_ADDRCONFIG; -g: gethostbyname instead of getaddrinfo; -n:
- * getnameinfo with NI_NAMEREQD. */
+ * getnameinfo with NI_NAMEREQD; -l: gethostent, to the end, and how many there are; -s: ask in a thread
+ * with a stack of so many bytes. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -43,73 +47,96 @@ static void print_address(const struct addrinfo *info)
     }
 }
 
-static int name_of(const char *address)
+/* What is asked, and what came of it. It is printed by the main thread: printf takes stack too. */
+static enum { BY_NAME, BY_GETHOSTBYNAME, BY_ADDRESS, LIST } how;
+static const char *name;
+static struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
+static struct addrinfo *all;
+static const struct hostent *host;
+static char host_name[NI_MAXHOST];
+static int error, count;
+
+static void *ask(void *unused)
 {
-    struct addrinfo hints = { .ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM };
-    struct addrinfo *info;
-    char host[NI_MAXHOST];
-    int error = getaddrinfo(address, NULL, &hints, &info);
-    if (!error) {
-        error = getnameinfo(info->ai_addr, info->ai_addrlen, host, sizeof host, NULL, 0,
-                            NI_NAMEREQD);
-        freeaddrinfo(info);
+    switch (how) {
+    case BY_NAME:
+        error = getaddrinfo(name, NULL, &hints, &all);
+        break;
+    case BY_GETHOSTBYNAME:
+        host = gethostbyname(name);
+        error = h_errno;
+        break;
+    case BY_ADDRESS:
+        hints.ai_flags = AI_NUMERICHOST;
+        error = getaddrinfo(name, NULL, &hints, &all);
+        if (!error)
+            error = getnameinfo(all->ai_addr, all->ai_addrlen, host_name, sizeof host_name, NULL,
+                                0, NI_NAMEREQD);
+        break;
+    case LIST:
+        sethostent(0);
+        while (gethostent())
+            count++;
+        endhostent();
+        break;
     }
-    if (error)
-        print_error(error);
-    else
-        puts(host);
-    return 0;
+    return unused;
 }
 
-static int by_gethostbyname(const char *name)
+static int ask_in_thread(size_t stack)
 {
-    const struct hostent *host = gethostbyname(name);
-    if (!host) {
-        printf("error h_errno %d\n", h_errno);
-        return 0;
-    }
-    printf("canonical %s\n", host->h_name);
-    for (char **address = host->h_addr_list; *address; address++) {
-        char text[INET6_ADDRSTRLEN] = "?";
-        puts(inet_ntop(host->h_addrtype, *address, text, sizeof text));
-    }
-    return 0;
+    pthread_attr_t attributes;
+    pthread_t thread;
+    return pthread_attr_init(&attributes) || pthread_attr_setstacksize(&attributes, stack)
+        || pthread_create(&thread, &attributes, ask, NULL) || pthread_join(thread, NULL);
 }
 
 int main(int argc, char **argv)
 {
-    struct addrinfo hints = { .ai_socktype = SOCK_STREAM };
-    struct addrinfo *all;
-    int option, reverse = 0, old = 0;
+    size_t stack = 0;
+    int option;
 
-    while ((option = getopt(argc, argv, "46cmagn")) != -1) {
+    while ((option = getopt(argc, argv, "46cmagnls:")) != -1) {
         switch (option) {
         case '4': hints.ai_family = AF_INET; break;
         case '6': hints.ai_family = AF_INET6; break;
         case 'c': hints.ai_flags |= AI_CANONNAME; break;
         case 'm': hints.ai_flags |= AI_V4MAPPED | AI_ALL; break;
         case 'a': hints.ai_flags |= AI_ADDRCONFIG; break;
-        case 'g': old = 1; break;
-        case 'n': reverse = 1; break;
+        case 'g': how = BY_GETHOSTBYNAME; break;
+        case 'n': how = BY_ADDRESS; break;
+        case 'l': how = LIST; break;
+        case 's': stack = strtoul(optarg, NULL, 10); break;
         default: return 2;
         }
     }
-    if (optind + 1 != argc)
+    if (optind + (how != LIST) != argc)
         return 2;
-    if (reverse)
-        return name_of(argv[optind]);
-    if (old)
-        return by_gethostbyname(argv[optind]);
+    name = argv[optind];
+    if (!stack)
+        ask(NULL);
+    else if (ask_in_thread(stack))
+        return 3;
 
-    int error = getaddrinfo(argv[optind], NULL, &hints, &all);
-    if (error) {
+    if (how == LIST) {
+        printf("%d\n", count);
+    } else if (how == BY_GETHOSTBYNAME && !host) {
+        printf("error h_errno %d\n", error);
+    } else if (how == BY_GETHOSTBYNAME) {
+        printf("canonical %s\n", host->h_name);
+        for (char **address = host->h_addr_list; *address; address++) {
+            char text[INET6_ADDRSTRLEN] = "?";
+            puts(inet_ntop(host->h_addrtype, *address, text, sizeof text));
+        }
+    } else if (error) {
         print_error(error);
-        return 0;
+    } else if (how == BY_ADDRESS) {
+        puts(host_name);
+    } else {
+        if (all->ai_canonname)
+            printf("canonical %s\n", all->ai_canonname);
+        for (const struct addrinfo *info = all; info; info = info->ai_next)
+            print_address(info);
     }
-    if (all->ai_canonname)
-        printf("canonical %s\n", all->ai_canonname);
-    for (const struct addrinfo *info = all; info; info = info->ai_next)
-        print_address(info);
-    freeaddrinfo(all);
     return 0;
 }

@@ -1,36 +1,36 @@
 //! One record of `BRIDGE.status`: what dnsmasq handed out (libvirt, `src/util/virlease.c`).
 
 use crate::address::{Address, Mac};
-use crate::json::{self, Members, Parsed, Value};
-use crate::snapshot::format::client_of;
+use crate::io::StateFile;
+use crate::json::{Malformed, Object, Parsed, Value};
 use crate::text::Text;
-use crate::window::{StateFile, Window};
+use crate::window::Window;
 
 /// A lease, as far as its record says.
 #[derive(Clone, Debug)]
 pub struct Lease {
-    /// `ip-address`. `None` where there is none, or none that can be read.
+    /// `ip-address`. `None` where it is missing or invalid.
     pub address: Option<Address>,
-    /// `mac-address`. `None` where there is none, or none of Ethernet.
+    /// `mac-address`. `None` where it is missing or not Ethernet's.
     pub mac: Option<Mac>,
-    /// `hostname`: what the guest calls itself. Empty where it has said nothing.
+    /// `hostname`, which the guest chose. Empty where it sent none.
     pub hostname: Text,
-    /// `domain`: the network's. Empty where it has none, or the file's writer doesn't keep it.
+    /// `domain`: the network's. Empty where it has none, or where the leases helper doesn't record it.
     pub domain: Text,
     /// `expiry-time`: seconds since the epoch; 0 never ends.
     pub expiry: i64,
     /// `client-id`, as a number: [`client_of`]. 0 where there is none.
     pub client: u32,
-    /// A key that is known has a value of a type that it can't have.
+    /// One of the keys has a value of the wrong type.
     mistyped: bool,
 }
 
-/// Why a record says nothing.
+/// Why a record is of no use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadRecord {
     /// A value has the wrong type.
     Mistyped,
-    /// There is no address in it, or none that can be read.
+    /// The address is missing or invalid.
     NoAddress,
 }
 
@@ -49,10 +49,43 @@ impl Lease {
         }
     }
 
-    /// Takes the place of this lease with what stands at the window's place, whose next byte is `{`.
+    /// Replaces this lease by the record at the window's place, whose next byte is `{`.
+    #[inline(never)]
     pub fn read<F: StateFile>(&mut self, window: &mut Window<'_, F>) -> Parsed {
+        self.read_noting(window, |_, _| {})
+    }
+
+    /// The same, with the text of the client id, which look-ups don't need, in `client_id`.
+    pub fn read_with_client_id<F: StateFile>(
+        &mut self,
+        window: &mut Window<'_, F>,
+        client_id: &mut Text,
+    ) -> Parsed {
+        client_id.clear();
+        self.read_noting(window, |key, value| match (key, value) {
+            (CLIENT, Value::String(text)) => client_id.set(text),
+            (CLIENT, _) => client_id.clear(),
+            _ => {}
+        })
+    }
+
+    fn read_noting<F: StateFile>(
+        &mut self,
+        window: &mut Window<'_, F>,
+        mut note: impl FnMut(usize, Value<'_>),
+    ) -> Parsed {
         self.clear();
-        json::object(window, self)
+        let mut object = Object::new(KEYS);
+        loop {
+            match object.next(window) {
+                Ok(Some((key, value))) => {
+                    note(key, value);
+                    self.set(key, value);
+                }
+                Ok(None) => return object.parsed(),
+                Err(Malformed) => return Parsed::Malformed,
+            }
+        }
     }
 
     /// Drops all keys.
@@ -66,7 +99,7 @@ impl Lease {
         self.mistyped = false;
     }
 
-    /// The address, where the record is good.
+    /// The address, where the record is valid.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -91,8 +124,7 @@ impl Default for Lease {
     }
 }
 
-/// The keys that matter here, in one text: a table of texts would be pointers, which the dynamic linker
-/// has to set in every process.
+/// The keys that matter here.
 const KEYS: &[u8] = b"ip-address,mac-address,hostname,domain,expiry-time,client-id";
 
 // Which of them is which.
@@ -103,10 +135,8 @@ const DOMAIN: usize = 3;
 const EXPIRY: usize = 4;
 const CLIENT: usize = 5;
 
-impl Members for Lease {
-    fn member(&mut self, key: &[u8], value: Value<'_>) {
-        let mut keys = KEYS.split(|&byte| byte == b',');
-        let Some(key) = keys.position(|name| name == key) else { return };
+impl Lease {
+    fn set(&mut self, key: usize, value: Value<'_>) {
         match (key, value) {
             (ADDRESS, Value::String(text)) => self.address = Address::parse(text),
             (MAC, Value::String(text)) => self.mac = Mac::parse(text),
@@ -121,10 +151,21 @@ impl Members for Lease {
     }
 }
 
+/// A number that identifies a lease's client id (DHCP option 61, or the DUID): the same for the same text. 0
+/// stands for no client id.
+#[must_use]
+pub fn client_of(id: &[u8]) -> u32 {
+    // FNV-1a.
+    let mix = |hash: u32, &byte: &u8| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    let hash = id.iter().fold(0x811c_9dc5, mix);
+    if id.is_empty() { 0 } else { hash.max(1) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::window::{FRONT, InMemory};
+    use crate::testing::InMemory;
+    use crate::window::FRONT;
 
     fn read(text: &str) -> (Lease, Parsed) {
         let mut lease = Lease::new();

@@ -1,26 +1,27 @@
-//! A snapshot, written as plainly as the format allows: what the daemon's writer and the look-up's reader are
-//! held against.
+//! A snapshot, written as plainly as the format allows: the daemon's writer and the look-up's reader are compared with
+//! it.
 
 use std::collections::BTreeMap;
 
 use guest_names::address::Address;
+use guest_names::bridge::Bridge;
 use guest_names::snapshot::format::{
     ENTRY_MAX, Entry, FIRST_RECORD, META_KEY, Meta, Source, flags, hash,
 };
-use guest_names::state::Bridge;
 
 /// Records by key, on their way into a snapshot.
-pub(crate) type Records = BTreeMap<Vec<u8>, Vec<u8>>;
+pub type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// Puts an entry under a key, behind those that are there.
-pub(crate) fn add(records: &mut Records, key: &[u8], entry: &Entry<'_>) {
+/// Adds an entry under a key, after those that are there.
+pub fn add(records: &mut Records, key: &[u8], entry: &Entry<'_>) {
     let mut room = [0; ENTRY_MAX];
     let length = entry.write(&mut room);
     records.entry(key.to_vec()).or_default().extend(&room[..length]);
 }
 
-/// A constant database, written as cdb.txt says.
-pub(crate) fn write(records: &Records, meta: Meta) -> Vec<u8> {
+/// A constant database with these records, as cdb.txt describes it. The length in `meta` is set to the file's.
+#[must_use]
+pub fn write(records: &Records, meta: Meta) -> Vec<u8> {
     let mut bytes = vec![0; FIRST_RECORD as usize];
     let mut tables: Vec<Vec<(u32, u32)>> = vec![Vec::new(); 256];
     let meta_record = (META_KEY.to_vec(), vec![0; Meta::SIZE]);
@@ -54,8 +55,9 @@ pub(crate) fn write(records: &Records, meta: Meta) -> Vec<u8> {
     bytes
 }
 
-/// What a guest\'s agent tells of it.
-pub(crate) fn entry(name: &str, address: Option<Address>) -> Entry<'_> {
+/// An entry for an address that the guest's agent has reported.
+#[must_use]
+pub fn entry(name: &str, address: Option<Address>) -> Entry<'_> {
     Entry {
         flags: flags::TOLD | flags::ATTACHED,
         source: Source::Agent,

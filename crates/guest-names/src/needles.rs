@@ -1,68 +1,31 @@
-//! What leases are looked for, and how their records are found.
+//! What every record that matters has in it.
 
 use needle::Needle;
 
 use crate::address::{Address, Mac, digit as hex_digit, starts_with_80_zero_bits};
-use crate::lease::Lease;
 use crate::name::Wanted;
-use crate::nics::GuestMacs;
 
-/// Up to this many needles, looking for one after the other is quicker than reading every record.
+/// Up to this many needles, one pass for each is quicker than reading every record.
 const FEW: usize = 4;
-
-/// Which leases are looked for.
-#[derive(Clone, Copy)]
-pub(crate) enum Sought<'s> {
-    /// Those with this host name.
-    Host(&'s Wanted<'s>),
-    /// Those of a domain's NICs.
-    Guest(&'s GuestMacs<'s>),
-    /// Those of this address.
-    Address(Address),
-    /// All.
-    Any,
-}
-
-impl Sought<'_> {
-    /// Whether `lease`, which has this `address`, is one of them; if so, whether its name is the wanted
-    /// one in its case too.
-    pub(crate) fn judge(self, lease: &Lease, address: Address) -> Option<bool> {
-        match self {
-            Self::Host(wanted) => {
-                let fit = wanted.fit(lease.hostname.as_bytes())?;
-                wanted.fits_in(fit, lease.domain.as_bytes()).then_some(fit.exact)
-            }
-            Self::Guest(macs) => macs.judge(lease),
-            Self::Address(sought) => (sought == address).then_some(true),
-            Self::Any => Some(true),
-        }
-    }
-
-    /// Adds what every record of them has in it.
-    #[inline(never)]
-    pub(crate) fn add_needles(self, needles: &mut Needles) {
-        match self {
-            Self::Host(wanted) => needles.add_name(wanted),
-            Self::Guest(macs) => macs.macs().for_each(|mac| needles.add_mac(mac)),
-            Self::Address(address) => needles.add_address(address),
-            Self::Any => {}
-        }
-    }
-}
 
 /// Needles that are looked for one after the other.
 pub(crate) struct Needles {
     needles: [Needle; FEW],
-    /// How many there would be, with room for all.
+    /// How many were added, which may be more than there is room for.
     len: usize,
 }
 
 impl Needles {
     pub(crate) const NONE: Self = Self { needles: [Needle::EMPTY; FEW], len: 0 };
 
-    /// None means every record.
+    /// An empty slice stands for every record.
     pub(crate) fn as_slice(&self) -> &[Needle] {
         self.needles.get(..self.len).unwrap_or(&[])
+    }
+
+    /// Every record, again.
+    pub(crate) fn clear(&mut self) {
+        self.len = 0;
     }
 
     fn add(&mut self, needle: &Needle) {
@@ -74,8 +37,7 @@ impl Needles {
         }
     }
 
-    /// Whatever names `wanted` fits begin with the same label, and are no longer where it is the only
-    /// one.
+    /// All names that match `wanted` begin with the same label, and end with it where it is the only one.
     pub(crate) fn add_name(&mut self, wanted: &Wanted<'_>) {
         let mut needle = Needle::EMPTY;
         needle.extend(b"\"");
@@ -86,7 +48,7 @@ impl Needles {
         self.add(&needle);
     }
 
-    /// A hardware type may stand before the MAC, but nothing behind it.
+    /// A hardware type may come before the MAC, but nothing after it.
     pub(crate) fn add_mac(&mut self, mac: Mac) {
         let mut needle = Needle::EMPTY;
         needle.extend(&mac.to_text());
@@ -96,7 +58,7 @@ impl Needles {
 
     /// An IPv4 address has one text. Of the many of an IPv6 address, all end in its last group without
     /// leading zeros, but for those that end in a dotted quad or in `::`.
-    fn add_address(&mut self, address: Address) {
+    pub(crate) fn add_address(&mut self, address: Address) {
         let mut needle = Needle::EMPTY;
         match address {
             Address::V4(octets) => {

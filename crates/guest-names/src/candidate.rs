@@ -1,0 +1,247 @@
+//! Leases and entries of the snapshot that answer to a name, and their order.
+
+use crate::address::{Address, Family, Mac};
+use crate::bridge::Bridge;
+use crate::records::lease::Lease;
+
+/// Whether a lease belongs to a NIC of a running guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attached {
+    /// The MAC map hasn't been read yet.
+    Unknown,
+    /// Its MAC is in its bridge's MAC map.
+    Yes,
+    /// It was left behind, it has no MAC, or its bridge has no MAC map.
+    No,
+}
+
+/// Where a candidate is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A record of a `.status` file.
+    File {
+        /// Which file it was, in the order of the listing.
+        file: u32,
+        /// Where the record starts, in bytes.
+        offset: u32,
+    },
+    /// An entry of the snapshot.
+    Snapshot {
+        /// Where the entry starts, in bytes.
+        offset: u32,
+    },
+}
+
+/// How an address is known. Leases come first, in every order of addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Evidence {
+    /// A DHCP lease.
+    Lease,
+    /// The guest's agent reported it.
+    Agent,
+    /// The host's neighbour table has it.
+    Neighbour,
+}
+
+/// How a candidate of the snapshot stands to those of the state files, where both are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Precedence {
+    /// Of a connection whose guests win over the files' leases.
+    BeforeFiles,
+    /// A record of the files, or what is known besides of this host's guests.
+    WithFiles,
+    /// Of another host's guest: it answers to names that the files don't know.
+    AfterFiles,
+}
+
+/// An address that answers to a name.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidate {
+    /// The guest's address. `None`: the guest exists, and this gives no address of it; answers have none of
+    /// these.
+    pub address: Option<Address>,
+    /// Its NIC.
+    pub mac: Option<Mac>,
+    /// The bridge that the NIC is on; [`Bridge::NONE`] where it is on none of this host.
+    pub bridge: Bridge,
+    /// Whether a running guest has the NIC.
+    pub attached: Attached,
+    /// The name matches in its case too.
+    pub exact: bool,
+    /// How the address is known.
+    pub evidence: Evidence,
+    /// How it stands to the state files' leases.
+    pub precedence: Precedence,
+    /// When the lease ends: seconds since the epoch, 0 never.
+    pub expiry: i64,
+    /// A lease's place among those of its file: of two of one NIC the higher is the fresher. 0: it has none.
+    pub order: u32,
+    /// The client that took the lease ([`client_of`](crate::records::lease::client_of)); 0: unknown.
+    pub client: u32,
+    /// Where it is recorded.
+    pub origin: Origin,
+    /// In a list of all guests: where its name is, see [`lookup`](crate::lookup). Else 0.
+    pub(crate) tag: u32,
+}
+
+impl Candidate {
+    /// Fills places that nothing has been put in.
+    pub const EMPTY: Self = Self {
+        address: None,
+        mac: None,
+        bridge: Bridge::NONE,
+        attached: Attached::No,
+        exact: true,
+        evidence: Evidence::Lease,
+        precedence: Precedence::WithFiles,
+        expiry: 0,
+        order: 0,
+        client: 0,
+        origin: Origin::File { file: 0, offset: 0 },
+        tag: 0,
+    };
+
+    /// A lease of `address` whose record is the one at `offset` in the `file`-th file, which is `bridge`'s.
+    #[must_use]
+    pub fn of_lease(
+        lease: &Lease,
+        address: Address,
+        bridge: Bridge,
+        file: u32,
+        offset: u32,
+    ) -> Self {
+        let attached = if lease.mac.is_some() { Attached::Unknown } else { Attached::No };
+        Self {
+            address: Some(address),
+            mac: lease.mac,
+            bridge,
+            attached,
+            expiry: lease.expiry,
+            order: offset.saturating_add(1),
+            client: lease.client,
+            origin: Origin::File { file, offset },
+            ..Self::EMPTY
+        }
+    }
+
+    /// Whether it is an entry of the snapshot, and not a record of a state file.
+    #[must_use]
+    pub fn is_of_snapshot(&self) -> bool {
+        matches!(self.origin, Origin::Snapshot { .. })
+    }
+
+    /// Where it starts, in bytes of its file or of the snapshot.
+    #[must_use]
+    pub fn offset(&self) -> u32 {
+        match self.origin {
+            Origin::File { offset, .. } | Origin::Snapshot { offset } => offset,
+        }
+    }
+
+    /// What the answer is sorted by: leases by their end, the latest first and those that never end last, as
+    /// libvirt's own modules do; then what agents reported, then neighbours. Among equals, as they are recorded.
+    #[must_use]
+    pub(crate) fn rank(&self) -> u128 {
+        let end = match (self.evidence, self.expiry) {
+            (Evidence::Lease, expiry) if expiry != 0 => {
+                (u64::MAX >> 1) - expiry.max(1).unsigned_abs()
+            }
+            _ => u64::MAX >> 1,
+        };
+        let (file, offset) = match self.origin {
+            Origin::File { file, offset } => (file, offset),
+            Origin::Snapshot { offset } => (u32::MAX >> 1, offset),
+        };
+        u128::from(self.evidence as u8) << 126
+            | u128::from(end) << 63
+            | u128::from(file & (u32::MAX >> 1)) << 32
+            | u128::from(offset)
+    }
+
+    /// Sorts by [`Candidate::rank`].
+    pub(crate) fn by_rank(&self, other: &Self) -> bool {
+        self.rank() < other.rank()
+    }
+
+    /// Sorts one address's candidates together, the best first.
+    pub(crate) fn by_address(&self, other: &Self) -> bool {
+        (self.address_key(), self.rank()) < (other.address_key(), other.rank())
+    }
+
+    /// The address as numbers.
+    pub(crate) fn address_key(&self) -> (u8, u128) {
+        let octets = self.address.map_or([0; 16], |address| address.padded());
+        (self.family(), u128::from_be_bytes(octets))
+    }
+
+    /// Sorts one NIC's leases of one family together, the freshest first.
+    pub(crate) fn by_lease(&self, other: &Self) -> bool {
+        let key = |candidate: &Self| (candidate.nic(), candidate.lease_group(), !candidate.order);
+        key(self) < key(other)
+    }
+
+    /// Whether both are leases of one NIC and one family, out of one list of leases.
+    pub(crate) fn shares_nic_with(&self, other: &Self) -> bool {
+        let have_orders = self.order != 0 && other.order != 0 && self.mac.is_some();
+        have_orders && self.nic() == other.nic() && self.lease_group() == other.lease_group()
+    }
+
+    /// The bridge and the MAC, as numbers.
+    pub(crate) fn nic(&self) -> (u128, u64) {
+        (self.bridge.sort_key(), mac_key(self.mac))
+    }
+
+    /// Leases of the files and of the snapshot have orders of their own.
+    fn lease_group(&self) -> (u8, bool) {
+        (self.family(), self.is_of_snapshot())
+    }
+
+    /// A number for the family: 0 where there is no address.
+    fn family(&self) -> u8 {
+        self.address.map_or(0, |address| if address.family() == Family::V4 { 4 } else { 6 })
+    }
+
+    /// Whether it is an IPv6 link-local address.
+    pub(crate) fn is_link_local(&self) -> bool {
+        self.address.is_some_and(|address| address.is_link_local_v6())
+    }
+}
+
+/// A MAC as a number, less than that of none.
+pub(crate) fn mac_key(mac: Option<Mac>) -> u64 {
+    match mac {
+        Some(Mac([a, b, c, d, e, f])) => u64::from_be_bytes([0, 0, a, b, c, d, e, f]),
+        None => u64::MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(expiry: i64, offset: u32) -> Candidate {
+        let origin = Origin::File { file: 1, offset };
+        Candidate { expiry, origin, ..Candidate::EMPTY }
+    }
+
+    #[test]
+    fn the_order_of_an_answer() {
+        let agent = Candidate { evidence: Evidence::Agent, ..candidate(0, 0) };
+        let neighbour = Candidate { evidence: Evidence::Neighbour, ..candidate(0, 0) };
+        let sorted = [
+            candidate(i64::MAX, 9),
+            candidate(5, 1),
+            candidate(5, 9),
+            candidate(4, 0),
+            // Times that nobody writes.
+            candidate(-4, 0),
+            candidate(0, 0),
+            candidate(0, 1),
+            agent,
+            neighbour,
+        ];
+        for pair in sorted.windows(2) {
+            assert!(pair[0].by_rank(&pair[1]) && !pair[1].by_rank(&pair[0]), "{pair:?}");
+        }
+    }
+}

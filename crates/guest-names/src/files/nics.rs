@@ -1,0 +1,146 @@
+//! What the MAC maps say: which NICs a domain has, and which guest has a NIC.
+
+use super::{MacMaps, StateFiles};
+use crate::address::Mac;
+use crate::bridge::Bridge;
+use crate::candidate::{Attached, Candidate, mac_key};
+use crate::io::{Exhausted, StateDir, System};
+use crate::list::{List, lower_bound, sort};
+use crate::name::{Fit, Wanted};
+use crate::records::lease::Lease;
+use crate::text::Text;
+
+/// A NIC of a domain whose name matches the wanted one.
+#[derive(Clone, Copy)]
+pub(crate) struct GuestMac {
+    pub(crate) mac: Mac,
+    fit: Fit,
+}
+
+impl GuestMac {
+    /// Fills places that nothing has been put in.
+    pub(crate) const EMPTY: Self = Self { mac: Mac([0; 6]), fit: Fit::INEXACT };
+
+    fn key(&self) -> u64 {
+        mac_key(Some(self.mac))
+    }
+}
+
+/// Whether one of the NICs has the lease, and the name matches in its case too.
+pub(super) fn matches(macs: &[GuestMac], wanted: &Wanted<'_>, lease: &Lease) -> Option<bool> {
+    let key = mac_key(lease.mac);
+    let from = lower_bound(macs, |guest| guest.key() < key);
+    let same = macs.get(from..)?.iter().take_while(|guest| lease.mac == Some(guest.mac));
+    let fitting = same.filter(|guest| wanted.fits_in(guest.fit, lease.domain.as_bytes()));
+    fitting.map(|guest| guest.fit.exact).max()
+}
+
+impl<D: StateDir, S: System> StateFiles<'_, D, S> {
+    /// The MAC map of a bridge, all of it.
+    pub(crate) fn all_mac_maps(
+        &mut self,
+        bridge: Bridge,
+    ) -> Result<Option<MacMaps<'_, D::File>>, Exhausted> {
+        self.needles.clear();
+        self.mac_maps(bridge)
+    }
+
+    /// Lists the NICs that the domains called `wanted` have on the bridge, sorted by MAC, in place of what `macs`
+    /// holds, and adds a candidate without an address for each of these domains.
+    #[inline(never)]
+    pub(crate) fn macs_of_guest(
+        &mut self,
+        bridge: Bridge,
+        wanted: &Wanted<'_>,
+        macs: &mut List<'_, GuestMac, S>,
+        candidates: &mut List<'_, Candidate, S>,
+    ) -> Result<(), Exhausted> {
+        macs.truncate(0);
+        self.needles.clear();
+        self.needles.add_name(wanted);
+        let Some(mut maps) = self.mac_maps(bridge)? else { return Ok(()) };
+        while let Some(map) = maps.next() {
+            let Some(fit) = wanted.fit(map.domain.as_bytes()) else { continue };
+            if fit.is_whole() {
+                candidates.push(Candidate { exact: fit.exact, ..Candidate::EMPTY })?;
+            }
+            for &mac in map.macs() {
+                macs.push(GuestMac { mac, fit })?;
+            }
+            maps.set_wanted();
+        }
+        maps.close()?;
+        sort(macs.as_mut_slice(), &|a, b| a.key() < b.key());
+        Ok(())
+    }
+
+    /// Finds out for each of `candidates` whether a running guest has its NIC, and sorts them by NIC. The name of that
+    /// guest's domain goes to `domain`, which only makes sense for a single candidate.
+    #[inline(never)]
+    pub(crate) fn attach(
+        &mut self,
+        candidates: &mut [Candidate],
+        mut domain: Option<&mut Text>,
+    ) -> Result<(), Exhausted> {
+        sort(candidates, &|a, b| a.nic() < b.nic());
+        let mut rest = candidates;
+        while let Some(&Candidate { bridge, .. }) = rest.first() {
+            let here = rest.iter().take_while(|candidate| candidate.bridge == bridge).count();
+            let Some((here, others)) = rest.split_at_mut_checked(here) else { break };
+            self.attach_on(bridge, here, domain.as_deref_mut())?;
+            rest = others;
+        }
+        Ok(())
+    }
+
+    /// The same for candidates of one bridge, sorted by MAC.
+    #[inline(never)]
+    fn attach_on(
+        &mut self,
+        bridge: Bridge,
+        candidates: &mut [Candidate],
+        mut domain: Option<&mut Text>,
+    ) -> Result<(), Exhausted> {
+        self.needles.clear();
+        let mut any = false;
+        for candidate in candidates.iter().filter(|candidate| is_open(candidate)) {
+            any = true;
+            candidate.mac.into_iter().for_each(|mac| self.needles.add_mac(mac));
+        }
+        if !any {
+            return Ok(());
+        }
+        if let Some(mut maps) = self.mac_maps(bridge)? {
+            while let Some(map) = maps.next() {
+                let mut is_owner = false;
+                for &mac in map.macs() {
+                    let key = mac_key(Some(mac));
+                    let from = lower_bound(candidates, |other| mac_key(other.mac) < key);
+                    let same = candidates.get_mut(from..).unwrap_or(&mut []).iter_mut();
+                    for candidate in same.take_while(|candidate| candidate.mac == Some(mac)) {
+                        is_owner |= is_open(candidate);
+                        if is_open(candidate) {
+                            candidate.attached = Attached::Yes;
+                        }
+                    }
+                }
+                if is_owner {
+                    if let Some(domain) = &mut domain {
+                        domain.set(map.domain.as_bytes());
+                    }
+                    maps.set_wanted();
+                }
+            }
+            maps.close()?;
+        }
+        // What the MAC map doesn't have is attached to nothing.
+        for candidate in candidates.iter_mut().filter(|candidate| is_open(candidate)) {
+            candidate.attached = Attached::No;
+        }
+        Ok(())
+    }
+}
+
+fn is_open(candidate: &Candidate) -> bool {
+    candidate.attached == Attached::Unknown
+}

@@ -1,0 +1,152 @@
+//! Which candidates are answered, and in which order.
+
+use crate::address::Family;
+use crate::bridge::Bridge;
+use crate::candidate::{Attached, Candidate, Precedence};
+use crate::files::StateFiles;
+use crate::io::{Exhausted, StateDir, System};
+use crate::list::sort;
+use crate::name::NameKind;
+use crate::observe::{Fate, Observer};
+
+/// What the rules depend on.
+#[derive(Clone, Copy)]
+pub(super) struct Rules {
+    pub(super) kind: NameKind,
+    /// See [`Query::family`](super::Query::family).
+    pub(super) family: Option<Family>,
+    /// See [`Query::scopes`](super::Query::scopes).
+    pub(super) scopes: bool,
+}
+
+/// Brings the candidates that are answered to the front, in the answer's order; how many they are.
+#[inline(never)]
+pub(super) fn settle<D: StateDir, S: System>(
+    files: &mut StateFiles<'_, D, S>,
+    candidates: &mut [Candidate],
+    rules: Rules,
+) -> Result<usize, Exhausted> {
+    // Guests of other connections win over the files, or yield to them.
+    let first = candidates.iter().map(|candidate| candidate.precedence).min();
+    let candidates = keep(candidates, &mut files.observer, &mut |candidate| match candidate {
+        _ if Some(candidate.precedence) == first => None,
+        _ if first == Some(Precedence::BeforeFiles) => Some(Fate::BehindConnection),
+        _ => Some(Fate::BehindFiles),
+    });
+
+    // Where a domain has exactly the name, others that differ in case don't answer.
+    let exact = rules.kind == NameKind::Domain
+        && candidates.iter().any(|candidate| candidate.address.is_none() && candidate.exact);
+    let candidates = keep(candidates, &mut files.observer, &mut |candidate| {
+        (exact && !candidate.exact).then_some(Fate::OtherCase)
+    });
+    let candidates = with_address(candidates);
+
+    // What destroyed guests left behind yields to a running guest.
+    let candidates = if rules.kind == NameKind::HostName && !are_of_one_nic(candidates) {
+        files.attach(candidates, None)?;
+        let any = candidates.iter().any(|candidate| candidate.attached == Attached::Yes);
+        keep(candidates, &mut files.observer, &mut |candidate| {
+            (any && candidate.attached != Attached::Yes).then_some(Fate::LeftBehind)
+        })
+    } else {
+        candidates
+    };
+
+    let candidates = keep_freshest_clients(candidates, &mut files.observer);
+
+    // Link-local addresses are a last resort, and need a scope.
+    let is_better = |candidate: &Candidate| !candidate.is_link_local();
+    let any_better = candidates.iter().any(is_better);
+    let candidates = keep(candidates, &mut files.observer, &mut |candidate| {
+        let family = candidate.address.map(|address| address.family());
+        let has_scope = rules.scopes && candidate.bridge != Bridge::NONE;
+        if rules.family.is_some() && family != rules.family {
+            Some(Fate::OtherFamily)
+        } else if candidate.is_link_local() && (any_better || !has_scope) {
+            Some(Fate::LinkLocal)
+        } else {
+            None
+        }
+    });
+
+    sort(candidates, &Candidate::by_address);
+    let mut last = None;
+    let candidates = keep(candidates, &mut files.observer, &mut |candidate| {
+        let is_new = last != candidate.address;
+        last = candidate.address;
+        if is_new { None } else { Some(Fate::Duplicate) }
+    });
+    sort(candidates, &Candidate::by_rank);
+    for candidate in candidates.iter() {
+        report(&mut files.observer, candidate, Fate::Taken);
+    }
+    Ok(candidates.len())
+}
+
+/// Of the leases of one NIC and family, keeps those of the client that has the freshest: the others are left over
+/// from a boot loader or from the system that was there before. A lease without a client id may be anyone's.
+fn keep_freshest_clients<'c>(
+    candidates: &'c mut [Candidate],
+    observer: &mut Option<&mut dyn Observer>,
+) -> &'c mut [Candidate] {
+    if candidates.len() < 2 {
+        return candidates;
+    }
+    sort(candidates, &Candidate::by_lease);
+    let mut freshest: Option<Candidate> = None;
+    keep(candidates, observer, &mut |candidate| match freshest {
+        Some(freshest) if candidate.shares_nic_with(&freshest) => {
+            let are_known = candidate.client != 0 && freshest.client != 0;
+            let are_others = are_known && candidate.client != freshest.client;
+            are_others.then_some(Fate::OtherClient)
+        }
+        _ => {
+            freshest = Some(*candidate);
+            None
+        }
+    })
+}
+
+/// Brings the candidates to the front, in their order, to which `fate` gives none, and reports the others.
+#[inline(never)]
+fn keep<'c>(
+    candidates: &'c mut [Candidate],
+    observer: &mut Option<&mut dyn Observer>,
+    fate: &mut dyn FnMut(&Candidate) -> Option<Fate>,
+) -> &'c mut [Candidate] {
+    let mut kept = 0;
+    for at in 0..candidates.len() {
+        let Some(&candidate) = candidates.get(at) else { break };
+        match fate(&candidate) {
+            Some(fate) => report(observer, &candidate, fate),
+            None => {
+                if let Some(place) = candidates.get_mut(kept) {
+                    *place = candidate;
+                }
+                kept += 1;
+            }
+        }
+    }
+    candidates.get_mut(..kept).unwrap_or(&mut [])
+}
+
+/// The same for the candidates that have an address; the others have no fate to report.
+fn with_address(candidates: &mut [Candidate]) -> &mut [Candidate] {
+    keep(candidates, &mut None, &mut |candidate| match candidate.address {
+        Some(_) => None,
+        None => Some(Fate::Duplicate),
+    })
+}
+
+fn report(observer: &mut Option<&mut dyn Observer>, candidate: &Candidate, fate: Fate) {
+    if let (Some(observer), Some(_)) = (observer, candidate.address) {
+        observer.candidate(candidate, fate);
+    }
+}
+
+/// Whether all are attached or none is, as far as one can tell without the MAC map.
+fn are_of_one_nic(candidates: &[Candidate]) -> bool {
+    let first = candidates.first().map(Candidate::nic);
+    candidates.iter().all(|candidate| Some(candidate.nic()) == first)
+}

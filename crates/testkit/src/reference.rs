@@ -1,0 +1,285 @@
+//! The rules of a look-up a second time, over plain values: all of them at hand, one rule after the other. Every test
+//! of look-ups compares with these.
+//!
+//! What a name or an address is, is not the subject here: [`NameKind::wanted`] and [`is_host_name`] are the look-up's own.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use guest_names::address::{Address, Family, Mac};
+use guest_names::bridge::Bridge;
+use guest_names::name::{NameKind, is_host_name};
+
+use crate::look_up::{Answer, NameAndAddress, ip};
+
+/// A valid record of a `.status` file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// Whose file it is in.
+    pub bridge: Bridge,
+    /// `ip-address`.
+    pub address: Address,
+    /// `mac-address`.
+    pub mac: Option<Mac>,
+    /// `hostname`; empty where there is none.
+    pub hostname: String,
+    /// `domain`; empty where there is none.
+    pub domain: String,
+    /// `expiry-time`, in seconds since the epoch; 0 where it never ends.
+    pub expiry: i64,
+    /// `client-id`; empty where there is none.
+    pub client: String,
+}
+
+/// A valid record of a `.macs` file: a domain's NICs on a bridge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guest {
+    /// Whose file it is in.
+    pub bridge: Bridge,
+    /// `domain`.
+    pub name: String,
+    /// `macs`.
+    pub macs: Vec<Mac>,
+}
+
+/// What the state files say. All records are in the order of the files' listing, and of each file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// Of all `.status` files.
+    pub leases: Vec<Lease>,
+    /// Of all `.macs` files.
+    pub guests: Vec<Guest>,
+}
+
+/// The look-up in a state.
+#[derive(Clone, Copy, Debug)]
+pub struct Reference<'s> {
+    /// What the files say.
+    pub state: &'s State,
+    /// The host's node name.
+    pub node: &'s str,
+    /// Seconds since the epoch.
+    pub now: i64,
+}
+
+/// A lease that matches a name.
+#[derive(Clone, Copy)]
+struct Match<'s> {
+    lease: &'s Lease,
+    /// In the same case.
+    exact: bool,
+    /// Its place among those that end at the same time.
+    place: (usize, usize),
+}
+
+fn same(a: &[u8], b: &[u8]) -> bool {
+    a.eq_ignore_ascii_case(b)
+}
+
+fn without_dot(name: &[u8]) -> &[u8] {
+    name.strip_suffix(b".").unwrap_or(name)
+}
+
+/// How a guest's name, in a network of this domain, is the wanted one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Fit {
+    exact: bool,
+    /// The network's domain doesn't matter.
+    whole: bool,
+}
+
+fn fit(wanted: &[u8], name: &str, domain: &str) -> Option<Fit> {
+    let (name, plain) = (name.as_bytes(), without_dot(wanted));
+    if name.is_empty() {
+        return None;
+    }
+    if name == wanted || same(name, plain) {
+        return Some(Fit { exact: name == wanted || name == plain, whole: true });
+    }
+    let rest = plain.get(name.len()..)?.strip_prefix(b".")?;
+    let fits = same(&plain[..name.len()], name)
+        && !rest.is_empty()
+        && same(rest, without_dot(domain.as_bytes()));
+    fits.then_some(Fit { exact: plain.starts_with(name), whole: false })
+}
+
+impl Lease {
+    fn is_link_local(&self) -> bool {
+        matches!(self.address, Address::V6([0xfe, 0x80..=0xbf, ..]))
+    }
+}
+
+impl Guest {
+    fn has(&self, lease: &Lease) -> bool {
+        self.bridge == lease.bridge && lease.mac.is_some_and(|mac| self.macs.contains(&mac))
+    }
+}
+
+impl State {
+    /// Whether a running guest has the lease's NIC.
+    #[must_use]
+    pub fn is_attached(&self, lease: &Lease) -> bool {
+        self.guests.iter().any(|guest| guest.has(lease))
+    }
+
+    /// The domains that have the lease's NIC.
+    pub fn owners<'s>(&'s self, lease: &'s Lease) -> impl Iterator<Item = &'s Guest> {
+        self.guests.iter().filter(|guest| guest.has(lease))
+    }
+}
+
+impl<'s> Reference<'s> {
+    /// The leases that haven't expired.
+    pub fn live(&self) -> impl Iterator<Item = &'s Lease> + use<'s> {
+        let now = self.now;
+        self.state.leases.iter().filter(move |lease| lease.expiry == 0 || lease.expiry >= now)
+    }
+
+    /// Whether a host name is the host's own.
+    #[must_use]
+    pub fn is_own(&self, name: &[u8]) -> bool {
+        let (name, label) = (without_dot(name), self.node.split('.').next());
+        same(name, self.node.as_bytes()) || label.is_some_and(|label| same(name, label.as_bytes()))
+    }
+
+    /// What a look-up of a name comes to. `scopes`: a link-local address can be returned.
+    #[must_use]
+    pub fn by_name(
+        &self,
+        kind: NameKind,
+        wanted: &[u8],
+        family: Option<Family>,
+        scopes: bool,
+    ) -> Answer {
+        if kind.wanted(wanted).is_none() || kind == NameKind::HostName && self.is_own(wanted) {
+            return Answer::Unknown;
+        }
+        let (is_known, mut matches) = match kind {
+            NameKind::HostName => self.leases_of_host(wanted),
+            NameKind::Domain => self.leases_of_domain(wanted),
+        };
+        if !is_known && matches.is_empty() {
+            return Answer::Unknown;
+        }
+        let has_other = matches.iter().any(|one| !one.lease.is_link_local());
+        matches.retain(|one| family.is_none_or(|family| family == one.lease.address.family()));
+        matches.retain(|one| !one.lease.is_link_local() || scopes && !has_other);
+        matches.sort_by_key(|one| rank(one.lease, one.place));
+        let mut answer: Vec<(Address, Bridge)> = Vec::new();
+        for Match { lease, .. } in matches {
+            if answer.iter().all(|&(address, _)| address != lease.address) {
+                answer.push((lease.address, lease.bridge));
+            }
+        }
+        if answer.is_empty() { Answer::NoData } else { Answer::Addresses(answer) }
+    }
+
+    /// Whether a guest has the name, and the leases that answer to it.
+    fn leases_of_host(&self, wanted: &[u8]) -> (bool, Vec<Match<'s>>) {
+        let live = self.live().enumerate().filter_map(|(at, lease)| {
+            let Fit { exact, .. } = fit(wanted, &lease.hostname, &lease.domain)?;
+            Some(Match { lease, exact, place: (0, at) })
+        });
+        let mut matches: Vec<Match<'_>> = live.collect();
+        let is_known = !matches.is_empty();
+        if matches.iter().any(|one| self.state.is_attached(one.lease)) {
+            matches.retain(|one| self.state.is_attached(one.lease));
+        }
+        (is_known, of_freshest_clients(&matches))
+    }
+
+    fn leases_of_domain(&self, wanted: &[u8]) -> (bool, Vec<Match<'s>>) {
+        let guests = &self.state.guests;
+        let fits =
+            guests.iter().filter_map(|guest| fit(wanted, &guest.name, "")).collect::<Vec<_>>();
+        let is_known = fits.iter().any(|fit| fit.whole);
+        let only_exact = fits.iter().any(|fit| fit.whole && fit.exact);
+        let live = self.live().enumerate().filter_map(|(at, lease)| {
+            let owners = self.state.owners(lease);
+            let fits = owners.filter_map(|guest| fit(wanted, &guest.name, &lease.domain));
+            let exact = fits.map(|fit| fit.exact).max()?;
+            // The files are read in the order in which the MAC maps are listed.
+            let file = guests.iter().position(|guest| guest.bridge == lease.bridge)?;
+            Some(Match { lease, exact, place: (file, at) })
+        });
+        let matches = live.filter(|one| one.exact || !only_exact).collect::<Vec<_>>();
+        (is_known, of_freshest_clients(&matches))
+    }
+
+    /// The name of the guest that has `address`.
+    #[must_use]
+    pub fn by_address(&self, kind: NameKind, address: Address) -> Option<Vec<u8>> {
+        let its = self.live().enumerate().filter(|(_, lease)| lease.address == address);
+        let mut its: Vec<(usize, &Lease)> = its.collect();
+        its.sort_by_key(|&(at, lease)| rank(lease, (0, at)));
+        let mut its = its.into_iter().map(|(_, lease)| lease);
+        match kind {
+            NameKind::HostName => {
+                let named: Vec<&Lease> = its.filter(|lease| self.is_given(lease)).collect();
+                let attached = named.iter().find(|lease| self.state.is_attached(lease));
+                Some(attached.or(named.first())?.hostname.as_bytes().to_vec())
+            }
+            NameKind::Domain => {
+                let guest = its.find_map(|lease| self.state.owners(lease).next())?;
+                // Not a name that look-ups by name refuse.
+                kind.wanted(guest.name.as_bytes()).map(|_| guest.name.as_bytes().to_vec())
+            }
+        }
+    }
+
+    fn is_given(&self, lease: &Lease) -> bool {
+        let name = lease.hostname.as_bytes();
+        is_host_name(name) && !self.is_own(name)
+    }
+
+    /// All pairs of a guest's own name and of its addresses that a look-up of that name gives. Host names are in
+    /// lower case: where two differ in nothing else, either is right.
+    #[must_use]
+    pub fn list(&self, kind: NameKind) -> BTreeSet<NameAndAddress> {
+        let mut pairs = BTreeSet::new();
+        for lease in self.live() {
+            let mut names: Vec<&[u8]> = Vec::new();
+            match kind {
+                NameKind::HostName if self.is_given(lease) => names.push(lease.hostname.as_bytes()),
+                NameKind::HostName => {}
+                NameKind::Domain => {
+                    names.extend(self.state.owners(lease).map(|guest| guest.name.as_bytes()));
+                }
+            }
+            for name in names {
+                let answer = self.by_name(kind, name, None, false);
+                if answer.addresses().contains(&lease.address) {
+                    pairs.insert((listed_name(kind, name), ip(lease.address)));
+                }
+            }
+        }
+        pairs
+    }
+}
+
+/// A name as [`Reference::list`] has it.
+#[must_use]
+pub fn listed_name(kind: NameKind, name: &[u8]) -> Vec<u8> {
+    match kind {
+        NameKind::HostName => name.to_ascii_lowercase(),
+        NameKind::Domain => name.to_vec(),
+    }
+}
+
+/// What an answer is sorted by: the latest end first, those that never end last.
+fn rank(lease: &Lease, place: (usize, usize)) -> impl Ord + use<> {
+    (lease.expiry == 0, Reverse(lease.expiry), place)
+}
+
+/// Leaves out those of another client than that of the last record of their NIC and family, where both are known.
+fn of_freshest_clients<'s>(matches: &[Match<'s>]) -> Vec<Match<'s>> {
+    let is_of_freshest = |one: &&Match<'_>| {
+        let nic = |of: &Lease| (of.bridge, of.mac, of.address.family());
+        let mut its = matches.iter().rev().filter(|other| nic(other.lease) == nic(one.lease));
+        let client = its.next().map_or("", |freshest| &freshest.lease.client);
+        let is_unknown =
+            one.lease.mac.is_none() || client.is_empty() || one.lease.client.is_empty();
+        is_unknown || one.lease.client == client
+    };
+    matches.iter().filter(is_of_freshest).copied().collect()
+}
