@@ -126,10 +126,11 @@ cross-test: all
 	tests/cross $(ARCH)
 
 TARGETS += compliance
-HELP_compliance := the same cases against the modules that libvirt ships
-compliance: all
+HELP_compliance := compare with the modules that libvirt ships; ROOT=DIR: with those of this Debian root (root)
+compliance: modules
 	tests/setup compliance
-	$(CARGO) run --quiet --locked -p compliance
+	$(CARGO) build --quiet --locked -p compliance
+	$(if $(ROOT),tests/compliance/in-root '$(ROOT)',$(TARGET_DIR)/debug/compliance)
 
 TARGETS += bench
 HELP_bench := measure the modules and the leases helper beside those of libvirt (root)

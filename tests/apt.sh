@@ -35,3 +35,20 @@ own_apt_has() { [[ $(own_apt apt-cache policy -- "$1") == *'Candidate: '[0-9]* ]
 
 # own_apt_download PACKAGE[=VERSION]...: the archives, into the current directory.
 own_apt_download() { own_apt apt-get download "$@"; }
+
+# own_apt_source PACKAGE SOURCE: the upstream tarball of SOURCE, which PACKAGE is built from, into the current directory. Only the
+# list of the archive that has PACKAGE is fetched: the machine's sources need not name source packages.
+own_apt_source() {
+    local uri file parts only
+    uri=$(own_apt apt-cache madison -- "$1" | awk 'NR == 1 { print $5 }')
+    # shellcheck disable=SC2016 # apt's own variables
+    file=$(own_apt apt-get indextargets --format '$(REPO_URI) $(SOURCESENTRY)' 'Created-By: Packages' |
+        awk -v uri="${uri%/}" '{ sub(/\/$/, "", $1); sub(/:[0-9]+$/, "", $2) } $1 == uri { print $2; exit }')
+    [[ -n $file ]] || return 1
+    local own_apt_directory=$own_apt_directory/sources
+    parts=$own_apt_directory/parts
+    mkdir -p -- "$parts"
+    sed -E '/^Types:/s/:.*/: deb-src/; s/^deb(-src)?[[:space:]]/deb-src /' "$file" >"$parts/${file##*/}" || return
+    only=(-o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$parts")
+    own_apt apt-get "${only[@]}" update && own_apt apt-get "${only[@]}" source --download-only --tar-only "$2"
+}

@@ -87,11 +87,11 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::testing::Directory;
+    use testkit::scratch::Scratch;
 
     #[test]
     fn a_guest_starts_with_its_file() {
-        let scratch = Directory::new();
+        let scratch = Scratch::new();
         let directory = scratch.path().join("libvirt/qemu");
         let mut starts = Starts::new(std::slice::from_ref(&directory)).unwrap();
         assert!(!starts.take().unwrap());

@@ -11,6 +11,7 @@ use abi::{Kind, Query, StateDir};
 
 use crate::peer::Ask;
 use crate::rules::Rule;
+use crate::stock::Version;
 
 /// A state directory and calls of one module about it.
 pub struct Case {
@@ -28,12 +29,21 @@ pub struct Case {
 pub struct Call {
     /// The call.
     pub ask: Ask,
-    /// What libvirt's module answers.
-    pub stock: &'static str,
+    /// What libvirt's module answers, from a version on; the last one that fits counts.
+    pub stock: Vec<(Version, &'static str)>,
     /// What ours answers.
     pub ours: &'static str,
-    /// The rule by which the two differ; `None` where they don't.
+    /// The rule by which the two differ; `None` where they don't in any version.
     pub rule: Option<Rule>,
+}
+
+impl Call {
+    /// What libvirt's module of this version answers.
+    #[must_use]
+    pub fn stock(&self, version: Version) -> &'static str {
+        let known = self.stock.iter().rev().find(|(from, _)| *from <= version);
+        known.map_or("", |(_, answer)| answer)
+    }
 }
 
 impl Case {
@@ -58,7 +68,13 @@ impl Case {
         stock: &'static str,
         ours: &'static str,
     ) -> Case {
-        self.calls.push(Call { ask, stock, ours, rule });
+        self.calls.push(Call { ask, stock: vec![(Version::V9_0, stock)], ours, rule });
+        self
+    }
+
+    /// From this version on, libvirt's module answers the call before differently.
+    fn since(mut self, version: Version, stock: &'static str) -> Case {
+        self.calls.last_mut().expect("a call before").stock.push((version, stock));
         self
     }
 }
@@ -88,10 +104,11 @@ mod common {
     pub(super) use super::Case;
     pub(super) use crate::peer::Ask;
     pub(super) use crate::rules::Rule;
+    pub(super) use crate::stock::Version::{V11_3, V12_8};
 
     pub(super) const UNKNOWN: &str = "NOTFOUND ESRCH HOST_NOT_FOUND";
     pub(super) const NO_DATA: &str = "UNAVAIL ENXIO NO_DATA";
-    /// libvirt's module has met something that it can't read.
+    /// libvirt's module has found something that it can't read.
     pub(super) const GIVES_UP: &str = "UNAVAIL - NO_RECOVERY";
     pub(super) const NO_FUNCTION: &str = "no such function";
 

@@ -10,8 +10,22 @@ use crate::world::{Bridge, Damage, Expiry, Extra, File, Lease, MacMap, Style, Wo
 /// The last is longer than a bridge's name can be.
 const BRIDGES: [&str; 6] =
     ["virbr0", "virbr1", "fifteen-bytes15", "br-lab", "lab.net", "sixteen-bytes-16"];
-const HOST_NAMES: [&str; 9] =
-    ["web", "Web", "db", "mail-1", "web.lab", "a", "node_7", "localhost", "two words"];
+const HOST_NAMES: [&str; 14] = [
+    "web",
+    "Web",
+    "db",
+    "mail-1",
+    "web.lab",
+    "a",
+    "node_7",
+    "localhost",
+    "two words",
+    "ubuntu20.04",
+    "10.7",
+    "WPAD",
+    "_gateway",
+    "vmhost",
+];
 const DOMAIN_NAMES: [&str; 8] =
     ["web", "WEB", "web vm", "db", "größe", "win11", "vm.1", "localhost"];
 const NETWORK_DOMAINS: [&str; 3] = ["lab", "lab.example", "LAB."];
@@ -121,7 +135,9 @@ fn lease(
     // Few addresses for many leases, so that they meet.
     let ip = match rng.u8(0..10) {
         0..=5 => format!("192.168.{bridge}.{host}"),
-        6..=8 => format!("fd00:{bridge}::{host:x}"),
+        6 | 7 => format!("fd00:{bridge}::{host:x}"),
+        8 if one_in(rng, 2) => format!("fe80::{host:x}"),
+        8 => format!("fd00:{bridge}::{host:x}"),
         _ if faulty => choose(rng, &["10.7", "192.168.3", "nonsense", "", "10.0.0.256"]).to_owned(),
         _ => "10.0.0.1".to_owned(),
     };
@@ -132,9 +148,16 @@ fn lease(
         2 | 3 => Expiry::At(now - seconds),
         4 => Expiry::At(now - 100_000_000 + seconds),
         5..=7 => Expiry::At(now + 3600),
-        8 => Expiry::At(now + 300_000_000 + seconds),
+        // libvirt's module compares expiry times in 32 bits, with 0 and negative ones too.
+        8 => Expiry::At(i64::from(i32::MAX) - 100 - seconds),
         9 if faulty => choose(rng, &[Expiry::Text(now + 3600), Expiry::Null, Expiry::At(-5)]),
         _ => Expiry::At(now + seconds),
+    };
+    // Most NICs have a single client, some had a boot loader before.
+    let client = match rng.u8(0..12) {
+        0 => None,
+        1 | 2 => Some("01:52:54:00:00:00:01".to_owned()),
+        _ => Some("ff:56:50:4d:98:00:02".to_owned()),
     };
     let mac = match rng.u8(0..20) {
         0 if faulty => None,
@@ -153,6 +176,7 @@ fn lease(
         mac,
         hostname: guest.hostname.map(str::to_owned),
         domain: one_in(rng, 4).then(|| choose(rng, &NETWORK_DOMAINS).to_owned()),
+        client,
         expiry,
         extra,
         style: style(rng),

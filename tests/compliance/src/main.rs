@@ -1,5 +1,6 @@
-//! `compliance`: runs the comparison and prints a table. `COMPLIANCE_SEED=N` runs the generated
-//! directories of another seed, `COMPLIANCE_DIRECTORIES=N` another number of them.
+//! `compliance`: runs the comparison and prints a table. `TEST_SEED=N` starts with another seed of the generated
+//! directories, `TEST_ROUNDS=N` makes another number of them, `COMPLIANCE_STOCK=installed` takes libvirt's modules
+//! as this system has them installed.
 
 use std::process::ExitCode;
 

@@ -1,14 +1,16 @@
-//! What a module answers, said once more and simply: libvirt's module where no rule holds, ours where
-//! all do. Each rule is a condition of its own, so that the model also tells which rules a case needs.
+//! A simple model of what a module answers: libvirt's module without any rule, ours with all of them. Each rule is a
+//! condition of its own, so the model also shows which rules make the difference in a case.
 
+use std::ffi::CString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use abi::{Kind, Query};
 use libc::{AF_INET, AF_INET6, AF_UNSPEC};
 
-use crate::peer::Ask;
+use crate::peer::{Ask, NODE_NAME};
 use crate::rules::{Rule, Rules};
-use crate::world::{Bridge, Damage, Expiry, Extra, Lease, World};
+use crate::stock::Version;
+use crate::world::{Bridge, Damage, Expiry, Extra, Lease, MacMap, World};
 
 /// What comes back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,11 +75,13 @@ pub struct Situation<'w> {
     pub ask: &'w Ask,
     /// Seconds since 1970, as the module reads them.
     pub now: i64,
+    /// Of libvirt's modules.
+    pub version: Version,
 }
 
 impl Situation<'_> {
-    /// Rules that together turn libvirt's answer into ours, none of which can be left out; none at all
-    /// where the modules agree.
+    /// The rules that together turn libvirt's answer into ours, none of which can be left out; none where the modules
+    /// agree.
     #[must_use]
     pub fn needed(&self) -> Vec<Rule> {
         let ours = self.predict(Rules::all());
@@ -90,7 +94,7 @@ impl Situation<'_> {
         Rule::ALL.into_iter().filter(|&rule| rules.has(rule)).collect()
     }
 
-    /// What a module answers that keeps these rules.
+    /// The answer of a module with these rules.
     ///
     /// # Panics
     ///
@@ -115,7 +119,9 @@ impl Situation<'_> {
             Some(rest) if rules.has(Rule::TrailingDot) => rest,
             _ => &name,
         };
-        if rules.has(Rule::HostNames) && !may_be_asked_for(name, self.kind) {
+        if rules.has(Rule::HostNames) && !is_valid(name, self.kind)
+            || rules.has(Rule::Reserved) && self.kind == Kind::Host && is_reserved(name)
+        {
             return UNKNOWN;
         }
         let mut found = match self.kind {
@@ -123,11 +129,21 @@ impl Situation<'_> {
             Kind::Guest => self.guest(name, rules),
         };
         if let Ok(candidates) = &mut found {
+            if rules.has(Rule::Clients) {
+                keep_freshest_clients(candidates);
+            }
+            if rules.has(Rule::LinkLocal) {
+                keep_link_local_as_last_resort(candidates);
+            }
             found = family_of(std::mem::take(candidates), &self.ask.query, family, rules);
         }
         match found {
             Err(prediction) => prediction,
-            Ok(candidates) => self.answer(name, candidates, rules).sorted(),
+            // A guest's leases of several bridges come in the order of the `.macs` files here, of the `.status` files there.
+            Ok(candidates) if self.kind == Kind::Guest => {
+                self.answer(name, candidates, rules).sorted()
+            }
+            Ok(candidates) => self.answer(name, candidates, rules),
         }
     }
 
@@ -138,7 +154,7 @@ impl Situation<'_> {
     }
 
     /// The leases of a host name.
-    fn host(&self, name: &str, rules: Rules) -> Result<Vec<Candidate>, Prediction> {
+    fn host(&self, name: &str, rules: Rules) -> Result<Vec<Candidate<'_>>, Prediction> {
         let mut found = self.leases(rules, |_, lease| {
             let Some(hostname) = &lease.hostname else { return false };
             let whole = same(name, hostname);
@@ -158,17 +174,24 @@ impl Situation<'_> {
     }
 
     /// The leases of a domain's NICs.
-    fn guest(&self, name: &str, rules: Rules) -> Result<Vec<Candidate>, Prediction> {
-        let files = self.bridges(rules).filter_map(|bridge| bridge.macs.as_ref());
-        if !rules.has(Rule::Files) && { files }.any(|file| file.damage != Damage::None) {
-            return Err(GIVES_UP);
+    fn guest(&self, name: &str, rules: Rules) -> Result<Vec<Candidate<'_>>, Prediction> {
+        for file in self.bridges(rules).filter_map(|bridge| bridge.macs.as_ref()) {
+            let empty_is_good = self.version > Version::V9_0 && file.damage == Damage::Empty;
+            let damaged = file.damage != Damage::None && !empty_is_good;
+            // Escaped characters are fine.
+            let is_utf8 = |map: &MacMap| !map.style.escaped && !map.domain.is_ascii();
+            let whole = file.whole_records();
+            let refused = self.version == Version::V11_3 && whole.iter().any(is_utf8);
+            if damaged && !rules.has(Rule::Files) || refused && !rules.has(Rule::Utf8) {
+                return Err(GIVES_UP);
+            }
         }
         let mut nics: Vec<Nic<'_>> = Vec::new();
         let (mut known, mut known_exactly) = (false, false);
         for bridge in self.bridges(rules) {
             for map in bridge.macs.as_ref().map_or(&[][..], |file| file.whole_records()) {
                 let exact = name.starts_with(&map.domain);
-                let rest = match rest_behind(name, &map.domain) {
+                let rest = match rest_after(name, &map.domain) {
                     Some("") => None,
                     Some(rest) if rules.has(Rule::NetworkDomain) => rest.strip_prefix('.'),
                     _ => continue,
@@ -212,7 +235,7 @@ impl Situation<'_> {
         &self,
         rules: Rules,
         wanted: impl Fn(&str, &Lease) -> bool,
-    ) -> Result<Vec<Candidate>, Prediction> {
+    ) -> Result<Vec<Candidate<'_>>, Prediction> {
         let mut found = Vec::new();
         for bridge in self.bridges(rules) {
             let Some(file) = &bridge.leases else { continue };
@@ -220,16 +243,20 @@ impl Situation<'_> {
             if !rules.has(Rule::Files) && !matches!(file.damage, Damage::None | Damage::Empty) {
                 return Err(GIVES_UP);
             }
-            for lease in file.whole_records() {
+            for (order, lease) in file.whole_records().iter().enumerate() {
                 let odd_key =
                     matches!(lease.extra, Some(Extra::Integer | Extra::Array | Extra::Object));
-                if (odd_key && !rules.has(Rule::Keys))
-                    || (lease.mac.is_none() && !rules.has(Rule::NoMac))
+                let yajl = self.version == Version::V9_0;
+                let no_expiry = matches!(lease.expiry, Expiry::Absent | Expiry::Null);
+                let wanted = wanted(&bridge.name, lease);
+                if (yajl && odd_key && !rules.has(Rule::Keys))
+                    || (yajl && lease.mac.is_none() && !rules.has(Rule::NoMac))
+                    || (!yajl && wanted && no_expiry && !rules.has(Rule::NoExpiry))
                 {
                     return Err(GIVES_UP);
                 }
-                let Some(expiry) = expiry(lease.expiry, rules) else { continue };
-                if !wanted(&bridge.name, lease) || has_ended(expiry, self.now, rules) {
+                let Some(expiry) = self.expiry(lease.expiry, rules) else { continue };
+                if !wanted || has_ended(expiry, self.now, rules) {
                     continue;
                 }
                 let Some(ip) = address(&lease.ip, rules) else {
@@ -238,10 +265,29 @@ impl Situation<'_> {
                     }
                     return Err(GIVES_UP);
                 };
-                found.push(Candidate { ip, expiry, attached: self.attached(&bridge.name, lease) });
+                found.push(Candidate {
+                    ip,
+                    expiry,
+                    attached: self.attached(&bridge.name, lease),
+                    bridge: &bridge.name,
+                    order,
+                    lease,
+                });
             }
         }
         Ok(found)
+    }
+
+    /// Seconds since 1970, 0 for never; `None` for a record with a wrong value. yajl's callbacks pass over one, json-c
+    /// converts it.
+    fn expiry(&self, expiry: Expiry, rules: Rules) -> Option<i64> {
+        match expiry {
+            Expiry::At(time) => Some(time),
+            Expiry::Absent => Some(0),
+            Expiry::Text(_) | Expiry::Null if rules.has(Rule::Records) => None,
+            Expiry::Text(time) if self.version > Version::V9_0 => Some(time),
+            Expiry::Text(_) | Expiry::Null => Some(0),
+        }
     }
 
     /// Whether a lease's NIC is in its bridge's MAC map.
@@ -254,17 +300,14 @@ impl Situation<'_> {
             .any(|map| map.macs.iter().any(|nic| same_mac(nic, mac)))
     }
 
-    fn answer(&self, name: &str, mut found: Vec<Candidate>, rules: Rules) -> Prediction {
-        // Latest first. Without rule 17 what never ends counts as ended in 1970.
-        let rank = |candidate: &Candidate| match candidate.expiry {
-            0 if rules.has(Rule::Order) => i64::MAX,
-            expiry => expiry,
-        };
-        // Stable: what ends in the same second stays in the order of the files.
+    fn answer(&self, name: &str, mut found: Vec<Candidate<'_>>, rules: Rules) -> Prediction {
+        // Latest first, never-ending ones (0) last.
+        let rank = |candidate: &Candidate<'_>| candidate.expiry;
+        // Stable: leases that end in the same second stay in the order of the files.
         if rules.has(Rule::Duplicates) {
             found.sort_by_key(|candidate| std::cmp::Reverse(rank(candidate)));
         }
-        let mut once: Vec<Candidate> = Vec::new();
+        let mut once: Vec<Candidate<'_>> = Vec::new();
         for candidate in found {
             if !once.iter().any(|other| other.ip == candidate.ip) {
                 once.push(candidate);
@@ -287,7 +330,7 @@ impl Situation<'_> {
     }
 
     /// The bytes that the answer needs in an aligned buffer.
-    fn need(&self, name: &str, addresses: &[Candidate], rules: Rules) -> usize {
+    fn need(&self, name: &str, addresses: &[Candidate<'_>], rules: Rules) -> usize {
         const POINTER: usize = size_of::<*const u8>();
         let padded = |bytes: usize| {
             if rules.has(Rule::Room) { bytes } else { bytes.next_multiple_of(POINTER) }
@@ -302,31 +345,66 @@ impl Situation<'_> {
     }
 }
 
-/// A NIC of a guest whose name is asked for.
+/// A NIC of a guest whose name is looked up.
 struct Nic<'w> {
     bridge: &'w str,
     mac: &'w str,
-    /// What stands behind the domain's name in the name asked for: the lease has to have it.
+    /// What follows the domain's name in the name that is looked up: the lease must have this domain.
     network_domain: Option<&'w str>,
-    /// The name is the one asked for in its case too.
+    /// The name matches in its case too.
     exact: bool,
 }
 
 /// A lease that answers.
 #[derive(Clone, Copy, Debug)]
-struct Candidate {
+struct Candidate<'w> {
     ip: IpAddr,
     expiry: i64,
     attached: bool,
+    bridge: &'w str,
+    /// Its place in the file.
+    order: usize,
+    lease: &'w Lease,
 }
 
-fn family_of(
-    found: Vec<Candidate>,
+impl Candidate<'_> {
+    /// Whether both are leases of one family that one NIC has.
+    fn shares_nic_with(&self, other: &Candidate<'_>) -> bool {
+        let macs = self.lease.mac.as_ref().zip(other.lease.mac.as_ref());
+        self.bridge == other.bridge
+            && self.ip.is_ipv4() == other.ip.is_ipv4()
+            && macs.is_some_and(|(one, other)| same_mac(one, other))
+    }
+}
+
+/// Of a NIC's leases, drops those with another client id than that of the last one in the file. Without a client id
+/// a lease may be of any client.
+fn keep_freshest_clients(candidates: &mut Vec<Candidate<'_>>) {
+    let all = candidates.clone();
+    candidates.retain(|candidate| {
+        let same_nic = all.iter().filter(|other| candidate.shares_nic_with(other));
+        let freshest = same_nic.max_by_key(|other| other.order);
+        let clients = freshest.and_then(|other| other.lease.client.as_ref());
+        clients.zip(candidate.lease.client.as_ref()).is_none_or(|(one, other)| one == other)
+    });
+}
+
+/// Drops link-local addresses where there are others. Where there are none they are of no use either: no bridge
+/// of a generated directory exists, so their scope is unknown.
+fn keep_link_local_as_last_resort(candidates: &mut Vec<Candidate<'_>>) {
+    candidates.retain(|candidate| match candidate.ip {
+        IpAddr::V4(_) => true,
+        IpAddr::V6(ip) => ip.segments()[0] & 0xffc0 != 0xfe80,
+    });
+}
+
+fn family_of<'w>(
+    found: Vec<Candidate<'w>>,
     query: &Query,
     family: i32,
     rules: Rules,
-) -> Result<Vec<Candidate>, Prediction> {
-    let of = |v4: bool| -> Vec<Candidate> {
+) -> Result<Vec<Candidate<'w>>, Prediction> {
+    let of = |v4: bool| -> Vec<Candidate<'w>> {
         found.iter().copied().filter(|candidate| candidate.ip.is_ipv4() == v4).collect()
     };
     let chosen = match (query, family) {
@@ -338,21 +416,12 @@ fn family_of(
     if chosen.is_empty() { Err(NO_DATA) } else { Ok(chosen) }
 }
 
-/// Seconds since 1970, 0 for never; `None` for a record that says nonsense.
-fn expiry(expiry: Expiry, rules: Rules) -> Option<i64> {
-    match expiry {
-        Expiry::At(time) => Some(time),
-        Expiry::Absent => Some(0),
-        Expiry::Text(_) | Expiry::Null => (!rules.has(Rule::Records)).then_some(0),
-    }
-}
-
 /// libvirt's module takes a negative time for one in the far future.
 fn has_ended(expiry: i64, now: i64, rules: Rules) -> bool {
     expiry != 0 && expiry < now && (expiry > 0 || rules.has(Rule::Before1970))
 }
 
-/// An address; without rule 24 whatever getaddrinfo takes for one.
+/// An address; without rule 24 anything that getaddrinfo accepts.
 fn address(text: &str, rules: Rules) -> Option<IpAddr> {
     if let Ok(ip) = text.parse() {
         return Some(ip);
@@ -379,7 +448,7 @@ fn aton(text: &str) -> bool {
 }
 
 /// RFC 952 and 1123 for hosts, with underscores; anything but `localhost` for domains.
-fn may_be_asked_for(name: &str, kind: Kind) -> bool {
+fn is_valid(name: &str, kind: Kind) -> bool {
     let labels: Vec<&str> = name.split('.').collect();
     let last = labels.last().copied().unwrap_or_default();
     let local = same(last, "localhost") || same(name, "localhost.localdomain");
@@ -389,19 +458,35 @@ fn may_be_asked_for(name: &str, kind: Kind) -> bool {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    let hex = |text: &str| text.bytes().all(|b| b.is_ascii_hexdigit());
-    let lower = last.to_ascii_lowercase();
-    let number = digits(last) || lower.strip_prefix("0x").is_some_and(hex);
     match kind {
         _ if local || name.is_empty() => false,
         Kind::Guest => name.len() <= 255,
-        Kind::Host => name.len() <= 253 && labels.iter().all(label) && !number,
+        Kind::Host => name.len() <= 253 && labels.iter().all(label) && !is_inet_aton(name),
     }
 }
 
-/// What a name goes on with behind another, which it begins with in any case.
-fn rest_behind<'n>(name: &'n str, start: &str) -> Option<&'n str> {
+/// Whether the C library takes a text for an IPv4 address.
+fn is_inet_aton(text: &str) -> bool {
+    unsafe extern "C" {
+        fn inet_aton(text: *const libc::c_char, address: *mut libc::in_addr) -> libc::c_int;
+    }
+    let Ok(text) = CString::new(text) else { return false };
+    let mut address = libc::in_addr { s_addr: 0 };
+    // SAFETY: a C string, and room for the address.
+    unsafe { inet_aton(text.as_ptr(), &raw mut address) != 0 }
+}
+
+/// Names that programs look up to configure themselves, those that systemd gives to the host, and the node name of
+/// the serving process.
+fn is_reserved(name: &str) -> bool {
+    let first = name.split('.').next().unwrap_or(name);
+    let names = ["wpad", "isatap", "_gateway", "_outbound", "_localdnsstub", "_localdnsproxy"];
+    let node = NODE_NAME.split('.').next().unwrap_or(NODE_NAME);
+    names.iter().any(|reserved| same(first, reserved)) || same(name, node) || same(name, NODE_NAME)
+}
+
+/// What follows `start` in a name that begins with it in any case.
+fn rest_after<'n>(name: &'n str, start: &str) -> Option<&'n str> {
     let (head, rest) = name.split_at_checked(start.len())?;
     let fits = same(head, start) && (rest.is_empty() || rest.len() > 1 && rest.starts_with('.'));
     fits.then_some(rest)
@@ -411,7 +496,7 @@ fn same(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)
 }
 
-/// Six pairs of digits between colons, behind an optional hardware type.
+/// Six pairs of digits between colons, after an optional hardware type.
 fn same_mac(one: &str, other: &str) -> bool {
     let octets = |mac: &str| -> Option<Vec<u8>> {
         let mac = mac.split_once('-').map_or(mac, |(_, mac)| mac);

@@ -3,6 +3,7 @@
 //! The process is this program again, called with [`SERVE`]. A line is a call, a line comes back for
 //! each. Where the module ends the process, or never answers, that is the outcome.
 
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use std::time::Duration;
 use crate::run::BREAKS;
 use abi::answer::{errno_name, h_errno_name};
 use abi::c::NO_RECOVERY;
-use abi::{Answer, How, Kind, Module, Query, Status, sandbox, seccomp};
+use abi::{Answer, How, Kind, Module, Modules, Query, Status, sandbox, seccomp};
 
 /// The first argument of a serving process.
 pub const SERVE: &str = "serve";
@@ -47,7 +48,7 @@ impl Ask {
 pub struct Peer {
     program: PathBuf,
     object: PathBuf,
-    libraries: PathBuf,
+    libraries: OsString,
     kind: Kind,
     process: Option<Process>,
 }
@@ -59,14 +60,14 @@ struct Process {
 }
 
 impl Peer {
-    /// Serves the module of this kind in `directory`, where the libraries that it needs are too.
-    /// `program` is `compliance`.
+    /// Serves the module of this kind out of `modules`. `libraries` is the `LD_LIBRARY_PATH` that it needs, `program` is
+    /// `compliance`.
     #[must_use]
-    pub fn new(program: &Path, directory: &Path, kind: Kind) -> Peer {
+    pub fn new(program: &Path, modules: &Modules, libraries: &OsStr, kind: Kind) -> Peer {
         Peer {
             program: program.to_owned(),
-            object: directory.join(kind.file()),
-            libraries: directory.to_owned(),
+            object: modules.path(kind),
+            libraries: libraries.to_owned(),
             kind,
             process: None,
         }
@@ -134,7 +135,7 @@ impl Peer {
         Ok(Process { child, input, answers })
     }
 
-    /// Takes away a process that says nothing more, and tells how it ended.
+    /// Ends a process that prints nothing more; how it ended.
     fn end(&mut self, error: RecvTimeoutError) -> io::Result<String> {
         let Some(Process { mut child, .. }) = self.process.take() else {
             return Err(io::Error::other("no process to end"));
@@ -150,7 +151,7 @@ impl Peer {
         }
         let status = child.wait()?;
         match std::os::unix::process::ExitStatusExt::signal(&status) {
-            Some(libc::SIGABRT) => Ok("ends the process".to_owned()),
+            Some(libc::SIGABRT | libc::SIGSEGV) => Ok("ends the process".to_owned()),
             _ => Err(io::Error::other(format!("{}: {status}: {said}", self.object.display()))),
         }
     }
@@ -166,7 +167,26 @@ impl Drop for Peer {
     }
 }
 
-/// The serving process: `serve OBJECT SERVICE`, with a mount namespace of its own.
+/// The node name of a serving process.
+pub const NODE_NAME: &str = "vmhost.lab.example";
+
+/// A mount namespace of the process's own, and what modules ask of the system beside files: a node name, and no network
+/// interface but `lo`.
+fn private_system() -> io::Result<()> {
+    sandbox::private_mounts()?;
+    sandbox::private_network()?;
+    // SAFETY: it takes a number.
+    if unsafe { libc::unshare(libc::CLONE_NEWUTS) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the bytes of the name.
+    match unsafe { libc::sethostname(NODE_NAME.as_ptr().cast(), NODE_NAME.len()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The serving process: `serve OBJECT SERVICE`, with namespaces of its own.
 #[must_use]
 pub fn serve(arguments: &[String]) -> ExitCode {
     let [object, service] = arguments else {
@@ -179,7 +199,7 @@ pub fn serve(arguments: &[String]) -> ExitCode {
         println!("{BREAKS}: {}", message.unwrap_or("a panic").replace('\n', " "));
         std::process::exit(0);
     }));
-    let served = sandbox::private_mounts().map_err(|error| error.to_string()).and_then(|()| {
+    let served = private_system().map_err(|error| error.to_string()).and_then(|()| {
         let module = Module::load(Path::new(object), service)?;
         for line in io::stdin().lines() {
             let line = line.map_err(|error| error.to_string())?;
@@ -205,7 +225,7 @@ pub fn serve(arguments: &[String]) -> ExitCode {
 }
 
 /// An answer as a line: `NAME: ADDRESS...` or `STATUS ERRNO H_ERRNO`. The errno of libvirt's
-/// NO_RECOVERY is what its last system call happened to leave behind: it is `-`.
+/// NO_RECOVERY is whatever its last system call left: it is printed as `-`.
 #[must_use]
 pub fn outcome(answer: &Answer) -> String {
     if answer.status != Status::Success {
@@ -224,7 +244,7 @@ pub fn outcome(answer: &Answer) -> String {
     for address in answer.addresses_text() {
         write!(text, " {address}").expect("a String takes all");
     }
-    // What is the same in every good answer is told only where it isn't.
+    // What is the same in every good answer is printed only where it isn't.
     let family = answer
         .addresses
         .first()

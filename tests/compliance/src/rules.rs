@@ -9,27 +9,27 @@ use std::fmt;
 pub enum Rule {
     /// Addresses are looked up too, and all guests listed.
     EntryPoints = 1,
-    /// A running guest drops what a destroyed one of its name left behind.
+    /// Leases that a destroyed guest left behind are left out while a guest of the name runs.
     LeftBehind = 2,
     /// One trailing dot is dropped.
     TrailingDot = 3,
-    /// `name.domain` is known where the lease says its network's domain.
+    /// `name.domain` is found where the lease records its network's domain.
     NetworkDomain = 4,
-    /// `localhost`, and what is no host name, is nobody's.
+    /// `localhost` and invalid host names belong to no guest.
     HostNames = 5,
-    /// A file that can't be read, and what is no file, costs itself alone.
+    /// An unreadable file affects no other file.
     Files = 6,
-    /// A bad record costs itself alone.
+    /// A bad record affects no other record.
     Records = 7,
-    /// A key that isn't known may have any value.
+    /// An unknown key may have any value.
     Keys = 8,
-    /// A lease needs no MAC address for its host name.
+    /// A lease needs no MAC address to answer for its host name.
     NoMac = 9,
-    /// The answer that doesn't fit asks for a larger buffer, so that it is given one.
+    /// A buffer that is too small makes glibc try a larger one.
     LargerBuffer = 10,
-    /// An answer needs no more room than it takes.
+    /// An answer needs no more space than it takes.
     Room = 11,
-    /// A guest that isn't known is not found.
+    /// An unknown guest is not found.
     UnknownGuest = 12,
     /// A guest without a lease is known and has no address.
     IdleGuest = 13,
@@ -37,37 +37,45 @@ pub enum Rule {
     Bridge = 14,
     /// MAC addresses are compared as numbers.
     Macs = 15,
-    /// The domain that is named exactly goes before one that differs in case.
+    /// A domain that matches exactly wins over one that differs in case.
     ExactCase = 16,
-    /// What ends last comes first, and what never ends before all.
+    /// Expiry times are compared in 64 bits.
     Order = 17,
-    /// An address in several leases stands where the longest puts it.
+    /// An address in several leases is placed by the one that ranks highest.
     Duplicates = 18,
-    /// One family out of two is IPv6 where there is no IPv4.
+    /// `AF_UNSPEC` falls back to IPv6 where there is no IPv4 address.
     AnyFamily = 19,
-    /// A family that there is none of has no data.
+    /// Unsupported address families return `NO_DATA`.
     OtherFamilies = 20,
-    /// Without descriptors or memory the answer is to try again.
+    /// Without file descriptors or memory the answer is to try again.
     Exhausted = 21,
-    /// Link-local addresses come with their interface.
-    Scopes = 22,
-    /// What ended before 1970 has ended.
+    /// Link-local addresses are a last resort, and come with their interface.
+    LinkLocal = 22,
+    /// A lease that ended before 1970 has ended.
     Before1970 = 23,
-    /// An address is written out.
+    /// Addresses are read in their full form only.
     AddressText = 24,
-    /// A string is what its escapes say.
+    /// Strings are compared in full.
     Strings = 25,
-    /// No file ends the process.
+    /// No file can end the process.
     NoCrash = 26,
-    /// A buffer may start anywhere.
+    /// A buffer may have any alignment.
     Alignment = 27,
-    /// A file is a bridge's.
+    /// A file belongs to a network interface.
     BridgeNames = 28,
+    /// Of a NIC's leases, those of the freshest client answer.
+    Clients = 29,
+    /// Names that the host needs for itself belong to no guest.
+    Reserved = 30,
+    /// A lease without an expiry time never ends.
+    NoExpiry = 31,
+    /// Names may be UTF-8.
+    Utf8 = 32,
 }
 
 impl Rule {
     /// Every rule, by number.
-    pub const ALL: [Rule; 28] = [
+    pub const ALL: [Rule; 32] = [
         Rule::EntryPoints,
         Rule::LeftBehind,
         Rule::TrailingDot,
@@ -89,19 +97,27 @@ impl Rule {
         Rule::AnyFamily,
         Rule::OtherFamilies,
         Rule::Exhausted,
-        Rule::Scopes,
+        Rule::LinkLocal,
         Rule::Before1970,
         Rule::AddressText,
         Rule::Strings,
         Rule::NoCrash,
         Rule::Alignment,
         Rule::BridgeNames,
+        Rule::Clients,
+        Rule::Reserved,
+        Rule::NoExpiry,
+        Rule::Utf8,
     ];
 
     /// Its number in `docs/differences.md`.
     #[must_use]
     pub fn number(self) -> u8 {
         self as u8
+    }
+
+    fn bit(self) -> u64 {
+        1 << self.number()
     }
 }
 
@@ -114,7 +130,7 @@ impl fmt::Display for Rule {
 
 /// A set of rules.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Rules(u32);
+pub struct Rules(u64);
 
 impl Rules {
     /// No rule: libvirt's own modules.
@@ -129,19 +145,19 @@ impl Rules {
     /// These and one more.
     #[must_use]
     pub fn with(self, rule: Rule) -> Rules {
-        Rules(self.0 | 1 << rule.number())
+        Rules(self.0 | rule.bit())
     }
 
     /// These but one.
     #[must_use]
     pub fn without(self, rule: Rule) -> Rules {
-        Rules(self.0 & !(1 << rule.number()))
+        Rules(self.0 & !rule.bit())
     }
 
     /// Whether a rule holds.
     #[must_use]
     pub fn has(self, rule: Rule) -> bool {
-        self.0 & 1 << rule.number() != 0
+        self.0 & rule.bit() != 0
     }
 }
 
@@ -150,14 +166,25 @@ impl Rules {
 pub struct Section {
     /// The rule's number.
     pub number: u8,
-    /// The heading behind the number.
+    /// The heading after the number.
     pub title: String,
+    /// The versions of libvirt that differ; all where it is empty.
+    pub versions: Vec<String>,
     /// The names of the cases that show it.
     pub cases: Vec<String>,
 }
 
-/// The sections of `docs/differences.md`: a heading `## 3. TITLE` each, and a paragraph that begins with
-/// `Shown by` and names cases in backquotes.
+impl Section {
+    /// Whether it names this case.
+    #[must_use]
+    pub fn names(&self, case: &str) -> bool {
+        self.cases.iter().any(|name| name == case)
+    }
+}
+
+/// The sections of `docs/differences.md`: a heading `## 3. TITLE` each, a paragraph that begins with `Shown by` and
+/// names cases in backquotes, and, where not all versions of libvirt differ, one that begins with `Differs in libvirt`
+/// and names those that do.
 #[must_use]
 pub fn sections(document: &str) -> Vec<Section> {
     let mut sections: Vec<Section> = Vec::new();
@@ -165,7 +192,9 @@ pub fn sections(document: &str) -> Vec<Section> {
         let heading = paragraph.strip_prefix("## ").and_then(|rest| rest.split_once(". "));
         if let Some((number, title)) = heading {
             if let Ok(number) = number.parse() {
-                sections.push(Section { number, title: title.to_owned(), cases: Vec::new() });
+                let title = title.to_owned();
+                let (versions, cases) = (Vec::new(), Vec::new());
+                sections.push(Section { number, title, versions, cases });
             }
         } else if let (Some(rest), Some(section)) =
             (paragraph.strip_prefix("Shown by"), sections.last_mut())
@@ -173,6 +202,13 @@ pub fn sections(document: &str) -> Vec<Section> {
             let cases = rest.split('`').skip(1).step_by(2);
             // A name may go on in the next line.
             section.cases.extend(cases.map(|name| name.replace('\n', " ")));
+        } else if let (Some(rest), Some(section)) =
+            (paragraph.strip_prefix("Differs in libvirt"), sections.last_mut())
+        {
+            let words = rest.split_whitespace().map(|word| word.trim_end_matches(['.', ',']));
+            let versions =
+                words.filter(|word| word.starts_with(|first: char| first.is_ascii_digit()));
+            section.versions.extend(versions.map(str::to_owned));
         }
     }
     sections
@@ -192,12 +228,13 @@ mod tests {
 
     #[test]
     fn a_document_has_sections() {
-        let text =
-            "# Title\n\n## 1. One\n\ntext\n\nShown by `a\nb`,\n`c`.\n\n## Other\n\n## 2. Two";
+        let text = "# Title\n\n## 1. One\n\ntext\n\nShown by `a\nb`,\n`c`.\n\nDiffers in libvirt 9.0 and \
+             11.3.\n\n## Other\n\n## 2. Two";
         let found = sections(text);
         assert_eq!(found.len(), 2);
         assert_eq!((found[0].number, found[0].title.as_str()), (1, "One"));
         assert_eq!(found[0].cases, ["a b", "c"]);
+        assert_eq!(found[0].versions, ["9.0", "11.3"]);
         assert!(found[1].cases.is_empty());
     }
 }

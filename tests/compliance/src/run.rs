@@ -1,7 +1,8 @@
-//! Running all cases and telling what came of them.
+//! Running all cases and reporting the outcome.
 
 use std::collections::BTreeMap;
 use std::env;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -14,16 +15,21 @@ use abi::{Kind, Modules, StateDir, sandbox};
 use crate::cases::{self, Case};
 use crate::generate::generate;
 use crate::model::Situation;
+use crate::nsstest::Table;
 use crate::peer::{Ask, Peer};
-use crate::rules::{Rule, Rules, Section, sections};
-use crate::stock;
+use crate::rules::{Rule, Rules, sections};
+use crate::stock::{Stock, Version};
 use crate::world::World;
 
-/// Directories of a run.
-const DIRECTORIES: u64 = 1000;
+/// Generated directories of a run, unless `TEST_ROUNDS` says otherwise. A rule that the written cases show is hit a
+/// dozen times in so many.
+const ROUNDS: u64 = 100;
 
-/// Failures that are told one by one.
-const TOLD: usize = 20;
+/// The first directory's seed, unless `TEST_SEED` says otherwise.
+const SEED: u64 = 1;
+
+/// Failures that are printed one by one.
+const PRINTED: usize = 20;
 
 /// Generated leases end at least ten seconds from the time that they are made for; a directory that
 /// took longer than this is made once more.
@@ -32,20 +38,26 @@ const MARGIN: i64 = 5;
 /// Runs everything and prints a table and the failures.
 #[must_use]
 pub fn main() -> ExitCode {
-    let (seed, directories) = match (number("COMPLIANCE_SEED"), number("COMPLIANCE_DIRECTORIES")) {
-        (Ok(seed), Ok(directories)) => {
-            (seed.unwrap_or_else(seed_of_the_day), directories.unwrap_or(DIRECTORIES))
-        }
+    let (seed, rounds) = match (number("TEST_SEED"), number("TEST_ROUNDS")) {
+        (Ok(seed), Ok(rounds)) => (seed.unwrap_or(SEED), rounds.unwrap_or(ROUNDS)),
         (Err(error), _) | (_, Err(error)) => {
             eprintln!("compliance: {error}");
             return ExitCode::FAILURE;
         }
     };
-    let stock = match stock::modules(&target_directory()) {
+    let target = target_directory();
+    let stock = match Stock::find(&target) {
         Ok(stock) => stock,
-        Err(error) => return skip(&error),
+        Err(error) => return skip("the comparison with libvirt's modules", &error),
     };
-    let ours = Modules::ours();
+    // In another mount namespace the kernel gives another path.
+    let program = match env::current_exe() {
+        Ok(program) => program,
+        Err(error) => {
+            eprintln!("compliance: the path of this program: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let state = match sandbox::enter() {
         Ok(state) => state,
         Err(error) if error.raw_os_error() == Some(libc::EPERM) => return again(&error),
@@ -54,22 +66,25 @@ pub fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let result = Sides::new(&stock, ours).and_then(|mut sides| {
-        let mut tally = Tally::default();
-        written(&state, &mut sides, &mut tally)?;
-        generated(&state, &mut sides, &mut tally, seed, directories)?;
-        Ok(tally)
-    });
-    match result {
-        Ok(mut tally) => {
-            tally.check_rules();
-            tally.print(seed, directories);
-            if tally.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-        }
-        Err(error) => {
-            eprintln!("compliance: {error}");
-            ExitCode::FAILURE
-        }
+    let table = Table::read(&target);
+    let mut sides = Sides::new(&program, &stock, Modules::ours());
+    let mut tally = Tally::new(stock.version);
+    let result = written(&state, &mut sides, &mut tally)
+        .and_then(|()| match &table {
+            Ok(table) => libvirts_own(&state, &mut sides, &mut tally, table),
+            Err(_) => Ok(()),
+        })
+        .and_then(|()| generated(&state, &mut sides, &mut tally, seed, rounds));
+    if let Err(error) = result {
+        eprintln!("compliance: {error}");
+        return ExitCode::FAILURE;
+    }
+    tally.check_rules();
+    tally.print(seed, rounds);
+    match table {
+        _ if !tally.failures.is_empty() => ExitCode::FAILURE,
+        Ok(_) => ExitCode::SUCCESS,
+        Err(error) => skip("the table of libvirt's nsstest", &error),
     }
 }
 
@@ -81,33 +96,30 @@ fn number(variable: &str) -> Result<Option<u64>, String> {
     }
 }
 
-/// Another one each run, short enough to be typed.
-fn seed_of_the_day() -> u64 {
-    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    elapsed.as_millis() as u64 % 1_000_000_000
-}
-
 fn now() -> i64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// Under `CI=true` what can't run has failed.
-fn skip(reason: &str) -> ExitCode {
+/// With `CI=true`, anything that can't run is a failure.
+fn skip(what: &str, reason: &str) -> ExitCode {
     let failed = env::var_os("CI").is_some_and(|ci| ci == "true");
-    println!("skipped: the comparison with libvirt's modules: {reason}");
+    println!("skipped: {what}: {reason}");
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 /// Runs this program once more, as root of a user namespace.
 fn again(error: &io::Error) -> ExitCode {
+    let what = "the comparison with libvirt's modules";
     if sandbox::is_in_user_namespace() {
-        return skip(&format!("no mount namespace even in a user namespace: {error}"));
+        return skip(what, &format!("no mount namespace even in a user namespace: {error}"));
     }
     match sandbox::in_user_namespace(&mut Command::new("/proc/self/exe")).status() {
         Ok(status) if status.success() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
-        Err(error) => skip(&format!("neither root nor an unprivileged user namespace: {error}")),
+        Err(error) => {
+            skip(what, &format!("neither root nor an unprivileged user namespace: {error}"))
+        }
     }
 }
 
@@ -118,12 +130,11 @@ struct Sides {
 }
 
 impl Sides {
-    fn new(stock: &Modules, ours: &Modules) -> io::Result<Sides> {
-        let program = env::current_exe()?;
-        let peers = |modules: &Modules| {
-            Kind::BOTH.map(|kind| Peer::new(&program, modules.directory(), kind))
-        };
-        Ok(Sides { stock: peers(stock), ours: peers(ours) })
+    fn new(program: &Path, stock: &Stock, ours: &Modules) -> Sides {
+        let stocks =
+            Kind::BOTH.map(|kind| Peer::new(program, &stock.modules, &stock.libraries, kind));
+        let ours = Kind::BOTH.map(|kind| Peer::new(program, ours, OsStr::new(""), kind));
+        Sides { stock: stocks, ours }
     }
 
     /// What each side answers to each call.
@@ -142,8 +153,9 @@ struct Uses {
     generated: u64,
 }
 
-#[derive(Default)]
 struct Tally {
+    /// Of libvirt's modules.
+    version: Version,
     same: Uses,
     differ: Uses,
     rules: BTreeMap<Rule, Uses>,
@@ -151,6 +163,8 @@ struct Tally {
     shown: BTreeMap<Rule, Vec<&'static str>>,
     passed: u64,
     failures: Vec<String>,
+    /// Rows of libvirt's own table, and how many of them hold for libvirt's module and for ours.
+    table: Option<(usize, [usize; 2])>,
 }
 
 fn written(state: &StateDir, sides: &mut Sides, tally: &mut Tally) -> io::Result<()> {
@@ -167,14 +181,40 @@ fn written(state: &StateDir, sides: &mut Sides, tally: &mut Tally) -> io::Result
     Ok(())
 }
 
+/// All rows of libvirt's own table hold for both.
+fn libvirts_own(
+    state: &StateDir,
+    sides: &mut Sides,
+    tally: &mut Tally,
+    table: &Table,
+) -> io::Result<()> {
+    state.clear();
+    table.write(state);
+    let mut held = [0; 2];
+    for row in &table.rows {
+        for (stock, ours) in sides.ask(row.kind, &[Ask::new(row.query.clone())])? {
+            held[0] += usize::from(stock == row.answer);
+            held[1] += usize::from(ours == row.answer);
+            if stock != row.answer || ours != row.answer {
+                tally.failures.push(format!(
+                    "libvirt's nsstest, {:?} {}\n   expected: {}\n    libvirt: {stock}\n       ours: {ours}",
+                    row.kind, row.query, row.answer
+                ));
+            }
+        }
+    }
+    tally.table = Some((table.rows.len(), held));
+    Ok(())
+}
+
 fn generated(
     state: &StateDir,
     sides: &mut Sides,
     tally: &mut Tally,
     first: u64,
-    directories: u64,
+    rounds: u64,
 ) -> io::Result<()> {
-    for seed in first..first + directories {
+    for seed in first..first + rounds {
         let (made, now, outcomes) = loop {
             let now = now();
             let mut made = generate(seed, now);
@@ -192,7 +232,8 @@ fn generated(
         };
         for (kind, outcomes) in Kind::BOTH.into_iter().zip(outcomes) {
             for (ask, (stock, ours)) in made.asks_of(kind).zip(outcomes) {
-                let situation = Situation { world: &made.world, kind, ask, now };
+                let version = tally.version;
+                let situation = Situation { world: &made.world, kind, ask, now, version };
                 tally.add_generated(seed, &situation, &stock, &ours);
             }
         }
@@ -200,7 +241,7 @@ fn generated(
     Ok(())
 }
 
-/// Puts the bridges into the order in which the directory is listed: both modules go by it.
+/// Puts the bridges into the order in which the directory is listed, which both modules use.
 fn sort_as_listed(world: &mut World, state: &StateDir) -> io::Result<()> {
     let mut listed = Vec::new();
     for entry in fs::read_dir(state.path())? {
@@ -214,20 +255,34 @@ fn sort_as_listed(world: &mut World, state: &StateDir) -> io::Result<()> {
 }
 
 impl Tally {
+    fn new(version: Version) -> Tally {
+        Tally {
+            version,
+            same: Uses::default(),
+            differ: Uses::default(),
+            rules: BTreeMap::new(),
+            shown: BTreeMap::new(),
+            passed: 0,
+            failures: Vec::new(),
+            table: None,
+        }
+    }
+
     fn add_written(&mut self, case: &Case, call: &cases::Call, stock: &str, ours: &str) {
-        let differ = stock != ours;
-        let as_told = matches(stock, call.stock) && matches(ours, call.ours);
-        if !as_told || differ != call.rule.is_some() {
+        let expected = call.stock(self.version);
+        let as_expected = matches(stock, expected) && matches(ours, call.ours);
+        let rule = if stock == ours { None } else { call.rule };
+        if !as_expected || (stock != ours && rule.is_none()) {
             let rule = call.rule.map_or("the same".to_owned(), |rule| rule.to_string());
             self.failures.push(format!(
-                "case `{}`, {:?} {} with {} bytes, {rule}\n  libvirt: {stock}\n     told: {}\n     \
-                 ours: {ours}\n     told: {}",
-                case.name, case.kind, call.ask.query, call.ask.length, call.stock, call.ours
+                "case `{}`, {:?} {} with {} bytes, {rule}\n    libvirt: {stock}\n   expected: {expected}\n       \
+                 ours: {ours}\n   expected: {}",
+                case.name, case.kind, call.ask.query, call.ask.length, call.ours
             ));
             return;
         }
         self.passed += 1;
-        match call.rule {
+        match rule {
             None => self.same.written += 1,
             Some(rule) => {
                 self.differ.written += 1;
@@ -241,24 +296,22 @@ impl Tally {
     }
 
     fn add_generated(&mut self, seed: u64, situation: &Situation<'_>, stock: &str, ours: &str) {
-        let told = [situation.predict(Rules::NONE), situation.predict(Rules::all())];
+        let expected = [situation.predict(Rules::NONE), situation.predict(Rules::all())];
         let needed = situation.needed();
-        // The model leaves the order of what ends in the same second open. The modules agree on it, but
-        // for guests with leases on several bridges: libvirt's goes by the `.status` files' order in
-        // the directory, ours by that of the `.macs` files.
+        // Leases that end in the same second may come in any order, but without a rule that concerns them in the same.
         let open = !needed.is_empty() || situation.kind == Kind::Guest;
         let agree = open || stock == ours;
-        if !told[0].is(stock) || !told[1].is(ours) || !agree {
+        if !expected[0].is(stock) || !expected[1].is(ours) || !agree {
             self.failures.push(format!(
-                "seed {seed}, {:?} {} with {} bytes, rules {:?}\n  libvirt: {stock}\n     told: \
-                 {:?}\n     ours: {ours}\n     told: {:?}\n  again: COMPLIANCE_SEED={seed} \
-                 COMPLIANCE_DIRECTORIES=1 make compliance",
+                "seed {seed}, {:?} {} with {} bytes, rules {:?}\n    libvirt: {stock}\n   expected: \
+                 {:?}\n       ours: {ours}\n   expected: {:?}\n  again: make compliance TEST_SEED={seed} \
+                 TEST_ROUNDS=1",
                 situation.kind,
                 situation.ask.query,
                 situation.ask.length,
                 needed.iter().map(|rule| rule.number()).collect::<Vec<_>>(),
-                told[0],
-                told[1],
+                expected[0],
+                expected[1],
             ));
             return;
         }
@@ -270,7 +323,8 @@ impl Tally {
         }
     }
 
-    /// Every rule has a section in the document and a case that shows it, and the other way round.
+    /// Every rule has a section in the document and a case that shows it, and the reverse; where the section names
+    /// versions of libvirt, exactly those differ.
     fn check_rules(&mut self) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/differences.md");
         let text = match fs::read_to_string(&path) {
@@ -281,27 +335,49 @@ impl Tally {
             }
         };
         let sections = sections(&text);
-        let mut failures = Vec::new();
+        let version = self.version.to_string();
+        let all = cases::all();
         for rule in Rule::ALL {
             let shown = self.shown.get(&rule).map_or(&[][..], Vec::as_slice);
-            let number = rule.number();
-            match sections.iter().find(|section| section.number == number) {
-                _ if shown.is_empty() => {
-                    failures.push(format!("{rule}: no case needs it any more"))
+            let Some(section) = sections.iter().find(|it| it.number == rule.number()) else {
+                self.failures.push(format!("docs/differences.md has no section {}", rule.number()));
+                continue;
+            };
+            let differs = section.versions.is_empty() || section.versions.contains(&version);
+            match (differs, shown.is_empty()) {
+                (true, true) => self.failures.push(format!("{rule}: no case shows it")),
+                (false, false) => self.failures.push(format!(
+                    "docs/differences.md, {}: doesn't name libvirt {version}, but {shown:?} show it",
+                    rule.number()
+                )),
+                (false, true) => {}
+                (true, false) if !shown.iter().any(|case| section.names(case)) => {
+                    self.failures.push(format!(
+                        "docs/differences.md, {}: names none of the cases {shown:?}",
+                        rule.number()
+                    ));
                 }
-                None => failures.push(format!("docs/differences.md has no section {number}")),
-                Some(section) => failures.extend(unshown(section, shown)),
+                (true, false) => {}
+            }
+            let of_rule = |case: &&Case| case.calls.iter().any(|call| call.rule == Some(rule));
+            let cases: Vec<&str> = all.iter().filter(of_rule).map(|case| case.name).collect();
+            for name in section.cases.iter().filter(|name| !cases.contains(&name.as_str())) {
+                self.failures.push(format!(
+                    "docs/differences.md, {}: `{name}` is not a case of this rule",
+                    rule.number()
+                ));
             }
         }
         for section in &sections {
             if !Rule::ALL.iter().any(|rule| rule.number() == section.number) {
-                failures.push(format!("docs/differences.md, {}: no such rule", section.number));
+                self.failures
+                    .push(format!("docs/differences.md, {}: no such rule", section.number));
             }
         }
-        self.failures.append(&mut failures);
     }
 
-    fn print(&self, seed: u64, directories: u64) {
+    fn print(&self, seed: u64, rounds: u64) {
+        println!("beside libvirt {}'s modules:", self.version);
         println!("{:<80} {:>7} {:>9}", "", "written", "generated");
         let line = |what: &str, uses: &Uses| {
             println!("{what:<80} {:>7} {:>9}", uses.written, uses.generated);
@@ -315,37 +391,25 @@ impl Tally {
             let title = title.map_or("", |section| &section.title);
             line(&format!("  by rule {:>2}: {title}", rule.number()), uses);
         }
-        println!("\n{directories} generated directories from seed {seed} on");
-        for failure in self.failures.iter().take(TOLD) {
+        println!("\n{rounds} generated directories, seeds from {seed} on");
+        if let Some((rows, [stock, ours])) = self.table {
+            println!(
+                "libvirt's own nsstest: {ours} of {rows} hold for ours, {stock} for libvirt's"
+            );
+        }
+        for failure in self.failures.iter().take(PRINTED) {
             println!("\nFAILED {failure}");
         }
-        if self.failures.len() > TOLD {
-            println!("\nand {} failures more", self.failures.len() - TOLD);
+        if self.failures.len() > PRINTED {
+            println!("\nand {} more failures", self.failures.len() - PRINTED);
         }
-        println!("\n{} calls went as told, {} did not", self.passed, self.failures.len());
+        println!("\n{} calls as expected, {} failures", self.passed, self.failures.len());
     }
 }
 
-/// What is wrong with the cases that a section of the document names.
-fn unshown(section: &Section, shown: &[&str]) -> Vec<String> {
-    let at = format!("docs/differences.md, {}", section.number);
-    let named = |name: &&&str| section.cases.iter().any(|case| case == **name);
-    let mut wrong: Vec<String> = section
-        .cases
-        .iter()
-        .filter(|case| !shown.contains(&case.as_str()))
-        .map(|case| format!("{at}: `{case}` is no case of this rule"))
-        .collect();
-    if shown.iter().filter(named).count() == 0 {
-        wrong.push(format!("{at}: names none of the cases {shown:?}"));
-    }
-    wrong
-}
-
-/// Whether an outcome is the one that a case tells of. How exactly a module breaks the contract is
-/// a matter of chance.
-fn matches(outcome: &str, told: &str) -> bool {
-    outcome == told || (told == BREAKS && outcome.starts_with(BREAKS))
+/// Whether an outcome is the expected one. How exactly a module breaks the contract varies.
+fn matches(outcome: &str, expected: &str) -> bool {
+    outcome == expected || (expected == BREAKS && outcome.starts_with(BREAKS))
 }
 
 /// The outcome where a module broke the contract with glibc; see `abi::Module::ask`.

@@ -1,120 +1,145 @@
-//! libvirt's own modules, as Debian builds them: fetched as packages and unpacked, not installed.
+//! libvirt's own modules: those that `tests/setup` has unpacked, or those that are installed in this root.
 
+use std::env;
+use std::ffi::OsString;
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use abi::Modules;
+use abi::{Kind, Modules};
 
-/// The version that the cases tell about. Others answer differently in places.
-pub const VERSION: &str = "9.0";
-
-/// The modules' package, and that of the library that they need.
-const PACKAGES: [&str; 2] = ["libnss-libvirt", "libyajl2"];
-
-const FILES: [&str; 3] = ["libnss_libvirt.so.2", "libnss_libvirt_guest.so.2", "libyajl.so.2"];
-
-/// libvirt's modules and what they need in one directory below `target`: out of the packages that
-/// `tests/setup` has fetched, or fetched here.
-///
-/// # Errors
-///
-/// What is missing, and what to do about it.
-pub fn modules(target: &Path) -> Result<Modules, String> {
-    let directory = target.join("stock");
-    // The packages lie in directories of their own: the linker gets one with all.
-    let together = directory.join("modules");
-    fs::create_dir_all(&together).map_err(|error| format!("{}: {error}", together.display()))?;
-    if FILES.iter().any(|name| find(&directory, name).is_none()) {
-        for package in PACKAGES {
-            fetch(package, &directory)?;
-        }
-    }
-    check_version(&directory)?;
-    for name in FILES {
-        let file = find(&directory, name)
-            .ok_or_else(|| format!("no {name} in the packages {PACKAGES:?}"))?;
-        if !together.join(name).exists() {
-            copy(&file, &together.join(name))?;
-        }
-    }
-    Ok(Modules::at(together))
+/// A version of libvirt that the cases know. Debian 12, 13 and sid have them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Version {
+    /// 9.0, Debian 12: reads JSON with yajl.
+    V9_0,
+    /// 11.3, Debian 13: reads JSON with json-c.
+    V11_3,
+    /// 12.8, Debian sid.
+    V12_8,
 }
 
-/// Where a package's archive is kept.
-fn archive(directory: &Path, package: &str) -> PathBuf {
-    directory.join(format!("{package}.deb"))
+impl Version {
+    /// All of them.
+    pub const ALL: [Version; 3] = [Version::V9_0, Version::V11_3, Version::V12_8];
+
+    fn text(self) -> &'static str {
+        match self {
+            Version::V9_0 => "9.0",
+            Version::V11_3 => "11.3",
+            Version::V12_8 => "12.8",
+        }
+    }
+
+    /// Of a Debian package's version, `9.0.0-4+deb12u2`; `None` where the cases don't know it.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Version> {
+        Version::ALL.into_iter().find(|version| {
+            let rest = text.strip_prefix(version.text());
+            rest.is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_digit()))
+        })
+    }
 }
 
-fn check_version(directory: &Path) -> Result<(), String> {
-    let package = PACKAGES[0];
-    let version =
-        step(Command::new("dpkg-deb").arg("-f").arg(archive(directory, package)).arg("Version"))?;
-    if version.starts_with(VERSION) {
-        return Ok(());
+/// `9.0`.
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
     }
-    Err(format!(
-        "this system's {package} is {version}; the cases tell about {VERSION}, that of Debian 12"
-    ))
+}
+
+/// libvirt's modules.
+pub struct Stock {
+    /// Where they are.
+    pub modules: Modules,
+    /// Their `LD_LIBRARY_PATH`.
+    pub libraries: OsString,
+    /// Which they are.
+    pub version: Version,
+}
+
+impl Stock {
+    /// The modules that the Debian package libnss-libvirt has installed, where `COMPLIANCE_STOCK` is `installed`; else those
+    /// that `tests/setup` has unpacked below `target`.
+    ///
+    /// # Errors
+    ///
+    /// What is missing, and what to do about it.
+    pub fn find(target: &Path) -> Result<Stock, String> {
+        match env::var("COMPLIANCE_STOCK") {
+            Ok(value) if value == "installed" => installed(),
+            Ok(value) => Err(format!("COMPLIANCE_STOCK={value}: not `installed`")),
+            Err(_) => unpacked(&target.join("stock")),
+        }
+    }
+}
+
+fn installed() -> Result<Stock, String> {
+    let version = run(Command::new("dpkg-query").args(["-Wf", "${Version}", "libnss-libvirt"]))?;
+    let files = run(Command::new("dpkg-query").args(["-L", "libnss-libvirt"]))?;
+    let module = files.lines().map(Path::new).find(|path| path.ends_with(Kind::Host.file()));
+    let directory = module.and_then(Path::parent).ok_or("libnss-libvirt has no module")?;
+    stock(directory, OsString::new(), &version)
+}
+
+fn unpacked(directory: &Path) -> Result<Stock, String> {
+    let package = directory.join("libnss-libvirt.deb");
+    if !package.exists() {
+        return Err(format!("no {}; run `tests/setup compliance`", package.display()));
+    }
+    let version = run(Command::new("dpkg-deb").arg("-f").arg(&package).arg("Version"))?;
+    // The packages' files lie where they are installed: /lib or /usr/lib.
+    let mut libraries = Vec::new();
+    directories_of_libraries(directory, &mut libraries);
+    let modules = libraries
+        .iter()
+        .find(|directory| directory.join(Kind::Host.file()).exists())
+        .ok_or_else(|| format!("no {} in {}", Kind::Host.file(), package.display()))?;
+    let path = env::join_paths(&libraries).map_err(|error| error.to_string())?;
+    stock(modules, path, &version)
+}
+
+fn stock(directory: &Path, libraries: OsString, version: &str) -> Result<Stock, String> {
+    let known = Version::parse(version).ok_or_else(|| {
+        let known = Version::ALL.map(Version::text).join(", ");
+        format!("libvirt's modules are of version {version}; the cases know {known}")
+    })?;
+    Ok(Stock { modules: Modules::at(directory), libraries, version: known })
 }
 
 /// Runs a command to its end; what it prints.
-fn step(command: &mut Command) -> Result<String, String> {
+fn run(command: &mut Command) -> Result<String, String> {
     let output = command
         .output()
         .map_err(|error| format!("{}: {error}", command.get_program().to_string_lossy()))?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!(
-        "{command:?}: {}; run `apt-get update`, or `tests/setup compliance`, and try again",
-        said.trim()
-    ))
+    Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim()))
 }
 
-fn copy(from: &Path, to: &Path) -> Result<(), String> {
-    let new = to.with_extension(std::process::id().to_string());
-    fs::copy(from, &new)
-        .and_then(|_| fs::rename(&new, to))
-        .map_err(|error| format!("{}: {error}", to.display()))
-}
-
-/// Fetches a package with apt and unpacks it into `directory`.
-fn fetch(package: &str, directory: &Path) -> Result<(), String> {
-    let room = directory.join(format!("fetch-{package}-{}", std::process::id()));
-    fs::create_dir_all(&room).map_err(|error| format!("{}: {error}", room.display()))?;
-    // Without the sandbox user apt needs no directory that it may write to.
-    step(Command::new("apt-get").current_dir(&room).args([
-        "-q",
-        "-o",
-        "APT::Sandbox::User=root",
-        "download",
-        package,
-    ]))?;
-    let fetched = fs::read_dir(&room)
-        .ok()
-        .and_then(|mut entries| entries.next())
-        .and_then(Result::ok)
-        .ok_or_else(|| format!("apt-get download {package} left no file"))?
-        .path();
-    let kept = archive(directory, package);
-    fs::rename(&fetched, &kept).map_err(|error| format!("{}: {error}", kept.display()))?;
-    step(Command::new("dpkg-deb").arg("-x").arg(&kept).arg(directory))?;
-    fs::remove_dir_all(&room).map_err(|error| format!("{}: {error}", room.display()))
-}
-
-/// The file of this name below `directory`, links followed, but not what lies in `modules`.
-fn find(directory: &Path, name: &str) -> Option<PathBuf> {
-    let entries = fs::read_dir(directory).ok()?;
-    for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
-        if path.is_dir() && !path.is_symlink() && !path.ends_with("modules") {
-            if let Some(found) = find(&path, name) {
-                return Some(found);
-            }
-        } else if path.ends_with(name) {
-            return Some(path);
-        }
+/// The directories below `directory` that hold shared libraries with a version in their names.
+fn directories_of_libraries(directory: &Path, to: &mut Vec<PathBuf>) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    let paths: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    if paths.iter().any(|path| path.to_string_lossy().contains(".so.")) {
+        to.push(directory.to_owned());
     }
-    None
+    for path in paths.iter().filter(|path| path.is_dir() && !path.is_symlink()) {
+        directories_of_libraries(path, to);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Version;
+
+    #[test]
+    fn versions() {
+        assert_eq!(Version::parse("9.0.0-4+deb12u2"), Some(Version::V9_0));
+        assert_eq!(Version::parse("12.8.0-1"), Some(Version::V12_8));
+        assert_eq!(Version::parse("11.30.0-1"), None);
+        assert_eq!(Version::parse("8.0.0"), None);
+    }
 }

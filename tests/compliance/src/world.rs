@@ -1,5 +1,4 @@
-//! A state directory as values: what the files say, before it is written down in one of the many ways
-//! in which JSON says the same.
+//! A state directory as values, and how they are written: JSON has many ways to write the same record.
 
 use abi::StateDir;
 use abi::json::{array, escaped_string, string};
@@ -38,9 +37,9 @@ pub enum Damage {
     None,
     /// It has no byte.
     Empty,
-    /// Its last record is cut short, so that it isn't one.
+    /// It ends in the middle of its last record.
     CutShort,
-    /// Nonsense stands behind the last record.
+    /// Garbage follows the last record.
     Trailing,
     /// A directory is in its place.
     Directory,
@@ -57,11 +56,13 @@ pub struct Lease {
     pub hostname: Option<String>,
     /// `domain`.
     pub domain: Option<String>,
+    /// `client-id`.
+    pub client: Option<String>,
     /// `expiry-time`.
     pub expiry: Expiry,
     /// A key that no libvirt writes.
     pub extra: Option<Extra>,
-    /// How it is written down.
+    /// How it is written.
     pub style: Style,
 }
 
@@ -95,7 +96,7 @@ pub enum Extra {
     Object,
 }
 
-/// How a record is written down.
+/// How a record is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Style {
     /// The keys' order: which of them comes first.
@@ -113,7 +114,7 @@ pub struct MacMap {
     pub domain: String,
     /// `macs`.
     pub macs: Vec<String>,
-    /// How it is written down.
+    /// How it is written.
     pub style: Style,
 }
 
@@ -139,7 +140,13 @@ impl<R> File<R> {
             Damage::Empty => text.clear(),
             // The end of the file and the last record's brace.
             Damage::CutShort => text.truncate(text.rfind('}').unwrap_or(1)),
-            Damage::Trailing => text.push_str("{nonsense"),
+            Damage::Trailing => {
+                // libvirt's modules read 1024 bytes at a time. From 11.3 on they miss garbage that such a part cuts in two.
+                if text.len() % 1024 > 1000 {
+                    text.insert_str(0, &" ".repeat(48));
+                }
+                text.push_str("{nonsense");
+            }
             Damage::Directory => {
                 state.directory(name);
                 return;
@@ -163,8 +170,12 @@ impl Lease {
     fn json(&self) -> String {
         let text = |value: &str| self.style.string(value);
         let mut fields = vec![("ip-address", text(&self.ip))];
-        let optional =
-            [("mac-address", &self.mac), ("hostname", &self.hostname), ("domain", &self.domain)];
+        let optional = [
+            ("mac-address", &self.mac),
+            ("hostname", &self.hostname),
+            ("domain", &self.domain),
+            ("client-id", &self.client),
+        ];
         for (key, value) in optional {
             if let Some(value) = value {
                 fields.push((key, text(value)));

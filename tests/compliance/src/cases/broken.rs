@@ -15,8 +15,8 @@ fn beside(name: &'static str, setup: fn(&StateDir, i64)) -> Case {
     Case::new(name, Host, setup)
 }
 
-/// A good record of `web` behind this one in the same file.
-fn behind(state: &StateDir, now: i64, record: &str) {
+/// A good record of `web` after this one in the same file.
+fn after(state: &StateDir, now: i64, record: &str) {
     let good = v4(now, "10.0.0.1", WEB, "web").json();
     state.write("virbr0.status", format!("[{record},\n{good}]"));
 }
@@ -64,13 +64,14 @@ fn files() -> Vec<Case> {
             good(state, now);
             state.write("virbr1.macs", "");
         })
-        .differs(Rule::Files, Query::name4("web-vm"), GIVES_UP, "web-vm: 10.0.0.1"),
+        .differs(Rule::Files, Query::name4("web-vm"), GIVES_UP, "web-vm: 10.0.0.1")
+        .since(V11_3, "web-vm: 10.0.0.1"),
         Case::new("MAC maps and host names", Host, |state, now| {
             good(state, now);
             state.write("virbr1.macs", "nonsense");
         })
         .same(Query::name4("web"), ONE),
-        beside("a file that is no bridge's", |state, now| {
+        beside("a file of no interface", |state, now| {
             state.leases("sixteen-bytes-16", &[v4(now, "10.0.0.1", WEB, "web")]);
             state.leases("", &[v4(now, "10.0.0.1", WEB, "web")]);
             state.leases("fifteen-bytes15", &[v4(now, "10.0.0.2", DB, "db")]);
@@ -97,7 +98,9 @@ fn records() -> Vec<Case> {
             );
         })
         .differs(Rule::NoMac, Query::name4("db"), GIVES_UP, "db: 10.0.0.2")
-        .differs(Rule::NoMac, Query::name4("web"), GIVES_UP, ONE),
+        .since(V11_3, "db: 10.0.0.2")
+        .differs(Rule::NoMac, Query::name4("web"), GIVES_UP, ONE)
+        .since(V11_3, ONE),
         Case::new("a record without an address", Host, |state, now| {
             state.leases(
                 "virbr0",
@@ -138,15 +141,26 @@ fn records() -> Vec<Case> {
             state.leases("virbr1", &[lease.raw("expiry-time", "1.5")]);
         })
         .differs(Rule::Records, Query::name4("web"), ONE, UNKNOWN)
-        .differs(Rule::Records, Query::name4("db"), "db: 10.0.0.2", UNKNOWN),
-        Case::new("a host name that is no string", Host, |state, now| {
+        .since(V11_3, UNKNOWN)
+        .differs(Rule::Records, Query::name4("db"), "db: 10.0.0.2", UNKNOWN)
+        .since(V11_3, UNKNOWN),
+        Case::new("a host name that is not a string", Host, |state, now| {
             let bad = v4(now, "10.0.0.2", DB, "").raw("hostname", "17");
             state.leases("virbr0", &[bad, v4(now, "10.0.0.1", WEB, "web")]);
         })
-        .differs(Rule::Records, Query::name4("web"), GIVES_UP, ONE),
-        Case::new("something else in the array", Host, |state, now| behind(state, now, "17"))
-            .differs(Rule::Records, Query::name4("web"), GIVES_UP, ONE),
-        Case::new("a malformed record", Host, |state, now| behind(state, now, "{\"hostname\" 1}"))
+        .differs(Rule::Records, Query::name4("web"), GIVES_UP, ONE)
+        .since(V11_3, ONE),
+        Case::new("a MAC address that is not a string", Host, |state, now| {
+            let bad = v4(now, "10.0.0.2", DB, "db").without("mac-address");
+            state
+                .leases("virbr0", &[bad.raw("mac-address", "17"), v4(now, "10.0.0.1", WEB, "web")]);
+        })
+        .differs(Rule::Records, Query::name4("web"), GIVES_UP, ONE)
+        .since(V11_3, ONE),
+        Case::new("something else in the array", Host, |state, now| after(state, now, "17"))
+            .differs(Rule::Records, Query::name4("web"), GIVES_UP, ONE)
+            .since(V11_3, ONE),
+        Case::new("a malformed record", Host, |state, now| after(state, now, "{\"hostname\" 1}"))
             .differs(Rule::Records, Query::name4("web"), GIVES_UP, ONE),
         Case::new("a key that comes twice", Host, |state, now| {
             let twice = v4(now, "10.0.0.66", WEB, "old").text("hostname", "web");
@@ -162,12 +176,14 @@ fn records() -> Vec<Case> {
         Case::new("unknown keys with other values", Host, |state, now| {
             state.leases("virbr0", &[v4(now, "10.0.0.1", WEB, "web").raw("new", "17")]);
         })
-        .differs(Rule::Keys, Query::name4("web"), GIVES_UP, ONE),
+        .differs(Rule::Keys, Query::name4("web"), GIVES_UP, ONE)
+        .since(V11_3, ONE),
         Case::new("unknown keys with lists", Host, |state, now| {
             let lease = v4(now, "10.0.0.1", WEB, "web");
             state.leases("virbr0", &[lease.raw("new", "[1, {\"x\": []}]")]);
         })
-        .differs(Rule::Keys, Query::name4("web"), GIVES_UP, ONE),
+        .differs(Rule::Keys, Query::name4("web"), GIVES_UP, ONE)
+        .since(V11_3, ONE),
     ]
 }
 
@@ -192,6 +208,7 @@ fn mac_maps() -> Vec<Case> {
             "web-vm: 10.0.0.1 10.0.0.2",
             "web-vm: 10.0.0.1",
         )
+        .since(V11_3, "web-vm: 10.0.0.1")
         .same(Query::name4("db-vm"), "db-vm: 10.0.0.2"),
         Case::new("a MAC map's record of nothing", Guest, |state, now| {
             good(state, now);
@@ -200,18 +217,29 @@ fn mac_maps() -> Vec<Case> {
                 format!("[{{}}, {{\"domain\": \"web-vm\", \"macs\": [\"{WEB}\"]}}]"),
             );
         })
-        .differs(Rule::Records, Query::name4("web-vm"), GIVES_UP, "web-vm: 10.0.0.1"),
+        .differs(Rule::Records, Query::name4("web-vm"), GIVES_UP, "web-vm: 10.0.0.1")
+        .since(V11_3, "web-vm: 10.0.0.1"),
         Case::new("unknown keys in a MAC map", Guest, |state, now| {
             good(state, now);
             state.write(
                 "virbr0.macs",
                 format!(
                     "[{{\"uuid\": \"x\", \"id\": 7, \"old\": [\"y\"], \"domain\": \"web-vm\", \
-                     \"macs\": [\"{WEB}\", null]}}]"
+                     \"macs\": [\"{WEB}\"]}}]"
                 ),
             );
         })
-        .differs(Rule::Records, Query::name4("web-vm"), "web-vm: 10.0.0.1", UNKNOWN),
+        .same(Query::name4("web-vm"), "web-vm: 10.0.0.1"),
+        Case::new("a MAC that is not a string", Guest, |state, now| {
+            good(state, now);
+            state.write(
+                "virbr0.macs",
+                format!("[{{\"domain\": \"web-vm\", \"macs\": [\"{WEB}\", null]}}]"),
+            );
+        })
+        .differs(Rule::Records, Query::name4("web-vm"), "web-vm: 10.0.0.1", UNKNOWN)
+        .since(V11_3, "ends the process")
+        .since(V12_8, GIVES_UP),
         // Found with realloc(3) in the module: the second list without a MAC frees the first.
         Case::new("two lists without a MAC", Guest, |state, _| {
             for bridge in ["virbr0", "virbr1"] {
@@ -219,6 +247,13 @@ fn mac_maps() -> Vec<Case> {
                 state.write(&name, "[{\"domain\": \"web-vm\", \"macs\": []}]");
             }
         })
-        .differs(Rule::NoCrash, Query::name4("web-vm"), "ends the process", NO_DATA),
+        .differs(Rule::NoCrash, Query::name4("web-vm"), "ends the process", NO_DATA)
+        .since(V11_3, GIVES_UP),
+        Case::new("MACs that are not a list", Guest, |state, now| {
+            good(state, now);
+            state.write("virbr1.macs", "[{\"domain\": \"web-vm\", \"macs\": \"text\"}]");
+        })
+        .differs(Rule::NoCrash, Query::name4("web-vm"), "web-vm: 10.0.0.1", "web-vm: 10.0.0.1")
+        .since(V11_3, "ends the process"),
     ]
 }

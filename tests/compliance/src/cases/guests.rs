@@ -2,6 +2,10 @@
 
 use super::common::*;
 
+/// The client ids of a boot loader and of the system that it starts.
+const PXE: &str = "01:52:54:00:00:00:01";
+const SYSTEM: &str = "ff:56:50:4d:98:00:02:00:00:ab:11:01:02:03:04:05:06:07:08";
+
 fn two_of_a_name(state: &StateDir, now: i64) {
     state
         .leases("virbr0", &[v4(now, "10.0.0.66", OLD, "web"), v4(now - 1, "10.0.0.1", WEB, "web")]);
@@ -56,7 +60,7 @@ pub(super) fn cases() -> Vec<Case> {
         .differs(
             Rule::Bridge,
             Query::name2("web-vm", AF_INET),
-            // In the order in which the directory is listed: tmpfs gives the newest file first.
+            // In the order of the directory: tmpfs lists the newest file first.
             "web-vm: 10.0.1.1 10.0.0.66",
             "web-vm: 10.0.1.1",
         ),
@@ -115,6 +119,48 @@ pub(super) fn cases() -> Vec<Case> {
         })
         .same(Query::name4("web-vm"), "web-vm: 10.0.0.1 fd00::1 10.0.0.2")
         .same(Query::name2("web-vm", AF_INET), "web-vm: 10.0.0.1 10.0.0.2"),
+        Case::new("two clients of one NIC", Host, |state, now| {
+            let boot = v4(now, "10.0.0.66", WEB, "web").text("client-id", PXE);
+            let system = v4(now - 60, "10.0.0.1", WEB, "web").text("client-id", SYSTEM);
+            state.leases("virbr0", &[boot, v6(now - 90, "fd00::1", WEB, "web"), system]);
+        })
+        .differs(
+            Rule::Clients,
+            Query::name4("web"),
+            "web: 10.0.0.66 10.0.0.1 fd00::1",
+            "web: 10.0.0.1 fd00::1",
+        )
+        .differs(
+            Rule::Clients,
+            Query::name2("web", AF_INET),
+            "web: 10.0.0.66 10.0.0.1",
+            "web: 10.0.0.1",
+        ),
+        Case::new("two clients of a guest's NIC", Guest, |state, now| {
+            let boot = v4(now, "10.0.0.66", WEB, "").text("client-id", PXE);
+            let system = v4(now - 60, "10.0.0.1", WEB, "").text("client-id", SYSTEM);
+            state.leases("virbr0", &[boot, system]);
+            state.macs("virbr0", &[MacMap::new("web-vm", &[WEB])]);
+        })
+        .differs(
+            Rule::Clients,
+            Query::name4("web-vm"),
+            "web-vm: 10.0.0.66 10.0.0.1",
+            "web-vm: 10.0.0.1",
+        ),
+        // The same client with two addresses, a client of which nothing is recorded, and one of another NIC.
+        Case::new("leases of one client", Host, |state, now| {
+            state.leases(
+                "virbr0",
+                &[
+                    v4(now - 1, "10.0.0.2", WEB, "web").text("client-id", SYSTEM),
+                    v4(now - 2, "10.0.0.3", WEB, "web"),
+                    v4(now - 3, "10.0.0.4", DB, "web").text("client-id", PXE),
+                    v4(now, "10.0.0.1", WEB, "web").text("client-id", SYSTEM),
+                ],
+            );
+        })
+        .same(Query::name4("web"), "web: 10.0.0.1 10.0.0.2 10.0.0.3 10.0.0.4"),
         Case::new("one domain in two records", Guest, |state, now| {
             state
                 .leases("virbr0", &[v4(now, "10.0.0.1", WEB, ""), v4(now - 2, "10.0.0.2", DB, "")]);

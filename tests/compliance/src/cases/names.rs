@@ -1,4 +1,4 @@
-//! When a name is the one asked for, and which are nobody's.
+//! When a name matches, and which names belong to no guest.
 
 use super::common::*;
 
@@ -57,7 +57,7 @@ pub(super) fn cases() -> Vec<Case> {
             UNKNOWN,
             "localhost.lab: 10.0.0.1",
         ),
-        Case::new("what is no host name", Host, |state, now| {
+        Case::new("invalid host names", Host, |state, now| {
             state.leases(
                 "virbr0",
                 &[
@@ -66,6 +66,7 @@ pub(super) fn cases() -> Vec<Case> {
                     v4(now, "10.0.0.3", WEB, "-x"),
                     v4(now, "10.0.0.4", WEB, "../x"),
                     v4(now, "10.0.0.5", WEB, "x_y"),
+                    v4(now, "10.0.0.6", WEB, "10.7"),
                 ],
             );
         })
@@ -73,7 +74,55 @@ pub(super) fn cases() -> Vec<Case> {
         .differs(Rule::HostNames, Query::name4("1.2.3.4"), "1.2.3.4: 10.0.0.2", UNKNOWN)
         .differs(Rule::HostNames, Query::name4("-x"), "-x: 10.0.0.3", UNKNOWN)
         .differs(Rule::HostNames, Query::name4("../x"), "../x: 10.0.0.4", UNKNOWN)
+        .differs(Rule::HostNames, Query::name4("10.7"), "10.7: 10.0.0.6", UNKNOWN)
         .same(Query::name4("x_y"), "x_y: 10.0.0.5"),
+        Case::new("host names with numbers", Host, |state, now| {
+            state.leases(
+                "virbr0",
+                &[
+                    v4(now, "10.0.0.1", WEB, "ubuntu20.04"),
+                    v4(now, "10.0.0.2", WEB, "v1.2"),
+                    v4(now, "10.0.0.3", WEB, "1and1"),
+                    v4(now, "10.0.0.4", WEB, "300.300"),
+                ],
+            );
+        })
+        .same(Query::name4("ubuntu20.04"), "ubuntu20.04: 10.0.0.1")
+        .same(Query::name4("v1.2"), "v1.2: 10.0.0.2")
+        .same(Query::name4("1and1"), "1and1: 10.0.0.3")
+        .same(Query::name4("300.300"), "300.300: 10.0.0.4"),
+        Case::new("names of the host", Host, |state, now| {
+            state.leases(
+                "virbr0",
+                &[
+                    v4(now, "10.0.0.1", WEB, "wpad"),
+                    v4(now, "10.0.0.2", WEB, "isatap.lab"),
+                    v4(now, "10.0.0.3", WEB, "_gateway"),
+                    v4(now, "10.0.0.4", WEB, "vmhost"),
+                    v4(now, "10.0.0.5", WEB, "vmhost.lab.example"),
+                    v4(now, "10.0.0.6", WEB, "vmhost2"),
+                    v4(now, "10.0.0.7", WEB, "vmhost").text("domain", "lab"),
+                ],
+            );
+        })
+        .differs(Rule::Reserved, Query::name4("wpad"), "wpad: 10.0.0.1", UNKNOWN)
+        .differs(Rule::Reserved, Query::name4("WPAD"), "WPAD: 10.0.0.1", UNKNOWN)
+        .differs(Rule::Reserved, Query::name4("isatap.lab"), "isatap.lab: 10.0.0.2", UNKNOWN)
+        .differs(Rule::Reserved, Query::name4("_gateway"), "_gateway: 10.0.0.3", UNKNOWN)
+        .differs(Rule::Reserved, Query::name4("vmhost"), "vmhost: 10.0.0.4 10.0.0.7", UNKNOWN)
+        .differs(
+            Rule::Reserved,
+            Query::name4("vmhost.lab.example"),
+            "vmhost.lab.example: 10.0.0.5",
+            UNKNOWN,
+        )
+        .same(Query::name4("vmhost2"), "vmhost2: 10.0.0.6"),
+        Case::new("domains with names of the host", Guest, |state, now| {
+            state.leases("virbr0", &[v4(now, "10.0.0.1", WEB, "")]);
+            state.macs("virbr0", &[MacMap::new("wpad", &[WEB]), MacMap::new("vmhost", &[WEB])]);
+        })
+        .same(Query::name4("wpad"), "wpad: 10.0.0.1")
+        .same(Query::name4("vmhost"), "vmhost: 10.0.0.1"),
         Case::new("a domain called localhost", Guest, |state, now| {
             state.leases("virbr0", &[v4(now, "10.0.0.1", WEB, "web")]);
             state.macs("virbr0", &[MacMap::new("localhost", &[WEB])]);
@@ -102,7 +151,14 @@ pub(super) fn cases() -> Vec<Case> {
             state.leases("virbr0", &[v4(now, "10.0.0.1", WEB, "")]);
             state.macs("virbr0", &[MacMap::new("größe", &[WEB]), MacMap::new("x", &[WEB])]);
         })
-        .same(Query::name4("GRößE"), "GR\\xc3\\xb6\\xc3\\x9fE: 10.0.0.1")
+        .differs(
+            Rule::Utf8,
+            Query::name4("GRößE"),
+            "GR\\xc3\\xb6\\xc3\\x9fE: 10.0.0.1",
+            "GR\\xc3\\xb6\\xc3\\x9fE: 10.0.0.1",
+        )
+        .since(V11_3, GIVES_UP)
+        .since(V12_8, "GR\\xc3\\xb6\\xc3\\x9fE: 10.0.0.1")
         .differs(Rule::UnknownGuest, Query::name4("GRÖßE"), GIVES_UP, UNKNOWN),
         Case::new("a NUL in a string", Host, |state, now| {
             let nul = v4(now, "10.0.0.1", WEB, "").raw("hostname", "\"web\\u0000.evil\"");
