@@ -21,7 +21,8 @@ new_root() {
     mount -t tmpfs -o mode=1777 tmp "$root/tmp"
     mount -t tmpfs -o mode=0755 run "$root/run"
     mkdir "$root/run/lock" "$root/tmp/debs"
-    [[ -z ${debs-} ]] || cp -- "$debs"/*.deb "$root/tmp/debs"
+    # Other architectures' modules are tried by check.
+    [[ -z ${debs-} ]] || cp -- "$debs"/*_{all,"$(dpkg --print-architecture)"}.deb "$root/tmp/debs"
     mkdir "$root/dev/pts"
     mount -t devpts -o newinstance,ptmxmode=666,mode=620,gid=5 devpts "$root/dev/pts"
     ln -s pts/ptmx "$root/dev/ptmx"
