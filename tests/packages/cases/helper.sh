@@ -3,7 +3,8 @@
 
 helper=/usr/lib/libvirt/libvirt_leaseshelper
 helper_package() {
-    if inside apt-cache show libvirt-daemon-driver-network 2>/dev/null | grep -q '^Package:'; then
+    # All of the output is read: grep -q would end apt-cache by a signal.
+    if [[ -n $(inside apt-cache show libvirt-daemon-driver-network 2>/dev/null) ]]; then
         echo libvirt-daemon-driver-network
     else
         echo libvirt-daemon
