@@ -67,7 +67,7 @@ impl Files<'_> {
         match (read, &self.read) {
             (Err(error), _) => Some(format!("{directory}: {}", reason(&error))),
             (Ok(()), None) => {
-                Some(format!("{directory} doesn't exist: libvirt has started no network yet"))
+                Some(format!("no network has been started yet: {directory} doesn't exist"))
             }
             (Ok(()), Some(contents)) => {
                 let mut unread: Vec<String> =

@@ -251,7 +251,7 @@ fn interrupted_on_a_real_terminal() {
     let sandbox = Sandbox::new("watch");
     let line = "libvirt-nss --state-dir $WORK/state watch";
     let Some(terminal) = Terminal::start(&sandbox, line) else { return };
-    terminal.shows(&["guests: 0", "no guest and no lease", "doesn't exist: libvirt has started"]);
+    terminal.shows(&["guests: 0", "no guest and no lease", "no network has been started yet"]);
     terminal.keys(&["C-c"]);
     let screen = terminal.shows(&["status 0"]);
     assert_eq!(screen.trim(), "status 0");
