@@ -1,39 +1,14 @@
 //! What the MAC maps say: which NICs a domain has, and which guest has a NIC.
 
-use super::{MacMaps, StateFiles};
-use crate::address::Mac;
+use super::records::MacMaps;
+use super::sought::GuestMac;
+use super::state_files::StateFiles;
 use crate::bridge::Bridge;
 use crate::candidate::{Attached, Candidate, mac_key};
 use crate::io::{Exhausted, StateDir, System};
 use crate::list::{List, lower_bound, sort};
-use crate::name::{Fit, Wanted};
-use crate::records::lease::Lease;
+use crate::name::Wanted;
 use crate::text::Text;
-
-/// A NIC of a domain whose name matches the wanted one.
-#[derive(Clone, Copy)]
-pub(crate) struct GuestMac {
-    pub(crate) mac: Mac,
-    fit: Fit,
-}
-
-impl GuestMac {
-    /// Fills places that nothing has been put in.
-    pub(crate) const EMPTY: Self = Self { mac: Mac([0; 6]), fit: Fit::INEXACT };
-
-    fn key(&self) -> u64 {
-        mac_key(Some(self.mac))
-    }
-}
-
-/// Whether one of the NICs has the lease, and the name matches in its case too.
-pub(super) fn matches(macs: &[GuestMac], wanted: &Wanted<'_>, lease: &Lease) -> Option<bool> {
-    let key = mac_key(lease.mac);
-    let from = lower_bound(macs, |guest| guest.key() < key);
-    let same = macs.get(from..)?.iter().take_while(|guest| lease.mac == Some(guest.mac));
-    let fitting = same.filter(|guest| wanted.fits_in(guest.fit, lease.domain.as_bytes()));
-    fitting.map(|guest| guest.fit.exact).max()
-}
 
 impl<D: StateDir, S: System> StateFiles<'_, D, S> {
     /// The MAC map of a bridge, all of it.

@@ -1,6 +1,6 @@
 //! The records of one open file, one after the other.
 
-use super::Sought;
+use super::sought::Sought;
 use crate::bridge::Bridge;
 use crate::candidate::Candidate;
 use crate::io::{Exhausted, Fault, StateFile};

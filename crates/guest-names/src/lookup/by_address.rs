@@ -2,7 +2,7 @@
 
 use core::slice;
 
-use super::{Lookup, is_given, is_own_name, told};
+use super::context::{Lookup, is_given, is_own_name, told};
 use crate::address::Address;
 use crate::candidate::{Attached, Candidate};
 use crate::files::{Listing, Sought};

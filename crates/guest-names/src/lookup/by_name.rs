@@ -1,11 +1,10 @@
 //! From a name to addresses.
 
+use super::context::{Lookup, is_own_name, told};
 use super::rules::{Rules, settle};
-use super::{Lookup, is_own_name, told};
 use crate::address::Family;
 use crate::candidate::{Candidate, Precedence};
-use crate::files::nics::GuestMac;
-use crate::files::{Listing, Sought};
+use crate::files::{GuestMac, Listing, Sought};
 use crate::io::{Exhausted, Kind, StateDir, System};
 use crate::list::List;
 use crate::name::{NameKind, Wanted};

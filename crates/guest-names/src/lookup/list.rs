@@ -5,8 +5,8 @@
 
 use core::cmp::Ordering;
 
+use super::context::{Lookup, is_given, is_own_name};
 use super::rules::{Rules, settle};
-use super::{Lookup, is_given, is_own_name};
 use crate::address::Address;
 use crate::candidate::{Attached, Candidate, mac_key};
 use crate::files::{Listing, Sought};

@@ -2,96 +2,10 @@
 
 mod by_address;
 mod by_name;
+mod context;
 mod list;
 mod rules;
 
-use crate::candidate::{Candidate, Evidence};
-use crate::files::StateFiles;
-use crate::io::{StateDir, StateFile, System};
-use crate::list::List;
-use crate::name::{is_host_name, is_node_name};
-use crate::observe::{Observer, observing};
-use crate::snapshot::format::Entry;
-use crate::snapshot::{Damaged, Entries, Key, Opened};
-use crate::text::Text;
-
 pub use by_name::{Found, Query};
+pub use context::{Lookup, Memory};
 pub use list::{Pair, Pairs};
-
-/// Memory that a look-up begins with. What needs more gets it from the [`System`].
-pub struct Memory<'m> {
-    /// What files are read through: [`LARGE_BUFFER`](crate::window::LARGE_BUFFER), or
-    /// [`SMALL_BUFFER`](crate::window::SMALL_BUFFER) where stack is short.
-    pub buffer: &'m mut [u8],
-    /// Places for candidates; most names have two.
-    pub candidates: &'m mut [Candidate],
-}
-
-/// One look-up.
-pub struct Lookup<'m, D: StateDir, S> {
-    files: StateFiles<'m, D, S>,
-    /// `None` where there is none, or none that counts.
-    snapshot: Option<Opened<D::File>>,
-    candidates: List<'m, Candidate, S>,
-}
-
-impl<'m, D: StateDir, S: System> Lookup<'m, D, S> {
-    /// A look-up in the state directory, and in the snapshot that belongs to it. `now` is in seconds since the epoch.
-    /// `observer`, if there is one, is told what happens.
-    pub fn new(
-        dir: &'m mut D,
-        snapshot: Option<Opened<D::File>>,
-        system: &'m S,
-        memory: Memory<'m>,
-        now: i64,
-        observer: Option<&'m mut dyn Observer>,
-    ) -> Self {
-        let files = StateFiles::new(dir, system, memory.buffer, now, observer);
-        Self { files, snapshot, candidates: List::new(memory.candidates, system) }
-    }
-}
-
-/// Whether the name is the host's own. Never inlined: it takes stack that is not needed for long.
-#[inline(never)]
-fn is_own_name<S: System>(system: &S, name: &[u8]) -> bool {
-    let mut node = Text::new();
-    system.node_name(&mut node);
-    is_node_name(name, node.as_bytes())
-}
-
-/// Whether a host name that a guest chose is given to those who ask by address, or for all guests.
-fn is_given<S: System>(system: &S, name: &[u8]) -> bool {
-    is_host_name(name) && !is_own_name(system, name)
-}
-
-/// Entries of the snapshot, with what makes each count.
-struct Told<'r, F> {
-    entries: Entries<'r, F>,
-    now: i64,
-    observer: Option<&'r mut dyn Observer>,
-}
-
-impl<F: StateFile> Told<'_, F> {
-    /// The next entry, where it starts in the file, and what makes it count, if it does.
-    fn next(&mut self) -> Result<Option<(u32, Entry<'_>, Option<Evidence>)>, Damaged> {
-        let standing = self.entries.standing;
-        let Some((offset, entry)) = self.entries.next_entry()? else { return Ok(None) };
-        let evidence = entry.evidence(standing, self.now);
-        if let Some(observer) = &mut self.observer {
-            observer.entry(offset, &entry, standing, evidence.is_some());
-        }
-        Ok(Some((offset, entry, evidence)))
-    }
-}
-
-/// What the snapshot has under `key`.
-#[inline(never)]
-fn told<'r, D: StateDir, S>(
-    snapshot: &'r mut Opened<D::File>,
-    files: &'r mut StateFiles<'_, D, S>,
-    key: &Key,
-) -> Result<Told<'r, D::File>, Damaged> {
-    let StateFiles { buffer, now, observer, .. } = files;
-    let entries = snapshot.find(key, *now, buffer)?;
-    Ok(Told { entries, now: *now, observer: observing(observer) })
-}

@@ -13,9 +13,9 @@ use crate::observe::{Fate, Observer};
 #[derive(Clone, Copy)]
 pub(super) struct Rules {
     pub(super) kind: NameKind,
-    /// See [`Query::family`](super::Query::family).
+    /// See `Query::family`.
     pub(super) family: Option<Family>,
-    /// See [`Query::scopes`](super::Query::scopes).
+    /// See `Query::scopes`.
     pub(super) scopes: bool,
 }
 

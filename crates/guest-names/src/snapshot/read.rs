@@ -1,8 +1,10 @@
 //! Finding a record in a constant database, and reading it, from a file that may hold anything.
 
 use super::format::{Entry, FIRST_RECORD, Meta, RECORD_HEAD, array, hash};
-use super::{Key, Opened, Standing};
+use super::key::{Key, kind_of};
+use super::standing::{Opened, Standing};
 use crate::io::StateFile;
+use crate::name::NameKind;
 use crate::text::copy;
 
 /// Bytes of a record that are read at first: most are shorter.
@@ -52,9 +54,37 @@ pub struct Names<'r, F> {
     end: u32,
 }
 
+impl<F: StateFile> Opened<F> {
+    /// The entries under `key`, as they are in the file. `buffer` is memory to read with: 4 KiB are enough.
+    ///
+    /// # Errors
+    /// The snapshot is damaged.
+    pub fn find<'o>(
+        &'o mut self,
+        key: &Key,
+        now: i64,
+        buffer: &'o mut [u8],
+    ) -> Result<Entries<'o, F>, Damaged> {
+        find(self, buffer, key.as_bytes(), now)
+    }
+
+    /// All names of a kind, with their entries.
+    ///
+    /// # Errors
+    /// The snapshot is damaged.
+    pub fn names<'o>(
+        &'o mut self,
+        kind: NameKind,
+        now: i64,
+        buffer: &'o mut [u8],
+    ) -> Result<Names<'o, F>, Damaged> {
+        names(self, buffer, kind_of(kind), now)
+    }
+}
+
 /// Finds the entries under a key.
 #[inline(never)]
-pub(super) fn find<'r, F: StateFile>(
+fn find<'r, F: StateFile>(
     opened: &'r mut Opened<F>,
     buffer: &'r mut [u8],
     key: &[u8],
@@ -69,7 +99,7 @@ pub(super) fn find<'r, F: StateFile>(
 
 /// Goes through all names.
 #[inline(never)]
-pub(super) fn names<'r, F: StateFile>(
+fn names<'r, F: StateFile>(
     opened: &'r mut Opened<F>,
     buffer: &'r mut [u8],
     kind: u8,

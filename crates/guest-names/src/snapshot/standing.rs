@@ -1,0 +1,159 @@
+//! What of a snapshot counts.
+
+use super::format::{Entry, Meta, Source, flags};
+use crate::candidate::{Attached, Candidate, Evidence, Origin, Precedence};
+use crate::io::Stamp;
+
+/// The snapshot, open, and what the system says of it.
+pub struct Opened<F> {
+    /// The file.
+    pub file: F,
+    /// When it was last written to or touched (`st_mtim`), in seconds since the epoch.
+    pub modified: i64,
+    /// Bytes in it.
+    pub length: u32,
+    /// The state directory's present version; `None` where there is no directory.
+    pub state: Option<Stamp>,
+}
+
+/// What of a snapshot counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The leases of the state files: the directory is as it was when the snapshot was compiled, so the files
+    /// needn't be read.
+    pub leases: bool,
+    /// What libvirt's API reported: the daemon runs, or has until lately.
+    pub told: bool,
+}
+
+impl Standing {
+    /// The standing of a snapshot that says `meta` of itself, at `now` (seconds since the epoch).
+    #[must_use]
+    pub fn of<F>(meta: &Meta, opened: &Opened<F>, now: i64) -> Self {
+        let age = now.saturating_sub(opened.modified).unsigned_abs();
+        let leases = meta.state.is_some() && meta.state == opened.state;
+        Self { leases, told: age <= u64::from(meta.hold) }
+    }
+}
+
+impl Entry<'_> {
+    /// Whether the entry counts in a snapshot of this standing, at `now` (seconds since the epoch).
+    #[must_use]
+    pub fn counts(&self, standing: Standing, now: i64) -> bool {
+        self.evidence(standing, now).is_some()
+    }
+
+    /// What makes the entry count; `None` where it doesn't.
+    #[must_use]
+    #[inline(never)]
+    pub fn evidence(&self, standing: Standing, now: i64) -> Option<Evidence> {
+        let lasts = self.expiry == 0 || self.expiry >= now;
+        let denied = self.is(flags::DENIED) && standing.told;
+        if self.is(flags::LEASE) && standing.leases && lasts && !denied {
+            return Some(Evidence::Lease);
+        }
+        if !(self.is(flags::TOLD) && standing.told) {
+            return None;
+        }
+        match self.source {
+            // What the guest itself or its host says outlives the lease.
+            Source::Agent => Some(Evidence::Agent),
+            Source::Neighbour => Some(Evidence::Neighbour),
+            Source::Files | Source::Lease if lasts => Some(Evidence::Lease),
+            Source::Files | Source::Lease => self.is(flags::CONFIRMED).then_some(Evidence::Agent),
+        }
+    }
+
+    /// The entry at byte `offset` as a candidate, by this evidence. `exact`: its name is the wanted one in its case
+    /// too.
+    #[must_use]
+    pub(crate) fn candidate(
+        &self,
+        offset: u32,
+        evidence: Evidence,
+        standing: Standing,
+        exact: bool,
+    ) -> Candidate {
+        // Where the snapshot stands for the files, the daemon has decided already.
+        let precedence = match () {
+            () if standing.leases => Precedence::WithFiles,
+            () if self.is(flags::BEFORE) => Precedence::BeforeFiles,
+            () if self.is(flags::ELSEWHERE) => Precedence::AfterFiles,
+            () => Precedence::WithFiles,
+        };
+        let attached = if self.is(flags::ATTACHED) { Attached::Yes } else { Attached::No };
+        Candidate {
+            address: self.address,
+            mac: self.mac,
+            bridge: self.bridge,
+            attached,
+            exact,
+            evidence,
+            precedence,
+            expiry: self.expiry,
+            order: self.order,
+            client: self.client,
+            origin: Origin::Snapshot { offset },
+            ..Candidate::EMPTY
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::{Address, Mac};
+    use crate::bridge::Bridge;
+
+    fn entry(flags: u8, source: Source, expiry: i64) -> Entry<'static> {
+        let address = Some(Address::V4([10, 0, 0, 1]));
+        let (mac, bridge) = (Some(Mac([2; 6])), Bridge::NONE);
+        let (order, client) = (0, 0);
+        let name = b"web";
+        Entry { flags, source, connection: 0, address, mac, bridge, expiry, order, client, name }
+    }
+
+    #[test]
+    fn what_counts() {
+        use flags::{CONFIRMED, DENIED, LEASE, TOLD};
+        let both = Standing { leases: true, told: true };
+        let leases = Standing { leases: true, told: false };
+        let told = Standing { leases: false, told: true };
+        let none = Standing::default();
+        for (flags, source, expiry, counting) in [
+            (LEASE, Source::Files, 0, [true, true, false, false]),
+            (LEASE, Source::Files, 100, [true, true, false, false]),
+            (LEASE, Source::Files, 99, [false; 4]),
+            (LEASE | DENIED, Source::Files, 0, [false, true, false, false]),
+            (TOLD, Source::Lease, 100, [true, false, true, false]),
+            (TOLD, Source::Lease, 99, [false; 4]),
+            (TOLD, Source::Agent, 99, [true, false, true, false]),
+            (LEASE | TOLD, Source::Agent, 0, [true, true, true, false]),
+            (LEASE | TOLD, Source::Neighbour, 99, [true, false, true, false]),
+            (LEASE | TOLD, Source::Files, 99, [false; 4]),
+            (LEASE | TOLD | CONFIRMED, Source::Files, 99, [true, false, true, false]),
+            (0, Source::Agent, 0, [false; 4]),
+        ] {
+            for (standing, counts) in [both, leases, told, none].into_iter().zip(counting) {
+                let entry = entry(flags, source, expiry);
+                assert_eq!(entry.counts(standing, 100), counts, "{entry:?} {standing:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn how_long_a_snapshot_counts() {
+        let stamp = Stamp { seconds: 1, nanoseconds: 2, device: 3, inode: 4 };
+        let meta = Meta { state: Some(stamp), hold: 90, length: 0, compiled: 0 };
+        let opened = |modified, state| Opened { file: (), modified, length: 0, state };
+        let at = |modified, now| Standing::of(&meta, &opened(modified, None), now).told;
+        assert!(at(1000, 1000) && at(1000, 1090) && !at(1000, 1091));
+        // A clock that was set back.
+        assert!(at(1000, 910) && !at(1000, 909) && !at(i64::MIN, i64::MAX));
+        let of = |meta: &Meta, state| Standing::of(meta, &opened(0, state), 0).leases;
+        assert!(of(&meta, Some(stamp)));
+        assert!(!of(&meta, Some(Stamp { nanoseconds: 3, ..stamp })));
+        assert!(!of(&meta, None));
+        assert!(!of(&Meta { state: None, ..meta }, None));
+    }
+}
