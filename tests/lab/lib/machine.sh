@@ -94,7 +94,7 @@ machine_boot() {
 machine_run() {
     nsenter --target "$(<"$machine_directory/pid")" --mount --uts --ipc --net --pid --cgroup --root --wd -- \
         /usr/bin/env --ignore-environment PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=dumb \
-        LAB="$LAB" LAB_IMAGE="${LAB_IMAGE-}" TMPDIR=/tmp "$@"
+        LAB=/run/lab/tests/lab LAB_IMAGE="${LAB_IMAGE:+/run/lab/image}" TMPDIR=/tmp "$@"
 }
 
 # machine_lab COMMAND...: run one of the lab's functions in the machine.
