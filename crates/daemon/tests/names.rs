@@ -208,11 +208,16 @@ fn what_the_files_know_is_the_same_with_the_daemon() {
                         // of a running guest does.
                         let is_attached = |address: Address| {
                             let mut leases = state.leases.iter();
-                            leases.any(|lease| lease.address == address && state.is_attached(lease))
+                            leases.any(|lease| {
+                                let name = lease.hostname.to_lowercase();
+                                let is_named = wanted.to_lowercase().starts_with(&name);
+                                lease.address == address && is_named && state.is_attached(lease)
+                            })
                         };
                         let is_called = |guest: &Guest| {
                             let name = guest.host_name.as_deref();
-                            name.is_some_and(|name| name.eq_ignore_ascii_case(wanted))
+                            let plain = wanted.strip_suffix('.').unwrap_or(wanted);
+                            name.is_some_and(|name| name.eq_ignore_ascii_case(plain))
                         };
                         let without = without.addresses();
                         let left_behind = !without.iter().any(|&address| is_attached(address));
@@ -229,6 +234,7 @@ fn what_the_files_know_is_the_same_with_the_daemon() {
                             leased, without,
                             "round {round}, {now}: {kind:?} {wanted} {family:?}: {with:?}\n{files}\n{guests:#?}"
                         );
+                        assert!(with.addresses().ends_with(&rest), "round {round}: {with:?}");
                         same += leased.len() as u64;
                         more += rest.len() as u64;
                     }

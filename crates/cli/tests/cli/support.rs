@@ -1,7 +1,6 @@
 //! What the tests of the command share.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -41,9 +40,13 @@ impl Sandbox {
 
     /// Puts a program into its PATH, before the system's.
     pub(crate) fn program(&self, name: &str, text: &str) {
+        // Not written by this process: a test beside could fork meanwhile, and what is open for writing can't be
+        // executed (ETXTBSY).
         let path = self.directory.join("bin").join(name);
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let source = self.directory.join("program");
+        fs::write(&source, text).unwrap();
+        let status = Command::new("install").args(["-m", "0755"]).args([&source, &path]).status();
+        assert!(status.unwrap().success(), "install {}", path.display());
     }
 
     /// Where commands run: it has links to all fixtures.

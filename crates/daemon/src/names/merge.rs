@@ -126,13 +126,14 @@ impl Merge {
 /// leases that of a running guest, and of the one that lasts longest, as the look-up in the files has it.
 fn place_of_name(kept: &Kept, borrowed: bool, fact: &Fact) -> impl Ord + use<> {
     let has = |flag: u8| kept.flags & flag != 0;
-    let ends = if fact.expiry == 0 { i64::MAX } else { fact.expiry };
+    // As in an answer: those that never end come last.
+    let end = (fact.expiry == 0, Reverse(fact.expiry));
     let source = match (fact.is_leased(), borrowed) {
         (true, false) => None,
         (true, true) => Some(Source::Agent),
         (false, _) => Some(kept.source),
     };
-    let lease = (!has(flags::ATTACHED), !has(flags::LEASE), Reverse(ends));
+    let lease = (!has(flags::ATTACHED), !has(flags::LEASE), end);
     (has(flags::DENIED), fact.rank, !has(flags::DOMAIN), source, lease)
 }
 

@@ -56,12 +56,12 @@ fn a_derived_name_and_an_alias_are_one() {
 fn suffixes_that_are_none() {
     let mut world = World::default();
     let here = world.here();
-    world.networks(here, vec![network("my net", BR, Some("1"), false)]);
+    world.networks(here, vec![network("my net", BR, Some("-1"), false)]);
     world.lease("virbr0", 1, "10.0.0.1", "web");
     world.runs("virbr0", "my vm", 1);
     let compiled = world.compiled();
     compiled.is("h web.my net", &[]);
-    compiled.is("h web.1", &[]);
+    compiled.is("h web.-1", &[]);
     compiled.is("h web.vm.internal", &["10.0.0.1 TA files web until 2000"]);
     compiled.is("g my vm.my net.vm.internal", &["10.0.0.1 TA files my vm until 2000"]);
 }
