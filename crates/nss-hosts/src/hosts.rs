@@ -264,6 +264,7 @@ pub unsafe fn next(kind: NameKind, result: *mut HostEnt, caller: &Caller) -> Sta
             Err(_) => Reply::Exhausted,
         });
         if reply != Reply::Success {
+            *arena = Arena::new();
             return caller.reply(reply);
         }
     }
