@@ -37,9 +37,13 @@ pub(super) fn settle<D: StateDir, S: System>(
     // Where a domain has exactly the name, others that differ in case don't answer.
     let exact = rules.kind == NameKind::Domain
         && candidates.iter().any(|candidate| candidate.address.is_none() && candidate.exact);
-    let candidates = keep(candidates, &mut files.observer, &mut |candidate| {
-        (exact && !candidate.exact).then_some(Fate::OtherCase)
-    });
+    let candidates = if exact {
+        keep(candidates, &mut files.observer, &mut |candidate| {
+            (!candidate.exact).then_some(Fate::OtherCase)
+        })
+    } else {
+        candidates
+    };
     let candidates = with_address(candidates);
 
     // What destroyed guests left behind yields to a running guest.
@@ -117,12 +121,15 @@ fn keep<'c>(
 ) -> &'c mut [Candidate] {
     let mut kept = 0;
     for at in 0..candidates.len() {
-        let Some(&candidate) = candidates.get(at) else { break };
-        match fate(&candidate) {
-            Some(fate) => report(observer, &candidate, fate),
+        let Some(candidate) = candidates.get(at) else { break };
+        match fate(candidate) {
+            Some(fate) => report(observer, candidate, fate),
             None => {
-                if let Some(place) = candidates.get_mut(kept) {
-                    *place = candidate;
+                if kept < at {
+                    let candidate = *candidate;
+                    if let Some(place) = candidates.get_mut(kept) {
+                        *place = candidate;
+                    }
                 }
                 kept += 1;
             }
