@@ -26,7 +26,7 @@ pub struct Lease {
     pub expiry: i64,
     /// Where its record starts in the file, in bytes: of two leases of one NIC the later is the fresher.
     pub start: u32,
-    /// The client id, as [`client_of`](guest_names::snapshot::format::client_of) has it.
+    /// The client id, as [`client_of`](guest_names::records::lease::client_of) has it.
     pub client: u32,
     /// What the guest called itself. Empty: nothing.
     pub host_name: Text,
