@@ -32,7 +32,7 @@ use table::Table;
 pub struct Input<'i> {
     /// Seconds since the epoch.
     pub now: i64,
-    /// The host's own node name, which is no guest's.
+    /// The host's own node name, which no guest gets.
     pub node: &'i [u8],
     /// What the state files say.
     pub files: &'i Files,

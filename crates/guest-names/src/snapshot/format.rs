@@ -191,7 +191,7 @@ pub struct Entry<'e> {
     /// When the lease ends, in seconds since the epoch; 0: never, or it is no lease.
     pub expiry: i64,
     /// Where a lease stands among those of its file: of two leases of one NIC the higher is the fresher. 0: it
-    /// is no lease.
+    /// isn't a lease of a file.
     pub order: u32,
     /// The client that took the lease: [`client_of`](crate::records::lease::client_of). 0: unknown.
     pub client: u32,
