@@ -379,13 +379,13 @@ fn thousands_of_leases_of_one_name_take_linear_time() {
 }
 
 /// # Panics
-/// A state file was opened more than once, or twice as much was read of it as there is.
+/// A state file was opened more than once, or three times as much was read of it as there is.
 fn is_read_once(directory: &Directory, what: &str) {
     for (name, contents) in directory.files() {
         let use_of = directory.use_of(std::str::from_utf8(name).unwrap());
         let (opened, bytes) = (use_of.opened, use_of.bytes);
         assert!(opened <= 1, "{what}: opened {opened} times");
-        assert!(bytes <= 2 * contents.len(), "{what}: {bytes} bytes of {}", contents.len());
+        assert!(bytes <= 3 * contents.len(), "{what}: {bytes} bytes of {}", contents.len());
     }
 }
 

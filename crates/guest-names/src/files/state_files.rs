@@ -12,7 +12,7 @@ use crate::window::LARGE_BUFFER;
 
 /// From so many bytes on, files are worth a large buffer in memory of its own where the stack had only place for a
 /// small one: the page faults of a new mapping take as long as the small one costs on so much.
-const WORTH_A_BUFFER: u64 = 256 << 10;
+const WORTH_A_BUFFER: u64 = 96 << 10;
 
 /// What a look-up reads the state files with. One file at a time is open.
 pub(crate) struct StateFiles<'m, D, S> {

@@ -55,7 +55,7 @@ pub struct Names<'r, F> {
 }
 
 impl<F: StateFile> Opened<F> {
-    /// The entries under `key`, as they are in the file. `buffer` is memory to read with: 4 KiB are enough.
+    /// The entries under `key`, as they are in the file. `buffer` is memory to read with: 3 KiB are enough.
     ///
     /// # Errors
     /// The snapshot is damaged.
