@@ -17,6 +17,8 @@
 . "$LAB/lib/second-host.sh"
 # shellcheck source=daemon.sh
 . "$LAB/lib/daemon.sh"
+# shellcheck source=command.sh
+. "$LAB/lib/command.sh"
 # shellcheck source=names.sh
 . "$LAB/lib/names.sh"
 # shellcheck source=dns.sh

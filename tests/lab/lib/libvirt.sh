@@ -116,6 +116,11 @@ END
 
 # network_start_macvtap NAME DEVICE: a network of which each guest has a macvtap device on an interface of the host.
 network_start_macvtap() {
+    local listening
+    # libvirt waits for a device node a fifth of a second.
+    exec {listening}< <(exec "$LAB/lib/device-nodes" /dev)
+    read -r -u "$listening" _
+    exec {listening}<&-
     virsh --quiet net-create /dev/stdin <<END
 <network><name>$1</name><forward mode='bridge'><interface dev='$2'/></forward></network>
 END

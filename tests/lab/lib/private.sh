@@ -13,14 +13,14 @@ private_directory() {
     mount --no-mtab -t tmpfs -o "mode=$mode,nosuid,nodev" lab "$directory"
 }
 
-# private_parent DIRECTORY: a tmpfs in its place, in which everything that was in DIRECTORY is bind-mounted, so that entries
-# can be added in the lab alone.
+# private_parent DIRECTORY [MODE]: a tmpfs in its place, in which everything that was in DIRECTORY is bind-mounted, so that
+# entries can be added in the lab alone.
 private_parent() {
-    local directory=$1 stage entry
+    local directory=$1 mode=${2-0755} stage entry
     [[ -d $directory ]] || private_parent "$(dirname -- "$directory")"
     mkdir -p -- "$directory"
     stage=$(mktemp -d -p /run/lab)
-    mount -t tmpfs -o "mode=0755" lab "$stage"
+    mount -t tmpfs -o "mode=$mode" lab "$stage"
     while IFS= read -r -d '' entry; do
         local copy=$stage/${entry##*/}
         if [[ -L $entry ]]; then
@@ -31,6 +31,26 @@ private_parent() {
         fi
     done < <(find "$directory" -mindepth 1 -maxdepth 1 -print0)
     mount --rbind -- "$stage" "$directory"
+}
+
+# private_devices DIRECTORY: mount a /dev there that has the devices every process expects, and terminals of its own. KVM is not
+# among them: guests must not need it.
+private_devices() {
+    local directory=$1 device
+    mount -t tmpfs -o mode=0755,nosuid lab "$directory"
+    mkdir -- "$directory"/{pts,shm,net}
+    for device in null zero full random urandom tty net/tun; do
+        [[ -c /dev/$device ]] || continue
+        : >"$directory/$device"
+        mount --bind "/dev/$device" "$directory/$device"
+    done
+    mount -t devpts -o newinstance,ptmxmode=0666,mode=0620,gid=5 devpts "$directory/pts"
+    mount -t tmpfs -o mode=1777,nosuid,nodev shm "$directory/shm"
+    ln -s pts/ptmx "$directory/ptmx"
+    ln -s /proc/self/fd "$directory/fd"
+    ln -s fd/0 "$directory/stdin"
+    ln -s fd/1 "$directory/stdout"
+    ln -s fd/2 "$directory/stderr"
 }
 
 # A copy of /etc in its place: nsswitch.conf, the loader's cache, libvirt's and ssh's configuration can be written freely.

@@ -6,14 +6,12 @@ set -euo pipefail
 . "$LAB/lib/lab.sh"
 # shellcheck source=../lib/checks.sh
 . "$LAB/lib/checks.sh"
-# shellcheck source=../lib/paths.sh
-. "$LAB/lib/paths.sh"
 
-PATH=$lab_target/release:$PATH
-if [[ -z $(type -P libvirt-nss) ]]; then
-    check_skip "the command" "make hasn't built $lab_target/release/libvirt-nss"
+if ! command_built; then
+    check_skip "the command" "make hasn't built libvirt-nss"
     exit
 fi
+command_use
 
 as_nobody() {
     setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
@@ -70,7 +68,7 @@ check_output "... as virsh net-dhcp-leases has it" \
 check_output "... by network" "" libvirt-nss list --plain --network second
 check_output "... in JSON" "$web" bash -c "libvirt-nss list --json --domain 'WEB-*' | python3 -c 'import json, sys; [guest] = json.load(sys.stdin); print(guest[\"address\"])'"
 for name in web web-vm web.; do
-    check_output "resolve $name, as getent" "$(getent ahostsv4 "$name" | awk '{ print $1; exit }')" as_nobody libvirt-nss resolve "$name"
+    check_output "resolve $name, as getent" "$(getent ahostsv4 "$name" | awk 'NR == 1 { print $1 }')" as_nobody libvirt-nss resolve "$name"
 done
 check_output "resolve --reverse" web libvirt-nss resolve --reverse "$web"
 check_answer "resolve an unknown name" 2 "" libvirt-nss resolve nobody

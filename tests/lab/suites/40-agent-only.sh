@@ -41,7 +41,7 @@ uuid=$(domain_uuid plain-vm)
 static=$'10.77.0.5\nfd00:77::5'
 
 check_output "libvirt hears the addresses from the agent" "$static" agent_addresses plain-vm "$mac"
-check_output "... and the host name" "plain" sh -c 'virsh domhostname --source agent plain-vm | head -n 1'
+check_output "... and the host name" "plain" sh -c 'virsh domhostname --source agent plain-vm | sed -n 1p'
 check_output "the guest answers at its address" "plain $uuid" ssh 10.77.0.5 'echo $(hostname) $(cat /sys/class/dmi/id/product_uuid)'
 for name in plain plain-vm; do
     check_answer "without the daemon, $name is unknown" 2 "" getent ahosts "$name"
@@ -76,21 +76,21 @@ for name in web.default web.host; do
 done
 check "the daemon tells systemd's watchdog that it lives" daemon_await 30 WATCHDOG=1
 
-command=$lab_target/release/libvirt-nss
-if [[ -x $command ]]; then
+if command_built; then
+    command_use
     check_output "libvirt-nss list has the guest, and who told of it" "plain-vm plain br-plain 10.77.0.5 $mac agent host" \
-        bash -c '"$1" list --plain | grep -F 10.77.0.5 | cut -f 1-3,5,6,11,12 | tr "\t" " "' - "$command"
+        bash -c 'libvirt-nss list --plain | grep -F 10.77.0.5 | cut -f 1-3,5,6,11,12 | tr "\t" " "'
     check "libvirt-nss explain says who told of an address" says "plain, 10.77.0.5, $mac, br-plain; from the guest's agent, connection host" \
-        "$command" explain --verbose plain
-    check "libvirt-nss doctor knows the snapshot" says "1 of 1 connections up (2 guests)" "$command" doctor
+        libvirt-nss explain --verbose plain
+    check "libvirt-nss doctor knows the snapshot" says "1 of 1 connections up (2 guests)" libvirt-nss doctor
     mv "$daemon_home/run" "$daemon_home/away"
     check_answer "without the way to the snapshot its guests are unknown" 2 "" getent ahosts plain
-    check_answer "... to the command as well" 2 "" "$command" resolve plain
-    check "... and doctor says why" says "look-ups don't find it" "$command" doctor
+    check_answer "... to the command as well" 2 "" libvirt-nss resolve plain
+    check "... and doctor says why" says "look-ups don't find it" libvirt-nss doctor
     mv "$daemon_home/away" "$daemon_home/run"
-    check_output "libvirt-nss resolve answers as the modules do" 10.77.0.5 bash -c '"$1" resolve plain | grep -F .' - "$command"
+    check_output "libvirt-nss resolve answers as the modules do" 10.77.0.5 bash -c 'libvirt-nss resolve plain | grep -F .'
 else
-    check_skip "the command" "make hasn't built $command"
+    check_skip "the command" "make hasn't built libvirt-nss"
 fi
 
 # An address that may be believed comes last: once it is known, the daemon has heard the others too. Of the two interfaces that

@@ -159,11 +159,11 @@ older 86400
 for name in plain plain-vm; do
     check_answer "... and not for ever: $name" 2 "" getent ahosts "$name"
 done
-command=$lab_target/release/libvirt-nss
-if [[ -x $command ]]; then
-    check "libvirt-nss doctor says so" says "is out of date: libvirt-nssd hasn't touched it for 1d" "$command" doctor
+if command_built; then
+    command_use
+    check "libvirt-nss doctor says so" says "is out of date: libvirt-nssd hasn't touched it for 1d" libvirt-nss doctor
 else
-    check_skip "the command" "make hasn't built $command"
+    check_skip "the command" "make hasn't built libvirt-nss"
 fi
 check_lease "a lease does" alpha
 check_lease "... also that which the daemon doesn't know" eta

@@ -51,12 +51,12 @@ check_output "ssh by the domain's name" "$uuid" product_uuid quiet-vm
 for address in "$leased" "$own"; do
     check_output "$address has the guest's name" quiet-vm bash -c 'getent hosts "$1" | awk "{ print \$2 }"' - "$address"
 done
-command=$lab_target/release/libvirt-nss
-if [[ -x $command ]]; then
+if command_built; then
+    command_use
     check_output "libvirt-nss list has both" $'10.77.0\nfd00:77' \
-        bash -c '"$1" list --plain | awk -F "\t" "\$1 == \"quiet-vm\" { print \$5 }" | grep -v ^fe80 | grep -oE "^(10.77.0|fd00:77)" | sort' - "$command"
+        bash -c 'libvirt-nss list --plain | awk -F "\t" "\$1 == \"quiet-vm\" { print \$5 }" | grep -v ^fe80 | grep -oE "^(10.77.0|fd00:77)" | sort'
 else
-    check_skip "the command" "make hasn't built $command"
+    check_skip "the command" "make hasn't built libvirt-nss"
 fi
 
 signs_begin
