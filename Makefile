@@ -90,6 +90,7 @@ lint:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	@echo shellcheck
 	@$(SHELL_SCRIPTS) | xargs shellcheck --external-sources
+	@! { $(SHELL_SCRIPTS) | xargs grep -nE '(^|[^|])\|[!( ]*grep -[a-z]*[qm]'; } || { echo "lint: grep -q and -m end before they have read all, and under pipefail the pipe then fails now and then; use grep ... >/dev/null" >&2; exit 1; }
 
 # Every shell script of the tree, by its first line, or by the suffix that the sourced ones have.
 SHELL_SCRIPTS = { git ls-files --cached --others --exclude-standard 2>/dev/null || \

@@ -43,7 +43,7 @@ own_apt_source() {
     uri=$(own_apt apt-cache madison -- "$1" | awk 'NR == 1 { print $5 }')
     # shellcheck disable=SC2016 # apt's own variables
     file=$(own_apt apt-get indextargets --format '$(REPO_URI) $(SOURCESENTRY)' 'Created-By: Packages' |
-        awk -v uri="${uri%/}" '{ sub(/\/$/, "", $1); sub(/:[0-9]+$/, "", $2) } $1 == uri { print $2; exit }')
+        awk -v uri="${uri%/}" '{ sub(/\/$/, "", $1); sub(/:[0-9]+$/, "", $2) } !file && $1 == uri { file = $2 } END { print file }')
     [[ -n $file ]] || return 1
     local own_apt_directory=$own_apt_directory/sources
     parts=$own_apt_directory/parts

@@ -50,14 +50,14 @@ host_run second guest_create far-vm far remote
 far=$(host_run second guest_await far-vm)
 far_uuid=$(host_run second domain_uuid far-vm)
 
-check_output "the second host's libvirt is reached over TCP" "$far_uuid" sh -c "virsh --connect $over_tcp domuuid far-vm | head -n 1"
+check_output "the second host's libvirt is reached over TCP" "$far_uuid" sh -c "virsh --connect $over_tcp domuuid far-vm | sed -n 1p"
 check_output "the second host's guest is reached by its address" "$far_uuid" product_uuid "$far"
 check_answer "this host's libvirt doesn't know it" 1 "" virsh domuuid far-vm
 check_answer "without the daemon its name is unknown" 2 "" getent ahosts far
 
 host_run second ssh_server_start 10.99.0.2
 daemon_ssh_setup
-check_output "... and over ssh" "$far_uuid" sh -c "virsh --connect $over_ssh domuuid far-vm | head -n 1"
+check_output "... and over ssh" "$far_uuid" sh -c "virsh --connect $over_ssh domuuid far-vm | sed -n 1p"
 
 if ! daemon_built; then
     check_skip "the daemon" "no $daemon_program"

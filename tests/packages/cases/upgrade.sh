@@ -39,7 +39,7 @@ case_upgrade_keeps_edits() {
 case_install_again() {
     install_ours libvirt-nss-modules libvirt-nss-tools
     apt remove libvirt-nss-modules
-    ! hosts_line | grep -q libvirt || fail "hosts: $(hosts_line)"
+    ! hosts_line | grep libvirt || fail "hosts: $(hosts_line)"
     install_ours libvirt-nss-modules
     guest
     resolves web web-vm
