@@ -116,6 +116,12 @@ HELP_e2e := the end-to-end suites alone: libvirt, dnsmasq, guests (root)
 e2e:
 	tests/run lab
 
+TARGETS += picture
+HELP_picture := run the commands of README's picture in the lab and write docs/terminal.svg (root)
+picture: all
+	tests/setup picture
+	tests/lab/picture
+
 TARGETS += fresh
 HELP_fresh := make demo and make test in fresh roots of Debian 12 and 13 (root; an hour)
 fresh:

@@ -75,18 +75,29 @@ impl Presence {
             }
             Absence::NoLease(bridge) => format!("it runs on {bridge} without a lease"),
             Absence::Unclear(bridge) => {
-                format!("it runs on {bridge}, and not all leases there can be read")
+                format!("it runs on {bridge}, whose leases can't all be read")
             }
             Absence::NoAddress(connection) => {
-                format!("it runs (connection {connection}), and no address of it is known")
+                format!("it runs (connection {connection}) without a known address")
             }
             Absence::Denied(address) => format!(
-                "libvirt-nssd denies {address}, as the guest's agent doesn't report it or another \
-                 guest comes first"
+                "libvirt-nssd rejects {address}: the guest's agent doesn't report it, or another \
+                 guest takes precedence"
             ),
-            Absence::Unknown(_) if self.unread.is_empty() => "no guest is called that".into(),
-            Absence::Unknown(_) => "no guest is called that in the files that could be read".into(),
+            Absence::Unknown(_) => self.unknown("has this name"),
         };
+        self.with_unread_files(reason)
+    }
+
+    fn unknown(&self, has_name: &str) -> String {
+        match self.unread.as_slice() {
+            [] => format!("no guest {has_name}"),
+            _ => format!("no guest {has_name} in the files that could be read"),
+        }
+    }
+
+    /// Adds the files that could hold a better answer.
+    fn with_unread_files(&self, reason: String) -> String {
         let unread = match self.absence {
             Absence::Unknown(_) | Absence::Unclear(_) => self.unread.as_slice(),
             _ => &[],
@@ -110,8 +121,8 @@ impl Presence {
         match &self.absence {
             Absence::Impossible => format!("'{name}' cannot be the name of a guest"),
             Absence::Unknown(_) => {
-                self.reason().replacen("called that", &format!("called '{name}'"), 1)
-                    + &self.did_you_mean()
+                let unknown = self.unknown(&format!("is called '{name}'"));
+                self.with_unread_files(unknown) + &self.did_you_mean()
             }
             _ => format!("'{name}' has no address: {}", self.reason()),
         }
@@ -223,10 +234,10 @@ fn unrecorded_domain(rows: &[Row], name: &str) -> Option<String> {
     })?;
     let domain = &name[host_name.len() + 1..];
     Some(match &row.lease_domain {
-        Some(recorded) => format!("{host_name} is in the domain {recorded}, and not in {domain}"),
+        Some(recorded) => format!("{host_name} is in the domain {recorded}, not in {domain}"),
         None => format!(
-            "'{host_name}' resolves without {domain}: its lease records no domain. The leases helper of \
-             libvirt-nss records the network's with the next renewal; libvirt's own helper doesn't"
+            "use '{host_name}': its lease records no domain. The leases helper of libvirt-nss records the \
+             network's domain at the next renewal; libvirt's own never does"
         ),
     })
 }

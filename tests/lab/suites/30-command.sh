@@ -41,7 +41,7 @@ libvirt-nss wait --timeout 2m --verbose web >/run/lab/waited 2>/run/lab/waiting 
 waiting=$!
 exec {said}</run/lab/waiting
 read -r -u "$said" line
-check_output "wait says what it waits for" "libvirt-nss: web has no address yet: no guest is called that" echo "$line"
+check_output "wait says what it waits for" "libvirt-nss: web has no address yet: no guest has this name" echo "$line"
 libvirt-nss watch --network default >/run/lab/watched &
 watching=$!
 

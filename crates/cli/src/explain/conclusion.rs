@@ -45,7 +45,7 @@ impl Explanation {
         let name = &self.question.name;
         let mut conclusion = match self.walk.end {
             End::Unclear => Conclusion {
-                answer: (Tone::Bad, format!("what programs get for {name} can't be predicted")),
+                answer: (Tone::Bad, format!("cannot predict what programs get for {name}")),
                 reasons: self.walk.line.as_ref().err().cloned().into_iter().collect(),
                 next: Some(format!("correct {}", self.walk.path)),
             },
@@ -66,7 +66,7 @@ impl Explanation {
         let texts: Vec<String> = addresses.iter().map(lookup::address_text).collect();
         let service = lookup::service(source);
         let kind = lookup::kind_of_name(source);
-        let mut reasons = vec![format!("{service} has it as a {kind}")];
+        let mut reasons = vec![format!("answered by {service}: it is a guest's {kind}")];
         reasons.extend(unless(&self.walk.open()));
         if addresses.len() > 1 {
             let order = "getaddrinfo(3) sorts addresses by its own rules (RFC 3484, gai.conf(5))";
@@ -90,7 +90,7 @@ impl Explanation {
             let texts: Vec<String> = own.addresses.iter().map(lookup::address_text).collect();
             format!("{} would answer {}", lookup::service(own.source), texts.join(", "))
         }));
-        let answer = format!("{name} resolves through {service}, and not to a guest");
+        let answer = format!("{name} resolves through {service}, not to a guest");
         Conclusion { answer: (Tone::Strong, answer), reasons, next: None }
     }
 
@@ -107,7 +107,7 @@ impl Explanation {
                 format!("{name} does not resolve{family}: \"{text}\" ({word})")
             }
             open => format!(
-                "{name} does not resolve to a guest; {} may still know it",
+                "{name} does not resolve to a guest; {} may have an answer",
                 open.join(" or ")
             ),
         };
@@ -131,14 +131,14 @@ impl Explanation {
                 walk.path
             )];
             reasons.extend(self.would_answer().map(would));
-            return (reasons, Some(format!("'{enable}'")));
+            return (reasons, Some(enable));
         }
         let doctor = format!("'libvirt-nss doctor{}' says how to install it", self.options);
         let broken = |own: &&Ours| own.not_loadable.is_some() && on_line(own);
         if let Some(own) = self.ours.iter().find(broken) {
             let why = own.not_loadable.clone().unwrap_or_default();
             let service = lookup::service(own.source);
-            return (vec![format!("the module of {service} can't be loaded: {why}")], Some(doctor));
+            return (vec![format!("the {service} module can't be loaded: {why}")], Some(doctor));
         }
         if let Some(own) = self.would_answer() {
             return self.lost(own, &enable);
@@ -152,12 +152,11 @@ impl Explanation {
             return (vec![format!("the guest has {}", self.other_family.join(", "))], None);
         }
         let mut reasons = vec![presence.reason()];
-        reasons.extend(
-            unasked.map(|own| {
-                format!("{} knows the guest and isn't asked", lookup::service(own.source))
-            }),
-        );
-        (reasons, next_of(presence, &self.options))
+        reasons.extend(unasked.map(|own| {
+            format!("{} knows the guest, but isn't asked", lookup::service(own.source))
+        }));
+        let has_daemon = !matches!(self.told, Ok(None));
+        (reasons, next_of(presence, &self.options, has_daemon))
     }
 
     /// Why the answer of one of ours doesn't reach programs.
@@ -167,33 +166,32 @@ impl Explanation {
         if !walk.has(service) {
             return (
                 vec![would(own), format!("{service} isn't on the hosts line")],
-                Some(format!("'{enable}'")),
+                Some(enable.to_owned()),
             );
         }
         let step = walk.steps.iter().find(|step| step.service == service);
         if let Some(Step { asked: Some(_), actions: Some(actions), .. }) = step {
             let why = format!(
-                "{service} answers, and its action {actions} makes glibc ask on and drop that answer"
+                "{service} has an answer, but {actions} after it makes glibc go on and drop it"
             );
-            return (vec![why], Some(format!("remove that action from {}", walk.path)));
+            return (vec![why], Some(format!("remove {actions} from {}", walk.path)));
         }
         let by = walk.ended_by.and_then(|at| walk.steps.get(at));
         let by = by.map(|step| match &step.actions {
             Some(actions) => format!("{} {actions}", step.service),
             None => step.service.clone(),
         });
-        let why = format!(
-            "{} and isn't asked: {} ends the look-up before it",
-            would(own),
-            by.unwrap_or_default()
-        );
-        let is_ours = walk
-            .ended_by
-            .and_then(|at| walk.steps.get(at))
-            .is_some_and(|step| crate::nsswitch::is_ours(&step.service));
-        let next = match is_ours {
-            true => format!("remove that action from {}", walk.path),
-            false => format!("'{enable}' moves it where it is asked"),
+        let why =
+            format!("{}, but {} ends the look-up before it", would(own), by.unwrap_or_default());
+        let ending = walk.ended_by.and_then(|at| walk.steps.get(at));
+        let next = match ending {
+            Some(step) if !crate::nsswitch::is_ours(&step.service) => {
+                format!("'{enable}' moves {service} before {}", step.service)
+            }
+            Some(Step { actions: Some(actions), .. }) => {
+                format!("remove {actions} from {}", walk.path)
+            }
+            _ => format!("correct {}", walk.path),
         };
         (vec![why], Some(next))
     }
@@ -207,29 +205,40 @@ fn would(own: &Ours) -> String {
 fn unless(open: &[&str]) -> Option<String> {
     match open {
         [] => None,
-        [one] => Some(format!("unless {one}, which is asked before, has an answer of its own")),
+        [one] => Some(format!("unless {one}, which is asked first, has its own answer")),
         many => Some(format!(
-            "unless one of {}, which are asked before, has an answer of its own",
+            "unless one of {}, which are asked first, has its own answer",
             many.join(", ")
         )),
     }
 }
 
-fn next_of(presence: &Presence, options: &str) -> Option<String> {
-    if let Absence::Unknown(similar) = &presence.absence {
-        if let Some(hint) = &presence.unrecorded_domain {
-            return Some(hint.clone());
+fn next_of(presence: &Presence, options: &str, has_daemon: bool) -> Option<String> {
+    let name = &presence.name;
+    let needs_daemon = |guests: &str| match has_daemon {
+        true => String::new(),
+        false => format!("; {guests} libvirt-nssd"),
+    };
+    match &presence.absence {
+        Absence::Unknown(_) if presence.unrecorded_domain.is_some() => {
+            presence.unrecorded_domain.clone()
         }
-        return match similar.as_slice() {
-            [] => Some(format!("'libvirt-nss list{options}' shows the names that there are")),
-            similar => Some(format!("did you mean {}?", similar.join(" or "))),
-        };
-    }
-    match presence.absence {
-        Absence::NoLease(_) | Absence::Expired(..) => {
-            Some(format!("'libvirt-nss wait {}' returns when it has one", presence.name))
+        Absence::Unknown(similar) if similar.is_empty() => {
+            let daemon =
+                needs_daemon("guests on bridges, with static addresses or on other hosts need");
+            Some(format!("'libvirt-nss list{options}' shows the known names{daemon}"))
+        }
+        Absence::Unknown(similar) => Some(format!("did you mean {}?", similar.join(" or "))),
+        Absence::NoLease(_) => {
+            let daemon = needs_daemon("a guest with a static address needs");
+            Some(format!("'libvirt-nss wait {name}' returns when it has one{daemon}"))
+        }
+        Absence::Expired(..) => {
+            Some(format!("'libvirt-nss wait {name}' returns when it has a new one"))
         }
         Absence::Impossible => None,
-        _ => Some(format!("'libvirt-nss doctor{options}'")),
+        Absence::Unclear(_) | Absence::NoAddress(_) | Absence::Denied(_) => {
+            Some(format!("'libvirt-nss doctor{options}'"))
+        }
     }
 }

@@ -82,7 +82,11 @@ impl Page<'_> {
             self.text(2, Tone::Plain, reason);
         }
         if let Some(next) = &conclusion.next {
-            self.text(2, Tone::Strong, &format!("> {next}"));
+            let first = self.lines.len();
+            self.text(4, Tone::Strong, next);
+            if let Some(line) = self.lines.get_mut(first) {
+                line.replace_range(2..3, ">");
+            }
         }
     }
 

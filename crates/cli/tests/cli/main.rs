@@ -4,6 +4,7 @@ mod doctor;
 mod enable;
 mod generate;
 mod golden;
+mod readme;
 mod snapshot;
 mod support;
 mod wait;

@@ -303,16 +303,16 @@ fn waiting_for_what_only_the_daemon_knows() {
     let mut waiting = Waiting::start(&sandbox, "--root s wait -v app shop-vm");
     assert_eq!(
         waiting.says(),
-        "libvirt-nss: app has no address yet: no guest is called that; shop-vm has no address yet: no \
-         guest is called that"
+        "libvirt-nss: app has no address yet: no guest has this name; shop-vm has no address yet: no \
+         guest has this name"
     );
     fs::create_dir(system.home()).unwrap();
     fs::set_permissions(system.home(), Permissions::from_mode(0o755)).unwrap();
     let mut first = Names(Records::new());
     first.add(Guest { host_name: "app", ..GUEST }, "172.20.0.5").known("shop-vm");
     system.publish(&first, Some(system.stamp(false)), 0);
-    let known = "libvirt-nss: shop-vm has no address yet: it runs (connection #1), and no address of it \
-                 is known";
+    let known = "libvirt-nss: shop-vm has no address yet: it runs (connection #1) without a \
+                 known address";
     assert_eq!(waiting.says(), known);
     system.publish(&names(flags::ELSEWHERE), Some(system.stamp(false)), 0);
     assert_eq!(waiting.ends(), ("172.20.0.5\n10.9.0.7\n".into(), Some(0)));
@@ -325,7 +325,7 @@ fn waiting_for_a_daemon_that_was_silent() {
     let system = System::new(&sandbox, "s");
     system.publish(&names(0), Some(system.stamp(false)), 100);
     let mut waiting = Waiting::start(&sandbox, "--root s wait -v app");
-    let silent = "libvirt-nss: app has no address yet: no guest is called that in the files that could \
+    let silent = "libvirt-nss: app has no address yet: no guest has this name in the files that could \
                   be read; libvirt-nssd hasn't touched it for 100s (it holds for 90s)";
     assert_eq!(waiting.says(), silent);
     set_modified(&system.path(), NOW - 1);

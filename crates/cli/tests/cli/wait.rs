@@ -75,7 +75,7 @@ fn a_guest_boots() {
     let sandbox = Sandbox::new("wait");
     let state = state(&sandbox);
     let mut waiting = Waiting::start(&sandbox, "--state-dir $WORK/state wait -v web-vm");
-    assert_eq!(waiting.says(), "libvirt-nss: web-vm has no address yet: no guest is called that");
+    assert_eq!(waiting.says(), "libvirt-nss: web-vm has no address yet: no guest has this name");
     let map = r#"[{"domain": "web-vm", "macs": ["52:54:00:00:00:01"]}]"#;
     replace(&state.join("virbr0.macs"), map);
     replace(
@@ -89,7 +89,7 @@ fn a_guest_boots() {
 fn the_state_directory_comes_with_the_first_network() {
     let sandbox = Sandbox::new("wait");
     let mut waiting = Waiting::start(&sandbox, "--state-dir $WORK/state wait -v web");
-    let no_directory = "libvirt-nss: web has no address yet: no guest is called that in the files that \
+    let no_directory = "libvirt-nss: web has no address yet: no guest has this name in the files that \
                         could be read; ";
     assert!(waiting.says().starts_with(no_directory));
     let state = state(&sandbox);
@@ -130,12 +130,12 @@ fn several_guests_in_the_order_of_their_names() {
     let mut waiting = Waiting::start(&sandbox, "--state-dir $WORK/state wait -v --json a b");
     assert_eq!(
         waiting.says(),
-        "libvirt-nss: a has no address yet: no guest is called that; b has no address yet: no guest is \
-         called that"
+        "libvirt-nss: a has no address yet: no guest has this name; b has no address yet: no guest \
+         has this name"
     );
     let b = lease("10.0.0.2", "52:54:00:00:00:02", "b");
     replace(&state.join("virbr0.status"), &format!("[{b}]"));
-    assert_eq!(waiting.says(), "libvirt-nss: a has no address yet: no guest is called that");
+    assert_eq!(waiting.says(), "libvirt-nss: a has no address yet: no guest has this name");
     let a = lease("10.0.0.1", "52:54:00:00:00:01", "a");
     replace(&state.join("virbr0.status"), &format!("[{b}, {a}]"));
     let (text, status) = waiting.ends();
@@ -192,7 +192,7 @@ fn a_signal_ends_it_as_it_ends_any_program() {
     let sandbox = Sandbox::new("wait");
     state(&sandbox);
     let mut waiting = Waiting::start(&sandbox, "--state-dir $WORK/state wait -v web");
-    assert_eq!(waiting.says(), "libvirt-nss: web has no address yet: no guest is called that");
+    assert_eq!(waiting.says(), "libvirt-nss: web has no address yet: no guest has this name");
     let id = waiting.child.id().to_string();
     assert!(sandbox.command("kill").args(["-INT", &id]).status().unwrap().success());
     assert_eq!(waiting.child.wait().unwrap().signal(), Some(2));
@@ -210,8 +210,8 @@ fn a_spinner_on_a_terminal() {
     assert!(text.contains("⠋ 0s  web has no address yet: no guest"), "{text:?}");
     assert!(text.contains("⠙ 0s  web has no address yet"), "{text:?}");
     let (_, after) = text.rsplit_once("\r\x1b[K").unwrap();
-    let last = "libvirt-nss: timed out waiting for web to get an address: no guest is called\r\n\
-                that; see 'libvirt-nss explain web'\r\n";
+    let last = "libvirt-nss: timed out waiting for web to get an address: no guest has this\r\n\
+                name; see 'libvirt-nss explain web'\r\n";
     assert_eq!(after, last);
     // Said at once, as it may be misspelt.
     assert!(
