@@ -107,6 +107,7 @@ fn network(name: &str) -> Network {
         bridge: Some("virbr0".into()),
         domain: Some(format!("{name}.example")),
         routed: true,
+        domain_is_local: false,
         subnets: Vec::new(),
         leases: Vec::new(),
     }

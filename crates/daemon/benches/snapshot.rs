@@ -64,6 +64,7 @@ fn be_the_daemon(place: &Path) {
                 bridge: Some(format!("virbr{at}")),
                 domain: Some(format!("net{at}.example")),
                 routed: false,
+                domain_is_local: false,
                 subnets: Vec::new(),
                 leases: Vec::new(),
             });

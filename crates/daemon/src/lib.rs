@@ -13,6 +13,7 @@ pub mod libvirt;
 pub mod model;
 pub mod names;
 pub mod neighbours;
+pub mod outlets;
 pub mod publish;
 pub mod service;
 pub mod source;

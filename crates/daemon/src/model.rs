@@ -82,6 +82,8 @@ pub struct Network {
     pub bridge: Option<String>,
     /// `<domain name='...'/>`.
     pub domain: Option<String>,
+    /// `<domain localOnly='yes'/>`: libvirt's own dnsmasq answers for the whole domain.
+    pub domain_is_local: bool,
     /// Addresses on it mean something beyond its host: its forward mode is route, open, bridge or the
     /// like, and not nat, and it isn't isolated.
     pub routed: bool,

@@ -125,6 +125,7 @@ fn random_world(random: &mut Rng) -> World {
                     bridge: Some(BRIDGES[at].into()),
                     domain: maybe(random, format!("d{at}.example")),
                     routed: random.bool(),
+                    domain_is_local: false,
                     subnets: random_subnets(random),
                     leases: (0..random.usize(..3))
                         .map(|_| NetworkLease {

@@ -340,6 +340,7 @@ mod tests {
             bridge: None,
             domain: None,
             routed: false,
+            domain_is_local: false,
             subnets: Vec::new(),
             leases: Vec::new(),
         };

@@ -309,6 +309,7 @@ mod tests {
             bridge: Some("virbr0".into()),
             domain: None,
             routed: false,
+            domain_is_local: false,
             subnets: Vec::new(),
             leases: Vec::new(),
         };

@@ -139,6 +139,7 @@ pub(super) fn networks(
                 name: read.name.into(),
                 bridge: read.bridge.map(Into::into),
                 domain: read.domain.map(Into::into),
+                domain_is_local: read.domain_is_local,
                 routed: read.routed,
                 subnets: read.subnets,
                 leases: Vec::new(),

@@ -88,6 +88,8 @@ pub(super) struct NetworkXml<'a> {
     pub(super) bridge: Option<&'a str>,
     /// `<domain name=>`.
     pub(super) domain: Option<&'a str>,
+    /// `<domain localOnly='yes'>`.
+    pub(super) domain_is_local: bool,
     /// `<forward>` of a mode that leaves guests' addresses as they are: any but `nat`, which is also what
     /// none stands for. A network without it is isolated.
     pub(super) routed: bool,
@@ -113,6 +115,8 @@ impl<'a> NetworkXml<'a> {
             name: child(network, "name").and_then(|name| name.text())?,
             bridge: named("bridge"),
             domain: named("domain"),
+            domain_is_local: child(network, "domain")
+                .is_some_and(|domain| domain.attribute("localOnly") == Some("yes")),
             routed: mode.is_some_and(|mode| !["nat", "none"].contains(&mode)),
             subnets: children(Some(network), "ip").filter_map(subnet).collect(),
         })

@@ -112,6 +112,12 @@ pub fn compile(input: Input<'_>, pulse: &mut Pulse<'_>) -> Names {
 }
 
 impl Names {
+    /// See [`Input::node`].
+    #[must_use]
+    pub fn node(&self) -> &[u8] {
+        &self.node
+    }
+
     /// Hands on each key, in the order of their bytes, and its entries.
     ///
     /// # Errors

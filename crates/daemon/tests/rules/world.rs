@@ -251,6 +251,7 @@ pub(crate) fn network(
         bridge: bridge.map(str::to_owned),
         domain: domain.map(str::to_owned),
         routed,
+        domain_is_local: false,
         subnets: Vec::new(),
         leases: Vec::new(),
     }

@@ -64,6 +64,36 @@ impl<D: StateDir, S: System> Lookup<'_, D, S> {
             }
             return Ok(Found::Unknown);
         }
+        self.settled(query)
+    }
+
+    /// What [`by_name`](Self::by_name) finds in a snapshot that stands for the files while its daemon lives, and that
+    /// has these entries under the name. For what is made of all names, without a search for each.
+    ///
+    /// # Errors
+    /// See [`Exhausted`].
+    pub fn by_entries<'e>(
+        &mut self,
+        query: &Query<'_>,
+        entries: impl Iterator<Item = Entry<'e>>,
+    ) -> Result<Found<'_>, Exhausted> {
+        self.candidates.truncate(0);
+        let mut known = KnownNames::default();
+        for entry in entries {
+            if let Some(evidence) = entry.evidence(Standing::WHOLE, self.files.now) {
+                let candidate = entry.candidate(0, evidence, Standing::WHOLE, true);
+                known.add(&entry, candidate, &query.wanted, &mut self.candidates)?;
+            }
+        }
+        if self.candidates.is_empty() {
+            return Ok(Found::Unknown);
+        }
+        self.settled(query)
+    }
+
+    /// Applies the rules to the candidates.
+    #[inline(always)]
+    fn settled(&mut self, query: &Query<'_>) -> Result<Found<'_>, Exhausted> {
         let rules = Rules { kind: query.kind, family: query.family, scopes: query.scopes };
         let kept = settle(&mut self.files, self.candidates.as_mut_slice(), rules)?;
         self.candidates.truncate(kept);

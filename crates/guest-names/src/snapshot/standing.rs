@@ -27,6 +27,9 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// Everything counts.
+    pub const WHOLE: Self = Self { leases: true, told: true };
+
     /// The standing of a snapshot that says `meta` of itself, at `now` (seconds since the epoch).
     #[must_use]
     pub fn of<F>(meta: &Meta, opened: &Opened<F>, now: i64) -> Self {

@@ -240,13 +240,20 @@ fn networks() {
         name: "default",
         bridge: Some("virbr0"),
         domain: Some("lab.example"),
+        domain_is_local: true,
         routed: false,
         subnets: vec!["192.168.122.1/24".parse().unwrap()],
     };
     assert_eq!(NetworkXml::read(&document(text)), Some(default));
     let text = "<network><name>lan</name><forward dev='eth0' mode='bridge'><interface dev='eth0'/></forward></network>";
-    let lan =
-        NetworkXml { name: "lan", bridge: None, domain: None, routed: true, subnets: Vec::new() };
+    let lan = NetworkXml {
+        name: "lan",
+        bridge: None,
+        domain: None,
+        domain_is_local: false,
+        routed: true,
+        subnets: Vec::new(),
+    };
     assert_eq!(NetworkXml::read(&document(text)), Some(lan));
 }
 

@@ -1,0 +1,33 @@
+//! Names as a file of hosts(5), which dnsmasq serves.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::net::IpAddr;
+
+use super::answers::Answers;
+
+/// A line for each address: the name that it leads back to, then its others in ascending order. `bare`: names of one
+/// label too.
+#[must_use]
+pub fn text(answers: &Answers, bare: bool) -> Vec<u8> {
+    let mut lines: BTreeMap<IpAddr, Vec<&str>> = BTreeMap::new();
+    for (name, addresses) in &answers.names {
+        if bare || name.contains('.') {
+            for &address in addresses {
+                lines.entry(address).or_default().push(name);
+            }
+        }
+    }
+    let mut text = Vec::new();
+    for (address, names) in lines {
+        let first = answers.reverse.get(&address).map(String::as_str);
+        // Writing to memory doesn't fail.
+        let _ = write!(text, "{address}");
+        let others = names.iter().copied().filter(|&name| Some(name) != first);
+        for name in first.into_iter().chain(others) {
+            let _ = write!(text, " {name}");
+        }
+        text.push(b'\n');
+    }
+    text
+}

@@ -1,0 +1,87 @@
+//! Names as resource records in JSON (systemd.rr(5)), which systemd-resolved answers by itself (261 and newer).
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use super::answers::Answers;
+
+/// Resource record types (RFC 1035, RFC 3596).
+const A: u16 = 1;
+const PTR: u16 = 12;
+const AAAA: u16 = 28;
+
+/// An array of A, AAAA and PTR records: of each name, of one label too, in ascending order, then of each address.
+#[must_use]
+pub fn text(answers: &Answers) -> Vec<u8> {
+    let mut text = String::from("[");
+    let mut separator = "\n";
+    // Names are letters, digits, hyphens, underscores and dots: nothing that JSON has to escape. Writing to memory
+    // doesn't fail.
+    for (name, addresses) in &answers.names {
+        for address in addresses {
+            let (kind, octets) = match address {
+                IpAddr::V4(address) => (A, address.octets().to_vec()),
+                IpAddr::V6(address) => (AAAA, address.octets().to_vec()),
+            };
+            let _ = write!(
+                text,
+                "{separator}{{\"key\":{{\"type\":{kind},\"name\":\"{name}\"}},\"address\":{octets:?}}}"
+            );
+            separator = ",\n";
+        }
+    }
+    for (address, name) in &answers.reverse {
+        let _ = write!(
+            text,
+            "{separator}{{\"key\":{{\"type\":{PTR},\"name\":\"{}\"}},\"name\":\"{name}\"}}",
+            reverse_name(*address)
+        );
+        separator = ",\n";
+    }
+    text.push_str("\n]\n");
+    text.into_bytes()
+}
+
+/// The name under which an address is looked up (RFC 1035, 3.5; RFC 3596, 2.5).
+fn reverse_name(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
+        }
+        IpAddr::V6(address) => {
+            let mut name = String::with_capacity(72);
+            for octet in address.octets().into_iter().rev() {
+                let _ = write!(name, "{:x}.{:x}.", octet & 15, octet >> 4);
+            }
+            name + "ip6.arpa"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_of_systemd() {
+        let (v4, v6) = (IpAddr::from([10, 0, 0, 7]), "fd00::a1".parse().unwrap());
+        let answers = Answers {
+            names: [("web".into(), vec![v4]), ("web.vm.internal".into(), vec![v4, v6])].into(),
+            reverse: [(v4, "web.vm.internal".into()), (v6, "web.vm.internal".into())].into(),
+            until: None,
+        };
+        let json: serde_json::Value = serde_json::from_slice(&text(&answers)).unwrap();
+        let six = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xa1];
+        let reverse_six = format!("1.a.{}d.f.ip6.arpa", "0.".repeat(28));
+        let expected = serde_json::json!([
+            {"key": {"type": 1, "name": "web"}, "address": [10, 0, 0, 7]},
+            {"key": {"type": 1, "name": "web.vm.internal"}, "address": [10, 0, 0, 7]},
+            {"key": {"type": 28, "name": "web.vm.internal"}, "address": six},
+            {"key": {"type": 12, "name": "7.0.0.10.in-addr.arpa"}, "name": "web.vm.internal"},
+            {"key": {"type": 12, "name": reverse_six}, "name": "web.vm.internal"},
+        ]);
+        assert_eq!(json, expected);
+        assert_eq!(text(&Answers::default()), b"[\n]\n");
+    }
+}

@@ -1,0 +1,238 @@
+//! What the outlets have is what look-ups answer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::net::IpAddr;
+
+use daemon::config::{Config, Naming};
+use daemon::facts::Facts;
+use daemon::host::Host;
+use daemon::model::{Agent, ConnectionId, Guest, Network, Nic, Source as ReportedBy, Told, Update};
+use daemon::names::{Input, compile};
+use daemon::outlets::answers::Answers;
+use daemon::outlets::zones::Zones;
+use daemon::outlets::{hosts, records};
+use daemon::publish::write;
+use daemon::state::read::read;
+use guest_names::address::Mac;
+use guest_names::io::Stamp;
+use guest_names::name::{NameKind, is_host_name, is_node_name};
+use guest_names::snapshot::format::Meta;
+use testkit::generate::{NODE, NOW, state};
+use testkit::look_up::{Means, by_address, by_name, ip};
+use testkit::memory::{Directory, Snapshot};
+use testkit::random::{Random, rounds};
+use testkit::scratch::Scratch;
+
+const STAMP: Stamp = Stamp { seconds: 1, nanoseconds: 2, device: 3, inode: 4 };
+const ZONE: &str = "vm.internal";
+
+/// Guests of which some share names with what the state files have.
+fn guests(random: &mut Random) -> Vec<Guest> {
+    let names = ["web", "db", "my vm", "wpad", "other", "Node", "x.y", NODE];
+    (0..random.below(5) as u8)
+        .map(|number| {
+            let addresses = (0..random.below(3))
+                .map(|_| {
+                    let v4 = IpAddr::from([10, 9, 0, random.below(4) as u8]);
+                    let v6 = ["fd00::9", "fe80::9"][random.below(2)].parse().unwrap();
+                    let address = if random.one_in(2) { v4 } else { v6 };
+                    Told { address, source: ReportedBy::Agent, expiry: 0 }
+                })
+                .collect();
+            let mac = Mac([2, 0, 0, 9, 0, number]);
+            let network = random.one_in(2).then(|| "lab".into());
+            let bridge = Some("virbr0".into());
+            Guest {
+                uuid: [number; 16],
+                name: (*random.pick(&names)).into(),
+                title: None,
+                host_name: random
+                    .one_in(2)
+                    .then(|| (*random.pick(&["web", "inside", "isatap"])).into()),
+                agent: Agent::Answered,
+                nics: vec![Nic { mac, network, bridge, addresses }],
+            }
+        })
+        .collect()
+}
+
+fn lab() -> Network {
+    Network {
+        name: "lab".into(),
+        bridge: Some("virbr0".into()),
+        domain: Some("Lab.example".into()),
+        domain_is_local: true,
+        routed: false,
+        subnets: Vec::new(),
+        leases: Vec::new(),
+    }
+}
+
+/// Names and their addresses in a file of hosts(5), and the first name of each address.
+fn parse_hosts(text: &[u8]) -> (BTreeMap<String, BTreeSet<IpAddr>>, BTreeMap<IpAddr, String>) {
+    let (mut names, mut first) = (BTreeMap::<_, BTreeSet<_>>::new(), BTreeMap::new());
+    for line in std::str::from_utf8(text).unwrap().lines() {
+        let mut words = line.split(' ');
+        let address: IpAddr = words.next().unwrap().parse().unwrap();
+        for (at, name) in words.enumerate() {
+            if at == 0 {
+                assert!(first.insert(address, name.to_owned()).is_none(), "two lines: {address}");
+            }
+            assert!(names.entry(name.to_owned()).or_default().insert(address), "twice: {line}");
+        }
+    }
+    (names, first)
+}
+
+/// The same of resource records.
+fn parse_records(text: &[u8]) -> (BTreeMap<String, BTreeSet<IpAddr>>, BTreeMap<String, String>) {
+    let (mut names, mut reverse) = (BTreeMap::<_, BTreeSet<_>>::new(), BTreeMap::new());
+    let json: serde_json::Value = serde_json::from_slice(text).unwrap();
+    for record in json.as_array().unwrap() {
+        let key = record["key"]["name"].as_str().unwrap().to_owned();
+        let octets = || -> Vec<u8> { serde_json::from_value(record["address"].clone()).unwrap() };
+        let address = match record["key"]["type"].as_u64().unwrap() {
+            1 => IpAddr::from(<[u8; 4]>::try_from(octets()).unwrap()),
+            28 => IpAddr::from(<[u8; 16]>::try_from(octets()).unwrap()),
+            12 => {
+                let name = record["name"].as_str().unwrap().to_owned();
+                assert!(reverse.insert(key, name).is_none());
+                continue;
+            }
+            other => panic!("type {other}"),
+        };
+        assert!(names.entry(key).or_default().insert(address));
+    }
+    (names, reverse)
+}
+
+/// Random state files and guests, and every name that the snapshot has.
+#[test]
+fn the_outlets_have_what_look_ups_answer() {
+    let mut random = Random::from_environment(61);
+    let on_disk = Scratch::new();
+    let rounds = rounds(300);
+    let (mut equal, mut bare, mut left_out, mut reverse, mut ended) = (0, 0, 0, 0, 0);
+    for round in 0..rounds {
+        for entry in fs::read_dir(on_disk.path()).unwrap() {
+            fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        let directory = state(&mut random).directory(&mut random);
+        for (name, contents) in directory.files() {
+            on_disk.write(std::str::from_utf8(name).unwrap(), contents);
+        }
+        let files = read(on_disk.path()).unwrap().files;
+        let mut facts = Facts::new(&Config::default().connections, Facts::default(), 0, 0);
+        facts.apply(Update::Networks(ConnectionId(0), vec![lab()]), 1, 0);
+        facts.apply(Update::Guests(ConnectionId(0), guests(&mut random)), 1_000_000, 0);
+        let (node, host, naming) = (NODE.as_bytes(), &Host::default(), &Naming::default());
+        let zones = Zones::of(ZONE, &files, &facts, host);
+        let mut now = NOW;
+        // Again when the first entry has ended.
+        for _ in 0..2 {
+            let input = Input { now, node, files: &files, facts: &facts, host, naming };
+            let mut names = compile(input, &mut || ());
+            let mut keys = Vec::new();
+            let all = names.each(&mut |key, _| -> Result<(), ()> {
+                keys.push(key.to_vec());
+                Ok(())
+            });
+            all.unwrap();
+            let meta = Meta { state: Some(STAMP), hold: 90, length: 0, compiled: now };
+            let mut bytes = io::Cursor::new(Vec::new());
+            write(&mut bytes, &mut names, meta, |_| b"{}".to_vec(), &mut || ()).unwrap();
+            let snapshot =
+                Snapshot { bytes: bytes.into_inner().into(), modified: now, state: Some(STAMP) };
+            let answers = Answers::collect(&mut names, &zones, now, &mut || ()).unwrap();
+            let (in_hosts, first) = parse_hosts(&hosts::text(&answers, true));
+            let (in_records, pointers) = parse_records(&records::text(&answers));
+            assert_eq!(in_hosts, in_records, "round {round}");
+            let (without_bare, _) = parse_hosts(&hosts::text(&answers, false));
+            assert!(without_bare.keys().all(|name| name.contains('.')));
+
+            let context = || format!("round {round}, {now}\n{directory}\n{facts:#?}");
+            let look_up = |name: &str, at: i64| {
+                let mut none = Directory::default();
+                let means = Means { now: at, ..Means::ample(at) };
+                let mut found = |kind| -> BTreeSet<IpAddr> {
+                    let open = Some(snapshot.open(usize::MAX));
+                    let answer =
+                        by_name(&mut none, open, &means, kind, name.as_bytes(), None).unwrap();
+                    let addresses = answer.addresses().into_iter();
+                    addresses.filter(|one| !one.is_link_local_v6()).map(ip).collect()
+                };
+                // As on the hosts line: libvirt, then libvirt_guest.
+                let host = found(NameKind::HostName);
+                if host.is_empty() { found(NameKind::Domain) } else { host }
+            };
+            let mut expected = BTreeSet::new();
+            for key in keys.iter().filter(|key| key[0] != b'a') {
+                let Ok(name) = std::str::from_utf8(&key[1..]) else { continue };
+                let is_bare = !name.contains('.');
+                let is_usable = is_host_name(name.as_bytes())
+                    && if is_bare {
+                        !is_node_name(name.as_bytes(), node)
+                    } else {
+                        zones.have(name)
+                    };
+                let addresses = look_up(name, now);
+                if !is_usable || addresses.is_empty() {
+                    left_out += u32::from(!is_usable);
+                    assert!(!in_hosts.contains_key(name), "{name}\n{}", context());
+                    continue;
+                }
+                assert_eq!(in_hosts.get(name), Some(&addresses), "{name}\n{}", context());
+                expected.insert(name);
+                equal += 1;
+                bare += u32::from(is_bare);
+            }
+            assert!(in_hosts.keys().all(|name| expected.contains(name.as_str())), "{}", context());
+
+            // Each address leads back to a name that leads to it, as a look-up calls it where that name is in the zone.
+            let zoned: BTreeSet<IpAddr> = without_bare.values().flatten().copied().collect();
+            assert_eq!(answers.reverse.keys().copied().collect::<BTreeSet<_>>(), zoned);
+            assert_eq!(pointers.len(), zoned.len());
+            for (address, name) in &answers.reverse {
+                assert!(in_hosts[name].contains(address) && first[address] == *name);
+                let mut none = Directory::default();
+                let means = Means::ample(now);
+                let octets = match address {
+                    IpAddr::V4(v4) => guest_names::address::Address::V4(v4.octets()),
+                    IpAddr::V6(v6) => guest_names::address::Address::V6(v6.octets()),
+                };
+                let open = Some(snapshot.open(usize::MAX));
+                let called =
+                    by_address(&mut none, open, &means, NameKind::HostName, octets).unwrap();
+                if let Some(called) = called {
+                    let called = String::from_utf8(called).unwrap().to_ascii_lowercase();
+                    let zoned = format!("{called}.{ZONE}");
+                    if in_hosts.get(&zoned).is_some_and(|all| all.contains(address)) {
+                        assert_eq!(*name, zoned, "{address}\n{}", context());
+                        reverse += 1;
+                    }
+                }
+            }
+
+            // Until then every answer stays what it is.
+            if let Some(until) = answers.until {
+                assert!(until >= now);
+                for name in in_hosts.keys() {
+                    assert_eq!(
+                        look_up(name, until),
+                        in_hosts[name],
+                        "{name} at {until}\n{}",
+                        context()
+                    );
+                }
+                ended += 1;
+                now = until + 1;
+            }
+        }
+    }
+    let counts = format!("{equal} {bare} {left_out} {reverse} {ended}");
+    let rounds = u32::try_from(rounds).unwrap();
+    assert!(equal > 10 * rounds && bare > rounds && left_out > rounds, "{counts}");
+    assert!(reverse > rounds && ended > rounds / 2, "{counts}");
+}
