@@ -10,7 +10,7 @@ fn root() -> PathBuf {
 }
 
 /// Which of our crates each may use, besides those that a crate it uses may use.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 10] = [
     ("needle", &[]),
     ("guest-names", &["needle"]),
     ("nss-hosts", &["guest-names"]),
@@ -19,7 +19,8 @@ const MAY_USE: [(&str, &[&str]); 9] = [
     ("leaseshelper", &[]),
     ("guest-store", &["guest-names"]),
     ("libvirt-nss", &["guest-store", "guest-names"]),
-    ("daemon", &["guest-store", "guest-names"]),
+    ("publish", &["guest-store", "guest-names"]),
+    ("daemon", &["publish", "guest-store", "guest-names"]),
 ];
 
 #[test]

@@ -1,0 +1,344 @@
+//! The name server, through the programs of BIND: nsupdate(1) sends, dig(1) reads.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::failure::Failure;
+use crate::process::{self, Output};
+use crate::record::{Record, canonical, owned_name, owner_name, owner_of};
+use crate::update::Message;
+use crate::zone::{Answer, Seen, Server};
+
+/// How long a message may take: nsupdate's own limit, with three tries over UDP.
+const MESSAGE_SECONDS: u64 = 12;
+
+/// How long a server may take for one answer of dig, in seconds.
+const QUERY_SECONDS: &str = "3";
+
+/// Names in one run of dig, which asks three times for each.
+const NAMES_AT_ONCE: usize = 200;
+
+/// How long one run of dig may take.
+const LOOK: Duration = Duration::from_secs(20);
+
+/// How long the transfer of a zone may take.
+const TRANSFER: Duration = Duration::from_secs(120);
+
+/// How to reach the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    /// A host name or an address.
+    pub server: String,
+    /// Its port.
+    pub port: u16,
+    /// The file with the key, as tsig-keygen(8) writes it; `None`: GSS-TSIG with the Kerberos credentials of the process.
+    pub key: Option<PathBuf>,
+    /// Seconds for which others may keep the records.
+    pub ttl: u32,
+}
+
+impl Client {
+    fn nsupdate(&self, message: &Message) -> Command {
+        let mut command = Command::new("nsupdate");
+        match &self.key {
+            Some(key) => command.arg("-k").arg(key),
+            None => command.arg("-g"),
+        };
+        command.args(["-t", &MESSAGE_SECONDS.to_string(), "-u", "3", "-r", "2"]);
+        if message.wants_tcp() {
+            command.arg("-v");
+        }
+        command
+    }
+
+    fn dig(&self) -> Command {
+        let mut command = Command::new("dig");
+        // Not what a .digrc says.
+        command.arg("-r").arg(format!("@{}", self.server)).args(["-p", &self.port.to_string()]);
+        if let Some(key) = &self.key {
+            // BIND may show its zone to those who have the key alone (views).
+            command.arg("-k").arg(key);
+        }
+        let time = format!("+time={QUERY_SECONDS}");
+        let options = ["+tcp", "+tries=1", "+norecurse", "+noedns", "+noall", "+comments"];
+        command.args(options).args(["+answer", &time]);
+        command
+    }
+
+    /// All records of a zone, by name.
+    ///
+    /// # Errors
+    /// The server doesn't answer, or refuses transfers.
+    pub fn transfer(&self, zone: &str) -> Result<BTreeMap<String, Seen>, Failure> {
+        let mut command = self.dig();
+        command.args([&format!("{zone}."), "AXFR"]);
+        let output = run(&mut command, "", TRANSFER)?;
+        let mut seen = BTreeMap::new();
+        let failed = output.stdout.lines().any(|line| line.contains("Transfer failed"));
+        read_answers(&output.stdout, &mut seen)?;
+        match output.status {
+            Some(status) if status.success() && !failed => Ok(seen),
+            Some(_) => Err(unread(&output)),
+            None => Err(Failure::TimedOut),
+        }
+    }
+}
+
+impl Server for Client {
+    fn send(&mut self, message: &Message) -> Answer {
+        let server = format!("server {} {}\n", self.server, self.port);
+        let script = server + &message.script(self.ttl);
+        let limit = Duration::from_secs(MESSAGE_SECONDS + 3);
+        match run(&mut self.nsupdate(message), &script, limit) {
+            Ok(output) => answer(&output),
+            Err(failure) => Answer::Failed(failure),
+        }
+    }
+
+    fn look(&mut self, names: &[&str]) -> Result<BTreeMap<String, Seen>, Failure> {
+        let mut seen: BTreeMap<String, Seen> =
+            names.iter().map(|name| ((*name).to_owned(), Seen::default())).collect();
+        for names in names.chunks(NAMES_AT_ONCE) {
+            let questions: Vec<String> = names.iter().flat_map(|name| questions(name)).collect();
+            let mut command = self.dig();
+            command.args(["+keepopen", "-f", "-"]);
+            let output = run(&mut command, &(questions.join("\n") + "\n"), LOOK)?;
+            let answers = read_answers(&output.stdout, &mut seen)?;
+            if output.status.is_none() {
+                return Err(Failure::TimedOut);
+            }
+            if answers != questions.len() {
+                return Err(unread(&output));
+            }
+        }
+        Ok(seen)
+    }
+}
+
+/// What is asked about a name.
+fn questions(name: &str) -> Vec<String> {
+    let kinds: &[&str] = if name.ends_with(".arpa") { &["PTR"] } else { &["A", "AAAA"] };
+    let records = kinds.iter().map(|kind| format!("{name}. {kind}"));
+    records.chain([format!("{}. TXT", owner_name(name))]).collect()
+}
+
+fn run(command: &mut Command, input: &str, limit: Duration) -> Result<Output, Failure> {
+    process::run(command, input, limit).map_err(|error| {
+        let program = if command.get_program() == OsStr::new("dig") { "dig" } else { "nsupdate" };
+        let why = match error.kind() {
+            io::ErrorKind::NotFound => String::from("it is not installed"),
+            _ => guest_store::reason(&error),
+        };
+        Failure::Program { program, why }
+    })
+}
+
+/// What nsupdate made of a message.
+fn answer(output: &Output) -> Answer {
+    let lines = || output.stderr.lines().map(str::trim);
+    let after = |prefix: &str| lines().find_map(|line| line.strip_prefix(prefix));
+    let code = after("update failed: ");
+    let is_signed = after("; TSIG error with server: ").is_none();
+    match code {
+        // Anybody could have sent an answer that isn't signed.
+        Some("YXDOMAIN" | "YXRRSET" | "NXDOMAIN" | "NXRRSET") if is_signed => return Answer::Unmet,
+        Some(code) => return Answer::Failed(Failure::from_code(code)),
+        None if !is_signed => return Answer::Failed(Failure::Unsigned),
+        None => {}
+    }
+    let Some(status) = output.status else { return Answer::Failed(Failure::TimedOut) };
+    if status.success() {
+        return Answer::Done;
+    }
+    let words = |text: &str| text.trim_start_matches([';', ' ']).to_owned();
+    let failure = match lines().find(|line| line.contains("failed: ")) {
+        Some(line) if line.ends_with("timed out") => Failure::TimedOut,
+        Some(line) => {
+            Failure::Unreachable(line.rsplit("failed: ").next().unwrap_or(line).to_owned())
+        }
+        None => match lines().find(|line| !line.is_empty()) {
+            Some(line) if line.starts_with("couldn't get address") => {
+                Failure::Unreachable(String::from("the name of the server is unknown"))
+            }
+            Some(line) if line.contains("key") || line.contains("Kerberos") => {
+                // The first line may be the parser's alone.
+                let line = lines().find(|line| line.contains("could not read")).unwrap_or(line);
+                Failure::Program { program: "nsupdate", why: words(line) }
+            }
+            Some(_) => Failure::Other(lines().map(words).collect::<Vec<_>>().join("; ")),
+            None => Failure::Other(format!("nsupdate ended with {status}")),
+        },
+    };
+    Answer::Failed(failure)
+}
+
+/// Takes up what dig printed; how many answers there were.
+fn read_answers(text: &str, seen: &mut BTreeMap<String, Seen>) -> Result<usize, Failure> {
+    let mut answers = 0;
+    for line in text.lines() {
+        if line.contains("Couldn't verify signature") {
+            return Err(Failure::Unsigned);
+        }
+        if let Some((_, status)) = line.split_once("status: ") {
+            answers += 1;
+            match status.split(',').next().unwrap_or("") {
+                "NOERROR" | "NXDOMAIN" => {}
+                code => return Err(Failure::Other(format!("it answers a query with {code}"))),
+            }
+        } else if !line.starts_with(';') {
+            read_record(line, seen);
+        }
+    }
+    Ok(answers)
+}
+
+fn read_record(line: &str, seen: &mut BTreeMap<String, Seen>) {
+    let mut words = line.split_whitespace();
+    let (Some(name), Some(_), Some("IN"), Some(kind)) =
+        (words.next(), words.next(), words.next(), words.next())
+    else {
+        return;
+    };
+    let name = canonical(name);
+    let data = line.split_once(kind).map_or("", |(_, data)| data.trim());
+    match kind {
+        "TXT" => {
+            let Some((owned, host)) = owned_name(&name).zip(owner_of(data)) else { return };
+            seen.entry(owned.into()).or_default().owner = Some(host.to_ascii_lowercase());
+        }
+        "CNAME" => seen.entry(name).or_default().is_alias = true,
+        kind => {
+            if let Ok(record) = format!("{kind} {data}").parse::<Record>() {
+                seen.entry(name).or_default().records.insert(record);
+            }
+        }
+    }
+}
+
+/// Why dig gave fewer answers than it was asked for.
+fn unread(output: &Output) -> Failure {
+    let lines = || output.stdout.lines().chain(output.stderr.lines()).map(str::trim);
+    if lines().any(|line| line.contains("timed out")) {
+        return Failure::TimedOut;
+    }
+    if lines().any(|line| line.contains("Transfer failed")) {
+        return Failure::Other(String::from("it refuses the transfer of the zone"));
+    }
+    match lines().find(|line| line.contains("failed: ")) {
+        Some(line) => Failure::Unreachable(
+            line.rsplit("failed: ").next().unwrap_or(line).trim_end_matches('.').to_owned(),
+        ),
+        None => Failure::Other(String::from("it did not answer all queries")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::ExitStatus;
+
+    fn output(code: i32, stderr: &str) -> Output {
+        let status = Some(ExitStatus::from_raw(code << 8));
+        Output { status, stdout: String::new(), stderr: stderr.into() }
+    }
+
+    #[test]
+    fn what_nsupdate_says() {
+        use Failure::*;
+        let tsig = "; TSIG error with server: tsig indicates error\n";
+        let cases = [
+            (0, String::new(), Answer::Done),
+            (2, "update failed: YXDOMAIN\n".into(), Answer::Unmet),
+            (2, "update failed: NXRRSET\n".into(), Answer::Unmet),
+            (2, "update failed: REFUSED\n".into(), Answer::Failed(Refused)),
+            (2, "update failed: SERVFAIL\n".into(), Answer::Failed(ServerFailed)),
+            (2, "update failed: NOTZONE\n".into(), Answer::Failed(NotZone)),
+            (2, "update failed: NOTAUTH\n".into(), Answer::Failed(NotAuthoritative)),
+            (2, format!("{tsig}update failed: NOTAUTH(BADKEY)\n"), Answer::Failed(UnknownKey)),
+            (2, format!("{tsig}update failed: NOTAUTH(BADSIG)\n"), Answer::Failed(WrongSecret)),
+            (2, format!("{tsig}update failed: NOTAUTH(BADTIME)\n"), Answer::Failed(WrongClock)),
+            (
+                2,
+                "; TSIG error with server: expected a TSIG or SIG(0)\nupdate failed: REFUSED\n"
+                    .into(),
+                Answer::Failed(Refused),
+            ),
+            (
+                2,
+                "; TSIG error with server: expected a TSIG or SIG(0)\nupdate failed: YXDOMAIN\n"
+                    .into(),
+                Answer::Failed(Other("YXDOMAIN".into())),
+            ),
+            (
+                2,
+                "; TSIG error with server: expected a TSIG or SIG(0)\n".into(),
+                Answer::Failed(Unsigned),
+            ),
+            (
+                2,
+                "; Communication with 127.0.0.1#53 failed: timed out\n".into(),
+                Answer::Failed(TimedOut),
+            ),
+            (
+                2,
+                "; Communication with 127.0.0.1#53 failed: connection refused\n".into(),
+                Answer::Failed(Unreachable("connection refused".into())),
+            ),
+            (
+                1,
+                "couldn't get address for 'ns.invalid': not found\nsyntax error\n".into(),
+                Answer::Failed(Unreachable("the name of the server is unknown".into())),
+            ),
+            (
+                1,
+                "could not read key from /k.{private,key}: file not found\n".into(),
+                Answer::Failed(Program {
+                    program: "nsupdate",
+                    why: "could not read key from /k.{private,key}: file not found".into(),
+                }),
+            ),
+        ];
+        for (code, stderr, expected) in cases {
+            assert_eq!(answer(&output(code, &stderr)), expected, "{stderr}");
+        }
+        let killed = Output { status: None, stdout: String::new(), stderr: String::new() };
+        assert_eq!(answer(&killed), Answer::Failed(TimedOut));
+    }
+
+    #[test]
+    fn what_dig_says() {
+        let text = "\
+;; Got answer:
+;; ->>HEADER<<- opcode: QUERY, status: NOERROR, id: 1
+;; flags: qr aa; QUERY: 1, ANSWER: 1, AUTHORITY: 0, ADDITIONAL: 1
+
+;; ANSWER SECTION:
+Web.site.example.\t60\tIN\tA\t192.0.2.1
+
+;; Got answer:
+;; ->>HEADER<<- opcode: QUERY, status: NOERROR, id: 2
+_libvirt-nss.web.site.example. 60 IN\tTXT\t\"libvirt-nss host=alpha\"
+;; ->>HEADER<<- opcode: QUERY, status: NXDOMAIN, id: 3
+;; ->>HEADER<<- opcode: QUERY, status: NOERROR, id: 4
+www.site.example. 60 IN CNAME web.site.example.
+site.example. 60 IN TXT \"libvirt-nss host=beta\"
+";
+        let mut seen = BTreeMap::new();
+        assert_eq!(read_answers(text, &mut seen), Ok(4));
+        let web = Seen {
+            owner: Some("alpha".into()),
+            records: ["A 192.0.2.1".parse().unwrap()].into(),
+            is_alias: false,
+        };
+        let alias = Seen { is_alias: true, ..Seen::default() };
+        let expected = [("web.site.example", web), ("www.site.example", alias)];
+        assert_eq!(seen, expected.map(|(name, seen)| (name.to_owned(), seen)).into());
+        let refused = ";; ->>HEADER<<- opcode: QUERY, status: REFUSED, id: 1\n";
+        assert!(read_answers(refused, &mut seen).is_err());
+    }
+}

@@ -1,0 +1,182 @@
+//! What can go wrong between the publisher and a name server, and what to do about it.
+
+use std::fmt;
+
+/// Why a zone could not be updated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No connection: nsupdate's words.
+    Unreachable(String),
+    /// No answer in time.
+    TimedOut,
+    /// SERVFAIL.
+    ServerFailed,
+    /// BADKEY.
+    UnknownKey,
+    /// BADSIG.
+    WrongSecret,
+    /// BADTIME.
+    WrongClock,
+    /// The answer has no signature, or not that of the key.
+    Unsigned,
+    /// NOTAUTH.
+    NotAuthoritative,
+    /// REFUSED.
+    Refused,
+    /// NOTZONE.
+    NotZone,
+    /// Another response code, or other words of nsupdate(1) or dig(1).
+    Other(String),
+    /// The program can't be run, or can't read the key.
+    Program {
+        /// Its name.
+        program: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+/// What a failure is about.
+#[derive(Clone, Copy, Debug)]
+pub struct About<'a> {
+    /// The server as the configuration has it.
+    pub server: &'a str,
+    /// The zone.
+    pub zone: &'a str,
+    /// The file with the key; `None`: GSS-TSIG.
+    pub key: Option<&'a str>,
+}
+
+impl Failure {
+    /// The server's response code, where there was one (RFC 2136, section 2.2; RFC 8945, section 3), or a word of ours in
+    /// lower case.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::TimedOut => "timeout",
+            Self::ServerFailed => "SERVFAIL",
+            Self::UnknownKey => "BADKEY",
+            Self::WrongSecret => "BADSIG",
+            Self::WrongClock => "BADTIME",
+            Self::Unsigned => "unsigned",
+            Self::NotAuthoritative => "NOTAUTH",
+            Self::Refused => "REFUSED",
+            Self::NotZone => "NOTZONE",
+            Self::Other(code) => code,
+            Self::Program { .. } => "program",
+        }
+    }
+
+    /// The failure that a response code stands for, as nsupdate(1) and dig(1) write it.
+    #[must_use]
+    pub fn from_code(code: &str) -> Self {
+        match code {
+            "SERVFAIL" => Self::ServerFailed,
+            "NOTAUTH(BADKEY)" | "BADKEY" => Self::UnknownKey,
+            "NOTAUTH(BADSIG)" | "BADSIG" | "BADVERS" => Self::WrongSecret,
+            "NOTAUTH(BADTIME)" | "BADTIME" => Self::WrongClock,
+            "NOTAUTH" => Self::NotAuthoritative,
+            "REFUSED" => Self::Refused,
+            "NOTZONE" => Self::NotZone,
+            other => Self::Other(other.into()),
+        }
+    }
+
+    /// Whether the message may have been applied all the same.
+    #[must_use]
+    pub fn may_have_been_applied(&self) -> bool {
+        match self {
+            Self::TimedOut | Self::ServerFailed | Self::Unsigned | Self::Other(_) => true,
+            // A connection that breaks later may have carried the message.
+            Self::Unreachable(why) => !why.contains("refused") && !why.contains("unreachable"),
+            _ => false,
+        }
+    }
+
+    /// Whether it may pass by itself; the others need a person, and are tried less often.
+    #[must_use]
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::TimedOut | Self::ServerFailed)
+    }
+
+    /// What is the case, in one sentence without a full stop.
+    #[must_use]
+    pub fn what(&self, about: About<'_>) -> String {
+        let About { server, zone, key } = about;
+        let key = key.unwrap_or("Kerberos");
+        match self {
+            Self::Unreachable(why) => format!("cannot reach {server}: {why}"),
+            Self::TimedOut => format!("{server} does not answer"),
+            Self::ServerFailed => format!("{server} failed to update {zone} (SERVFAIL)"),
+            Self::UnknownKey => {
+                format!("{server} does not know the key in {key}, or gives it no rights (BADKEY)")
+            }
+            Self::WrongSecret => {
+                format!("{server} has another secret for the key in {key} (BADSIG)")
+            }
+            Self::WrongClock => {
+                format!("the clocks of this host and {server} differ too much (BADTIME)")
+            }
+            Self::Unsigned => format!("the answer of {server} is not signed with the key in {key}"),
+            Self::NotAuthoritative => {
+                format!("{server} is not the primary server of {zone} (NOTAUTH)")
+            }
+            Self::Refused => {
+                format!("{server} refuses updates of {zone} with the key in {key} (REFUSED)")
+            }
+            Self::NotZone => format!("{server} has a zone below {zone} for a name (NOTZONE)"),
+            Self::Other(words) => format!("{server} did not update {zone}: {words}"),
+            Self::Program { program, why } => format!("cannot run {program}: {why}"),
+        }
+    }
+
+    /// What to do next, as a command or an instruction.
+    #[must_use]
+    pub fn next_step(&self, about: About<'_>) -> String {
+        let About { server, zone, key } = about;
+        match self {
+            Self::Unreachable(_) | Self::TimedOut => format!(
+                "check 'server' and 'port' in libvirt-nss.toml, and that {server} takes DNS over UDP and TCP from here: \
+                 dig @{server} {zone} SOA"
+            ),
+            Self::ServerFailed => format!("see the log of {server}"),
+            Self::UnknownKey => format!(
+                "compare the key's name on both sides, and allow it to update {zone}: update-policy in BIND, acl in Knot"
+            ),
+            Self::WrongSecret => match key {
+                Some(key) => format!(
+                    "put the server's key into {key}, then: systemctl restart libvirt-nss-publish"
+                ),
+                None => String::from("renew the keytab"),
+            },
+            Self::WrongClock => String::from("set both clocks: timedatectl"),
+            Self::Unsigned => format!(
+                "check that nothing between here and {server} changes DNS messages, and its log"
+            ),
+            Self::NotAuthoritative => format!(
+                "set 'server' in libvirt-nss.toml to the primary server: dig {zone} SOA; and see that it has the zone {zone}"
+            ),
+            Self::Refused => String::from(
+                "allow updates with this key: update-policy in BIND, acl in Knot, TSIG-ALLOW-DNSUPDATE in PowerDNS, which also \
+                 refuses a wrong key or clock this way",
+            ),
+            Self::NotZone => String::from(
+                "set 'zone' and 'reverse-zones' in libvirt-nss.toml to the server's zones",
+            ),
+            Self::Other(_) => format!("see the log of {server}"),
+            Self::Program { program, .. } => {
+                format!("install {program} (Debian: bind9-dnsutils), and check the key's file")
+            }
+        }
+    }
+}
+
+/// The code alone: what people read needs [`About`].
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+impl std::error::Error for Failure {}

@@ -1,0 +1,186 @@
+//! Records of the DNS that the publisher writes.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+/// The label before a name under which the name's owner is recorded.
+///
+/// The TXT record has a name of its own so that everyone else may put records, TXT among them, beside a guest's addresses.
+const OWNER_LABEL: &str = "_libvirt-nss";
+
+/// How the text of an ownership record begins; the host's name follows.
+const OWNER_TEXT: &str = "libvirt-nss host=";
+
+/// The most bytes that a domain name takes in a message (RFC 1035, section 2.3.4).
+const NAME_MAX: usize = 255;
+
+/// A record's type and data.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Record {
+    /// An IPv4 address.
+    A(Ipv4Addr),
+    /// An IPv6 address.
+    Aaaa(Ipv6Addr),
+    /// The name of an address: lower case, without the final dot.
+    Ptr(String),
+}
+
+impl Record {
+    /// The type's name.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::A(_) => "A",
+            Self::Aaaa(_) => "AAAA",
+            Self::Ptr(_) => "PTR",
+        }
+    }
+
+    /// Bytes of the data in a message, without compression.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::A(_) => 4,
+            Self::Aaaa(_) => 16,
+            Self::Ptr(name) => name.len() + 2,
+        }
+    }
+}
+
+impl From<IpAddr> for Record {
+    fn from(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(address) => Self::A(address),
+            IpAddr::V6(address) => Self::Aaaa(address),
+        }
+    }
+}
+
+/// As in a zone file: `A 192.0.2.1`.
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::A(address) => write!(f, "A {address}"),
+            Self::Aaaa(address) => write!(f, "AAAA {address}"),
+            Self::Ptr(name) => write!(f, "PTR {name}."),
+        }
+    }
+}
+
+/// The text is not one of these records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotARecord;
+
+impl FromStr for Record {
+    type Err = NotARecord;
+
+    fn from_str(text: &str) -> Result<Self, NotARecord> {
+        let (kind, data) = text.trim().split_once(char::is_whitespace).ok_or(NotARecord)?;
+        let data = data.trim();
+        match kind {
+            "A" => data.parse().map(Self::A).map_err(|_| NotARecord),
+            "AAAA" => data.parse().map(Self::Aaaa).map_err(|_| NotARecord),
+            "PTR" => Ok(Self::Ptr(canonical(data))),
+            _ => Err(NotARecord),
+        }
+    }
+}
+
+/// A name in lower case without the final dot.
+#[must_use]
+pub fn canonical(name: &str) -> String {
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+}
+
+/// The name of an address in `in-addr.arpa` or `ip6.arpa` (RFC 1035, section 3.5; RFC 3596, section 2.5).
+#[must_use]
+pub fn reverse_name(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
+        }
+        IpAddr::V6(address) => {
+            let mut name = String::with_capacity(72);
+            for octet in address.octets().iter().rev() {
+                name.push_str(&format!("{:x}.{:x}.", octet & 0xf, octet >> 4));
+            }
+            name + "ip6.arpa"
+        }
+    }
+}
+
+/// Whether a name is the zone's own or below it. Both are canonical.
+#[must_use]
+pub fn is_in_zone(name: &str, zone: &str) -> bool {
+    name.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+/// The name of the record that says whose a name is.
+#[must_use]
+pub fn owner_name(name: &str) -> String {
+    format!("{OWNER_LABEL}.{name}")
+}
+
+/// The name that an ownership record is about; `None` where it is no such record's name.
+#[must_use]
+pub fn owned_name(owner_name: &str) -> Option<&str> {
+    owner_name.strip_prefix(OWNER_LABEL)?.strip_prefix('.')
+}
+
+/// Whether the name of the ownership record fits into a message too.
+#[must_use]
+pub fn can_be_owned(name: &str) -> bool {
+    OWNER_LABEL.len() + 1 + name.len() + 2 <= NAME_MAX
+}
+
+/// The text of the ownership record of a host.
+#[must_use]
+pub fn owner_text(host: &str) -> String {
+    format!("{OWNER_TEXT}{host}")
+}
+
+/// The host that an ownership record names: the data of a TXT record as dig(1) prints it.
+#[must_use]
+pub fn owner_of(data: &str) -> Option<&str> {
+    data.trim().strip_prefix('"')?.strip_suffix('"')?.strip_prefix(OWNER_TEXT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_there_and_back() {
+        for text in ["A 192.0.2.1", "AAAA 2001:db8::1", "PTR web.site.example."] {
+            assert_eq!(text.parse::<Record>().unwrap().to_string(), text);
+        }
+        assert_eq!("PTR\t Web.Site.Example.".parse(), Ok(Record::Ptr("web.site.example".into())));
+        for text in ["", "A", "A 1.2.3", "MX 10 a.", "AAAA x"] {
+            assert_eq!(text.parse::<Record>(), Err(NotARecord), "{text}");
+        }
+        assert_eq!(owner_of(&format!("\"{}\"", owner_text("alpha"))), Some("alpha"));
+        assert_eq!(owner_of("\"v=spf1\""), None);
+        assert_eq!(owned_name(&owner_name("web.site.example")), Some("web.site.example"));
+        assert_eq!(owned_name("web.site.example"), None);
+    }
+
+    #[test]
+    fn names_of_addresses() {
+        assert_eq!(reverse_name([192, 0, 2, 7].into()), "7.2.0.192.in-addr.arpa");
+        let address: IpAddr = "2001:db8::567:89ab".parse().unwrap();
+        // The example of RFC 3596 has another address of the same form.
+        let name = "b.a.9.8.7.6.5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa";
+        assert_eq!(reverse_name(address), name);
+    }
+
+    #[test]
+    fn what_is_in_a_zone() {
+        assert!(is_in_zone("web.site.example", "site.example"));
+        assert!(is_in_zone("site.example", "site.example"));
+        assert!(!is_in_zone("website.example", "site.example"));
+        assert!(!is_in_zone("web.other.example", "site.example"));
+        assert!(can_be_owned(&"a".repeat(240)));
+        assert!(!can_be_owned(&"a".repeat(241)));
+    }
+}
