@@ -126,6 +126,17 @@ pub(crate) struct JsonAddress {
 }
 
 impl JsonAddress {
+    /// Of which nothing else is known.
+    pub(crate) fn bare(address: IpAddr) -> Self {
+        Self {
+            address: address.to_string(),
+            family: address::family(address),
+            scope: None,
+            bridge: None,
+            mac: None,
+        }
+    }
+
     pub(crate) fn new(candidate: &Candidate) -> Self {
         let address = lookup::address_of(candidate);
         let bridge = lookup::bridge(candidate);

@@ -78,14 +78,10 @@ impl Explanation {
 
     fn answered_by_other(&self) -> Conclusion {
         let name = &self.question.name;
-        let (service, why) = match self.walk.steps.iter().rev().find_map(|step| {
-            let asked = step.asked.as_ref()?;
-            (asked.said.status == Status::Success).then_some((&step.service, &asked.said.why))
-        }) {
-            Some(found) => found,
-            None => (name, name),
-        };
-        let mut reasons = vec![why.clone()];
+        let answering = self.walk.answering();
+        let service = answering.map(|(service, _)| service).unwrap_or_default();
+        let mut reasons: Vec<String> =
+            answering.map(|(_, said)| said.why.clone()).into_iter().collect();
         reasons.extend(self.would_answer().map(|own| {
             let texts: Vec<String> = own.addresses.iter().map(lookup::address_text).collect();
             format!("{} would answer {}", lookup::service(own.source), texts.join(", "))

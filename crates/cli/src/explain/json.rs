@@ -1,5 +1,7 @@
 //! An explanation, for programs.
 
+use std::net::IpAddr;
+
 use guest_names::observe::Verdict;
 use guest_names::records::lease::BadRecord;
 use guest_names::snapshot::Standing;
@@ -12,7 +14,9 @@ use super::{Explanation, Ours};
 use crate::commands::resolve::JsonAddress;
 use crate::daemon::{self, Told, source_word};
 use crate::lookup;
+use crate::presence::{Absence, Presence};
 use crate::state::lossy;
+use guest_store::lookup::Found;
 use guest_store::{fault_text, file_name};
 
 #[derive(Serialize)]
@@ -31,10 +35,14 @@ pub(crate) struct Json<'e> {
     end: &'static str,
     /// The services that were asked and may have an answer of their own: they can't be asked here.
     open: Vec<&'e str>,
-    /// What programs get from libvirt or libvirt_guest.
+    /// Whose answer programs get, if anybody's.
+    answered_by: Option<&'e str>,
+    /// That answer, where it is known here: of libvirt, libvirt_guest or files.
     addresses: Vec<JsonAddress>,
     /// The error of getaddrinfo(3) where nobody has an answer: `EAI_NONAME`, `EAI_NODATA` or `EAI_SYSTEM`.
     result_error: Option<&'static str>,
+    /// Why no guest answers to the name; `null` where one does.
+    absence: Option<JsonAbsence>,
     /// For people: the answer, the reasons, the next step.
     conclusion: JsonConclusion,
     /// libvirt-nssd's; `null` where there is none.
@@ -47,6 +55,57 @@ pub(super) struct JsonConclusion {
     pub(super) answer: String,
     pub(super) reasons: Vec<String>,
     pub(super) next: Option<String>,
+}
+
+#[derive(Serialize)]
+struct JsonAbsence {
+    reason: &'static str,
+    /// What the lease was for that has expired, or that isn't given out.
+    address: Option<IpAddr>,
+    /// When it expired, in seconds since the epoch.
+    expiry: Option<i64>,
+    /// Where the guest runs.
+    bridge: Option<String>,
+    /// libvirt-nssd's connection to the guest's libvirt.
+    connection: Option<String>,
+    /// The guest's addresses, of the family that wasn't asked for.
+    other_family: Vec<String>,
+    /// Names that may have been meant.
+    similar: Vec<String>,
+    /// Files that may say more and couldn't be read, or not all of them.
+    unread: Vec<String>,
+}
+
+impl JsonAbsence {
+    fn new(presence: &Presence, other_family: &[String]) -> Self {
+        let unread = presence.unread.clone();
+        let none = Self {
+            reason: "unknown",
+            address: None,
+            expiry: None,
+            bridge: None,
+            connection: None,
+            other_family: other_family.to_vec(),
+            similar: Vec::new(),
+            unread,
+        };
+        if !other_family.is_empty() {
+            return Self { reason: "other-family", ..none };
+        }
+        match presence.absence.clone() {
+            Absence::Impossible => Self { reason: "impossible", ..none },
+            Absence::Expired(address, expiry) => {
+                Self { reason: "expired", address: Some(address), expiry: Some(expiry), ..none }
+            }
+            Absence::NoLease(bridge) => Self { reason: "no-lease", bridge: Some(bridge), ..none },
+            Absence::Unclear(bridge) => Self { reason: "unclear", bridge: Some(bridge), ..none },
+            Absence::NoAddress(connection) => {
+                Self { reason: "no-address", connection: Some(connection), ..none }
+            }
+            Absence::Denied(address) => Self { reason: "denied", address: Some(address), ..none },
+            Absence::Unknown(similar) => Self { similar, ..none },
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -138,6 +197,7 @@ impl<'e> Json<'e> {
         let Explanation { question, walk, ours, told, .. } = explanation;
         let conclusion = explanation.conclusion();
         let line = walk.line.as_ref();
+        let found = ours.iter().any(|own| own.found == Found::Data);
         Self {
             name: &question.name,
             family: question.family.map(|family| match family {
@@ -157,8 +217,19 @@ impl<'e> Json<'e> {
                 End::Unclear => "unclear",
             },
             open: walk.open(),
-            addresses: explanation.addresses().iter().map(JsonAddress::new).collect(),
+            answered_by: walk.answering().map(|(service, _)| service),
+            addresses: match walk.answering() {
+                Some((_, said)) if walk.end == End::AnsweredByOther => {
+                    said.addresses.iter().copied().map(JsonAddress::bare).collect()
+                }
+                _ => explanation.addresses().iter().map(JsonAddress::new).collect(),
+            },
             result_error: explanation.error().map(GaiError::word),
+            absence: explanation
+                .presence
+                .as_ref()
+                .filter(|_| !found)
+                .map(|presence| JsonAbsence::new(presence, &explanation.other_family)),
             conclusion: JsonConclusion {
                 answer: conclusion.answer.1,
                 reasons: conclusion.reasons,

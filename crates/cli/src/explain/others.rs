@@ -19,15 +19,17 @@ pub(crate) struct Said {
     pub(crate) certain: bool,
     /// Why, for people.
     pub(crate) why: String,
+    /// Its answer, where that is known here.
+    pub(crate) addresses: Vec<IpAddr>,
 }
 
 impl Said {
     fn certainly(status: Status, why: impl Into<String>) -> Self {
-        Self { status, certain: true, why: why.into() }
+        Self { status, certain: true, why: why.into(), addresses: Vec::new() }
     }
 
     fn perhaps(status: Status, why: impl Into<String>) -> Self {
-        Self { status, certain: false, why: why.into() }
+        Self { status, certain: false, why: why.into(), addresses: Vec::new() }
     }
 }
 
@@ -95,9 +97,9 @@ fn files(question: &Question, paths: &Paths) -> Said {
         let family = question.family;
         let fits = family.is_none_or(|family| address::from_std(found).family() == family);
         let named = words.any(|word| word.eq_ignore_ascii_case(wanted));
-        (fits && named).then(|| format!("{found} (line {})", at + 1))
+        (fits && named).then_some((found, at + 1))
     });
-    let lines: Vec<String> = lines.collect();
+    let lines: Vec<(IpAddr, usize)> = lines.collect();
     let path = path.display();
     if lines.is_empty() {
         let family = match question.family {
@@ -107,7 +109,11 @@ fn files(question: &Question, paths: &Paths) -> Said {
         };
         Said::certainly(Status::NotFound, format!("{path} has no line for the name{family}"))
     } else {
-        Said::certainly(Status::Success, format!("{path} has it: {}", lines.join(", ")))
+        let shown: Vec<String> =
+            lines.iter().map(|(found, line)| format!("{found} (line {line})")).collect();
+        let why = format!("{path} has it: {}", shown.join(", "));
+        let addresses = lines.into_iter().map(|(found, _)| found).collect();
+        Said { addresses, ..Said::certainly(Status::Success, why) }
     }
 }
 

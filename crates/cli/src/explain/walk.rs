@@ -151,6 +151,18 @@ impl Walk {
         self.steps.iter().any(|step| step.service == service)
     }
 
+    /// The service whose answer programs get, and what it says.
+    pub(crate) fn answering(&self) -> Option<(&str, &others::Said)> {
+        let answered = matches!(self.end, End::Answered(_) | End::AnsweredByOther);
+        let asked = self
+            .steps
+            .iter()
+            .rev()
+            .filter(|_| answered)
+            .filter_map(|step| Some((step.service.as_str(), &step.asked.as_ref()?.said)));
+        asked.into_iter().find(|(_, said)| said.status == Status::Success)
+    }
+
     /// The services that were asked and of which it isn't known whether they have an answer.
     pub(crate) fn open(&self) -> Vec<&str> {
         let asked = self
@@ -189,5 +201,5 @@ fn our_word(own: &Ours) -> others::Said {
         (None, Found::Unknown, NameKind::HostName) => format!("no current lease has this {kind}"),
         (None, Found::Unknown, NameKind::Domain) => format!("no running guest has this {kind}"),
     };
-    others::Said { status: own.status(), certain: true, why }
+    others::Said { status: own.status(), certain: true, why, addresses: Vec::new() }
 }

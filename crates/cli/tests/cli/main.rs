@@ -5,6 +5,7 @@ mod enable;
 mod generate;
 mod golden;
 mod readme;
+mod schema;
 mod snapshot;
 mod support;
 mod wait;
