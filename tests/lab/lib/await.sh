@@ -1,13 +1,13 @@
 # shellcheck shell=bash
 # Waiting for an event, with a time limit.
 
-# await_file_change SECONDS DIRECTORY COMMAND...: run COMMAND now and again after each change in DIRECTORY, until it succeeds.
+# await_file_change SECONDS DIRECTORY COMMAND...: run COMMAND now and after each change in DIRECTORY, until it succeeds.
 # Returns 1 on timeout. COMMAND's output is discarded.
 await_file_change() {
     local seconds=$1 directory=$2
     shift 2
     local end=$((SECONDS + seconds)) line status=1
-    # The watch is there before COMMAND first runs, so that no change falls in between.
+    # The watch is set up before COMMAND first runs, so that no change is missed.
     exec {changes}< <(exec inotifywait --monitor --event close_write,moved_to,create,delete,attrib "$directory" 2>&1)
     local watcher=$!
     while read -r -u "$changes" line && [[ $line != "Watches established." ]]; do :; done
@@ -23,10 +23,10 @@ await_file_change() {
     return "$status"
 }
 
-# await_exit SECONDS PID: wait until the process, which needn't be a child, has ended. For the first process of a PID namespace
-# that means all processes of it. Returns 1 on timeout.
+# await_exit SECONDS PID: wait until the process, which needn't be a child, has ended. If it is the first process of a PID
+# namespace, all the others in the namespace have ended too. Returns 1 on timeout.
 await_exit() {
-    # A pidfd becomes readable when the process ends; 434 is pidfd_open(2) on every architecture that Debian 12 has.
+    # A pidfd becomes readable when the process ends; 434 is pidfd_open(2) on all of Debian 12's architectures.
     # shellcheck disable=SC2016 # Perl's variables
     perl -MErrno -e '
         my ($seconds, $pid) = map { $_ + 0 } @ARGV;
@@ -38,8 +38,8 @@ await_exit() {
     ' "$@"
 }
 
-# await_notification SECONDS DIRECTORY NOTIFICATION: wait until what as-service runs for DIRECTORY has notified this (READY=1,
-# WATCHDOG=1; see sd_notify(3)), or has ended (`exited 0`, `killed 9`); fails when it ends without.
+# await_notification SECONDS DIRECTORY NOTIFICATION: wait until the service that as-service runs for DIRECTORY has sent NOTIFICATION
+# (READY=1, WATCHDOG=1; see sd_notify(3)) or has ended as it says (`exited 0`, `killed 9`). Fails when it ends in another way.
 await_notification() {
     local seconds=$1 directory=$2 notification=$3
     await_file_change "$seconds" "$directory" \

@@ -1,11 +1,11 @@
 # shellcheck shell=bash
 # Bridges without libvirt: no network, no DHCP, no lease.
 
-# bridge_start NAME ADDRESS/PREFIX...: a bridge with these addresses of the host.
+# bridge_start NAME ADDRESS/PREFIX...: a bridge on which the host has these addresses.
 bridge_start() {
     local name=$1 address
     ip link add "$name" type bridge
-    # Or the kernel asks the bridge for others with its IPv6 addresses, and has none until there is a port to ask through.
+    # Otherwise duplicate address detection delays the IPv6 addresses until the bridge has a port.
     echo 0 >"/proc/sys/net/ipv6/conf/$name/accept_dad"
     for address in "${@:2}"; do
         ip address add "$address" dev "$name"
@@ -13,14 +13,14 @@ bridge_start() {
     ip link set "$name" up
 }
 
-# What router_start's dnsmasq leased, and where it keeps that.
+# The logs, leases and events of router_start's dnsmasq.
 router_directory=/run/lab/router
 
-# router_start BRIDGE FIRST LAST PREFIX: a router on the bridge that libvirt doesn't know: DHCP leases from FIRST to LAST, and
-# advertisements of PREFIX (PREFIX::/64), from which guests make addresses of their own (SLAAC).
+# router_start BRIDGE FIRST LAST PREFIX: a router on the bridge that libvirt doesn't know. It leases the addresses FIRST to LAST by
+# DHCP, and advertises PREFIX::/64, in which guests give themselves addresses (SLAAC).
 router_start() {
     mkdir -p "$router_directory"
-    # dnsmasq never closes its file of leases, so that no event tells when there is one. The script is given ACTION MAC ADDRESS NAME.
+    # dnsmasq never closes its lease file, so there is no file event for a new lease. The script is called with ACTION MAC ADDRESS NAME.
     printf '%s\n' '#!/bin/sh' "echo \"\$@\" >>$router_directory/events" >"$router_directory/on-lease"
     chmod +x "$router_directory/on-lease"
     : >"$router_directory/events"
@@ -31,7 +31,7 @@ router_start() {
         --pid-file="$router_directory/pid" --log-facility="$router_directory/log" --user=root
 }
 
-# router_await MAC: wait until the router has leased an address to it, and print that.
+# router_await MAC: wait until the router has leased an address to MAC, and print it.
 router_await() {
     await_file_change 90 "$router_directory" grep -qF " $1 " "$router_directory/events" || {
         echo "lab: no lease for $1; the router's log:" >&2
@@ -48,7 +48,7 @@ slaac_address() {
     printf '%s:%x:%x:%x:%x\n' "$prefix:" $(((0x$a ^ 2) << 8 | 0x$b)) $((0x${c}ff)) $((0xfe$d)) $((0x$e$f))
 }
 
-# neighbours_hurry BRIDGE: the kernel asks neighbours again after one or two seconds instead of after half a minute.
+# neighbours_hurry BRIDGE: have the kernel check its neighbours again after one or two seconds instead of half a minute.
 neighbours_hurry() {
     local family
     for family in ipv4 ipv6; do

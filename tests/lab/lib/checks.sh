@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# What a suite checks. Each check is one line on stdout, with the seconds since the suite began, and one word in the file
-# $LAB_RESULTS (passed, failed, skipped), which `run` counts. A failed check doesn't end the suite.
+# The checks of a suite. Each check prints one line, with the seconds since the suite started, and adds one word (passed, failed,
+# skipped) to the file $LAB_RESULTS, which `run` counts. A failed check doesn't end the suite.
 
 checks_started=$EPOCHREALTIME
 
@@ -25,13 +25,13 @@ check() {
     fi
 }
 
-# check_output TITLE EXPECTED COMMAND...: COMMAND succeeds and prints EXPECTED on stdout, blanks at the ends of lines and runs
-# of blanks within them aside.
+# check_output TITLE EXPECTED COMMAND...: COMMAND succeeds and prints EXPECTED on stdout. Trailing blanks are ignored, and a run of
+# blanks is the same as one.
 check_output() {
     check_answer "$1" 0 "${@:2}"
 }
 
-# check_answer TITLE STATUS EXPECTED COMMAND...: the same with an exit status.
+# check_answer TITLE STATUS EXPECTED COMMAND...: the same, with this exit status.
 check_answer() {
     local title=$1 status=$2 expected=$3 output actual=0
     shift 3
@@ -52,7 +52,7 @@ check_skip() {
     check_result skipped "$1 ($2)"
 }
 
-# says TEXT COMMAND...: COMMAND prints TEXT somewhere, whatever its exit status.
+# says TEXT COMMAND...: COMMAND's output contains TEXT, whatever its exit status.
 says() {
     local text=$1 output
     shift

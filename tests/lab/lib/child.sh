@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# Child processes that end with this one, and signals that are passed on to them.
+# Child processes that end when this process does, and that get the signals it gets.
 
 children_signal=''
 declare -A children=()
 
-# children_end_with_us: on a signal, send SIGTERM to the children; $children_signal is then the signal's number.
+# children_end_with_us: from now on, send SIGTERM to the children when a signal arrives, and set $children_signal to its number.
 children_end_with_us() {
     trap 'children_stop 1' HUP
     trap 'children_stop 2' INT
@@ -20,15 +20,15 @@ children_stop() {
     done
 }
 
-# child_start COMMAND...: start COMMAND in the background, its process id in $child. Unlike other background children of a
-# shell it heeds Ctrl-C and has the shell's stdin; when this process is killed, the kernel kills it too.
+# child_start COMMAND...: start COMMAND in the background and set $child to its process id. Unlike other background children of a
+# shell it reacts to Ctrl-C and has the shell's stdin. When this process is killed, the kernel kills the child, too.
 child_start() {
     env --default-signal=INT,QUIT setpriv --pdeathsig KILL -- "$@" <&0 &
     child=$!
     children[$child]=1
 }
 
-# child_wait PID: its exit status.
+# child_wait PID: wait for it and return its exit status.
 child_wait() {
     local status=0
     wait "$1" || status=$?

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The daemon under test in a lab: libvirt-nssd, run as its systemd unit runs it, as a user of its own.
+# The daemon under test in a lab: libvirt-nssd, run as its systemd unit does, as a user of its own.
 
 # shellcheck source=paths.sh
 . "$LAB/lib/paths.sh"
@@ -7,11 +7,11 @@
 daemon_program=${NSSD:-$lab_target/release/libvirt-nssd}
 daemon_configuration=/etc/libvirt-nss.toml
 snapshot_directory=/run/libvirt-nss
-# In it are the link by which look-ups find the snapshot's directory, and what ssh needs.
+# Contains the link through which look-ups find the snapshot's directory, and the files that ssh needs.
 daemon_home=/var/lib/libvirt-nss
 # shellcheck disable=SC2034 # for suites
 snapshot=$snapshot_directory/names.cdb
-# What the daemon logged (`log`), and what it notified (`events`, see as-service).
+# The daemon's log (`log`) and notifications (`events`, see as-service).
 daemon_directory=/run/lab/daemon
 daemon_user=libvirt-nssd
 daemon_copy=/run/lab/bin/libvirt-nssd
@@ -21,11 +21,11 @@ daemon_built() {
     [[ -x $daemon_program ]]
 }
 
-# What the package and the unit prepare: the program, its user and home, and the directory of the snapshot, which systemd keeps
-# when it restarts a daemon.
+# Do what the package and the unit do: install the program, its user and home, and the directory of the snapshot, which systemd keeps
+# when it restarts the daemon.
 daemon_prepare() {
     daemon_user_add
-    # Copied, as the project's directory may not be accessible to another user.
+    # Copied, because only root can enter the project's directory.
     install -D -m 0755 "$daemon_program" "$daemon_copy"
     install -d -o "$daemon_user" -g "$daemon_user" -m 0755 "$snapshot_directory"
 }
@@ -39,7 +39,7 @@ daemon_user_add() {
     install -d -o "$daemon_user" -g "$daemon_user" -m 0755 "$daemon_home"
 }
 
-# daemon_ssh_setup: the daemon's user may log in by ssh where root in the lab may.
+# daemon_ssh_setup: let the daemon's user log in by ssh wherever root in the lab can.
 daemon_ssh_setup() {
     local directory=$daemon_home/.ssh
     daemon_user_add
@@ -50,12 +50,12 @@ daemon_ssh_setup() {
     printf '%s\n' 'IdentityFile ~/.ssh/id_ed25519' 'UserKnownHostsFile ~/.ssh/known_hosts' >"$directory/config"
 }
 
-# daemon_configure: its configuration, from stdin.
+# daemon_configure: write its configuration, from stdin.
 daemon_configure() {
     cat >"$daemon_configuration"
 }
 
-# daemon_run ARGUMENT...: run the daemon's program as its user, for commands that end by themselves.
+# daemon_run ARGUMENT...: run the daemon's program as its user, with options that make it exit by itself (--check).
 daemon_run() {
     daemon_prepare
     setpriv --reuid "$daemon_user" --regid "$daemon_user" --init-groups -- timeout 60 "$daemon_copy" "$@"
@@ -65,13 +65,13 @@ daemon_run() {
 daemon_launch() {
     daemon_prepare
     : >"$daemon_directory/events"
-    # The daemon's process is the one that was started, as each of them executes the next.
+    # Each of these executes the next, so the daemon has the process id that as-service reports.
     "$LAB/lib/as-service" "$daemon_directory" \
         setpriv --reuid "$daemon_user" --regid "$daemon_user" --init-groups -- "$daemon_copy" "$@" \
         >>"$daemon_directory/log" 2>&1 </dev/null &
 }
 
-# daemon_start [ARGUMENT...]: start the daemon and return once it says that it is ready, which is after its first snapshot.
+# daemon_start [ARGUMENT...]: start the daemon and return when it reports that it is ready, after its first snapshot.
 daemon_start() {
     daemon_launch "$@"
     daemon_await 90 READY=1
@@ -82,7 +82,7 @@ daemon_await() {
     await_notification "$1" "$daemon_directory" "$2"
 }
 
-# daemon_reload: have it read its configuration again; returns when it is ready again.
+# daemon_reload: have it read its configuration again, and return when it is ready.
 daemon_reload() {
     local times
     times=$(daemon_times_ready)
@@ -103,13 +103,13 @@ daemon_pid() {
     sed -n 's/^pid //p' "$daemon_directory/events"
 }
 
-# daemon_stop: end it as systemd does.
+# daemon_stop: stop it as systemd does.
 daemon_stop() {
     kill -TERM "$(daemon_pid)"
     daemon_await 30 'exited 0'
 }
 
-# daemon_kill: end it without a chance to tidy up.
+# daemon_kill: kill it, so that it can't clean up.
 daemon_kill() {
     kill -KILL "$(daemon_pid)"
     daemon_await 30 'killed 9'

@@ -1,18 +1,18 @@
 # shellcheck shell=bash
-# DHCP clients without guests: dhcpcd in a network namespace each, linked to a network's bridge by a veth pair. They ask by
-# DHCPv4 and, where the network has IPv6, by DHCPv6, under their own name.
+# DHCP clients without guests: dhcpcd in a network namespace of its own, connected to a network's bridge by a veth pair. It uses
+# DHCPv4 and, where the network has IPv6, DHCPv6, and sends its name.
 
 clients_directory=/run/lab/clients
 declare -A client_pid=()
 
-# client_start NAME BRIDGE [OPTION...]: a client whose host name is NAME (at most 13 bytes). Options are lines of dhcpcd.conf(5),
-# which come last. Returns at once; see client_await.
+# client_start NAME BRIDGE [OPTION...]: start a client with the host name NAME (at most 13 bytes). Options are lines of
+# dhcpcd.conf(5), added at its end. Returns at once; see client_await.
 client_start() {
     local name=$1 bridge=$2
     shift 2
     guest_image
     mkdir -p "$clients_directory/$name"
-    # dhcpcd's directory of leases and DUIDs: one for each client, as if each were a machine.
+    # dhcpcd's leases and DUID. Each client gets a directory of its own, as if it were a machine.
     if ! mountpoint -q /var/lib/dhcpcd; then private_directory /var/lib/dhcpcd; fi
     ip netns add "$name"
     ip link add "v-$name" type veth peer name "$name" netns "$name"
@@ -37,12 +37,12 @@ END
     client_run "$name"
 }
 
-# client_run NAME: start the client's dhcpcd, which remembers what it had before.
+# client_run NAME: start the client's dhcpcd, which still knows its last lease.
 client_run() {
     local name=$1 directory=$clients_directory/$1
     : >"$directory/events"
     mkdir -p "$directory/leases"
-    # `ip netns exec` makes a mount namespace of its own, so that the bind mount is this client's alone.
+    # `ip netns exec` creates a mount namespace, so only this client sees the bind mount.
     # shellcheck disable=SC2016 # expanded by the inner shell
     ip netns exec "$name" env --default-signal=INT,QUIT "$BASH" -c '
         set -e
@@ -67,7 +67,7 @@ client_address() {
     ip -n "$1" -o "-$2" address show dev "$1" scope global | awk '{ sub("/.*", "", $4); print $4 }'
 }
 
-# client_renew NAME EVENT...: ask for more time, and wait for these events (RENEW, RENEW6).
+# client_renew NAME EVENT...: renew the leases, and wait for these events (RENEW, RENEW6).
 client_renew() {
     local name=$1 event
     : >"$clients_directory/$name/events"
@@ -77,20 +77,20 @@ client_renew() {
     done
 }
 
-# client_release NAME: give the leases back and end.
+# client_release NAME: release the leases and exit.
 client_release() {
     kill -ALRM "${client_pid[$1]}"
     wait "${client_pid[$1]}" || true # dhcpcd's status after a signal is meaningless
 }
 
-# client_vanish NAME: end without notifying the server, as after a power cut.
+# client_vanish NAME: kill the client, so that the server isn't notified, as in a power cut.
 client_vanish() {
     kill -KILL "${client_pid[$1]}"
     wait "${client_pid[$1]}" 2>/dev/null || true # the shell reports the kill on stderr
 }
 
-# client_forget NAME: the client, which must not run, no longer knows what it had, and asks for no address in particular. Its
-# DUID is as before.
+# client_forget NAME: make the client, which must not be running, forget its last lease and which address to request. It keeps its
+# DUID.
 client_forget() {
     rm -f -- "$clients_directory/$1"/leases/*.lease*
     sed -i '/^request /d' "$clients_directory/$1/dhcpcd.conf"

@@ -1,14 +1,14 @@
 # shellcheck shell=bash
-# Guests of a lab: small emulated machines that boot the image of guest-image, ask DHCP for an address and run an SSH server
-# and the QEMU guest agent.
+# Guests: small emulated machines that boot the image of guest-image, get an address by DHCP, and run an SSH server and the QEMU
+# guest agent.
 
-# guest_image: set LAB_IMAGE to the image's directory, unless it is set; built on the first call.
+# guest_image: set LAB_IMAGE to the image's directory, unless it is set. Builds the image if necessary.
 guest_image() {
     LAB_IMAGE=${LAB_IMAGE:-$("$LAB/guest-image")}
     export LAB_IMAGE
 }
 
-# Root in the lab logs in to guests with the image's key and knows their host key.
+# guest_ssh_setup: let root in the lab log in to guests with the image's key, and know their host key.
 guest_ssh_setup() {
     guest_image
     install -d /etc/ssh
@@ -27,16 +27,16 @@ END
 }
 
 # guest_create DOMAIN HOSTNAME [NETWORK [MAC]] [OPTION...]: start a guest on NETWORK (`default`). DOMAIN is libvirt's name for it,
-# HOSTNAME what it gives to DHCP and to its agent. Returns when libvirt has started it. Options:
+# HOSTNAME the name that it sends to DHCP servers and that its agent reports. Returns when libvirt has started it. Options:
 #   --bridge BRIDGE            on a bridge that isn't libvirt's (see bridge.sh) instead of a network
-#   --address ADDRESS/PREFIX   this address, without DHCP; once for each address
-#   --no-agent                 without a channel for the guest agent, which libvirt can't ask then
-#   --also NETWORK             one more interface, on this network; once for each. The guest leaves it as it is
+#   --address ADDRESS/PREFIX   a static address instead of DHCP; may be repeated
+#   --no-agent                 without a channel for the guest agent, so that libvirt can't ask it
+#   --also NETWORK             another interface, on this network, which the guest doesn't configure; may be repeated
 guest_create() {
     guest_description "$@" | virsh --quiet create /dev/stdin
 }
 
-# guest_define DOMAIN HOSTNAME [NETWORK [MAC]] [OPTION...]: the same guest, for `virsh start`.
+# guest_define DOMAIN HOSTNAME [NETWORK [MAC]] [OPTION...]: the same, but only define the guest, for `virsh start`.
 guest_define() {
     guest_description "$@" | virsh --quiet define /dev/stdin
 }
@@ -67,7 +67,7 @@ guest_description() {
         shift 2
     done
     guest_image
-    # Emulated: /dev/kvm may be there and yet run no guest (in a virtual machine), and must not be needed.
+    # Emulated, as KVM must not be required: in a virtual machine, /dev/kvm may exist and not work.
     cat <<END
 <domain type='qemu'>
   <name>$domain</name>
@@ -94,12 +94,12 @@ guest_description() {
 END
 }
 
-# guest_destroy DOMAIN: power it off. It leaves its lease behind.
+# guest_destroy DOMAIN: power it off. Its lease stays.
 guest_destroy() {
     virsh --quiet destroy "$1"
 }
 
-# guest_kill DOMAIN: kill its QEMU; for when libvirtd is not running.
+# guest_kill DOMAIN: kill its QEMU process, while libvirtd is not running.
 guest_kill() {
     local pid
     pid=$(cat "/run/libvirt/qemu/$1.pid")
@@ -112,7 +112,7 @@ guest_mac() {
     virsh domiflist "$1" | awk '$2 == "network" || $2 == "bridge" { print $5 }'
 }
 
-# guest_address DOMAIN: the IPv4 address of its lease, from libvirt; fails when there is none.
+# guest_address DOMAIN: the IPv4 address of its lease, according to libvirt. Fails if it has none.
 guest_address() {
     virsh domifaddr --source lease "$1" | awk '$3 == "ipv4" { sub("/.*", "", $4); print $4; found = 1 } END { exit !found }'
 }
@@ -128,13 +128,12 @@ guest_await() {
     guest_address "$domain"
 }
 
-# Is the guest's agent there, for libvirt?
+# guest_agent_connected DOMAIN: does libvirt see the guest's agent?
 guest_agent_connected() {
-    # Not grep -q, which ends at once, so that virsh fails where it still has to write.
     virsh dumpxml "$1" | grep "name='org.qemu.guest_agent.0' state='connected'"
 }
 
-# guest_await_agent DOMAIN [SECONDS]: wait for the guest's agent.
+# guest_await_agent DOMAIN [SECONDS]: wait until libvirt sees the guest's agent.
 guest_await_agent() {
     local domain=$1 seconds=${2-240}
     # libvirt keeps the state of running guests there.
@@ -145,13 +144,13 @@ guest_await_agent() {
     fi
 }
 
-# guest_agent_stop NAME: end the agent of the guest that ssh knows as NAME, for good.
+# guest_agent_stop NAME: stop the agent of the guest that ssh reaches by NAME, for good.
 guest_agent_stop() {
-    # Busybox's init ends what its table no longer has.
+    # Busybox's init stops what is no longer in its table.
     ssh "$1" 'sed -i /agent/d /etc/inittab && kill -HUP 1'
 }
 
-# guest_exec DOMAIN PROGRAM [ARGUMENT...]: have the agent start a program in the guest, for what would end an ssh session.
+# guest_exec DOMAIN PROGRAM [ARGUMENT...]: have the agent start a program in the guest that would end an ssh session.
 guest_exec() {
     local domain=$1 program=$2 arguments
     shift 2

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# All of the lab's functions, for what runs in it: `. "$LAB/lib/lab.sh"`.
+# Loads all functions for use in a lab: `. "$LAB/lib/lab.sh"`.
 
 # shellcheck source=private.sh
 . "$LAB/lib/private.sh"

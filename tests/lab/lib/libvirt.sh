@@ -1,26 +1,26 @@
 # shellcheck shell=bash
 # libvirt in a lab: its daemon and its networks.
 
-# The directory in which libvirt and its helper keep the leases.
+# Where libvirt and its helper keep the leases.
 leases_directory=/var/lib/libvirt/dnsmasq
 
-# lease_add BRIDGE MAC ADDRESS HOSTNAME: a lease of an hour, as dnsmasq reports it to the installed helper.
+# lease_add BRIDGE MAC ADDRESS HOSTNAME: report a lease of one hour to the installed helper, as dnsmasq does.
 lease_add() {
     mkdir -p "$leases_directory"
     DNSMASQ_INTERFACE=$1 DNSMASQ_LEASE_EXPIRES=$((EPOCHSECONDS + 3600)) \
         /usr/lib/libvirt/libvirt_leaseshelper add "$2" "$3" "$4"
 }
 
-# The address on which libvirtd listens besides its socket; none.
+# The address on which libvirtd listens in addition to its socket, if any.
 libvirt_address=''
 
-# libvirt_start_tcp ADDRESS: start libvirtd so that anyone reaches it as qemu+tcp://ADDRESS/system, too.
+# libvirt_start_tcp ADDRESS: start libvirtd and let everyone connect to it at qemu+tcp://ADDRESS/system.
 libvirt_start_tcp() {
     libvirt_address=$1
     libvirt_start
 }
 
-# Start libvirtd and return once it is ready. It doesn't see the machine's guests and networks.
+# libvirt_start: start libvirtd and return when it is ready. It doesn't see the machine's guests and networks.
 libvirt_start() {
     local options=()
     cat >/etc/libvirt/libvirtd.conf <<'END'
@@ -38,9 +38,9 @@ auth_tcp = "none"
 END
     fi
     libvirt_configure_qemu /etc/libvirt/qemu.conf
-    # On a terminal virsh starts polkit's agent, which complains that there is no D-Bus.
+    # On a terminal, virsh starts polkit's agent, which complains that there is no D-Bus.
     if [[ -f /usr/bin/pkttyagent ]]; then mount --bind /dev/null /usr/bin/pkttyagent; fi
-    # With --daemon the command returns when the daemon listens, or failed to.
+    # With --daemon, the command returns when the daemon listens or has failed.
     if ! libvirtd --daemon "${options[@]}"; then
         echo "lab: libvirtd did not start:" >&2
         tail -n 20 /var/log/libvirt/libvirtd.log >&2
@@ -49,9 +49,9 @@ END
     timeout 60 virsh --quiet uri >/dev/null
 }
 
-# libvirt_configure_qemu FILE: guests as root and without confinement, as whatever they could reach ends with the lab.
+# libvirt_configure_qemu FILE: run guests as root and unconfined. Everything they could reach ends with the lab.
 libvirt_configure_qemu() {
-    # stdio_handler spares virtlogd.
+    # With this stdio_handler, virtlogd isn't needed.
     cat >"$1" <<'END'
 user = "root"
 group = "root"
@@ -62,17 +62,17 @@ stdio_handler = "file"
 END
 }
 
-# await_leases SECONDS COMMAND...: run COMMAND now and after each change of a lease or of a guest's interface, until it succeeds.
+# await_leases SECONDS COMMAND...: run COMMAND now and after each change of a lease or a guest's interface, until it succeeds.
 await_leases() {
     await_file_change "$1" "$leases_directory" "${@:2}"
 }
 
-# network_start NAME BRIDGE SUBNET [OPTION...]: a virtual network SUBNET.0/24 with DHCP, as libvirt's own `default` is
+# network_start NAME BRIDGE SUBNET [OPTION...]: a virtual network SUBNET.0/24 with DHCP, like libvirt's own `default`
 # (`network_start default virbr0 192.168.122`). Options:
-#   --mode MODE        how it is forwarded: nat, route, open, or isolated for not at all; without it nat
+#   --mode MODE        how traffic is forwarded: nat (the default), route, open, or isolated for no forwarding
 #   --domain DOMAIN    the network's DNS domain
-#   --ipv6 PREFIX      PREFIX::/64 with DHCPv6 too
-#   --lease MINUTES    how long leases last (dnsmasq: at least 2); without it an hour
+#   --ipv6 PREFIX      also PREFIX::/64, with DHCPv6
+#   --lease MINUTES    how long leases last (at least 2, for dnsmasq); an hour by default
 network_start() {
     local name=$1 bridge=$2 subnet=$3 forward="<forward mode='nat'/>" domain='' ipv6='' lease=''
     shift 3
@@ -107,17 +107,17 @@ network_start() {
 END
 }
 
-# network_start_bridge NAME BRIDGE: a network on a bridge that isn't libvirt's.
+# network_start_bridge NAME BRIDGE: a network on a bridge that libvirt doesn't manage.
 network_start_bridge() {
     virsh --quiet net-create /dev/stdin <<END
 <network><name>$1</name><forward mode='bridge'/><bridge name='$2'/></network>
 END
 }
 
-# network_start_macvtap NAME DEVICE: a network of which each guest has a macvtap device on an interface of the host.
+# network_start_macvtap NAME DEVICE: a network on which each guest has a macvtap device on the host's interface DEVICE.
 network_start_macvtap() {
     local listening
-    # libvirt waits for a device node a fifth of a second.
+    # libvirt waits for the device node for a fifth of a second only.
     exec {listening}< <(exec "$LAB/lib/device-nodes" /dev)
     read -r -u "$listening" _
     exec {listening}<&-
@@ -126,12 +126,12 @@ network_start_macvtap() {
 END
 }
 
-# leaseshelper_use FILE: dnsmasq's helper under test in the place of libvirt's; before the first network is started.
+# leaseshelper_use FILE: replace libvirt's leases helper with the one under test. To be called before the first network is started.
 leaseshelper_use() {
     mount --bind "$1" /usr/lib/libvirt/libvirt_leaseshelper
 }
 
-# Restart libvirtd. Guests, networks and dnsmasq go on running.
+# libvirt_restart: restart libvirtd. Guests, networks and dnsmasq keep running.
 libvirt_restart() {
     local pid
     pid=$(cat /run/libvirtd.pid)
@@ -140,7 +140,7 @@ libvirt_restart() {
     libvirt_start
 }
 
-# libvirt_signal SIGNAL: send libvirtd a signal. After KILL, returns when it has ended.
+# libvirt_signal SIGNAL: send libvirtd a signal. With KILL, returns when it has ended.
 libvirt_signal() {
     local pid
     pid=$(cat /run/libvirtd.pid)

@@ -1,20 +1,20 @@
 # shellcheck shell=bash
 # A machine in a lab: the system that is installed here, booted by its own systemd, with this project's programs installed.
-# It reads this machine's files and writes to memory, and it ends with the lab.
+# It reads the real machine's files, writes to memory, and ends with the lab.
 
 # shellcheck source=paths.sh
 . "$LAB/lib/paths.sh"
 
 machine_directory=/run/lab/machine
 machine_root=$machine_directory/root
-# What the machine writes, which outlives its reboots.
+# The files that the machine writes, which survive its reboots.
 machine_writes=$machine_directory/writes
-# A cgroup of the second version, so that it doesn't matter which one this machine uses. Unlike all else, it outlives the lab where
-# the lab is killed, without processes; the next machine removes it.
+# A cgroup of version 2, whichever version the real machine uses. Unlike everything else, it outlives a lab that is killed, but without
+# processes in it. The next machine removes it.
 machine_cgroups=/run/lab/cgroups
 machine_cgroup=$machine_cgroups/libvirt-nss-lab.$RANDOM$RANDOM
 
-# Can a machine be booted here? Says in $machine_missing why not.
+# machine_possible: can a machine be booted here? If not, sets $machine_missing to the reason.
 machine_possible() {
     machine_missing=
     if [[ ! -x /lib/systemd/systemd ]]; then
@@ -25,7 +25,7 @@ machine_possible() {
     [[ -z $machine_missing ]]
 }
 
-# machine_overlay DIRECTORY: what the machine has there, with the machine's changes.
+# machine_overlay DIRECTORY: mount an overlay of the real machine's DIRECTORY in the machine.
 machine_overlay() {
     local directory=$1 writes
     writes=$(mktemp -d -p "$machine_writes")
@@ -34,20 +34,20 @@ machine_overlay() {
     mount -t overlay -o "lowerdir=$directory,upperdir=$writes/upper,workdir=$writes/work" lab "$machine_root/$directory"
 }
 
-# machine_file_systems: where this machine has file systems that keep files, / first.
+# machine_file_systems: the mount points of the real machine's file systems that keep files, / first.
 machine_file_systems() {
-    # Not what the lab mounts from / to its own place (see private_parent).
+    # Not the directories that the lab has mounted on themselves (see private_parent).
     findmnt --real --raw --noheadings --output TARGET,MAJ:MIN,FSROOT | sort -u | awk '
         $1 == "/" { device = $2; root = $3 == "/" ? "" : $3; print $1; next }
         $1 ~ /^\/(run|proc|sys|dev|tmp)\// || ($2 == device && $3 == root $1) { next }
         { print $1 }'
 }
 
-# machine_prepare: the machine's files, and this project's, as packages install them.
+# machine_prepare: set up the machine's files, with this project installed as its packages do it.
 machine_prepare() {
     local directory stale libraries
     for stale in "$machine_cgroups"/libvirt-nss-lab.*; do
-        # One with processes belongs to another lab, and stays.
+        # One that has processes belongs to another lab and stays.
         [[ ! -d $stale ]] || find "$stale" -depth -type d -exec rmdir {} + 2>/dev/null || true
     done
     mkdir -p "$machine_root" "$machine_writes"
@@ -56,10 +56,10 @@ machine_prepare() {
         machine_overlay "$directory"
     done < <(machine_file_systems)
 
-    # No services that this machine's administrator has enabled, and no guests.
+    # Without the services that the real machine's administrator has enabled, and without guests.
     rm -rf -- "$machine_root"/etc/systemd/system/*.{wants,requires} "$machine_root"/etc/libvirt/{qemu,autostart} \
         "$machine_root"/etc/libvirt-nss.toml "$machine_root"/var/lib/libvirt{-nss,/dnsmasq}
-    # A terminal that the machine doesn't have.
+    # The machine has no console.
     ln -sf /dev/null "$machine_root/etc/systemd/system/console-getty.service"
     echo machine >"$machine_root/etc/hostname"
     rm -f "$machine_root/etc/resolv.conf"
@@ -79,18 +79,19 @@ machine_start() {
         >>"$machine_directory/log" 2>&1 </dev/null &
 }
 
-# machine_await SECONDS NOTIFICATION: READY=1 once everything has started, `killed 1` once the machine has shut down for a reboot.
+# machine_await SECONDS NOTIFICATION: wait for READY=1, when everything has started, or for `killed 1`, when the machine has shut down
+# for a reboot.
 machine_await() {
     await_notification "$1" "$machine_directory" "$2"
 }
 
-# machine_boot: boot, and return when everything has started.
+# machine_boot: boot and return when everything has started.
 machine_boot() {
     machine_start
     machine_await 240 READY=1
 }
 
-# machine_run COMMAND...: run COMMAND in the machine, in /, as root with the usual environment and the lab's variables.
+# machine_run COMMAND...: run COMMAND in the machine, in /, as root, with the usual environment and the lab's variables.
 machine_run() {
     nsenter --target "$(<"$machine_directory/pid")" --mount --uts --ipc --net --pid --cgroup --root --wd -- \
         /usr/bin/env --ignore-environment PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 TERM=dumb \
@@ -103,22 +104,22 @@ machine_lab() {
     machine_run bash -euo pipefail -c '. "$LAB/lib/lab.sh"; "$@"' - "$@"
 }
 
-# machine_drop_in UNIT: further settings for a unit, from stdin.
+# machine_drop_in UNIT: add settings to a unit, from stdin.
 machine_drop_in() {
     machine_run sh -c 'mkdir -p "$1" && cat >"$1/lab.conf" && systemctl daemon-reload' - "/etc/systemd/system/$1.d"
 }
 
-# machine_pids UNIT: the processes of a service, by their ids in the lab.
+# machine_pids UNIT: the process ids of a service, as the lab sees them.
 machine_pids() {
     cat -- "$machine_cgroup/machine/system.slice/$1/cgroup.procs"
 }
 
-# machine_log_begin: where machine_await_log begins to read.
+# machine_log_begin: make machine_await_log start at the end of the present log.
 machine_log_begin() {
     machine_cursor=$(machine_run journalctl --quiet --lines 1 --show-cursor | sed -n 's/^-- cursor: //p')
 }
 
-# machine_await_log SECONDS TEXT: wait until a message with TEXT in it has been logged since machine_log_begin.
+# machine_await_log SECONDS TEXT: wait for a message that contains TEXT, logged after machine_log_begin.
 machine_await_log() {
     local seconds=$1 text=$2 line messages reader status=1
     local end=$((SECONDS + seconds))
@@ -139,7 +140,7 @@ machine_await_log() {
 # machine_end: power off, and remove the cgroup.
 machine_end() {
     local pid
-    # Its first process has moved below; the one here waits for it.
+    # as-service waits for this process.
     if [[ -e $machine_directory/pid ]]; then
         pid=$(<"$machine_directory/pid")
         kill -KILL "$pid" 2>/dev/null || true # it may have ended

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # $needs_missing is for the caller
-# What the lab needs of the machine. Where something is missing, each function returns 1 and sets $needs_missing to what it is
-# and what to do.
+# What the lab needs of the machine. If something is missing, each function returns 1 and sets $needs_missing to what is missing and
+# what to do about it.
 
 # needs_commands COMMAND...
 needs_commands() {
@@ -15,34 +15,34 @@ needs_commands() {
     return 1
 }
 
-# Root, and the right to make namespaces (a container may lack it).
+# needs_namespaces: root, and permission to create namespaces, which a container may lack.
 needs_namespaces() {
     if ((EUID != 0)); then
-        needs_missing="must run as root: namespaces, bridges and libvirt's system daemon need it (try sudo)"
+        needs_missing="must run as root, for namespaces, bridges and libvirt's system daemon (try sudo)"
         return 1
     fi
     needs_commands unshare setpriv ip mount umount || return 1
     case $LAB/ in
     /run/* | /etc/* | /dev/* | /var/lib/libvirt/*)
-        needs_missing="the project is in $LAB, which a lab can't see; move it elsewhere"
+        needs_missing="the project is in $LAB, which is hidden in a lab; move it elsewhere"
         return 1
         ;;
     esac
     local error
     if ! error=$(unshare --pid --mount --net --uts --ipc true 2>&1); then
-        needs_missing="not permitted to make namespaces here (a container without CAP_SYS_ADMIN?): $error"
+        needs_missing="not permitted to create namespaces (in a container without CAP_SYS_ADMIN?): $error"
         return 1
     fi
 }
 
-# What libvirt's networks need.
+# needs_libvirt: what libvirt's networks need.
 needs_libvirt() {
     needs_namespaces || return 1
     needs_commands libvirtd virsh dnsmasq inotifywait perl || return 1
     needs_commands nft || needs_commands iptables || return 1 # libvirt uses either
 }
 
-# What emulated guests need. Their kernel and programs are Debian's for amd64.
+# needs_guests: what emulated guests need. Their kernel and programs are those of Debian for amd64.
 needs_guests() {
     needs_libvirt || return 1
     local architecture

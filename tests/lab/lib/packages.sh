@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Debian packages that are taken apart instead of installed: downloaded once by apt into $lab_cache/packages.
+# Debian packages that are unpacked instead of installed. apt downloads them once into $lab_cache/packages.
 
 # shellcheck source=paths.sh
 . "$LAB/lib/paths.sh"
@@ -8,9 +8,9 @@
 # shellcheck disable=SC2034 # for apt.sh
 own_apt_directory=$lab_target/apt
 
-# packages_with_libraries NAME...: lines "NAME VERSION" of these packages, of a metapackage's only content (one that they
-# name, in section kernel), and of the library packages (section libs) that all of them need, directly or through other
-# libraries. What else libraries depend on (perl, dpkg) is left out. The versions are those that apt would install.
+# packages_with_libraries NAME...: print a line "NAME VERSION" for each of these packages, for the kernel that a metapackage among them
+# stands for (section kernel), and for the libraries that any of them needs, directly or through other libraries (section libs). Other
+# dependencies of libraries (perl, dpkg) are left out. The versions are those that apt would install.
 packages_with_libraries() {
     local dependencies names
     dependencies=$(own_apt apt-cache depends --important --recurse -- "$@") || {
@@ -19,7 +19,7 @@ packages_with_libraries() {
     }
     mapfile -t names < <(grep '^[a-z0-9]' <<<"$dependencies" | sort -u)
     own_apt apt-cache show --no-all-versions -- "${names[@]}" | awk -v wanted="$*" '
-        # First the records of all the packages, then (from the second file) who depends on whom.
+        # The first file has the records of all packages, the second one their dependencies.
         FNR == NR && /^Package: / { name = $2 }
         FNR == NR && /^Version: / { version[name] = $2 }
         FNR == NR && /^Section: / { section[name] = $2 }
@@ -51,7 +51,7 @@ packages_with_libraries() {
 # package_archive NAME VERSION: the path of the downloaded package.
 package_archive() { printf '%s\n' "$lab_cache/packages/$1_$2.deb"; }
 
-# packages_downloaded: are those that stdin names (lines "NAME VERSION") here already?
+# packages_downloaded: have all the packages on stdin (lines "NAME VERSION") been downloaded?
 packages_downloaded() {
     local name version
     while read -r name version; do
@@ -59,8 +59,8 @@ packages_downloaded() {
     done
 }
 
-# packages_unpack DIRECTORY: the files of the packages that stdin names (lines "NAME VERSION"), into DIRECTORY. What was not yet
-# downloaded is, by one call: each costs apt a second. Called with the builder's lock held.
+# packages_unpack DIRECTORY: unpack the packages on stdin (lines "NAME VERSION") into DIRECTORY. Those that are missing are downloaded
+# by a single call of apt, as each call takes a second. Must be called with the builder's lock held.
 packages_unpack() {
     local directory=$1 name version archive archives=() missing=() download
     while read -r name version; do

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # all of it is for those who load this file
-# Where things are: the project, what cargo builds, what the lab keeps, and the modules and the helper under test.
+# Paths: the project, cargo's target directory, the lab's own files, and the modules under test.
 
 lab_root=$(cd -- "$LAB/../.." && pwd)
 lab_target=${CARGO_TARGET_DIR:-target}

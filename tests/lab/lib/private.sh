@@ -1,20 +1,20 @@
 # shellcheck shell=bash
-# Private copies of the machine's directories, inside a lab's mount namespace. Nothing here changes the machine.
+# Private versions of the machine's directories, in a lab's mount namespace. Nothing here changes the machine.
 
-# private_directory DIRECTORY [MODE]: an empty tmpfs in its place. Where DIRECTORY doesn't exist, it is created in the lab
-# alone, through its parent.
+# private_directory DIRECTORY [MODE]: mount an empty tmpfs there. If DIRECTORY doesn't exist, it is created in the lab only, with
+# private_parent.
 private_directory() {
     local directory=$1 mode=${2-0755}
     if [[ ! -d $directory ]]; then
         private_parent "$(dirname -- "$directory")"
         mkdir -- "$directory"
     fi
-    # --no-mtab: or mount(8) makes /run/mount where there is none, before /run is private.
+    # --no-mtab, or mount(8) would create /run/mount on the machine before /run is private.
     mount --no-mtab -t tmpfs -o "mode=$mode,nosuid,nodev" lab "$directory"
 }
 
-# private_parent DIRECTORY [MODE]: a tmpfs in its place, in which everything that was in DIRECTORY is bind-mounted, so that
-# entries can be added in the lab alone.
+# private_parent DIRECTORY [MODE]: mount a tmpfs there, and everything that was in DIRECTORY in it, so that entries can be added in
+# the lab only.
 private_parent() {
     local directory=$1 mode=${2-0755} stage entry
     [[ -d $directory ]] || private_parent "$(dirname -- "$directory")"
@@ -33,8 +33,8 @@ private_parent() {
     mount --rbind -- "$stage" "$directory"
 }
 
-# private_devices DIRECTORY: mount a /dev there that has the devices every process expects, and terminals of its own. KVM is not
-# among them: guests must not need it.
+# private_devices DIRECTORY: mount a /dev there, with the devices that every process expects and terminals of its own. It has no KVM,
+# which must not be required.
 private_devices() {
     local directory=$1 device
     mount -t tmpfs -o mode=0755,nosuid lab "$directory"
@@ -53,8 +53,8 @@ private_devices() {
     ln -s fd/2 "$directory/stderr"
 }
 
-# A copy of /etc in its place: nsswitch.conf, the loader's cache, libvirt's and ssh's configuration can be written freely.
-# libvirt's directory starts empty, as the machine's could hold guests that start with libvirtd.
+# private_etc: replace /etc with a copy, so that nsswitch.conf, the loader's cache and the configuration of libvirt and ssh can be
+# changed. libvirt's directory starts empty, as the machine's could have guests that start with libvirtd.
 private_etc() {
     mkdir /run/lab/etc
     cp --archive --one-file-system -- /etc/. /run/lab/etc/
@@ -62,13 +62,13 @@ private_etc() {
     mkdir -- /run/lab/etc/libvirt
     mount --bind /run/lab/etc /etc
 
-    # No name server but one that a suite starts (see dns.sh). Without one, every query fails at once.
+    # The only name server is the one that a suite may start (see dns.sh). Without it, queries fail at once.
     rm -f /etc/resolv.conf
     echo "nameserver 127.0.0.1" >/etc/resolv.conf
     printf '127.0.0.1 localhost\n::1 localhost ip6-localhost\n127.0.1.1 lab\n' >/etc/hosts
 }
 
-# Take away every cgroup file system that can be seen.
+# umount_cgroups: unmount all cgroup file systems.
 umount_cgroups() {
     local targets target
     mapfile -t targets < <(awk '$3 ~ /^cgroup2?$/ { print $2 }' /proc/self/mounts)

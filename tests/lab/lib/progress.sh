@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Numbered steps with the time that each took: on a terminal the running step's time ticks, in a pipe each step is one line.
+# Numbered steps, and how long each took. On a terminal the time of the current step is updated; in a pipe each step is one line.
 
 progress_number=0 progress_total=0
 progress_text='' progress_started='' progress_ticker='' progress_pipe=''
@@ -14,15 +14,15 @@ progress_line() {
     printf '%2d/%d  %-54s' "$progress_number" "$progress_total" "$progress_text"
 }
 
-# progress_begin TOTAL [NUMBER]: there are TOTAL steps, of which NUMBER were done before.
+# progress_begin TOTAL [NUMBER]: there are TOTAL steps, of which NUMBER are done.
 progress_begin() {
     progress_total=$1 progress_number=${2-0}
 }
 
-# Redraws the line each second, until it is ended or the pipe is closed. Its stdout is the terminal.
+# progress_tick: redraw the line every second, until the pipe is closed. Its stdout is the terminal.
 progress_tick() {
     local status=142 seconds
-    while ((status > 128)); do # the time-out of read, not the end of the pipe
+    while ((status > 128)); do # read timed out
         seconds=$(seconds_since "$progress_started")
         printf '\r%s %6s s' "$(progress_line)" "${seconds%.*}"
         status=0
@@ -30,7 +30,7 @@ progress_tick() {
     done
 }
 
-# progress_step TEXT: the next step begins.
+# progress_step TEXT: begin the next step.
 progress_step() {
     progress_number=$((progress_number + 1)) progress_text=$1 progress_started=$EPOCHREALTIME
     progress_ticker=''
@@ -42,7 +42,7 @@ progress_step() {
     fi
 }
 
-# Ends the ticking; the cursor is then where the line's end goes.
+# progress_stop: stop updating the line, and leave the cursor where the time goes.
 progress_stop() {
     [[ -n $progress_text ]] || return 0
     if [[ -n $progress_ticker ]]; then
@@ -54,13 +54,13 @@ progress_stop() {
     progress_text=''
 }
 
-# progress_done: the step ended well.
+# progress_done: the step succeeded.
 progress_done() {
     progress_stop
     printf ' %6s s\n' "$(seconds_since "$progress_started")"
 }
 
-# progress_failed [WORD]: the step ended badly (WORD: failed); the output after it says why.
+# progress_failed [WORD]: the step failed (or was WORD). Output that follows says why.
 progress_failed() {
     [[ -n $progress_text ]] || return 0
     progress_stop

@@ -1,17 +1,17 @@
 # shellcheck shell=bash
-# Further hosts: a lab within the lab, linked with it by a veth pair. It has processes, files and a network of its own, and so
-# a libvirtd of its own.
+# Further hosts. Each is a lab within the lab, connected to it by a veth pair, with its own processes, files and network, and so with
+# its own libvirtd.
 
 hosts_directory=/run/lab/hosts
 declare -A host_pid=()
 
-# host_start NAME OURS THEIRS: a host NAME (at most 8 bytes), which this one, with the address OURS, reaches by the address
-# THEIRS (both IPv4, in one /24 of their own). Returns once it is up.
+# host_start NAME OURS THEIRS: start a host called NAME (at most 8 bytes) with the address THEIRS. This host gets the address OURS
+# towards it. Both are IPv4 addresses, in a /24 of their own. Returns when the host is up.
 host_start() {
     local name=$1 ours=$2 theirs=$3 directory=$hosts_directory/$1 up
     mkdir -p "$directory"
     mkfifo "$directory/up"
-    # It lives as long as its command.
+    # The host exists until this command ends.
     # shellcheck disable=SC2016 # expanded by the inner shell
     "$LAB/enter" "$BASH" -c 'echo "$1" >/proc/sys/kernel/hostname; echo up; exec sleep infinity' - "$name" \
         >"$directory/up" 2>"$directory/log" </dev/null &
@@ -33,13 +33,13 @@ host_start() {
 host_run() {
     local top=${host_pid[$1]}
     shift
-    # `enter` itself stays outside of the PID namespace that it made for its children.
+    # `enter` itself is not in the PID namespace that it has created for its children.
     # shellcheck disable=SC2016 # expanded by the inner shell
     nsenter --target "$top" --mount --net --uts --ipc --pid="/proc/$top/ns/pid_for_children" -- \
         "$BASH" -c 'set -euo pipefail; . "$LAB/lib/lab.sh"; "$@"' - "$@"
 }
 
-# ssh_server_start ADDRESS: an SSH server on this host, to which root logs in as to a guest (see guest_ssh_setup).
+# ssh_server_start ADDRESS: start an SSH server on this host. Root can log in as on a guest (see guest_ssh_setup).
 ssh_server_start() {
     local home
     guest_image

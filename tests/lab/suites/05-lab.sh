@@ -1,13 +1,13 @@
 #!/bin/bash
-# The lab itself: nothing gets out of it, and however it ends, nothing is left of it. Labs run inside this suite's lab, which
-# plays the machine.
+# The lab itself: it changes nothing on the machine, and however it ends, nothing is left of it. This suite's lab plays the machine,
+# and labs run inside it.
 set -euo pipefail
 # shellcheck source=../lib/lab.sh
 . "$LAB/lib/lab.sh"
 # shellcheck source=../lib/checks.sh
 . "$LAB/lib/checks.sh"
 
-# What a lab could leave behind.
+# Everything that a lab could leave behind.
 machine_state() {
     ip -o link | cut -d: -f2
     ip netns list
@@ -18,12 +18,12 @@ machine_state() {
     inner_processes
 }
 
-# Lines "PID PID-INSIDE" of all processes in inner labs.
+# A line "PID PID-INSIDE" for each process in an inner lab.
 inner_processes() {
-    awk '/^NSpid:/ && NF > 2 { print $2, $3 }' /proc/[0-9]*/status 2>/dev/null || true # some end meanwhile
+    awk '/^NSpid:/ && NF > 2 { print $2, $3 }' /proc/[0-9]*/status 2>/dev/null || true # some end while awk reads
 }
 
-# What runs in an inner lab until that is ended: libvirt with a network.
+# What runs in an inner lab until it is ended: libvirt with a network.
 # shellcheck disable=SC2089,SC2090 # a script, not a command line
 inhabitant='
     set -euo pipefail
@@ -34,7 +34,7 @@ inhabitant='
     exec sleep infinity
 '
 
-# ended_by HOW: start an inner lab, end it that way, and check that every process of it ends.
+# ended_by HOW: start an inner lab, end it by the signal HOW or by ctrl-c, and check that all its processes end.
 ended_by() {
     local how=$1 output=$TMPDIR/$1.output keys=$TMPDIR/$1.keys top init line status=0
     mkfifo "$output" "$keys"
@@ -49,7 +49,7 @@ ended_by() {
     exec {keyboard}>"$keys"
     ended_in_time || status=$?
     exec {keyboard}>&-
-    kill -KILL "$top" 2>/dev/null || true # where it has not ended
+    kill -KILL "$top" 2>/dev/null || true # it may have ended
     wait "$top" 2>/dev/null || true
     return "$status"
 }
@@ -68,29 +68,29 @@ ended_in_time() {
     await_exit 20 "$init" && await_exit 20 "$top" && [[ -z $(inner_processes) ]]
 }
 
-# Other programs of the machine write to its caches.
+# Other programs on the machine write to its caches.
 private_directory /var/cache
 mkdir /var/cache/libvirt /var/cache/ldconfig
 # mount(8) makes this directory where it is missing.
 rm -rf /run/mount
 machine_state >"$TMPDIR/before"
 
-check_answer "a lab's status is its command's" 7 "inside" "$LAB/enter" sh -c 'echo inside; exit 7'
+check_answer "a lab exits with the status of its command" 7 "inside" "$LAB/enter" sh -c 'echo inside; exit 7'
 check_output "a lab has its own processes" 1 "$LAB/enter" sh -c 'sed -n "s/^PPid:[[:blank:]]*//p" /proc/$$/status'
 ip link add of-machine type veth peer name of-machine-2
 check_answer "... its own interfaces" 1 "" "$LAB/enter" sh -c 'ls /sys/class/net | grep of-machine'
-check "... of which the loopback is up" "$LAB/enter" sh -c 'ip address show up dev lo | grep 127.0.0.1'
+check "... and its loopback interface is up" "$LAB/enter" sh -c 'ip address show up dev lo | grep 127.0.0.1'
 ip link delete of-machine
 touch /run/marker-of-the-machine
-check_output "the machine's /run and its sockets are out of reach" "lab lock" \
+check_output "the machine's /run and its sockets are hidden" "lab lock" \
     "$LAB/enter" sh -c 'cd /run && echo $(ls -d lab lock marker* dbus systemd nscd libvirt 2>/dev/null)'
 rm /run/marker-of-the-machine
-check_answer "no cgroup file system is in sight" 1 "" "$LAB/enter" grep -w -e cgroup -e cgroup2 /proc/mounts
+check_answer "all cgroup file systems are hidden" 1 "" "$LAB/enter" grep -w -e cgroup -e cgroup2 /proc/mounts
 
-# Where libvirt was never installed or started, its directories are missing.
+# Where libvirt has never been installed or started, its directories are missing.
 rmdir /var/cache/libvirt
 touch /var/cache/neighbour
-check_output "a directory that the machine hasn't comes to exist in a lab alone" "ldconfig libvirt neighbour" \
+check_output "a directory that the machine lacks is created in a lab only" "ldconfig libvirt neighbour" \
     "$LAB/enter" sh -c 'echo $(ls /var/cache) && touch /var/cache/libvirt/file'
 check_output "... and not on the machine" "ldconfig neighbour" sh -c 'echo $(ls /var/cache)'
 rm /var/cache/neighbour
@@ -102,7 +102,7 @@ check "two labs run side by side, each with a virbr0" bash -c '
     ended "$1" && wait "$first"
 ' - '. "$LAB/lib/lab.sh"; set -e; libvirt_start; network_start default virbr0 192.168.122; virsh net-info default'
 for how in KILL TERM ctrl-c; do
-    check "everything in a lab ends by $how" ended_by "$how"
+    check "everything in a lab is ended by $how" ended_by "$how"
 done
 
 check_output "nothing is left of all these labs" "$(sed -E 's/[[:blank:]]+/ /g; s/ $//' "$TMPDIR/before")" machine_state

@@ -1,14 +1,14 @@
 #!/bin/bash
-# dnsmasq's helper in a real network: DHCPv4 and DHCPv6 clients get, renew and release leases and let them expire; dnsmasq is
-# restarted. After each step libvirt (virsh net-dhcp-leases) and the modules must know the same.
-# LEASESHELPER: the helper under test, or `stock` for libvirt's own; by default the one that `make` built, if there is one.
+# dnsmasq's helper on a real network: DHCPv4 and DHCPv6 clients get, renew and release leases and let them expire, and dnsmasq is
+# restarted. After each step libvirt (virsh net-dhcp-leases) and the modules must know the same leases.
+# LEASESHELPER: the helper under test, or `stock` for libvirt's own. By default the one that `make` has built, or else libvirt's.
 set -euo pipefail
 # shellcheck source=../lib/lab.sh
 . "$LAB/lib/lab.sh"
 # shellcheck source=../lib/checks.sh
 . "$LAB/lib/checks.sh"
 
-# names_known_to_libvirt, names_known_to_modules [.DOMAIN]: lines "NAME ADDRESS" of all leases.
+# names_known_to_libvirt, names_known_to_modules [.DOMAIN]: a line "NAME ADDRESS" for each lease.
 names_known_to_libvirt() {
     virsh net-dhcp-leases default | awk '$4 ~ /^ipv/ { sub("/.*", "", $5); print $6, $5 }' | sort
 }
@@ -20,7 +20,7 @@ names_known_to_modules() {
     done | sort -u
 }
 
-# check_known TITLE NAME...: libvirt and the modules know exactly these clients, each with both addresses.
+# check_known TITLE NAME...: libvirt and the modules know these clients and no others, each with both addresses.
 check_known() {
     local title=$1 name family expected=''
     shift
@@ -65,20 +65,20 @@ names=(alpha beta gone)
 declare -A address=()
 
 modules_use
-# The helper under test keeps the network's domain; libvirt's own doesn't.
+# The helper under test records the network's domain; libvirt's own doesn't.
 domain=lab.example
 helper=${LEASESHELPER:-$lab_target/release/libvirt_leaseshelper}
 if [[ -z ${LEASESHELPER-} && ! -e $helper ]]; then helper=stock; fi
 if [[ $helper == stock ]]; then
     domain=''
-    echo "        note     libvirt's own helper is in use: name.domain is not checked"
+    echo "        note     with libvirt's own helper, name.domain is not checked"
 else
     leaseshelper_use "$helper"
 fi
 libvirt_start
 network_start default virbr0 192.168.122 --domain lab.example --ipv6 fd00:122 --lease 2
 
-# It requests an address that dnsmasq would not choose for it, but might for another client, so the others start later.
+# alpha requests an address that dnsmasq might choose for another client, so the others start later.
 client_start alpha virbr0 "request 192.168.122.77"
 client_await alpha BOUND
 client_start beta virbr0
@@ -90,25 +90,25 @@ done
 learn_addresses "${names[@]}"
 client_vanish gone
 vanished=$SECONDS
-check_output "a client gets the address that it asks for" 192.168.122.77 echo "${address[alpha4]}"
-check_known "clients that got leases" alpha beta gone
+check_output "a client gets the address that it requests" 192.168.122.77 echo "${address[alpha4]}"
+check_known "after clients got leases" alpha beta gone
 check_answer "a name in another domain" 2 "" getent ahosts beta.other.example
 
 ends=$(lease_ends beta)
 client_renew beta RENEW RENEW6
-check "renewed leases last longer" await_leases 10 leases_renewed beta "$ends"
-check_known "clients of which one renewed" alpha beta gone
+check "renewed leases end later" await_leases 10 leases_renewed beta "$ends"
+check_known "after one client renewed its leases" alpha beta gone
 
 client_release beta
-check "released leases go" await_leases 10 lease_gone beta
-check_known "clients of which one released its leases" alpha gone
+check "released leases are removed" await_leases 10 lease_gone beta
+check_known "after one client released its leases" alpha gone
 client_run beta
 client_await beta BOUND
 client_await beta BOUND6
 learn_addresses beta
-check_known "clients of which one came back" alpha beta gone
+check_known "after this client came back" alpha beta gone
 
-# At its start libvirtd starts the dnsmasq of a network again if that has died.
+# When libvirtd starts, it restarts the dnsmasq of a network if it has died.
 old=$(dnsmasq_pid)
 kill -KILL "$old"
 await_exit 10 "$old"
@@ -120,10 +120,10 @@ client_forget alpha
 client_run alpha
 client_await alpha BOUND
 client_await alpha BOUND6
-check_output "dnsmasq hands out what it had" "192.168.122.77 ${address[alpha6]}" \
+check_output "dnsmasq hands out the same addresses again" "192.168.122.77 ${address[alpha6]}" \
     echo "$(client_address alpha 4) $(client_address alpha 6)"
-check_known "a client that asks again" alpha beta gone
+check_known "after a client asked again" alpha beta gone
 
 # dnsmasq's shortest lease is two minutes.
 check "leases that are not renewed expire" await_leases "$((150 - (SECONDS - vanished)))" lease_gone gone
-check_known "clients of which one's leases expired" alpha beta
+check_known "after one client's leases expired" alpha beta

@@ -1,13 +1,13 @@
 #!/bin/bash
-# A second host with a libvirtd of its own, whose guests this host reaches by a route: the daemon asks both libvirtds, over TCP
-# and over ssh. A name on both hosts is this one's, as the configuration has it first.
+# A second host with its own libvirtd, whose guests this host can reach: the daemon is connected to both libvirtds, over TCP and over
+# ssh. A name that both hosts have belongs to this one, because it comes first in the configuration.
 set -euo pipefail
 # shellcheck source=../lib/lab.sh
 . "$LAB/lib/lab.sh"
 # shellcheck source=../lib/checks.sh
 . "$LAB/lib/checks.sh"
 
-# configure URI: two connections, of which the second one is that.
+# configure URI: configure two connections, the second one to URI.
 configure() {
     daemon_configure <<END
 [[connection]]
@@ -20,14 +20,14 @@ uri = "$1"
 END
 }
 
-# Does the second host serve a session over ssh, and none over TCP?
+# second_has_ssh_session: does the second host have an ssh session, and no libvirt session over TCP?
 second_has_ssh_session() {
     local sessions
     sessions=$(host_run second ss --no-header --numeric --tcp state established | awk '{ print $3 }') || return
     [[ $sessions == *:22 && $sessions != *:16509* ]]
 }
 
-# check_fails_for CONNECTION: --check fails and says which connection it is that fails.
+# check_fails_for CONNECTION: --check fails and names the connection.
 check_fails_for() {
     local status=0 said
     said=$(daemon_run --check 2>&1) || status=$?
@@ -50,8 +50,8 @@ host_run second guest_create far-vm far remote
 far=$(host_run second guest_await far-vm)
 far_uuid=$(host_run second domain_uuid far-vm)
 
-check_output "the second host's libvirt is reached over TCP" "$far_uuid" sh -c "virsh --connect $over_tcp domuuid far-vm | sed -n 1p"
-check_output "the second host's guest is reached by its address" "$far_uuid" product_uuid "$far"
+check_output "virsh reaches the second host's libvirt over TCP" "$far_uuid" sh -c "virsh --connect $over_tcp domuuid far-vm | sed -n 1p"
+check_output "ssh reaches the second host's guest by its address" "$far_uuid" product_uuid "$far"
 check_answer "this host's libvirt doesn't know it" 1 "" virsh domuuid far-vm
 check_answer "without the daemon its name is unknown" 2 "" getent ahosts far
 
@@ -64,7 +64,7 @@ if ! daemon_built; then
     exit 0
 fi
 configure "$over_tcp"
-check "--check reaches both" daemon_run --check
+check "--check reaches both hosts" daemon_run --check
 check "the daemon is ready" daemon_start
 check "the second host's guest is known" await_snapshot 30 knows far "$far"
 for name in far far-vm far.there far-vm.there far.vm.internal far.there.vm.internal far.remote.vm.internal \
@@ -73,53 +73,53 @@ for name in far far-vm far.there far-vm.there far.vm.internal far.there.vm.inter
 done
 check_output "ssh by host name reaches the guest" "$far_uuid" product_uuid far
 check_output "ssh by domain name reaches the guest" "$far_uuid" product_uuid far-vm
-check_output "its address gives the host name" "$far far" bash -c 'getent hosts "$1" | sed -E "s/ +/ /"' - "$far"
-# A link-local address of another host's network leads nowhere from here.
+check_output "a reverse look-up returns the host name" "$far far" bash -c 'getent hosts "$1" | sed -E "s/ +/ /"' - "$far"
+# A link-local address on another host's network can't be reached from here.
 check_answer "no link-local address of the second host's guest" 1 "" bash -c 'getent ahosts far | grep ^fe80:'
 
 # The same two names on this host.
 guest_create far-vm far
 near=$(guest_await far-vm)
 near_uuid=$(domain_uuid far-vm)
-check "a name on both hosts is this one's, as it comes first" await_snapshot 30 only far "$near"
+check "a name that both hosts have is this host's, which comes first" await_snapshot 30 only far "$near"
 check "... by domain name, too" await_snapshot 10 only far-vm "$near"
 for name in far.here far-vm.here; do
-    check "this host's, by the connection: $name" await_snapshot 30 only "$name" "$near"
+    check "this host's guest, by the connection's name: $name" await_snapshot 30 only "$name" "$near"
 done
 for name in far.there far-vm.there far.remote.vm.internal far-vm.remote.vm.internal; do
-    check_output "the second host's, by the connection or the network: $name" "$far" addresses "$name" ahostsv4
+    check_output "the second host's guest, by the connection's or network's name: $name" "$far" addresses "$name" ahostsv4
 done
 check_output "ssh by the shared name reaches this host's guest" "$near_uuid" product_uuid far
-check_output "ssh by NAME.CONNECTION reaches the second host's" "$far_uuid" product_uuid far-vm.there
+check_output "ssh by NAME.CONNECTION reaches the second host's guest" "$far_uuid" product_uuid far-vm.there
 
-# The lease goes before the guest does, as it would be this host's word for the name as long as it lasts.
+# The guest releases its lease before it is destroyed. Otherwise the name would belong to this host until the lease expires.
 guest_exec far-vm /usr/bin/killall -USR2 udhcpc
-check "the guest gives its lease back" await_leases 30 eval '! grep -qF "\"$near\"" "$leases_directory/virbr0.status"'
+check "the guest releases its lease" await_leases 30 eval '! grep -qF "\"$near\"" "$leases_directory/virbr0.status"'
 
-# A connection that is there and says nothing.
+# A connection that is up but doesn't answer.
 host_run second libvirt_signal STOP
 guest_destroy far-vm
-check "a libvirtd that hangs holds up no other: the name is the second host's again" await_snapshot 10 only far-vm "$far"
+check "a libvirtd that hangs doesn't delay the other: the name is the second host's again" await_snapshot 10 only far-vm "$far"
 check "... by host name, too" await_snapshot 10 only far "$far"
 host_run second libvirt_signal CONT
 
-# By ssh, and anew.
+# Over ssh, after a reload.
 configure "$over_ssh"
-check "--check reaches both, one of them over ssh" daemon_run --check
+check "--check reaches both hosts, one of them over ssh" daemon_run --check
 check "the daemon reads its configuration again" daemon_reload
 check "... and connects over ssh" await_snapshot 30 second_has_ssh_session
 check "over ssh, the second host's guest is known" await_snapshot 30 only far "$far"
-check_output "... and reached" "$far_uuid" product_uuid far
+check_output "... and ssh reaches it" "$far_uuid" product_uuid far
 
-# The second host's libvirtd dies, and while nobody asks it, the guest does.
+# The second host's libvirtd dies. While it is gone, the guest dies, too.
 host_run second libvirt_signal KILL
 host_run second guest_kill far-vm
 host_run second libvirt_start_tcp 10.99.0.2
-check "after the second host's libvirtd was gone, what changed meanwhile is known" await_snapshot 60 unknown far-vm
+check "when the second host's libvirtd is back, what changed in between is known" await_snapshot 60 unknown far-vm
 host_run second guest_create late-vm late remote
 late=$(host_run second guest_await late-vm)
-check "... and what changes from then on" await_snapshot 30 only late-vm "$late"
+check "... and so is what changes afterwards" await_snapshot 30 only late-vm "$late"
 
 configure qemu+tcp://10.99.0.9/system
-check "--check tells of a host that isn't there" check_fails_for there
-check "the daemon ends when it is told to" daemon_stop
+check "--check reports a host that can't be reached" check_fails_for there
+check "the daemon stops when asked to" daemon_stop

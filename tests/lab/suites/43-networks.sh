@@ -1,6 +1,6 @@
 #!/bin/bash
-# One guest with an interface on a network of each kind, of which one alone has a lease: NAT, isolated, routed, open, a network
-# that is a bridge of the host's own, and macvtap. The daemon knows them all, by the agent.
+# A guest with an interface on every kind of network: NAT, isolated, routed, open, a bridge that libvirt doesn't manage, and macvtap.
+# Only one of them has a lease. The daemon knows them all, from the agent.
 set -euo pipefail
 # shellcheck source=../lib/lab.sh
 . "$LAB/lib/lab.sh"
@@ -41,12 +41,12 @@ ssh "$leased" "
 all=$(printf '%s\n' "${address[@]}" | sort)
 check_output "without the daemon, only the lease is known" "$leased" addresses many-vm ahostsv4
 
-# knows_all NAME: has it all the addresses?
+# knows_all NAME: does it have all the addresses, and no others?
 knows_all() {
     [[ $(addresses "$1" ahostsv4) == "$all" ]]
 }
 
-# What an agent said that has ended is forgotten after `hold`.
+# `hold` is how long the answers of an agent that is gone are kept.
 daemon_configure <<<$'hold = 15\nrefresh = 5'
 check "the daemon is ready" daemon_start
 check "the daemon knows the addresses of all interfaces" await_snapshot 30 knows_all many
@@ -54,15 +54,15 @@ check_output "... by domain name, too" "$all" addresses many-vm ahostsv4
 for network in default isolated routed open lan direct; do
     check_output "NAME.$network.ZONE is the address on that network" "${address[$network]}" addresses "many.$network.vm.internal" ahostsv4
     check_output "... by domain name, too" "${address[$network]}" addresses "many-vm.$network.vm.internal" ahostsv4
-    check_output "... and the address has the guest's name" many bash -c 'getent hosts "$1" | cut -d" " -f2- | tr -d " "' - "${address[$network]}"
+    check_output "... and a reverse look-up returns the guest's name" many bash -c 'getent hosts "$1" | cut -d" " -f2- | tr -d " "' - "${address[$network]}"
 done
-# From this host there is no way through a macvtap device.
+# A macvtap device can't be reached from its own host.
 uuid=$(domain_uuid many-vm)
 for network in default isolated routed open lan; do
     check_output "ssh by NAME.$network.ZONE" "$uuid" product_uuid "many.$network.vm.internal"
 done
 
-# The agent no longer has what it got by DHCP: the guest uses another address, and the lease lasts.
+# The guest changes the address that it got by DHCP, so its agent no longer reports the address of the lease, which still exists.
 # shellcheck disable=SC2029
 ssh many.lan.vm.internal "
     set -e
@@ -71,17 +71,17 @@ ssh many.lan.vm.internal "
     ip address del $leased/24 dev eth0
     ip address add 192.168.122.250/24 dev eth0
 "
-check "an address that the guest uses instead of its lease comes to be known" await_snapshot 90 only many.default.vm.internal 192.168.122.250
-check "... and the lease isn't answered any more" await_snapshot 30 eval '! knows many "$leased" && ! knows many-vm "$leased"'
-check_output "... though it lasts" 1 grep -cF "\"$leased\"" "$leases_directory/virbr0.status"
-check_answer "... nor has its address a name" 2 "" getent hosts "$leased"
+check "the address that the guest uses instead of its lease becomes known" await_snapshot 90 only many.default.vm.internal 192.168.122.250
+check "... and the lease is no longer used" await_snapshot 30 eval '! knows many "$leased" && ! knows many-vm "$leased"'
+check_output "... though it still exists" 1 grep -cF "\"$leased\"" "$leases_directory/virbr0.status"
+check_answer "... and its address has no name" 2 "" getent hosts "$leased"
 check_output "ssh reaches the guest" "$uuid" product_uuid many.default.vm.internal
 
 guest_agent_stop many.lan.vm.internal
-check "an agent that has ended is believed for a while" knows many.lan.vm.internal "${address[lan]}"
-check "... and then no longer" await_snapshot 60 eval '! knows many.lan.vm.internal "${address[lan]}"'
-check "without an agent, the lease is what is known" await_snapshot 10 only many.default.vm.internal "$leased"
+check "the answers of an agent that is gone are kept for a while" knows many.lan.vm.internal "${address[lan]}"
+check "... and then forgotten" await_snapshot 60 eval '! knows many.lan.vm.internal "${address[lan]}"'
+check "without an agent, the lease is used again" await_snapshot 10 only many.default.vm.internal "$leased"
 guest_destroy many-vm
-check "a destroyed guest's names go" await_snapshot 10 unknown many-vm
+check "a destroyed guest's names are forgotten" await_snapshot 10 unknown many-vm
 check "... on each network" await_snapshot 10 unknown many.lan.vm.internal
-check "the daemon ends when it is told to" daemon_stop
+check "the daemon stops when asked to" daemon_stop

@@ -1,13 +1,13 @@
 #!/bin/bash
-# A guest without an agent on a bridge of the host's own, with addresses that only the kernel's neighbour table knows: one by
-# autoconfiguration (SLAAC) and one from a DHCP server that isn't libvirt's.
+# A guest without an agent on a bridge that libvirt doesn't manage. Only the kernel's neighbour table knows its addresses: one by
+# autoconfiguration (SLAAC), and one from a DHCP server that isn't libvirt's.
 set -euo pipefail
 # shellcheck source=../lib/lab.sh
 . "$LAB/lib/lab.sh"
 # shellcheck source=../lib/checks.sh
 . "$LAB/lib/checks.sh"
 
-# signs_of_life NUMBER: has the daemon given so many, one each ten seconds, since signs_begin?
+# signs_of_life NUMBER: has the daemon notified the watchdog that often, every ten seconds, since signs_begin?
 signs_begin() {
     signs_before=$(grep -cx WATCHDOG=1 "$daemon_directory/events" || true)
 }
@@ -16,7 +16,7 @@ signs_of_life() {
     (($(grep -cx WATCHDOG=1 "$daemon_directory/events") >= signs_before + $1))
 }
 
-# has_addresses NAME ADDRESS...: are these all of NAME's, but for link-local ones?
+# has_addresses NAME ADDRESS...: are these all of NAME's addresses, apart from link-local ones?
 has_addresses() {
     [[ $(addresses "$1" | grep -v ^fe80:) == "$(printf '%s\n' "${@:2}" | sort -u)" ]]
 }
@@ -39,43 +39,43 @@ uuid=$(domain_uuid quiet-vm)
 leased=$(router_await "$mac")
 own=$(slaac_address fd00:77 "$mac")
 
-check_answer "libvirt knows no lease of the guest" 1 "" bash -c 'virsh domifaddr --source lease quiet-vm | grep -F 10.77.0.'
-check_answer "without the daemon it is unknown" 2 "" getent ahosts quiet-vm
-check_output "the guest answers at the address that it gave itself" "$uuid" product_uuid "$own"
+check_answer "libvirt has no lease for the guest" 1 "" bash -c 'virsh domifaddr --source lease quiet-vm | grep -F 10.77.0.'
+check_answer "without the daemon, its name is unknown" 2 "" getent ahosts quiet-vm
+check_output "ssh reaches the guest at the address that it gave itself" "$uuid" product_uuid "$own"
 
-# Short enough to see below that an idle guest keeps its addresses.
+# Short enough to show below that an idle guest keeps its addresses.
 daemon_configure <<<'hold = 10'
 check "the daemon is ready" daemon_start
-check "both addresses come to be known" await_snapshot 30 has_addresses quiet-vm "$leased" "$own"
-check_output "ssh by the domain's name" "$uuid" product_uuid quiet-vm
+check "both addresses become known" await_snapshot 30 has_addresses quiet-vm "$leased" "$own"
+check_output "ssh by the domain name" "$uuid" product_uuid quiet-vm
 for address in "$leased" "$own"; do
-    check_output "$address has the guest's name" quiet-vm bash -c 'getent hosts "$1" | awk "{ print \$2 }"' - "$address"
+    check_output "a reverse look-up of $address returns the guest's name" quiet-vm bash -c 'getent hosts "$1" | awk "{ print \$2 }"' - "$address"
 done
 if command_built; then
     command_use
-    check_output "libvirt-nss list has both" $'10.77.0\nfd00:77' \
+    check_output "libvirt-nss list shows both" $'10.77.0\nfd00:77' \
         bash -c 'libvirt-nss list --plain | awk -F "\t" "\$1 == \"quiet-vm\" { print \$5 }" | grep -v ^fe80 | grep -oE "^(10.77.0|fd00:77)" | sort'
 else
     check_skip "the command" "make hasn't built libvirt-nss"
 fi
 
 signs_begin
-check "nobody talks to the guest for three times as long as an answer counts" \
+check "nobody talks to the guest for three times as long as hold" \
     await_file_change 60 "$daemon_directory" signs_of_life 3
-check_output "... and it is found all the same" "$uuid" product_uuid quiet-vm
+check_output "... and it is still found" "$uuid" product_uuid quiet-vm
 
-# Another machine on another bridge has the guest's MAC address, and gets no address of its own known by that. The guest's new
-# address comes after it, so that what the daemon knows of the other one is decided by then.
+# Another machine, on another bridge, has the guest's MAC address. Its address must not become the guest's. The guest's new address comes
+# later: when it is known, the daemon has seen the other one.
 ip netns add thief
 ip link add v-thief type veth peer name thief netns thief
 ip link set v-thief master br-other up
 ip -n thief link set thief address "$mac" up
 ip -n thief address add 10.88.0.66/24 dev thief
-# That nobody listens there is an answer.
+# That the connection is refused is an answer, too.
 bash -c 'echo >/dev/tcp/10.88.0.66/9' 2>/dev/null || true
 check_output "the kernel knows the other machine" "$mac" bash -c 'ip neighbour show 10.88.0.66 dev br-other | grep -oE "([0-9a-f]{2}:){5}[0-9a-f]{2}"'
 
-# The guest leaves the address that it gave itself for another one.
+# The guest replaces the address that it gave itself.
 # shellcheck disable=SC2029 # the addresses are known here
 ssh "$leased" "
     set -e
@@ -84,11 +84,11 @@ ssh "$leased" "
     ip -6 address add fd00:77::99/64 dev eth0
 "
 check_output "the guest has another address" "$uuid" product_uuid fd00:77::99
-check "... which comes to be known, and the old one is forgotten" await_snapshot 60 has_addresses quiet-vm "$leased" fd00:77::99
-check_answer "an address on another bridge isn't the guest's" 2 "" getent hosts 10.88.0.66
+check "... which becomes known, and the old one is forgotten" await_snapshot 60 has_addresses quiet-vm "$leased" fd00:77::99
+check_answer "the address on the other bridge isn't the guest's" 2 "" getent hosts 10.88.0.66
 
 check "the daemon reads its configuration again" daemon_reload
-check "... and forgets no address by that" has_addresses quiet-vm "$leased" fd00:77::99
+check "... and forgets no address" has_addresses quiet-vm "$leased" fd00:77::99
 
 daemon_configure <<'END'
 [[connection]]
@@ -97,11 +97,11 @@ uri = "qemu:///system"
 neighbours = false
 END
 check "without the neighbour table" daemon_reload
-check "... the guest is there and has no address" await_snapshot 30 unknown quiet-vm
+check "... the guest has no address" await_snapshot 30 unknown quiet-vm
 daemon_configure <<<'hold = 10'
 daemon_reload
-check "with it, it has" await_snapshot 30 has_addresses quiet-vm "$leased" fd00:77::99
+check "with the neighbour table, it has them again" await_snapshot 30 has_addresses quiet-vm "$leased" fd00:77::99
 
 guest_destroy quiet-vm
-check "a destroyed guest's name goes" await_snapshot 10 unknown quiet-vm
-check "the daemon ends when it is told to" daemon_stop
+check "a destroyed guest's name is forgotten" await_snapshot 10 unknown quiet-vm
+check "the daemon stops when asked to" daemon_stop

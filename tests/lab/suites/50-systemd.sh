@@ -1,6 +1,6 @@
 #!/bin/bash
-# The daemon as a service of a real systemd, beside a libvirtd that systemd starts on demand, with polkit and D-Bus: what its unit
-# says about users, sockets, the watchdog, restarts and reloads holds there.
+# The daemon as a service of a real systemd, with polkit, D-Bus and a libvirtd that systemd starts on demand. It shows that what the
+# unit says about users, sockets, the watchdog, restarts and reloads works.
 set -euo pipefail
 # shellcheck source=../lib/lab.sh
 . "$LAB/lib/lab.sh"
@@ -19,7 +19,7 @@ as_user() {
     machine_run setpriv --reuid=65534 --regid=65534 --clear-groups -- "$@"
 }
 
-# user_knows NAME ADDRESS: does a look-up by an ordinary user find it?
+# user_knows NAME ADDRESS: does a look-up by an ordinary user find ADDRESS?
 user_knows() {
     as_user getent ahostsv4 "$1" | awk '{ print $1 }' | grep -xF "$2"
 }
@@ -29,7 +29,7 @@ signal_daemon() {
     kill "-$1" "$(machine_pids "$unit")"
 }
 
-# starts_again SIGNAL: end the daemon by a signal; systemd starts it again, as another process.
+# starts_again SIGNAL: end the daemon with a signal, and wait for systemd to start it again as another process.
 starts_again() {
     local before
     before=$(machine_pids "$unit")
@@ -39,14 +39,14 @@ starts_again() {
     [[ $(machine_pids "$unit") != "$before" ]]
 }
 
-# reload_logs TEXT: the daemon reads its configuration again and logs this.
+# reload_logs TEXT: have the daemon read its configuration again, and wait for a log message with TEXT.
 reload_logs() {
     machine_log_begin
     machine_run systemctl reload "$unit"
     machine_await_log 30 "$1"
 }
 
-# libvirtd_ends: libvirtd ends by itself once nobody is connected.
+# libvirtd_ends: stop the daemon, and wait for libvirtd to exit because nobody is connected.
 libvirtd_ends() {
     local process
     process=$(machine_pids libvirtd.service)
@@ -54,7 +54,7 @@ libvirtd_ends() {
     await_exit 30 "$process"
 }
 
-# reboots: the machine goes down in order, and comes up again with the service.
+# reboots: shut the machine down properly and boot it again.
 reboots() {
     machine_run systemctl reboot
     machine_await 60 'killed 1'
@@ -72,10 +72,10 @@ fi
 guest_image
 trap machine_end EXIT
 machine_prepare
-# What the lab's guests need (see libvirt.sh), without what opens libvirt's sockets to everyone.
+# What the lab's guests need (see libvirt.sh), but without opening libvirt's sockets to everyone.
 libvirt_configure_qemu "$machine_root/etc/libvirt/qemu.conf"
 check "systemd boots" machine_boot
-check_output "... and every service of the system has started" running machine_run systemctl is-system-running
+check_output "... and all services of the system have started" running machine_run systemctl is-system-running
 
 machine_run systemctl start libvirtd.socket
 check_output "libvirtd waits for a connection" inactive property ActiveState libvirtd.service
@@ -90,26 +90,26 @@ check_output "the service is ready" "active running" machine_run sh -c \
     'systemctl show --property ActiveState,SubState --value '"$unit"' | paste -sd " "'
 check_output "... as a user of its own" libvirt-nssd machine_run sh -c \
     'stat -c %U "/proc/$(systemctl show --property MainPID --value '"$unit"')"'
-check "polkit lets the daemon ask the guest's agent" machine_lab await_snapshot 30 knows plain 10.77.0.5
-check "an ordinary user finds the guest, which the snapshot alone has" user_knows plain 10.77.0.5
-check "an ordinary user finds the guest by its domain's name" user_knows plain-vm 10.77.0.5
-check "systemd-analyze security: 1.5 at most" machine_run systemd-analyze security --no-pager --threshold=15 "$unit"
+check "polkit lets the daemon query the guest's agent" machine_lab await_snapshot 30 knows plain 10.77.0.5
+check "an ordinary user finds the guest, which only the snapshot has" user_knows plain 10.77.0.5
+check "an ordinary user finds the guest by its domain name" user_knows plain-vm 10.77.0.5
+check "systemd-analyze security: at most 1.5" machine_run systemd-analyze security --no-pager --threshold=15 "$unit"
 
-# Known from the state files, too. What only an agent has told is unknown after a restart until the agent has been asked again.
+# This lease is also in the state files. What only an agent has reported is unknown after a restart until the agent has been asked again.
 machine_lab lease_add virbr9 52:54:00:00:00:09 10.66.0.9 leased
 check "a lease is in the snapshot" machine_lab await_snapshot 30 knows leased.vm.internal 10.66.0.9
 machine_lab lookups_begin leased
 check "systemctl restart" machine_run systemctl restart "$unit"
 check "... and the agent is asked again" machine_lab await_snapshot 30 knows plain 10.77.0.5
-check "killed, it starts again" starts_again KILL
+check "after a kill, it starts again" starts_again KILL
 check "... and the agent is asked again" machine_lab await_snapshot 30 knows plain 10.77.0.5
 machine_lab lookups_begin plain
-check "a reload with a configuration that can't be read is refused" eval \
+check "a reload with an invalid configuration is refused" eval \
     'echo "refresh = soon" >"$machine_root/etc/libvirt-nss.toml"; reload_logs "the configuration stays as it was"'
-check_output "... and the service goes on" active property ActiveState
+check_output "... and the service keeps running" active property ActiveState
 rm "$machine_root/etc/libvirt-nss.toml"
-check "a reload under look-ups by an agent's name" machine_lab lookups_end plain
-check "restart, kill and reload under look-ups by a lease's name" machine_lab lookups_end leased
+check "look-ups of an agent's name during the reload all succeed" machine_lab lookups_end plain
+check "look-ups of a lease's name during restart, kill and reload all succeed" machine_lab lookups_end leased
 
 machine_drop_in "$unit" <<END
 [Service]
@@ -127,14 +127,14 @@ machine_drop_in libvirtd.service <<END
 Environment="LIBVIRTD_ARGS=--timeout 2"
 END
 machine_run systemctl restart libvirtd.service
-check "libvirtd --timeout ends after the daemon" libvirtd_ends
-check "the daemon's start starts libvirtd" machine_run systemctl start "$unit"
-check_output "... by its socket" active property ActiveState libvirtd.service
-check_output "stopped, the service has ended well" "success inactive" machine_run sh -c \
+check "libvirtd --timeout exits after the daemon" libvirtd_ends
+check "starting the daemon starts libvirtd" machine_run systemctl start "$unit"
+check_output "... through its socket" active property ActiveState libvirtd.service
+check_output "the service stops without an error" "success inactive" machine_run sh -c \
     'systemctl stop "$1" && systemctl show --property Result,ActiveState --value "$1" | paste -sd " "' - "$unit"
-check "... and has taken the snapshot with it" machine_run test ! -e /run/libvirt-nss
+check "... and has removed the snapshot" machine_run test ! -e /run/libvirt-nss
 
-check "reboot" reboots
-check_output "the service runs again" active property ActiveState
-check "... and has made its snapshot" machine_run test -s /run/libvirt-nss/names.cdb
-check_output "systemd is content with all that runs" running machine_run systemctl is-system-running
+check "the machine reboots" reboots
+check_output "the service is running again" active property ActiveState
+check "... and has written its snapshot" machine_run test -s /run/libvirt-nss/names.cdb
+check_output "no service of the system has failed" running machine_run systemctl is-system-running
