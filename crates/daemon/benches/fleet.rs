@@ -21,13 +21,14 @@ use daemon::model::{
     Agent, ConnectionId, ConnectionState, Guest, Network, Nic, Source as ReportedBy, Told, Update,
 };
 use daemon::names::{Input, compile};
-use daemon::publish;
 use daemon::service::{log::Log, memory};
+use daemon::snapshot::write;
 use daemon::source::Source;
-use daemon::state::read::read;
+use daemon::state::Files;
 use daemon::state::watch::Watch;
 use guest_names::address::Mac;
 use guest_names::snapshot::format::{Meta, hash};
+use guest_store::snapshot::Info;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Tells this program to be the daemon, and where.
@@ -142,7 +143,7 @@ fn one_guest() {
         let (mut size, mut entries) = (0, 0);
         for _ in 0..20 {
             let start = Instant::now();
-            let files = read(&state).unwrap().files;
+            let files = Files::read(&state).unwrap();
             let now = 1_800_000_000;
             let input = Input {
                 now,
@@ -155,7 +156,7 @@ fn one_guest() {
             let mut names = compile(input, &mut || ());
             let meta = Meta { state: None, hold: 90, length: 0, compiled: now };
             let mut out = Cursor::new(Vec::new());
-            let written = publish::write(&mut out, &mut names, meta, |_| Vec::new(), &mut || ());
+            let written = write(&mut out, &mut names, meta, |_| Info::default(), &mut || ());
             times.push(start.elapsed());
             (size, entries) = (out.into_inner().len(), written.unwrap().entries);
         }

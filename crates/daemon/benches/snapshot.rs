@@ -22,7 +22,7 @@ use daemon::source::Source;
 use daemon::state::watch::Watch;
 use guest_names::address::Mac;
 use guest_names::snapshot::format::Meta;
-use guest_store::trust::stamp_of;
+use guest_store::snapshot::trust::stamp_of;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// Tells this program to be the daemon: how many guests it knows from libvirt.

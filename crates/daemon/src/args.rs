@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use daemon::daemon::{Options, SNAPSHOT_DIRECTORY, STATE_DIRECTORY};
+use daemon::daemon::Options;
+use guest_store::paths::{RUNTIME_DIRECTORY, STATE_DIRECTORY};
 
 /// Compiles what libvirt knows of guests into the snapshot that the NSS modules read.
 #[derive(Debug, Parser)]
@@ -18,7 +19,7 @@ pub(crate) struct Args {
     state_dir: PathBuf,
 
     /// Write the snapshot into DIR; the modules read that in /run/libvirt-nss alone
-    #[arg(long, value_name = "DIR", default_value = SNAPSHOT_DIRECTORY)]
+    #[arg(long, value_name = "DIR", default_value = RUNTIME_DIRECTORY)]
     snapshot: PathBuf,
 
     /// Read the configuration, try every connection, report how that went, and write nothing. As root, this is

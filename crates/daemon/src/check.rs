@@ -8,7 +8,7 @@ use crate::daemon::Options;
 use crate::service::log::count;
 use crate::service::user;
 use crate::source::Source;
-use crate::state::read;
+use crate::state::Files;
 
 /// How long one connection may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,15 +34,16 @@ pub fn run(options: &Options, source: Source, out: &mut dyn Write) -> io::Result
 fn leases(options: &Options, out: &mut dyn Write) -> io::Result<bool> {
     let directory = &options.state_directory;
     let place = directory.display();
-    match read::read(directory) {
-        Ok(reading) => {
-            let leases = count(reading.files.leases.len(), "lease");
-            let bridges = count(reading.files.bridges.len(), "bridge");
+    match Files::read(directory) {
+        Ok(files) => {
+            let leases = count(files.contents.leases.len(), "lease");
+            let bridges = count(files.contents.bridges().count(), "bridge");
+            let unread = files.unread();
             writeln!(out, "leases: {place}: {leases} on {bridges}")?;
-            for unread in &reading.unread {
+            for unread in &unread {
                 writeln!(out, "leases: {place}/{}: {}", unread.name, unread.why)?;
             }
-            Ok(reading.unread.is_empty())
+            Ok(unread.is_empty())
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let step = "libvirt creates it with its first network";

@@ -10,19 +10,19 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use guest_names::io::Stamp;
 use guest_names::snapshot::format::Meta;
-use guest_store::trust::stamp_of;
+use guest_store::replace::ReplacedFile;
+use guest_store::snapshot::trust::stamp_of;
+use guest_store::snapshot::write::Counts;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::config::Config;
 use crate::facts::{Facts, Millis};
 use crate::host::Host;
-use crate::info::{self, State};
 use crate::names::{self, Input, Pulse};
-use crate::publish::{Publisher, Written};
 use crate::service::log::Log;
 use crate::service::memory;
-use crate::state::Files;
-use crate::state::read::{self, Unread};
+use crate::snapshot::{self, CompiledFiles};
+use crate::state::files::{Files, Unread};
 use crate::state::stamp::{self, Clock};
 
 /// For how long news from libvirt wait for the state directory's stamp to settle.
@@ -35,7 +35,7 @@ const RETRY: Duration = Duration::from_secs(2);
 /// Compiles when something has changed.
 pub struct Compiler {
     directory: PathBuf,
-    publisher: Publisher,
+    snapshot: ReplacedFile,
     log: Log,
     /// What the kernel stamps with.
     clock: fn() -> Clock,
@@ -66,7 +66,7 @@ pub struct Compiler {
 #[derive(Clone, Copy, Debug)]
 pub struct Published {
     /// How much was written.
-    pub written: Written,
+    pub written: Counts,
     /// Leases count.
     pub current: bool,
     /// How long it took.
@@ -100,11 +100,11 @@ enum Look {
 impl Compiler {
     /// Nothing is read or written yet; both are due.
     #[must_use]
-    pub fn new(directory: &Path, publisher: Publisher, log: Log) -> Self {
+    pub fn new(directory: &Path, snapshot: ReplacedFile, log: Log) -> Self {
         let now = Instant::now();
         Self {
             directory: directory.to_owned(),
-            publisher,
+            snapshot,
             log,
             clock: Clock::read,
             files: Files::default(),
@@ -207,7 +207,7 @@ impl Compiler {
                 true
             }
             Err(error) => {
-                let (path, reason) = (self.publisher.path().display(), guest_store::reason(&error));
+                let (path, reason) = (self.snapshot.path().display(), guest_store::reason(&error));
                 self.log.error(format!("cannot write {path}: {reason}; trying again"));
                 self.facts_changed();
                 self.not_before = Instant::now() + self.retry.max(pause);
@@ -232,23 +232,24 @@ impl Compiler {
                 return Look::Wait(wait);
             }
         }
-        let reading = match read::read(&self.directory) {
-            Ok(reading) => reading,
+        let mut files = match Files::read(&self.directory) {
+            Ok(files) => files,
             Err(error) => return self.nothing(&error),
         };
-        let mut files = reading.files;
-        let since = if self.has_read { Some(&self.files) } else { None };
-        files.settle(since, now);
+        if self.has_read {
+            files.set_first_seen(&self.files, now);
+        }
+        let unread = files.unread();
         (self.files, self.has_read) = (files, true);
-        self.tell_unread(&reading.unread);
+        self.tell_unread(&unread);
         let same = self.stamp().is_ok_and(|after| after == before);
-        let whole = reading.unread.is_empty();
+        let whole = unread.is_empty();
         self.certified = (fresh.is_none() && same && whole).then_some(before);
         match fresh {
             Some(wait) => Look::Unsettled(wait),
             None if !same && self.may_wait(clock.granularity) => Look::Wait(clock.granularity),
             None if !same => Look::Unsettled(clock.granularity),
-            None if reading.unread.iter().any(|unread| unread.exhausted) => Look::Unsettled(RETRY),
+            None if unread.iter().any(|unread| unread.exhausted) => Look::Unsettled(RETRY),
             None => Look::Settled,
         }
     }
@@ -296,7 +297,7 @@ impl Compiler {
         facts: &Facts,
         config: &Config,
         pulse: &mut Pulse<'_>,
-    ) -> io::Result<Written> {
+    ) -> io::Result<Counts> {
         let compiled = epoch();
         let system = rustix::system::uname();
         let input = Input {
@@ -315,14 +316,15 @@ impl Compiler {
         self.limited = limited;
         let hold = u32::try_from(config.hold.as_secs()).unwrap_or(u32::MAX);
         let meta = Meta { state: self.certified, hold, length: 0, compiled };
-        let state = State {
-            directory: &self.directory,
+        let state = CompiledFiles {
             files: &self.files,
+            directory: &self.directory,
             current: self.certified.is_some(),
             unread: &self.unread,
         };
-        let json = |written| info::json(facts, state, compiled, written);
-        let written = self.publisher.publish(&mut names, meta, json, pulse)?;
+        let info = |counts| snapshot::info(facts, state, compiled, counts);
+        let write = |file: &fs::File| snapshot::write(file, &mut names, meta, info, pulse);
+        let written = self.snapshot.replace(write)?;
         (self.until, self.undecided) = (names.until, names.undecided);
         Ok(written)
     }
@@ -330,11 +332,11 @@ impl Compiler {
     /// Gives a sign of life; where the snapshot or the directory are no longer what they were, something is
     /// due.
     pub fn beat(&mut self) {
-        match self.publisher.touch() {
+        match self.snapshot.touch() {
             Ok(true) => {}
             Ok(false) => self.facts_changed(),
             Err(error) => {
-                let (path, reason) = (self.publisher.path().display(), guest_store::reason(&error));
+                let (path, reason) = (self.snapshot.path().display(), guest_store::reason(&error));
                 self.log.error(format!("cannot touch {path}: {reason}"));
                 self.facts_changed();
             }
@@ -347,8 +349,8 @@ impl Compiler {
 
     /// Takes the snapshot away.
     pub fn end(&mut self) {
-        if let Err(error) = self.publisher.remove() {
-            let (path, reason) = (self.publisher.path().display(), guest_store::reason(&error));
+        if let Err(error) = self.snapshot.remove() {
+            let (path, reason) = (self.snapshot.path().display(), guest_store::reason(&error));
             self.log.error(format!("cannot remove {path}: {reason}"));
         }
     }
@@ -357,7 +359,7 @@ impl Compiler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::publish::NAME;
+    use guest_store::snapshot::FILE_NAME;
     use std::cell::Cell;
     use std::os::unix::fs::FileExt as _;
     use testkit::scratch::Scratch;
@@ -384,7 +386,7 @@ mod tests {
             let place = Scratch::new();
             let state = place.path().join("state");
             fs::create_dir(&state).unwrap();
-            let mut compiler = Compiler::new(&state, Publisher::new(place.path()), Log::new());
+            let mut compiler = Compiler::new(&state, snapshot_in(place.path()), Log::new());
             compiler.clock = clock;
             let scene = Self { place, compiler };
             scene.write(at(1, 1), "one");
@@ -408,7 +410,7 @@ mod tests {
 
         /// Of which state the snapshot is, in nanoseconds since the epoch, and the host in it.
         fn snapshot(&self) -> (Option<i128>, String) {
-            let path = self.place.path().join(NAME);
+            let path = self.place.path().join(FILE_NAME);
             let mut meta = [0; Meta::SIZE];
             fs::File::open(&path).unwrap().read_exact_at(&mut meta, Meta::START as u64).unwrap();
             let state = Meta::parse(&meta).unwrap().state;
@@ -423,6 +425,10 @@ mod tests {
             let names: Vec<&str> = ["one", "two", "three"].into_iter().filter(has).collect();
             (state, names.join(" "))
         }
+    }
+
+    fn snapshot_in(directory: &Path) -> ReplacedFile {
+        ReplacedFile::new(&directory.join(FILE_NAME))
     }
 
     fn at(seconds: u64, nanoseconds: u32) -> SystemTime {
@@ -537,7 +543,7 @@ mod tests {
         fs::write(state.join("virbr0.status"), format!("[{}]", leases.join(","))).unwrap();
         fs::File::open(&state).unwrap().set_modified(at(2, 2)).unwrap();
         // What can't be replaced by a file.
-        fs::create_dir_all(scene.place.path().join(NAME).join("full")).unwrap();
+        fs::create_dir_all(scene.place.path().join(FILE_NAME).join("full")).unwrap();
         let before = on_cpu();
         assert!(!scene.run());
         let worked = on_cpu() - before;

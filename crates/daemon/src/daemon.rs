@@ -6,6 +6,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use guest_store::paths::{DAEMON_HOME, RUNTIME_DIRECTORY};
+use guest_store::replace::ReplacedFile;
+use guest_store::snapshot::FILE_NAME;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
@@ -16,7 +19,6 @@ use crate::host;
 use crate::inbox::Inbox;
 use crate::model::{ConnectionState, Update};
 use crate::neighbours::Neighbours;
-use crate::publish::Publisher;
 use crate::service::clock::ClockJumps;
 use crate::service::link::Link;
 use crate::service::lock::{self, Lock};
@@ -26,15 +28,6 @@ use crate::service::signals::{Signals, Wish};
 use crate::source::{Connections, Source};
 use crate::starts::Starts;
 use crate::state::watch::Watch;
-
-/// libvirt's state directory (its `configure` option is `--localstatedir`; every distribution has this).
-pub const STATE_DIRECTORY: &str = "/var/lib/libvirt/dnsmasq";
-
-/// Where look-ups read the snapshot, through [`guest_names::snapshot::format::PATH`].
-pub const SNAPSHOT_DIRECTORY: &str = "/run/libvirt-nss";
-
-/// The daemon's home, which has the link that look-ups follow.
-pub const HOME: &str = "/var/lib/libvirt-nss";
 
 /// For how long the first snapshot waits for all connections: the one of a daemon that was killed counts
 /// until then, and who starts the service finds the guests' names there once it is up.
@@ -114,13 +107,13 @@ pub fn run(options: &Options, source: Source, log: Log) -> Result<(), Error> {
 
 /// Makes the link to the snapshot that look-ups follow, unless the snapshot has a directory of its own.
 fn link(options: &Options, log: Log) -> Option<Link> {
-    if options.snapshot_directory != Path::new(SNAPSHOT_DIRECTORY) {
+    if options.snapshot_directory != Path::new(RUNTIME_DIRECTORY) {
         return None;
     }
-    let made = Link::make(Path::new(HOME), &options.snapshot_directory);
+    let made = Link::make(Path::new(DAEMON_HOME), &options.snapshot_directory);
     made.map_err(|error| {
         log.error(format!(
-            "cannot make the link {HOME}/run: {}; look-ups don't find the snapshot without it: {HOME} must be a \
+            "cannot make the link {DAEMON_HOME}/run: {}; look-ups don't find the snapshot without it: {DAEMON_HOME} must be a \
              directory of this user's",
             guest_store::reason(&error)
         ));
@@ -163,7 +156,7 @@ impl<'o> Daemon<'o> {
         let inbox = Inbox::new().map_err(Error::system("make an event descriptor"))?;
         let jumps = ClockJumps::new().map_err(Error::system("make a timer"))?;
         let starts = Starts::new(&[]).map_err(Error::system("watch directories"))?;
-        let publisher = Publisher::new(&options.snapshot_directory);
+        let snapshot = ReplacedFile::new(&options.snapshot_directory.join(FILE_NAME));
         let mut daemon = Self {
             options,
             source,
@@ -177,7 +170,7 @@ impl<'o> Daemon<'o> {
             neighbours: Neighbours::new(log),
             jumps,
             facts: Facts::default(),
-            compiler: Compiler::new(&options.state_directory, publisher, log),
+            compiler: Compiler::new(&options.state_directory, snapshot, log),
             start: now,
             is_ready: false,
             patience: now + FIRST,

@@ -1,6 +1,5 @@
 //! `libvirt-nssd`: compiles what libvirt knows of guests into the snapshot that look-ups read.
 
-pub mod cdb;
 pub mod check;
 pub mod compiler;
 pub mod config;
@@ -8,14 +7,13 @@ pub mod daemon;
 pub mod facts;
 pub mod host;
 pub mod inbox;
-pub mod info;
 pub mod libvirt;
 pub mod model;
 pub mod names;
 pub mod neighbours;
 pub mod outlets;
-pub mod publish;
 pub mod service;
+pub mod snapshot;
 pub mod source;
 pub mod starts;
 pub mod state;

@@ -12,13 +12,13 @@ use daemon::model::{
 };
 use daemon::names::{Input, compile};
 use daemon::state::Files;
-use daemon::state::files::{Domain, KNOWN_BEFORE, Lease};
 use fastrand::Rng;
 use guest_names::address::{Address, Mac};
 use guest_names::bridge::Bridge;
 use guest_names::name::is_host_name;
 use guest_names::snapshot::Standing;
 use guest_names::snapshot::format::{Entry, flags};
+use guest_store::contents::{Contents, Lease, TextSpan};
 use ipnet::IpNet;
 
 const NOW: i64 = 1_000;
@@ -165,13 +165,18 @@ fn random_world(random: &mut Rng) -> World {
                 .collect()
         })
         .collect();
-    World { connections, networks, guests, files: random_files(random) }
+    World {
+        connections,
+        networks,
+        guests,
+        files: Files { contents: random_files(random), first_seen: Vec::new() },
+    }
 }
 
-fn random_files(random: &mut Rng) -> Files {
-    let mut files = Files::default();
+fn random_files(random: &mut Rng) -> Contents {
+    let mut files = Contents::default();
     for bridge in BRIDGES {
-        let bridge = files.add_bridge(Bridge::new(bridge.as_bytes()).unwrap());
+        let bridge = files.add_bridge(Bridge::new(bridge.as_bytes()).unwrap()).unwrap();
         for _ in 0..random.usize(..5) {
             let domain = files.add_text(b"");
             let host_name = files.add_text(random.choice(&HOSTS).unwrap().as_bytes());
@@ -183,16 +188,14 @@ fn random_files(random: &mut Rng) -> Files {
                 host_name,
                 domain,
                 start: 0,
+                client_id: TextSpan::default(),
                 client: 0,
-                since: KNOWN_BEFORE,
             });
         }
         for _ in 0..random.usize(..3) {
-            let name = files.add_text(random.choice(&GUESTS).unwrap().as_bytes());
-            let from = files.macs.len() as u32;
-            let count = random.u32(..3);
-            files.macs.extend((0..count).map(|_| random_mac(random)));
-            files.domains.push(Domain { bridge, name, macs: (from, from + count) });
+            let name = *random.choice(&GUESTS).unwrap();
+            let macs: Vec<Mac> = (0..random.u32(..3)).map(|_| random_mac(random)).collect();
+            files.add_domain(bridge, name.as_bytes(), &macs);
         }
     }
     files
@@ -208,24 +211,26 @@ impl World {
         self.connections.iter().position(|connection| connection.here)
     }
 
-    fn text(&self, text: daemon::state::files::Text) -> String {
-        String::from_utf8(self.files.text(text).to_vec()).unwrap()
+    fn text(&self, text: TextSpan) -> String {
+        String::from_utf8(self.files.contents.text(text).to_vec()).unwrap()
     }
 
     fn bridge(&self, lease: &Lease) -> String {
-        String::from_utf8(self.files.bridge(lease.bridge).as_bytes().to_vec()).unwrap()
+        String::from_utf8(self.files.contents.bridge(lease.bridge).as_bytes().to_vec()).unwrap()
     }
 
     fn leases(&self) -> impl Iterator<Item = &Lease> {
-        self.files.leases.iter().filter(|lease| lease.expiry >= NOW)
+        self.files.contents.leases.iter().filter(|lease| lease.expiry >= NOW)
     }
 
     /// Names of the domains that have the lease's NIC.
     fn domains(&self, lease: &Lease) -> Vec<String> {
-        let on = self.files.domains.iter().filter(|domain| domain.bridge == lease.bridge);
-        on.filter(|domain| self.files.macs_of(domain).iter().any(|&mac| Some(mac) == lease.mac))
-            .map(|domain| self.text(domain.name))
-            .collect()
+        let on = self.files.contents.domains.iter().filter(|domain| domain.bridge == lease.bridge);
+        on.filter(|domain| {
+            self.files.contents.macs_of(domain).iter().any(|&mac| Some(mac) == lease.mac)
+        })
+        .map(|domain| self.text(domain.name))
+        .collect()
     }
 
     fn has_nic(&self, guest: &Guest, lease: &Lease) -> bool {
@@ -431,7 +436,7 @@ impl World {
         };
         let home = self.here().map_or(0, |here| here + 1);
         if kind == 'g' {
-            for domain in &self.files.domains {
+            for domain in &self.files.contents.domains {
                 ranked(lower(&self.text(domain.name)), home, true, &|_| ());
             }
         }

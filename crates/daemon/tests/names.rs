@@ -11,13 +11,14 @@ use daemon::facts::Facts;
 use daemon::host::Host;
 use daemon::model::{Agent, ConnectionId, Guest, Nic, Source as ReportedBy, Told, Update};
 use daemon::names::{Input, compile};
-use daemon::publish::write;
-use daemon::state::read::read;
+use daemon::snapshot::write;
+use daemon::state::Files;
 use guest_names::address::{Address, Family, Mac};
 use guest_names::bridge::Bridge;
 use guest_names::io::Stamp;
 use guest_names::name::NameKind;
 use guest_names::snapshot::format::Meta;
+use guest_store::snapshot::Info;
 use testkit::generate::{NODE, NOW, WANTED, address_text, state};
 use testkit::look_up::{Answer, Means, by_address, by_name, list};
 use testkit::memory::{Directory, Snapshot};
@@ -39,12 +40,12 @@ fn fill(on_disk: &Scratch, files: &Directory) {
 
 /// What the daemon makes at `now` of the files and of what libvirt reports, and when it would again.
 fn snapshot(path: &Path, facts: &Facts, now: i64, modified: i64) -> (Snapshot, Option<i64>) {
-    let files = read(path).unwrap().files;
+    let files = Files::read(path).unwrap();
     let (node, host, naming) = (NODE.as_bytes(), &Host::default(), &Naming::default());
     let mut names = compile(Input { now, node, files: &files, facts, host, naming }, &mut || ());
     let meta = Meta { state: Some(STAMP), hold: 90, length: 0, compiled: NOW };
     let mut bytes = io::Cursor::new(Vec::new());
-    write(&mut bytes, &mut names, meta, |_| b"{}".to_vec(), &mut || ()).unwrap();
+    write(&mut bytes, &mut names, meta, |_| Info::default(), &mut || ()).unwrap();
     let bytes = bytes.into_inner().into();
     (Snapshot { bytes, modified, state: Some(STAMP) }, names.until)
 }

@@ -13,12 +13,13 @@ use daemon::names::{Input, compile};
 use daemon::outlets::answers::Answers;
 use daemon::outlets::zones::Zones;
 use daemon::outlets::{hosts, records};
-use daemon::publish::write;
-use daemon::state::read::read;
+use daemon::snapshot::write;
+use daemon::state::Files;
 use guest_names::address::Mac;
 use guest_names::io::Stamp;
 use guest_names::name::{NameKind, is_host_name, is_node_name};
 use guest_names::snapshot::format::Meta;
+use guest_store::snapshot::Info;
 use testkit::generate::{NODE, NOW, state};
 use testkit::look_up::{Means, by_address, by_name, ip};
 use testkit::memory::{Directory, Snapshot};
@@ -123,12 +124,12 @@ fn the_outlets_have_what_look_ups_answer() {
         for (name, contents) in directory.files() {
             on_disk.write(std::str::from_utf8(name).unwrap(), contents);
         }
-        let files = read(on_disk.path()).unwrap().files;
+        let files = Files::read(on_disk.path()).unwrap();
         let mut facts = Facts::new(&Config::default().connections, Facts::default(), 0, 0);
         facts.apply(Update::Networks(ConnectionId(0), vec![lab()]), 1, 0);
         facts.apply(Update::Guests(ConnectionId(0), guests(&mut random)), 1_000_000, 0);
         let (node, host, naming) = (NODE.as_bytes(), &Host::default(), &Naming::default());
-        let zones = Zones::of(ZONE, &files, &facts, host);
+        let zones = Zones::of(ZONE, &files.contents, &facts, host);
         let mut now = NOW;
         // Again when the first entry has ended.
         for _ in 0..2 {
@@ -142,7 +143,7 @@ fn the_outlets_have_what_look_ups_answer() {
             all.unwrap();
             let meta = Meta { state: Some(STAMP), hold: 90, length: 0, compiled: now };
             let mut bytes = io::Cursor::new(Vec::new());
-            write(&mut bytes, &mut names, meta, |_| b"{}".to_vec(), &mut || ()).unwrap();
+            write(&mut bytes, &mut names, meta, |_| Info::default(), &mut || ()).unwrap();
             let snapshot =
                 Snapshot { bytes: bytes.into_inner().into(), modified: now, state: Some(STAMP) };
             let answers = Answers::collect(&mut names, &zones, now, &mut || ()).unwrap();

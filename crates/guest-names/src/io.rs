@@ -59,7 +59,10 @@ impl Kind {
     }
 }
 
-/// libvirt's state directory (`/var/lib/libvirt/dnsmasq`).
+/// Where libvirt's state directory is. Its `configure` option is `--localstatedir`; every distribution has this.
+pub const STATE_DIRECTORY: &core::ffi::CStr = c"/var/lib/libvirt/dnsmasq";
+
+/// libvirt's state directory.
 pub trait StateDir {
     /// A file in it, open.
     type File: StateFile;

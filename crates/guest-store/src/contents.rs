@@ -6,11 +6,14 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use guest_names::address::{Address, Mac};
 use guest_names::bridge::Bridge;
 use guest_names::io::Fault;
 use guest_names::io::Kind;
+
+use rustix::io::Errno;
 
 use crate::damage::Damage;
 use crate::records;
@@ -21,7 +24,7 @@ use crate::{OpenFile, fault, file_name};
 pub struct Contents {
     /// Where it is.
     pub directory: PathBuf,
-    /// The name of every file in it, sorted.
+    /// The name of every file in it, in the order of the reading.
     pub names: Vec<OsString>,
     /// The state files, by name.
     pub files: Vec<ReadFile>,
@@ -34,13 +37,32 @@ pub struct Contents {
     texts: Vec<u8>,
     /// The text that was added last: the next is often the same.
     last_text: TextSpan,
-    /// The first domain that has a NIC on a bridge.
-    owners: HashMap<(BridgeIndex, [u8; 6]), u32>,
+    /// The first domain that has a NIC on a bridge; made when it is first asked for.
+    owners: OnceLock<HashMap<(BridgeIndex, [u8; 6]), u32>>,
+}
+
+/// How much is kept of a state directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// All of it, in the order of the files' names: for people.
+    Full,
+    /// What a snapshot is compiled from, in the order of the directory's listing, which look-ups follow too.
+    /// Symbolic links are not followed, as what they lead to can change without a new time stamp of the
+    /// directory. Client ids are kept as numbers only.
+    Compact,
 }
 
 /// A bridge with state files: an index into [`Contents`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BridgeIndex(u16);
+
+impl BridgeIndex {
+    /// The bridge's number in [`Contents::bridges`].
+    #[must_use]
+    pub fn number(self) -> usize {
+        self.0.into()
+    }
+}
 
 #[derive(Debug)]
 struct BridgeFiles {
@@ -107,8 +129,10 @@ pub struct Lease {
     pub host_name: TextSpan,
     /// The network's DNS domain. Empty where it has none, or its helper doesn't record it.
     pub domain: TextSpan,
-    /// By what the client told DHCP itself apart.
+    /// How the client identified itself to DHCP. Empty in [`Detail::Compact`].
     pub client_id: TextSpan,
+    /// The same as a number: see [`client_of`](guest_names::records::lease::client_of).
+    pub client: u32,
     /// Seconds since the epoch; 0: never.
     pub expiry: i64,
 }
@@ -133,42 +157,64 @@ pub struct Domain {
 }
 
 impl Contents {
-    /// Reads all state files. What is wrong with single files is recorded in them.
+    /// Reads all state files with [`Detail::Full`]. What is wrong with single files is recorded in them.
     ///
     /// # Errors
     /// The directory can't be listed.
     pub fn read(directory: &Path) -> io::Result<Self> {
+        Self::read_with(directory, Detail::Full)
+    }
+
+    /// Reads all state files. What is wrong with single files is recorded in them.
+    ///
+    /// # Errors
+    /// The directory can't be listed.
+    pub fn read_with(directory: &Path, detail: Detail) -> io::Result<Self> {
         let mut entries = fs::read_dir(directory)?
             .map(|entry| entry.map(|entry| (entry.file_name(), is_link(&entry))))
             .collect::<io::Result<Vec<_>>>()?;
-        entries.sort();
+        if detail == Detail::Full {
+            entries.sort();
+        }
         let mut contents = Self { directory: directory.to_owned(), ..Self::default() };
         let mut buffer = vec![0; 64 << 10];
         for (name, is_link) in entries {
             if let Some((bridge, kind)) = bridge_and_kind(&name) {
-                contents.read_file(bridge, kind, is_link, &mut buffer);
+                contents.read_file(bridge, kind, is_link, detail, &mut buffer);
             }
             contents.names.push(name);
         }
-        for (at, domain) in contents.domains.iter().enumerate() {
-            for mac in &contents.macs[domain.macs.0 as usize..domain.macs.1 as usize] {
-                contents.owners.entry((domain.bridge, mac.0)).or_insert(at as u32);
-            }
-        }
+        contents.leases.shrink_to_fit();
+        contents.domains.shrink_to_fit();
+        contents.macs.shrink_to_fit();
+        contents.texts.shrink_to_fit();
         Ok(contents)
     }
 
-    fn read_file(&mut self, bridge: Bridge, kind: Kind, is_link: bool, buffer: &mut [u8]) {
+    fn read_file(
+        &mut self,
+        bridge: Bridge,
+        kind: Kind,
+        is_link: bool,
+        detail: Detail,
+        buffer: &mut [u8],
+    ) {
         let path = self.directory.join(file_name(bridge.as_bytes(), kind));
         let Some(bridge) = self.add_bridge(bridge) else { return };
         let mut read =
             ReadFile { bridge, kind, path, is_link, fault: None, size: 0, damage: Vec::new() };
-        match OpenFile::open(&read.path) {
-            Err(error) => read.fault = Some((0, fault(&error))),
-            Ok(file) => {
-                read.size = file.size().unwrap_or(0);
-                (read.fault, read.damage) = records::read(file, bridge, kind, buffer, self);
-                read.damage.extend(Damage::of_size(read.size));
+        if detail == Detail::Compact && is_link {
+            read.fault = Some((0, Fault::Unreadable(Errno::LOOP.raw_os_error())));
+        } else {
+            match OpenFile::open(&read.path) {
+                Err(error) => read.fault = Some((0, fault(&error))),
+                Ok(file) => {
+                    read.size = file.size().unwrap_or(0);
+                    let into = &mut *self;
+                    (read.fault, read.damage) =
+                        records::read(file, bridge, kind, detail, buffer, into);
+                    read.damage.extend(Damage::of_size(read.size));
+                }
             }
         }
         let at = Some(self.files.len() as u32);
@@ -180,9 +226,9 @@ impl Contents {
         self.files.push(read);
     }
 
-    /// `None` where there are more than can be counted: nobody has 65,536 bridges.
-    fn add_bridge(&mut self, name: Bridge) -> Option<BridgeIndex> {
-        // The files are sorted by name, so that a bridge's two come one after the other as a rule.
+    /// The index of a bridge, which is added where it isn't there yet. `None` where there are 65,536 already.
+    pub fn add_bridge(&mut self, name: Bridge) -> Option<BridgeIndex> {
+        // A bridge's two files come one after the other as a rule.
         let known = self.bridges.iter().rposition(|files| files.name == name);
         let at = known.unwrap_or_else(|| {
             self.bridges.push(BridgeFiles { name, leases: None, macs: None });
@@ -191,7 +237,8 @@ impl Contents {
         u16::try_from(at).ok().map(BridgeIndex)
     }
 
-    pub(crate) fn add_text(&mut self, bytes: &[u8]) -> TextSpan {
+    /// Keeps a text.
+    pub fn add_text(&mut self, bytes: &[u8]) -> TextSpan {
         if self.text(self.last_text) != bytes {
             // A state file has at most 32 MiB; a directory with a hundred full ones isn't read.
             let at = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
@@ -202,7 +249,8 @@ impl Contents {
         self.last_text
     }
 
-    pub(crate) fn add_domain(&mut self, bridge: BridgeIndex, name: &[u8], macs: &[Mac]) {
+    /// Adds a domain with NICs on a bridge.
+    pub fn add_domain(&mut self, bridge: BridgeIndex, name: &[u8], macs: &[Mac]) {
         let name = self.add_text(name);
         let from = self.macs.len() as u32;
         self.macs.extend_from_slice(macs);
@@ -271,7 +319,18 @@ impl Contents {
     /// The domain whose NIC it is, on that bridge; the first in the map.
     #[must_use]
     pub fn domain_of(&self, bridge: BridgeIndex, mac: Mac) -> Option<&Domain> {
-        self.domains.get(*self.owners.get(&(bridge, mac.0))? as usize)
+        let owners = self.owners.get_or_init(|| self.owners());
+        self.domains.get(*owners.get(&(bridge, mac.0))? as usize)
+    }
+
+    fn owners(&self) -> HashMap<(BridgeIndex, [u8; 6]), u32> {
+        let mut owners = HashMap::new();
+        for (at, domain) in (0..).zip(&self.domains) {
+            for mac in self.macs_of(domain) {
+                owners.entry((domain.bridge, mac.0)).or_insert(at);
+            }
+        }
+        owners
     }
 
     /// The domain of a lease's NIC.
@@ -309,7 +368,6 @@ fn bridge_and_kind(name: &OsString) -> Option<(Bridge, Kind)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::io::Errno;
     use testkit::scratch::Scratch;
 
     #[test]

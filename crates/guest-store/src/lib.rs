@@ -1,15 +1,14 @@
 //! What the command, the daemon and tests share of libvirt's state directory and of the daemon's snapshot,
 //! through std. State files are read with the look-up's own readers, so that all see what the modules see.
 
-pub mod compiled;
 pub mod contents;
 pub mod damage;
-pub mod info;
 pub mod lookup;
 pub mod paths;
 mod records;
+pub mod replace;
+pub mod snapshot;
 pub mod states;
-pub mod trust;
 pub mod watch;
 
 use std::fs::{self, File, OpenOptions, ReadDir};

@@ -10,7 +10,8 @@ use guest_names::observe::{Observer, observing};
 use guest_names::text::Text;
 use guest_names::window::LARGE_BUFFER;
 
-use crate::{Directory, trust};
+use crate::Directory;
+use crate::snapshot::trust;
 
 /// This process and its host.
 #[derive(Default)]

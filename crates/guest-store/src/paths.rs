@@ -1,11 +1,19 @@
 //! Where libvirt, its helper and the daemon keep their files.
 
-/// libvirt's state directory. Its `configure` option is `--localstatedir`; every distribution has this.
-pub const STATE_DIRECTORY: &str = "/var/lib/libvirt/dnsmasq";
+/// libvirt's state directory.
+pub const STATE_DIRECTORY: &str = match guest_names::io::STATE_DIRECTORY.to_str() {
+    Ok(path) => path,
+    Err(_) => panic!("it is UTF-8"),
+};
 
-/// Where libvirt-nssd puts the snapshot. Look-ups get there through a link: see
-/// [`PATH`](guest_names::snapshot::format::PATH).
+/// Where libvirt-nssd writes the snapshot and what else it publishes.
+pub const RUNTIME_DIRECTORY: &str = "/run/libvirt-nss";
+
+/// The snapshot. Look-ups reach it through a link: see [`PATH`](guest_names::snapshot::format::PATH).
 pub const SNAPSHOT: &str = "/run/libvirt-nss/names.cdb";
+
+/// libvirt-nssd's own directory, which has the link that look-ups follow.
+pub const DAEMON_HOME: &str = "/var/lib/libvirt-nss";
 
 /// The leases helper, where distributions have it (Debian and Arch, Fedora, openSUSE).
 pub const LEASES_HELPERS: [&str; 4] = [

@@ -9,8 +9,11 @@ use guest_names::text::Text;
 use guest_names::window::Window;
 
 use crate::OpenFile;
-use crate::contents::{BridgeIndex, Contents, Lease};
+use crate::contents::{BridgeIndex, Contents, Detail, Lease, TextSpan};
 use crate::damage::Damage;
+
+/// So much of what is wrong with one file is kept: it may be 32 MiB of `{}`.
+const DAMAGE_MAX: usize = 1000;
 
 /// Adds the valid records of a file to `contents`. Gives what ended the reading before the file's end, and
 /// what in it is of no use.
@@ -18,13 +21,14 @@ pub(crate) fn read(
     file: OpenFile,
     bridge: BridgeIndex,
     kind: Kind,
+    detail: Detail,
     buffer: &mut [u8],
     contents: &mut Contents,
 ) -> (Option<(u32, Fault)>, Vec<Damage>) {
     let mut reading =
         Reading { window: Window::new(file, buffer), scan: Scan::new(&[]), damage: Vec::new() };
     match kind {
-        Kind::Leases => read_leases(&mut reading, bridge, contents),
+        Kind::Leases => read_leases(&mut reading, bridge, detail, contents),
         Kind::Macs => read_mac_maps(&mut reading, bridge, contents),
     }
     let Reading { window, damage, .. } = reading;
@@ -39,20 +43,34 @@ struct Reading<'b> {
 }
 
 impl Reading<'_> {
+    fn note(&mut self, damage: Damage) {
+        if self.damage.len() < DAMAGE_MAX {
+            self.damage.push(damage);
+        }
+    }
+
     /// Whether the object that was read is a record.
     fn accept(&mut self, start: u32, parsed: Parsed) -> bool {
         let accepted = self.scan.accept(&mut self.window, parsed);
         if let Accepted::Malformed(end) = accepted {
-            self.damage.push(Damage::NotJson(start, end));
+            self.note(Damage::NotJson(start, end));
         }
         accepted == Accepted::Record
     }
 }
 
-fn read_leases(reading: &mut Reading<'_>, bridge: BridgeIndex, contents: &mut Contents) {
+fn read_leases(
+    reading: &mut Reading<'_>,
+    bridge: BridgeIndex,
+    detail: Detail,
+    contents: &mut Contents,
+) {
     let (mut lease, mut client_id) = (Record::new(), Text::new());
     while let Some(start) = reading.scan.next(&mut reading.window) {
-        let parsed = lease.read_with_client_id(&mut reading.window, &mut client_id);
+        let parsed = match detail {
+            Detail::Full => lease.read_with_client_id(&mut reading.window, &mut client_id),
+            Detail::Compact => lease.read(&mut reading.window),
+        };
         if !reading.accept(start, parsed) {
             continue;
         }
@@ -60,7 +78,10 @@ fn read_leases(reading: &mut Reading<'_>, bridge: BridgeIndex, contents: &mut Co
             Ok(address) => {
                 let domain = contents.add_text(lease.domain.as_bytes());
                 let host_name = contents.add_text(lease.hostname.as_bytes());
-                let client_id = contents.add_text(client_id.as_bytes());
+                let client_id = match detail {
+                    Detail::Full => contents.add_text(client_id.as_bytes()),
+                    Detail::Compact => TextSpan::default(),
+                };
                 contents.leases.push(Lease {
                     bridge,
                     start,
@@ -69,10 +90,11 @@ fn read_leases(reading: &mut Reading<'_>, bridge: BridgeIndex, contents: &mut Co
                     host_name,
                     domain,
                     client_id,
+                    client: lease.client,
                     expiry: lease.expiry,
                 });
             }
-            Err(bad) => reading.damage.push(Damage::BadLease(start, bad)),
+            Err(bad) => reading.note(Damage::BadLease(start, bad)),
         }
     }
 }
@@ -86,7 +108,7 @@ fn read_mac_maps(reading: &mut Reading<'_>, bridge: BridgeIndex, contents: &mut 
             continue;
         }
         if !map.is_good() {
-            reading.damage.push(Damage::BadMap(start));
+            reading.note(Damage::BadMap(start));
             continue;
         }
         let mut macs = map.macs().to_vec();

@@ -8,9 +8,7 @@ use guest_names::snapshot::{Opened, format};
 use guest_names::text::Text;
 
 pub(crate) use crate::arena::Arena;
-
-/// Where libvirt keeps what its dnsmasq hands out.
-pub(crate) const STATE_DIRECTORY: &CStr = c"/var/lib/libvirt/dnsmasq";
+pub(crate) use guest_names::io::STATE_DIRECTORY;
 
 /// An open file, closed when it goes.
 struct Descriptor(libc::c_int);

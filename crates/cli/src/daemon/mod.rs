@@ -4,15 +4,15 @@ pub(crate) mod rows;
 
 use guest_names::snapshot::Standing;
 use guest_names::snapshot::format::Source;
-use guest_store::compiled::{Compiled, Unusable};
-use guest_store::info::Info;
+use guest_store::snapshot::Info;
+use guest_store::snapshot::read::{Snapshot, Unusable};
 
 use crate::output::duration;
 use crate::paths::Paths;
 
 /// A snapshot that is whole.
 pub(crate) struct Known {
-    pub(crate) compiled: Compiled,
+    pub(crate) compiled: Snapshot,
 }
 
 /// `Ok(None)` where there is none; an error where the modules pass it by.
@@ -21,7 +21,7 @@ pub(crate) type Told = Result<Option<Known>, Unusable>;
 /// Reads the snapshot that belongs to the state directory.
 pub(crate) fn read(paths: &Paths) -> Told {
     let Some(path) = paths.snapshot() else { return Ok(None) };
-    let compiled = Compiled::read(&path, &paths.state_directory())?;
+    let compiled = Snapshot::read(&path, &paths.state_directory())?;
     Ok(compiled.map(|compiled| Known { compiled }))
 }
 

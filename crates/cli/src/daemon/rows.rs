@@ -279,8 +279,8 @@ mod tests {
     use guest_names::bridge::Bridge;
     use guest_names::snapshot::format::Meta;
     use guest_store::contents::Contents;
+    use guest_store::snapshot::trust::stamp_of;
     use guest_store::states::Interfaces;
-    use guest_store::trust::stamp_of;
     use std::fs;
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     use testkit::cdb::{self, Records, entry, write};

@@ -6,15 +6,15 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use guest_names::snapshot::format::Source;
-use guest_store::compiled::{Unusable, Why};
-use guest_store::trust::Refused;
+use guest_store::snapshot::info::{ConnectionInfo, ConnectionState};
+use guest_store::snapshot::read::{Unusable, Why};
+use guest_store::snapshot::trust::Refused;
 
 use super::guests::list;
 use super::{Finding, Level, System};
 use crate::daemon::{Known, ago};
 use crate::output::duration;
 use crate::state::rows;
-use guest_store::info::{ConnectionInfo, ConnectionState};
 
 const CHECK: &str = "daemon";
 const CONNECTION: &str = "daemon-connection";

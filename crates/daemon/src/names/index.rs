@@ -3,14 +3,18 @@
 use guest_names::address::{Address, Mac};
 use guest_names::bridge::Bridge;
 
-use crate::state::files::{Domain, Files, Lease};
+use guest_store::contents::{BridgeIndex, Contents, Domain, Lease};
+
+use crate::facts::Millis;
+use crate::state::Files;
 
 /// The files' leases that hold, and the NICs of their MAC maps, by what they are looked for.
 pub(super) struct Index<'f> {
-    pub(super) files: &'f Files,
+    pub(super) files: &'f Contents,
+    read: &'f Files,
     now: i64,
     /// Bridge, MAC, index of the domain's record.
-    nics: Vec<(u16, [u8; 6], u32)>,
+    nics: Vec<(BridgeIndex, [u8; 6], u32)>,
     /// Leases by bridge and MAC.
     by_nic: Vec<u32>,
     /// Leases by address.
@@ -18,8 +22,9 @@ pub(super) struct Index<'f> {
 }
 
 impl<'f> Index<'f> {
-    pub(super) fn new(files: &'f Files, now: i64) -> Self {
-        let mut nics = Vec::with_capacity(files.macs.len());
+    pub(super) fn new(read: &'f Files, now: i64) -> Self {
+        let files = &read.contents;
+        let mut nics = Vec::new();
         for (record, domain) in files.domains.iter().enumerate() {
             let record = record as u32;
             nics.extend(files.macs_of(domain).iter().map(|mac| (domain.bridge, mac.0, record)));
@@ -32,7 +37,7 @@ impl<'f> Index<'f> {
         by_nic.retain(|&at| files.leases[at as usize].mac.is_some());
         by_nic.sort_unstable_by_key(|&at| (nic(&files.leases[at as usize]), at));
         by_address.sort_unstable_by_key(|&at| (octets(files.leases[at as usize].address), at));
-        Self { files, now, nics, by_nic, by_address }
+        Self { files, read, now, nics, by_nic, by_address }
     }
 
     /// Seconds since the epoch.
@@ -46,13 +51,17 @@ impl<'f> Index<'f> {
     }
 
     /// The bridge's index, where it has files.
-    pub(super) fn bridge(&self, bridge: Bridge) -> Option<u16> {
-        let at = self.files.bridges.iter().position(|&known| known == bridge)?;
-        u16::try_from(at).ok()
+    pub(super) fn bridge(&self, bridge: Bridge) -> Option<BridgeIndex> {
+        self.files.find_bridge(bridge.as_bytes())
+    }
+
+    /// When the daemon first saw a lease.
+    pub(super) fn first_seen(&self, lease: u32) -> Millis {
+        self.read.first_seen(lease)
     }
 
     /// The leases of a NIC, in the order of the file.
-    pub(super) fn leases_of(&self, bridge: u16, mac: Mac) -> &[u32] {
+    pub(super) fn leases_of(&self, bridge: BridgeIndex, mac: Mac) -> &[u32] {
         let wanted = (bridge, Some(mac.0));
         run(&self.by_nic, |&at| nic(&self.files.leases[at as usize]).cmp(&wanted))
     }
@@ -66,7 +75,7 @@ impl<'f> Index<'f> {
     /// The domains that have a NIC, in the order of the file, each with the number of its record.
     pub(super) fn domains_of(
         &self,
-        bridge: u16,
+        bridge: BridgeIndex,
         mac: Option<Mac>,
     ) -> impl Iterator<Item = (u32, &'f Domain)> {
         let found = mac.map_or(&[][..], |mac| {
@@ -77,7 +86,7 @@ impl<'f> Index<'f> {
     }
 }
 
-fn nic(lease: &Lease) -> (u16, Option<[u8; 6]>) {
+fn nic(lease: &Lease) -> (BridgeIndex, Option<[u8; 6]>) {
     (lease.bridge, lease.mac.map(|mac| mac.0))
 }
 

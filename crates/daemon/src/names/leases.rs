@@ -6,6 +6,7 @@ use guest_names::address::{Address, Mac};
 use guest_names::bridge::Bridge;
 use guest_names::name::is_host_name;
 use guest_names::snapshot::format::{Source, flags, kind};
+use guest_store::contents::Lease;
 
 use super::connections::{bridge_of, guests_here, home, network_on, place};
 use super::index::Index;
@@ -15,7 +16,6 @@ use super::table::{Class, Fact, Span, Table};
 use super::{Input, Pulse};
 use crate::facts::{Connection, Facts, Known};
 use crate::model::{self, Network};
-use crate::state::files::Lease;
 
 /// What libvirt's guests make of a lease of the files.
 #[derive(Clone, Copy)]
@@ -84,7 +84,7 @@ impl Owned {
         if let (Some(answered), false) = (known.answered, names(known, lease.address)) {
             // The answer took a while to come: what was leased since it was asked for, it can't know.
             let patience = connection.settings.config.agent_timeout.as_millis() as i64;
-            if lease.since.saturating_add(patience) <= answered {
+            if index.first_seen(at).saturating_add(patience) <= answered {
                 owner.denied = true;
             } else {
                 self.undecided = true;
@@ -108,7 +108,8 @@ pub(super) fn add(
     owned: &mut Owned,
     pulse: &mut Pulse<'_>,
 ) {
-    let networks = index.files.bridges.iter().map(|&bridge| network_on(input.facts, bridge));
+    let networks =
+        index.files.bridges().map(|bridge| network_on(input.facts, index.files.bridge(bridge)));
     let networks: Vec<Option<&Network>> = networks.collect();
     let mut host = (Default::default(), Span::default());
     for (at, lease) in index.files.leases.iter().enumerate() {
@@ -167,9 +168,9 @@ fn add_domains(
     pulse: &mut Pulse<'_>,
 ) {
     let files = index.files;
-    let mut on_bridges: Vec<Vec<u32>> = vec![Vec::new(); files.bridges.len()];
+    let mut on_bridges: Vec<Vec<u32>> = vec![Vec::new(); files.bridges().count()];
     for (at, lease) in (0..).zip(&files.leases) {
-        if let Some(on_bridge) = on_bridges.get_mut(usize::from(lease.bridge)) {
+        if let Some(on_bridge) = on_bridges.get_mut(lease.bridge.number()) {
             on_bridge.push(at);
         }
     }
@@ -206,7 +207,7 @@ fn add_domains(
                 table.row(key, name, fact, Class::Own, flags::LEASE | flags::ATTACHED, false);
             }
         }
-        for &at in on_bridges.get(usize::from(bridge)).map_or(&[][..], Vec::as_slice) {
+        for &at in on_bridges.get(bridge.number()).map_or(&[][..], Vec::as_slice) {
             let lease = &files.leases[at as usize];
             if lease.has_expired(index.now()) {
                 continue;
@@ -271,7 +272,7 @@ impl LeaseRows<'_, '_> {
         else {
             return;
         };
-        let network = networks.get(usize::from(self.lease.bridge)).copied().flatten();
+        let network = networks.get(self.lease.bridge.number()).copied().flatten();
         let flags = flags::TOLD | self.attached();
         let naming = self.input.naming;
         let aliases = suffix::aliases(self.table, naming, kind, text, network, connection);

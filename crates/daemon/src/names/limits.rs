@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use guest_names::snapshot::format::{hash, kind};
+use guest_store::contents::BridgeIndex;
 
 use super::Input;
 use super::connections::guests;
@@ -25,7 +26,7 @@ pub(super) enum Holder {
     Domain(u32),
     /// No running guest. All leases of a bridge count together, since a guest can take them with MACs of its
     /// choice.
-    Bridge(u16),
+    Bridge(BridgeIndex),
     /// No guest of this connection, whose networks have the lease.
     Connection(u16),
 }
@@ -33,7 +34,7 @@ pub(super) enum Holder {
 impl Holder {
     /// For the log.
     fn text(self, input: Input<'_>) -> String {
-        let files = input.files;
+        let files = &input.files.contents;
         let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match self {
             Self::Guest(number) => {

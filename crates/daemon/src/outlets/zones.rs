@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use guest_names::name::is_host_name;
+use guest_store::contents::Contents;
 use ipnet::IpNet;
 
 use super::answers::in_domain;
 use crate::facts::Facts;
 use crate::host::Host;
-use crate::state::Files;
 
 /// Zones, in lower case and without a trailing dot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct Zones {
 impl Zones {
     /// Those of the guests that are known.
     #[must_use]
-    pub fn of(zone: &str, files: &Files, facts: &Facts, host: &Host) -> Self {
+    pub fn of(zone: &str, files: &Contents, facts: &Facts, host: &Host) -> Self {
         let mut zones = Self { zone: zone.to_ascii_lowercase(), ..Self::default() };
         let networks =
             || facts.connections.iter().flat_map(|connection| connection.networks.iter());
@@ -56,7 +56,8 @@ impl Zones {
             }
         }
         // What libvirt leases on, and doesn't report: there is no connection to it.
-        for bridge in files.bridges.iter().filter(|bridge| !named.contains(bridge.as_bytes())) {
+        let bridges = files.bridges().map(|bridge| files.bridge(bridge));
+        for bridge in bridges.filter(|bridge| !named.contains(bridge.as_bytes())) {
             zones.add_reverse(host.subnets_on(bridge.as_bytes()));
         }
         zones

@@ -1,7 +1,6 @@
-//! libvirt's state directory: reading it, telling its states apart, and hearing of changes.
+//! libvirt's state directory: what it says, its time stamp, and watching it.
 
 pub mod files;
-pub mod read;
 pub mod stamp;
 pub mod watch;
 

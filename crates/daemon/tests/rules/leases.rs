@@ -1,6 +1,7 @@
 //! Leases, and what libvirt reports of their guests.
 
 use daemon::model::{Source, Update};
+use daemon::state::files::BEFORE_START;
 
 use crate::world::*;
 
@@ -177,7 +178,8 @@ fn what_the_agent_leaves_out() {
     world.networks(here, vec![default]);
     world.lease("virbr0", 1, "10.0.0.1", "old");
     // Too young for the answer, which came at 10 s and may have been asked for at 5 s.
-    world.lease("virbr0", 1, "10.0.0.2", "young").since = 6_000;
+    world.lease("virbr0", 1, "10.0.0.2", "young");
+    world.files.first_seen = vec![BEFORE_START, 6_000];
     world.runs("virbr0", "vm", 1);
     let told = [
         (Source::Agent, "10.0.0.9"),
@@ -198,7 +200,7 @@ fn what_the_agent_leaves_out() {
         compiled.is(lost, &[]);
     }
     assert!(compiled.undecided);
-    world.files.leases[1].since = 5_000;
+    world.files.first_seen[1] = 5_000;
     let compiled = world.compiled();
     compiled.is("h young", &["10.0.0.2 LAx files young until 2000"]);
     assert!(!compiled.undecided);
@@ -268,7 +270,7 @@ fn leases_that_the_api_tells() {
     compiled.is("h late", &[]);
     compiled.is("a 10.1.0.4", &[]);
     // The scope of a bridge of another host means nothing.
-    assert!(world.files.bridges.is_empty());
+    assert!(world.files.contents.bridges().count() == 0);
 }
 
 /// A guest that libvirt has and the MAC map not yet: its lease is told.

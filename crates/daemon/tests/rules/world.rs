@@ -12,10 +12,10 @@ use daemon::model::{
 };
 use daemon::names::{Input, Names, compile};
 use daemon::state::Files;
-use daemon::state::files::{Domain, KNOWN_BEFORE, Lease};
 use guest_names::address::{Address, Mac};
 use guest_names::bridge::Bridge;
 use guest_names::snapshot::format::{self, Entry, flags};
+use guest_store::contents::{Lease, TextSpan};
 
 pub(crate) const NOW: i64 = 1_000;
 
@@ -88,8 +88,8 @@ impl World {
         host_name: &str,
         domain: &str,
     ) -> &mut Lease {
-        let files = &mut self.files;
-        let bridge = files.add_bridge(Bridge::new(bridge.as_bytes()).unwrap());
+        let files = &mut self.files.contents;
+        let bridge = files.add_bridge(Bridge::new(bridge.as_bytes()).unwrap()).unwrap();
         let address = Address::parse(address.as_bytes()).unwrap();
         let (domain, host_name) =
             (files.add_text(domain.as_bytes()), files.add_text(host_name.as_bytes()));
@@ -101,19 +101,16 @@ impl World {
             host_name,
             domain,
             start: 0,
+            client_id: TextSpan::default(),
             client: 0,
-            since: KNOWN_BEFORE,
         });
         files.leases.last_mut().unwrap()
     }
 
     pub(crate) fn runs(&mut self, bridge: &str, name: &str, last: u8) {
-        let files = &mut self.files;
-        let bridge = files.add_bridge(Bridge::new(bridge.as_bytes()).unwrap());
-        let name = files.add_text(name.as_bytes());
-        let from = files.macs.len() as u32;
-        files.macs.push(mac(last));
-        files.domains.push(Domain { bridge, name, macs: (from, from + 1) });
+        let files = &mut self.files.contents;
+        let bridge = files.add_bridge(Bridge::new(bridge.as_bytes()).unwrap()).unwrap();
+        files.add_domain(bridge, name.as_bytes(), &[mac(last)]);
     }
 
     pub(crate) fn guest(&mut self, id: ConnectionId, guest: Guest) {

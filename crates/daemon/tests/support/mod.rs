@@ -48,7 +48,7 @@ impl Place {
     }
 
     pub(crate) fn stamp(&self) -> Stamp {
-        guest_store::trust::stamp_of(&fs::metadata(self.path("state")).unwrap())
+        guest_store::snapshot::trust::stamp_of(&fs::metadata(self.path("state")).unwrap())
     }
 
     pub(crate) fn snapshot(&self) -> Option<Snapshot> {

@@ -1,5 +1,4 @@
-//! The daemon's whole snapshot, for people: what the look-up reads of it record by record, and is silent
-//! about where it is broken.
+//! Reading a whole snapshot strictly: the look-up reads single records, and says nothing about what is broken.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,19 +7,16 @@ use guest_names::io::StateFile as _;
 use guest_names::snapshot::format::{Entry, FIRST_RECORD, META_KEY, Meta, RECORD_HEAD, hash, kind};
 use guest_names::snapshot::{Opened, Standing};
 
-use crate::info::Info;
-use crate::trust::{self, Refused};
+use super::trust::{self, Refused};
+use super::{INFO_KEY, Info};
 use crate::{OpenFile, fault_text};
-
-/// The key of the record for people: see [`Info`].
-pub const INFO_KEY: &[u8] = b"info";
 
 /// Bytes of two numbers: a table's place in the header, or a slot.
 const PAIR: usize = 8;
 
 /// A snapshot that is whole: every record has been seen, and can be found by its key.
 #[derive(Debug)]
-pub struct Compiled {
+pub struct Snapshot {
     /// What it says of itself.
     pub meta: Meta,
     /// When the file was last written to or touched, in seconds since the epoch.
@@ -31,12 +27,12 @@ pub struct Compiled {
     pub info: Info,
     bytes: Vec<u8>,
     /// Where the keys and data of names and addresses are.
-    records: Vec<Place>,
+    records: Vec<RecordSpan>,
 }
 
 /// What stands under a name or an address.
 #[derive(Debug)]
-pub struct Record<'c> {
+pub struct SnapshotRecord<'c> {
     /// The kind ([`kind`]) and what it is about.
     pub key: &'c [u8],
     /// By the byte at which each starts.
@@ -45,7 +41,7 @@ pub struct Record<'c> {
 
 /// Bytes of the file: where a record's key, its data and the next record start.
 #[derive(Clone, Copy, Debug)]
-struct Place {
+struct RecordSpan {
     key: usize,
     data: usize,
     end: usize,
@@ -102,7 +98,7 @@ impl fmt::Display for Unusable {
 
 impl std::error::Error for Unusable {}
 
-impl Compiled {
+impl Snapshot {
     /// Reads the snapshot at `path`, which stands for the state directory `state`. `None`: there is none.
     ///
     /// # Errors
@@ -126,7 +122,7 @@ impl Compiled {
         for place in &places {
             find(&bytes, &bytes[place.key..place.data], place)?;
         }
-        let mut compiled = Self {
+        let mut snapshot = Self {
             meta,
             modified: opened.modified,
             state: opened.state,
@@ -135,30 +131,30 @@ impl Compiled {
             records: Vec::new(),
         };
         for place in places {
-            match compiled.key(place) {
+            match snapshot.key(place) {
                 INFO_KEY => {
-                    compiled.info = Info::from_json(&compiled.bytes[place.data..place.end]);
+                    snapshot.info = Info::from_json(&snapshot.bytes[place.data..place.end]);
                 }
                 [kind::HOST | kind::GUEST | kind::ADDRESS, _, ..] => {
-                    entries(&compiled.bytes, place)?;
-                    compiled.records.push(place);
+                    entries(&snapshot.bytes, place)?;
+                    snapshot.records.push(place);
                 }
                 // `meta`, and what a later version may add.
                 _ => {}
             }
         }
-        Ok(compiled)
+        Ok(snapshot)
     }
 
-    fn key(&self, place: Place) -> &[u8] {
+    fn key(&self, place: RecordSpan) -> &[u8] {
         &self.bytes[place.key..place.data]
     }
 
     /// The records of names and addresses, as they stand in the file.
-    pub fn records(&self) -> impl Iterator<Item = Record<'_>> {
+    pub fn records(&self) -> impl Iterator<Item = SnapshotRecord<'_>> {
         self.records.iter().filter_map(|&place| {
             let entries = entries(&self.bytes, place).ok()?;
-            Some(Record { key: self.key(place), entries })
+            Some(SnapshotRecord { key: self.key(place), entries })
         })
     }
 
@@ -203,7 +199,7 @@ fn pair(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
 }
 
 /// All records: they stand between the header and the first table.
-fn places(bytes: &[u8]) -> Result<Vec<Place>, Why> {
+fn places(bytes: &[u8]) -> Result<Vec<RecordSpan>, Why> {
     let (last, _) = pair(bytes, 0).ok_or(broken(0, "no header"))?;
     let mut places = Vec::new();
     let mut at = FIRST_RECORD as usize;
@@ -211,7 +207,7 @@ fn places(bytes: &[u8]) -> Result<Vec<Place>, Why> {
         let (key, data) = pair(bytes, at).ok_or(broken(at, "a record without lengths"))?;
         let start = at + RECORD_HEAD;
         let end = start.saturating_add(key).saturating_add(data);
-        let place = Place { key: start, data: end.saturating_sub(data), end };
+        let place = RecordSpan { key: start, data: end.saturating_sub(data), end };
         if place.end > last || place.end > bytes.len() {
             return Err(broken(at, "a record that reaches into the tables"));
         }
@@ -222,7 +218,7 @@ fn places(bytes: &[u8]) -> Result<Vec<Place>, Why> {
 }
 
 /// Whether a look-up of the key comes to the record.
-fn find(bytes: &[u8], key: &[u8], place: &Place) -> Result<(), Why> {
+fn find(bytes: &[u8], key: &[u8], place: &RecordSpan) -> Result<(), Why> {
     let hash = hash(key);
     let header = (hash & 0xff) as usize * PAIR;
     let (table, slots) = pair(bytes, header).ok_or(broken(header, "no header"))?;
@@ -242,7 +238,7 @@ fn find(bytes: &[u8], key: &[u8], place: &Place) -> Result<(), Why> {
     Err(broken(place.key - RECORD_HEAD, "a record that no look-up finds"))
 }
 
-fn entries(bytes: &[u8], place: Place) -> Result<Vec<(u32, Entry<'_>)>, Why> {
+fn entries(bytes: &[u8], place: RecordSpan) -> Result<Vec<(u32, Entry<'_>)>, Why> {
     let mut entries = Vec::new();
     let mut at = place.data;
     while at < place.end {
@@ -287,12 +283,12 @@ mod tests {
     const META: Meta = Meta { state: None, hold: 90, length: 0, compiled: 1000 };
 
     /// Reads what has these bytes.
-    fn read(scratch: &Scratch, bytes: &[u8]) -> Result<Compiled, String> {
+    fn read(scratch: &Scratch, bytes: &[u8]) -> Result<Snapshot, String> {
         let path = scratch.join("names.cdb");
         fs::set_permissions(scratch.join(""), fs::Permissions::from_mode(0o755)).unwrap();
         fs::write(&path, bytes).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-        let read = Compiled::read(&path, &scratch.join("state"));
+        let read = Snapshot::read(&path, &scratch.join("state"));
         read.map(Option::unwrap).map_err(|unusable| {
             let text = unusable.to_string();
             text.strip_prefix(&format!("{}: ", path.display())).unwrap().to_owned()
@@ -311,7 +307,7 @@ mod tests {
         assert_eq!(told, [[10, 0, 0, 1], [10, 0, 0, 2]].map(|octets| Some(Address::V4(octets))));
         let (at, first) = web.entries[0];
         assert_eq!(Entry::parse(&compiled.bytes[at as usize..]).unwrap().0, first);
-        let none = Compiled::read(&scratch.join("nothing"), &scratch.join("state"));
+        let none = Snapshot::read(&scratch.join("nothing"), &scratch.join("state"));
         assert!(none.unwrap().is_none());
     }
 

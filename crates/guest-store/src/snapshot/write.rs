@@ -1,15 +1,19 @@
-//! Writing a constant database (<https://cr.yp.to/cdb/cdb.txt>), record by record.
+//! Writing a snapshot, record by record: a constant database (<https://cr.yp.to/cdb/cdb.txt>).
 //!
-//! The records go straight to the file. What stays in memory is 8 bytes for each of them.
+//! Records go straight to the file. 8 bytes of each are kept in memory until the end.
 
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 
-use guest_names::snapshot::format::{FIRST_RECORD, META_KEY, Meta, RECORD_HEAD, hash};
+use guest_names::snapshot::format::{
+    ENTRY_MAX, Entry, FIRST_RECORD, META_KEY, Meta, RECORD_HEAD, hash,
+};
 
-/// Tables, by the low 8 bits of a hash.
+use super::{INFO_KEY, Info};
+
+/// Hash tables: the low 8 bits of a hash choose one.
 const TABLES: usize = 256;
 
-/// Bytes of a slot, and of a table's place in the header: two numbers.
+/// Bytes of a slot, and of a table's position in the header: two numbers.
 const PAIR: u32 = 8;
 
 /// A snapshot that is being written.
@@ -19,25 +23,81 @@ pub struct Writer<W: Write + Seek> {
     at: u32,
     /// Hash and position of each record.
     index: Vec<(u32, u32)>,
+    counts: Counts,
+    /// The data of a record, while it is put together.
+    data: Vec<u8>,
+}
+
+/// How much a snapshot holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Names and addresses.
+    pub keys: u32,
+    /// Entries under all of them.
+    pub entries: u32,
 }
 
 impl<W: Write + Seek> Writer<W> {
-    /// Begins at the start of `out`, and leaves room for what is known only at the end.
+    /// Starts a snapshot at the beginning of `out`.
     ///
     /// # Errors
-    /// As `out` has them.
+    /// `out` can't be written.
     pub fn new(out: W) -> io::Result<Self> {
         let mut out = BufWriter::with_capacity(64 << 10, out);
         out.write_all(&[0; FIRST_RECORD as usize])?;
-        let mut writer = Self { out, at: FIRST_RECORD, index: Vec::new() };
+        let mut writer = Self {
+            out,
+            at: FIRST_RECORD,
+            index: Vec::new(),
+            counts: Counts::default(),
+            data: Vec::new(),
+        };
+        // Its data are only known at the end.
         writer.add(META_KEY, &[0; Meta::SIZE])?;
         Ok(writer)
     }
 
-    /// Adds a record. A key is only added once.
+    /// Adds the entries of a name or an address. Each key is added once.
     ///
     /// # Errors
-    /// As `out` has them; the file would be larger than 4 GiB.
+    /// `out` can't be written; the file would be larger than 4 GiB.
+    pub fn add_entries<'e>(
+        &mut self,
+        key: &[u8],
+        entries: impl IntoIterator<Item = Entry<'e>>,
+    ) -> io::Result<()> {
+        let mut data = std::mem::take(&mut self.data);
+        data.clear();
+        let mut room = [0; ENTRY_MAX];
+        for entry in entries {
+            let length = entry.write(&mut room);
+            data.extend_from_slice(&room[..length]);
+            self.counts.entries += 1;
+        }
+        self.counts.keys += 1;
+        let added = self.add(key, &data);
+        self.data = data;
+        added
+    }
+
+    /// Adds the record for people.
+    ///
+    /// # Errors
+    /// As [`Writer::add_entries`].
+    pub fn add_info(&mut self, info: &Info) -> io::Result<()> {
+        self.add(INFO_KEY, &info.to_json()?)
+    }
+
+    /// What has been added so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// Adds a record with any data. Each key is added once.
+    ///
+    /// # Errors
+    /// As [`Writer::add_entries`].
     pub fn add(&mut self, key: &[u8], data: &[u8]) -> io::Result<()> {
         let at = self.at;
         let head = [number(key.len())?, number(data.len())?];
@@ -49,10 +109,10 @@ impl<W: Write + Seek> Writer<W> {
         Ok(())
     }
 
-    /// Writes the tables, then `meta` with its [`Meta::length`], then the header.
+    /// Writes the hash tables, then `meta` with the file's length in [`Meta::length`], then the header.
     ///
     /// # Errors
-    /// As [`Writer::add`].
+    /// As [`Writer::add_entries`].
     pub fn finish(mut self, meta: Meta) -> io::Result<()> {
         self.index.sort_unstable_by_key(|&(hash, position)| (table_of(hash), position));
         let mut header = Vec::with_capacity(FIRST_RECORD as usize);

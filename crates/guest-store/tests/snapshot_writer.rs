@@ -1,12 +1,12 @@
-//! The writer against tinycdb's reader, and against a plain one.
+//! The snapshot's writer against tinycdb's reader, and against a plain one.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Cursor, ErrorKind};
 use std::process::Command;
 
-use daemon::cdb::Writer;
 use guest_names::snapshot::format::{FIRST_RECORD, META_KEY, Meta, hash};
+use guest_store::snapshot::Writer;
 use testkit::scratch::Scratch;
 
 type Records = BTreeMap<Vec<u8>, Vec<u8>>;

@@ -1,0 +1,113 @@
+//! Writing the names down, with what people want to know of their sources.
+
+use std::collections::BTreeMap;
+use std::io::{self, Seek, Write};
+
+use guest_names::snapshot::format::Meta;
+use guest_store::snapshot::info::{self, ConnectionInfo, FilesInfo, Info};
+use guest_store::snapshot::write::{Counts, Writer};
+
+use crate::facts::{Connection, Facts};
+use crate::model::{ConnectionState, Source};
+use crate::names::{Names, Pulse};
+use crate::state::Files;
+
+/// Writes a snapshot to the start of `out`, with what `info` makes of the number of names.
+///
+/// # Errors
+/// `out` can't be written; the snapshot would be larger than 4 GiB.
+pub fn write(
+    out: impl Write + Seek,
+    names: &mut Names,
+    meta: Meta,
+    info: impl FnOnce(Counts) -> Info,
+    pulse: &mut Pulse<'_>,
+) -> io::Result<Counts> {
+    let mut writer = Writer::new(out)?;
+    names.each(&mut |key, entries| -> io::Result<()> {
+        pulse();
+        writer.add_entries(key, entries)
+    })?;
+    let counts = writer.counts();
+    writer.add_info(&info(counts))?;
+    writer.finish(meta)?;
+    Ok(counts)
+}
+
+/// The state directory, as of the compilation.
+#[derive(Clone, Copy, Debug)]
+pub struct CompiledFiles<'s> {
+    /// What was read.
+    pub files: &'s Files,
+    /// Its path.
+    pub directory: &'s std::path::Path,
+    /// Leases count.
+    pub current: bool,
+    /// Files that could not be read, and why.
+    pub unread: &'s [String],
+}
+
+/// What the snapshot says of its sources to people.
+#[must_use]
+pub fn info(facts: &Facts, state: CompiledFiles<'_>, compiled: i64, counts: Counts) -> Info {
+    let contents = &state.files.contents;
+    Info {
+        version: Some(env!("CARGO_PKG_VERSION").into()),
+        compiled: Some(compiled),
+        keys: Some(counts.keys),
+        entries: Some(counts.entries),
+        files: FilesInfo {
+            directory: Some(state.directory.to_string_lossy().into_owned()),
+            leases: Some(contents.leases.len()),
+            domains: Some(contents.domains.len()),
+            current: Some(state.current),
+            unread: state.unread.to_vec(),
+        },
+        connections: facts.connections.iter().map(connection).collect(),
+    }
+}
+
+fn connection(connection: &Connection) -> ConnectionInfo {
+    let config = &connection.settings.config;
+    let (state, reason) = match &connection.state {
+        ConnectionState::Connecting => (info::ConnectionState::Connecting, None),
+        ConnectionState::Up => (info::ConnectionState::Up, None),
+        ConnectionState::Down { reason, .. } => (info::ConnectionState::Down, Some(reason.clone())),
+        ConnectionState::Idle => (info::ConnectionState::Idle, None),
+    };
+    let guests = || connection.guests.values();
+    let mut addresses: BTreeMap<String, usize> = BTreeMap::new();
+    for reported in guests().flat_map(|known| &known.guest.nics).flat_map(|nic| &nic.addresses) {
+        let source = match reported.source {
+            Source::Lease => "lease",
+            Source::Agent => "agent",
+            Source::Neighbour => "neighbour",
+        };
+        match addresses.get_mut(source) {
+            Some(count) => *count += 1,
+            None => drop(addresses.insert(source.into(), 1)),
+        }
+    }
+    let leases: usize = connection.networks.iter().map(|network| network.leases.len()).sum();
+    if leases > 0 {
+        *addresses.entry("lease".into()).or_default() += leases;
+    }
+    let titles = guests().filter_map(|known| {
+        let title = known.guest.title.clone()?;
+        Some((known.guest.name.clone(), title))
+    });
+    ConnectionInfo {
+        name: config.name.clone(),
+        uri: Some(config.uri.split('?').next().unwrap_or(&config.uri).into()),
+        here: connection.settings.here,
+        state,
+        since: Some(connection.since),
+        reason,
+        networks: Some(connection.networks.len()),
+        guests: Some(connection.guests.len()),
+        agents: Some(guests().filter(|known| known.answered.is_some()).count()),
+        no_agents: connection.no_agents.clone(),
+        addresses,
+        titles: titles.collect(),
+    }
+}

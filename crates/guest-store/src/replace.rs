@@ -1,0 +1,145 @@
+//! A file that is replaced by a rename, so that nobody reads half of it.
+
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// A file that everybody may read, and that this process replaces again and again.
+#[derive(Debug)]
+pub struct ReplacedFile {
+    path: PathBuf,
+    /// The path with `.new` after it: the file while it is being written.
+    new: PathBuf,
+    /// What this process last put there.
+    current: Option<File>,
+}
+
+impl ReplacedFile {
+    /// Nothing is written yet.
+    #[must_use]
+    pub fn new(path: &Path) -> Self {
+        let mut new = OsString::from(path);
+        new.push(".new");
+        Self { path: path.to_owned(), new: new.into(), current: None }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Replaces the file by what `write` writes into an empty one.
+    ///
+    /// # Errors
+    /// `write` fails, or the new file can't be created or renamed. The old file is still there then.
+    pub fn replace<T>(&mut self, write: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
+        let written = self.try_replace(write);
+        if written.is_err() {
+            // It may not exist: creating it is what failed.
+            let _ = fs::remove_file(&self.new);
+        }
+        written
+    }
+
+    fn try_replace<T>(&mut self, write: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
+        remove(&self.new)?;
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&self.new)?;
+        // Whatever the umask.
+        file.set_permissions(Permissions::from_mode(0o644))?;
+        let written = write(&file)?;
+        fs::rename(&self.new, &self.path)?;
+        self.current = Some(file);
+        Ok(written)
+    }
+
+    /// Sets the file's time of modification to now. `false` where it is no longer the file that this process
+    /// put there.
+    ///
+    /// # Errors
+    /// The time can't be set.
+    pub fn touch(&self) -> io::Result<bool> {
+        let Some(current) = &self.current else { return Ok(false) };
+        let own = current.metadata()?;
+        let there = fs::symlink_metadata(&self.path);
+        if !there.is_ok_and(|there| (there.dev(), there.ino()) == (own.dev(), own.ino())) {
+            return Ok(false);
+        }
+        current.set_modified(SystemTime::now())?;
+        Ok(true)
+    }
+
+    /// Removes the file, if there is one.
+    ///
+    /// # Errors
+    /// It can't be removed.
+    pub fn remove(&mut self) -> io::Result<()> {
+        self.current = None;
+        remove(&self.path)
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+    use testkit::scratch::Scratch;
+
+    fn write(text: &str) -> impl FnOnce(&File) -> io::Result<()> + '_ {
+        |mut file| file.write_all(text.as_bytes())
+    }
+
+    #[test]
+    fn a_file_is_whole_or_as_it_was() {
+        let scratch = Scratch::new();
+        let path = scratch.join("hosts");
+        let names = || {
+            let entries = fs::read_dir(scratch.path()).unwrap();
+            entries.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>()
+        };
+        let mut file = ReplacedFile::new(&path);
+        assert!(!file.touch().unwrap());
+        file.replace(write("one")).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o644);
+        // What a killed process left.
+        fs::write(scratch.join("hosts.new"), "half").unwrap();
+        file.replace(write("two")).unwrap();
+        let failed = file.replace(|mut file| {
+            file.write_all(b"thr")?;
+            Err::<(), _>(io::ErrorKind::StorageFull.into())
+        });
+        assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "two");
+        assert_eq!(names(), ["hosts"]);
+        let old = SystemTime::UNIX_EPOCH;
+        File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
+        assert!(file.touch().unwrap());
+        assert!(fs::metadata(&path).unwrap().modified().unwrap() > old);
+        file.remove().unwrap();
+        file.remove().unwrap();
+        assert_eq!(names(), [""; 0]);
+    }
+
+    #[test]
+    fn a_file_of_somebody_else_is_not_touched() {
+        let scratch = Scratch::new();
+        let path = scratch.join("hosts");
+        let mut file = ReplacedFile::new(&path);
+        file.replace(write("ours")).unwrap();
+        fs::write(scratch.join("theirs"), "theirs").unwrap();
+        fs::rename(scratch.join("theirs"), &path).unwrap();
+        assert!(!file.touch().unwrap());
+        fs::remove_file(&path).unwrap();
+        assert!(!file.touch().unwrap());
+    }
+}

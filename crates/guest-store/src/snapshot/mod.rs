@@ -1,0 +1,17 @@
+//! The daemon's snapshot as a file: written by the daemon, read as a whole by whoever shows it to people.
+//! Its format and the look-up's own reader are in [`guest_names::snapshot`].
+
+pub mod info;
+pub mod read;
+pub mod trust;
+pub mod write;
+
+pub use info::Info;
+pub use read::Snapshot;
+pub use write::Writer;
+
+/// The snapshot's name in its directory.
+pub const FILE_NAME: &str = "names.cdb";
+
+/// The key of the record for people: see [`Info`].
+pub const INFO_KEY: &[u8] = b"info";
