@@ -1,0 +1,130 @@
+//! `[[connection]]`: a connection to libvirt.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use guest_names::name::is_host_name;
+use ipnet::IpNet;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::uri::{check_uri, is_here};
+use super::values::{Invalid, Seconds, seconds, subnet};
+use super::{REFRESH, REFRESH_RANGE};
+use crate::model::{ConnectionConfig, ConnectionId};
+
+/// Seconds.
+const AGENT_TIMEOUT: u64 = 5;
+const AGENT_TIMEOUT_RANGE: RangeInclusive<u64> = 1..=600;
+
+/// A connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    /// What its session needs.
+    pub config: ConnectionConfig,
+    /// It leads to libvirt on this host, whose state files and bridges are at hand.
+    pub here: bool,
+    /// The configuration names it, so that its name may follow its guests'.
+    pub is_named: bool,
+    /// Addresses on networks that mean nothing beyond their host count too.
+    pub nat: bool,
+    /// Where no subnet of a guest's network is known, its agent may only report addresses in these; any
+    /// address if there are none.
+    pub subnets: Vec<IpNet>,
+    /// The neighbour table of this host counts.
+    pub neighbours: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table [[connection]]")]
+pub(super) struct ConnectionKeys {
+    pub(super) name: Spanned<String>,
+    uri: Spanned<String>,
+    agent: Option<bool>,
+    neighbours: Option<bool>,
+    leases: Option<bool>,
+    refresh: Option<Spanned<Seconds>>,
+    agent_timeout: Option<Spanned<Seconds>>,
+    nat: Option<bool>,
+    subnets: Option<Vec<Spanned<String>>>,
+    keep_alive: Option<Spanned<bool>>,
+}
+
+/// The connection that there is without any in the file.
+pub(super) fn host(refresh: Duration) -> Connection {
+    Connection {
+        config: ConnectionConfig {
+            id: ConnectionId(0),
+            name: "host".into(),
+            uri: "qemu:///system".into(),
+            agent: true,
+            arp: false,
+            leases: false,
+            refresh,
+            agent_timeout: Duration::from_secs(AGENT_TIMEOUT),
+            keep_alive: true,
+        },
+        here: true,
+        is_named: false,
+        nat: false,
+        subnets: Vec::new(),
+        neighbours: true,
+    }
+}
+
+impl ConnectionKeys {
+    pub(super) fn check(self, place: usize, refresh: Duration) -> Result<Connection, Invalid> {
+        let name = self.name.get_ref();
+        if !is_host_name(name.as_bytes()) {
+            let text = format!(
+                "\"{}\" is not a valid host name, expected one such as \"rack1\": it follows the guests' names",
+                name.escape_debug()
+            );
+            return Err((self.name.span(), text));
+        }
+        if name.eq_ignore_ascii_case("local") {
+            let text = "\"local\" belongs to multicast DNS, where guests' names in it would be asked for; \
+                        expected another name such as \"host\"";
+            return Err((self.name.span(), text.into()));
+        }
+        let uri = self.uri.get_ref();
+        check_uri(uri).map_err(|text| (self.uri.span(), text))?;
+        let id = u16::try_from(place).map_err(|_| {
+            (self.name.span(), String::from("too many connections, expected at most 65536"))
+        })?;
+        let here = is_here(uri);
+        let refresh = match &self.refresh {
+            None => refresh,
+            own => seconds(own.as_ref(), REFRESH, REFRESH_RANGE)?,
+        };
+        let agent_timeout =
+            seconds(self.agent_timeout.as_ref(), AGENT_TIMEOUT, AGENT_TIMEOUT_RANGE)?;
+        let subnets = self.subnets.unwrap_or_default();
+        let subnets = subnets.iter().map(subnet).collect::<Result<Vec<IpNet>, Invalid>>()?;
+        let neighbours = self.neighbours.unwrap_or(true);
+        let keep_alive = self.keep_alive.as_ref().is_none_or(|keep_alive| *keep_alive.get_ref());
+        if let (false, false, Some(keep_alive)) = (keep_alive, here, &self.keep_alive) {
+            let text = "false needs a connection to this host, as only this host shows when something happens; \
+                        expected true";
+            return Err((keep_alive.span(), text.into()));
+        }
+        Ok(Connection {
+            config: ConnectionConfig {
+                id: ConnectionId(id),
+                name: self.name.into_inner(),
+                uri: self.uri.into_inner(),
+                agent: self.agent.unwrap_or(true),
+                arp: neighbours && !here,
+                leases: self.leases.unwrap_or(!here),
+                refresh,
+                agent_timeout,
+                keep_alive,
+            },
+            here,
+            is_named: true,
+            nat: self.nat.unwrap_or(false),
+            subnets,
+            neighbours: neighbours && here,
+        })
+    }
+}
