@@ -17,6 +17,7 @@ mod paths;
 mod pattern;
 mod presence;
 mod signals;
+mod ssh;
 mod state;
 mod status;
 mod waiting;
@@ -36,6 +37,10 @@ use context::Context;
 use status::Status;
 
 fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    if let Some(ended) = ssh::serve(&arguments) {
+        return ended;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -56,7 +61,7 @@ fn main() -> ExitCode {
     };
     let context = Context::new(&cli.global);
     match commands::run(&cli.command, &context) {
-        Ok(status) => status.into(),
+        Ok(ended) => ended,
         Err(error) => {
             if error.is_broken_pipe() {
                 // As any program without Rust's runtime ends whose reader has gone: quietly.

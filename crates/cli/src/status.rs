@@ -9,15 +9,15 @@ pub(crate) enum Status {
     Ok = 0,
     /// It could not be done; standard error says why.
     Failed = 1,
-    /// `resolve`, `explain`: no guest has the name or the address. As getent(1).
+    /// `resolve`, `explain`, `ssh`: no guest has the name or the address. As getent(1).
     NotFound = 2,
-    /// `doctor`: warnings and no errors.
+    /// `doctor`, `ssh status`: warnings and no errors.
     Warnings = 3,
     /// `doctor`: errors.
     Errors = 4,
-    /// `wait`: timed out, and a guest has no address.
+    /// `wait`, `ssh`: timed out, and a guest has no address.
     NoAddress = 5,
-    /// `wait`: timed out; every guest has an address, and a port doesn't answer.
+    /// `wait`, `ssh`: timed out; every guest has an address, and a port doesn't answer.
     PortClosed = 6,
     /// Usage error. `EX_USAGE` of sysexits(3).
     Usage = 64,

@@ -321,6 +321,7 @@ impl Compiler {
             directory: &self.directory,
             current: self.certified.is_some(),
             unread: &self.unread,
+            zone: &config.naming.zone,
         };
         let info = |counts| snapshot::info(facts, state, compiled, counts);
         let write = |file: &fs::File| snapshot::write(file, &mut names, meta, info, pulse);

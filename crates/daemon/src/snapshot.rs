@@ -34,7 +34,7 @@ pub fn write(
     Ok(counts)
 }
 
-/// The state directory, as of the compilation.
+/// The state directory and the zone, as of the compilation.
 #[derive(Clone, Copy, Debug)]
 pub struct CompiledFiles<'s> {
     /// What was read.
@@ -45,6 +45,8 @@ pub struct CompiledFiles<'s> {
     pub current: bool,
     /// Files that could not be read, and why.
     pub unread: &'s [String],
+    /// The zone that every guest has a name in.
+    pub zone: &'s str,
 }
 
 /// What the snapshot says of its sources to people.
@@ -56,6 +58,7 @@ pub fn info(facts: &Facts, state: CompiledFiles<'_>, compiled: i64, counts: Coun
         compiled: Some(compiled),
         keys: Some(counts.keys),
         entries: Some(counts.entries),
+        zone: Some(state.zone.into()),
         files: FilesInfo {
             directory: Some(state.directory.to_string_lossy().into_owned()),
             leases: Some(contents.leases.len()),

@@ -7,22 +7,29 @@ mod export;
 pub(crate) mod list;
 pub(crate) mod resolve;
 mod restore;
+mod ssh;
+mod ssh_config;
+mod ssh_setup;
 mod switch;
 mod wait;
 mod watch;
 
-use crate::args::Command;
+use std::process::ExitCode;
+
+use crate::args::{Command, SshSetup};
 use crate::context::Context;
 use crate::error::Error;
 use crate::generate;
+use crate::ssh::{behind, known_hosts, proxy};
 use crate::status::Status;
 
 /// Does what the command line says.
 ///
 /// # Errors
 /// Any [`Error`].
-pub(crate) fn run(command: &Command, context: &Context) -> Result<Status, Error> {
-    match command {
+pub(crate) fn run(command: &Command, context: &Context) -> Result<ExitCode, Error> {
+    let paths = &context.paths;
+    let status = match command {
         Command::List(options) => list::run(options, context),
         Command::Watch(options) => watch::run(options, context).map(|()| Status::Ok),
         Command::Resolve(options) => resolve::run(options, context),
@@ -32,6 +39,22 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<Status, Error>
         Command::Doctor(options) => doctor::run(options, context),
         Command::Enable(options) => enable::enable(options, context),
         Command::Disable(options) => enable::disable(options, context),
+        Command::Ssh(options) => match &options.setup {
+            None => ssh::run(options, context),
+            Some(SshSetup::Enable(options)) => ssh_setup::enable(options, context),
+            Some(SshSetup::Disable(_)) => ssh_setup::disable(context),
+            Some(SshSetup::Status(_)) => ssh_setup::status(context),
+        },
+        Command::SshConfig(_) => ssh_config::run(context).map(|()| Status::Ok),
+        Command::SshKnownHosts(options) => {
+            return Ok(known_hosts::run(&options.arguments, paths, context.clock));
+        }
+        Command::SshBehind(options) => return Ok(behind(&options.name, paths, context.clock)),
+        Command::SshProxy(options) => {
+            proxy::run(&options.name, options.port, paths, context.clock.now())
+                .map(|()| Status::Failed)
+        }
         Command::Generate(options) => generate::run(options).map(|()| Status::Ok),
-    }
+    };
+    status.map(ExitCode::from)
 }

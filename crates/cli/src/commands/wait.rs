@@ -27,12 +27,26 @@ use crate::waiting::{Event, attempt};
 use crate::watcher;
 
 pub(crate) fn run(options: &Wait, context: &Context) -> Result<Status, Error> {
+    match until_ready(options, context)? {
+        Ok(targets) => print(&targets, options.json),
+        Err(status) => Ok(status),
+    }
+}
+
+/// The guests once all of them are ready; else the status, after a message that says why they aren't.
+///
+/// # Errors
+/// Changes or signals can't be waited for, or the names can't be looked up.
+pub(crate) fn until_ready(
+    options: &Wait,
+    context: &Context,
+) -> Result<Result<Vec<Target>, Status>, Error> {
     let began = Instant::now();
     for name in &options.names_of_guests {
         let possible = |&source: &NameKind| source.wanted(name.as_bytes()).is_some();
         if !options.names.sources().iter().any(possible) {
             context.warn(&format!("'{}' cannot be the name of a guest", lossy(name.as_bytes())));
-            return Ok(Status::Failed);
+            return Ok(Err(Status::Failed));
         }
     }
     let (sender, receiver) = channel();
@@ -64,17 +78,17 @@ struct Waiting<'w> {
 }
 
 impl Waiting<'_> {
-    fn run(mut self, deadline: Option<Instant>) -> Result<Status, Error> {
+    fn run(mut self, deadline: Option<Instant>) -> Result<Result<Vec<Target>, Status>, Error> {
         self.look_up()?;
         loop {
             let now = Instant::now();
             if self.targets.iter().all(|target| target.ready().is_some()) {
                 self.progress.clear();
-                return self.print();
+                return Ok(Ok(self.targets));
             }
             if deadline.is_some_and(|deadline| deadline <= now) {
                 self.progress.clear();
-                return Ok(self.time_is_up());
+                return Ok(Err(self.time_is_up()));
             }
             for at in 0..self.targets.len() {
                 let attempts = self.targets[at].due_attempts(now);
@@ -180,26 +194,6 @@ impl Waiting<'_> {
         }
     }
 
-    fn print(&self) -> Result<Status, Error> {
-        let mut out = io::stdout().lock();
-        let ready: Vec<JsonReady<'_>> = self
-            .targets
-            .iter()
-            .filter_map(|target| {
-                let ready = target.ready()?;
-                Some(JsonReady { name: &target.name, address: &ready.text })
-            })
-            .collect();
-        if self.options.json {
-            write_json(&mut out, &ready)?;
-        } else {
-            for one in ready {
-                writeln!(out, "{}", one.address)?;
-            }
-        }
-        Ok(Status::Ok)
-    }
-
     fn time_is_up(&self) -> Status {
         for target in self.targets.iter().filter(|target| target.ready().is_none()) {
             let mut message = target.timed_out(self.options.port);
@@ -214,6 +208,23 @@ impl Waiting<'_> {
             Status::NoAddress
         }
     }
+}
+
+fn print(targets: &[Target], json: bool) -> Result<Status, Error> {
+    let mut out = io::stdout().lock();
+    let ready = targets.iter().filter_map(|target| {
+        let ready = target.ready()?;
+        Some(JsonReady { name: &target.name, address: &ready.text })
+    });
+    let ready: Vec<JsonReady<'_>> = ready.collect();
+    if json {
+        write_json(&mut out, &ready)?;
+    } else {
+        for one in ready {
+            writeln!(out, "{}", one.address)?;
+        }
+    }
+    Ok(Status::Ok)
 }
 
 #[derive(Serialize)]

@@ -8,16 +8,21 @@ use super::COMMAND;
 
 /// The script's file name and its text.
 pub(crate) fn script(shell: Shell, command: &Command) -> (String, String) {
-    let mut command = visible(command);
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command, COMMAND, &mut script);
-    let script = String::from_utf8(script).expect("the definitions are text");
+    let command = visible(command);
     let takers = takes_guests(&command);
+    let mut described = match shell {
+        // It would offer the words of a command like `ssh` in the second place, behind a guest.
+        Shell::Zsh => command.clone().mut_subcommands(without_words_before_subcommands),
+        _ => command.clone(),
+    };
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut described, COMMAND, &mut script);
+    let script = String::from_utf8(script).expect("the definitions are text");
     let (suffix, script) = match shell {
         Shell::Bash => {
             ("bash", with_values_in_bash(with_guests_in_bash(&script, &takers), &command))
         }
-        Shell::Zsh => ("zsh", with_values_in_zsh(with_guests_in_zsh(&script))),
+        Shell::Zsh => ("zsh", with_values_in_zsh(with_guests_in_zsh(&script, &takers))),
         _ => ("fish", with_values_in_fish(&with_guests_in_fish(script, &takers))),
     };
     (format!("{COMMAND}.{suffix}"), script)
@@ -46,6 +51,21 @@ fn visible(command: &Command) -> Command {
         shown = shown.version(version.to_owned());
     }
     shown
+}
+
+/// Without the words that a command with subcommands takes in place of one.
+fn without_words_before_subcommands(command: Command) -> Command {
+    if !command.has_subcommands() {
+        return command;
+    }
+    let mut without = Command::new(command.get_name().to_owned())
+        .disable_help_subcommand(true)
+        .args(command.get_arguments().filter(|arg| !arg.is_positional()).cloned())
+        .subcommands(command.get_subcommands().cloned());
+    if let Some(about) = command.get_about() {
+        without = without.about(about.clone());
+    }
+    without
 }
 
 /// The subcommands that take names of guests.
@@ -181,10 +201,15 @@ fn with_guests_in_bash(script: &str, takers: &[&str]) -> String {
 }
 
 /// It asks for host names of any kind.
-fn with_guests_in_zsh(script: &str) -> String {
+fn with_guests_in_zsh(script: &str, takers: &[&str]) -> String {
     assert!(script.contains(":_hosts'"), "clap_complete writes otherwise");
     let (first, rest) = script.split_once('\n').expect("it begins with #compdef");
-    let rest = rest.replace(":_hosts'", ":_libvirt_nss_guests'");
+    let mut rest = rest.replace(":_hosts'", ":_libvirt_nss_guests'");
+    for taker in takers {
+        let words = format!("_{COMMAND}__subcmd__{taker}_commands");
+        let either = format!("{{ _libvirt_nss_guests; {words} }}");
+        rest = rest.replace(&format!("\":: :{words}\""), &format!("\":: :{either}\""));
+    }
     let guests = values(GUESTS);
     format!(
         "{first}\n\n_libvirt_nss_guests() {{\n    local -a guests\n    guests=(${{(f)\"$({guests})\"}})\n    \

@@ -8,6 +8,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, roman};
 
 use super::COMMAND;
+use crate::ssh::drop_in;
 use crate::status::Status;
 
 /// The heading of the examples in help.
@@ -16,12 +17,17 @@ const EXAMPLES: &str = "Examples:\n";
 /// Every page: its file's name and its text, in roff.
 pub(crate) fn pages(mut command: Command) -> Vec<(String, Vec<u8>)> {
     command.build();
-    let subcommands: Vec<Command> =
-        command.get_subcommands().filter(|command| !command.is_hide_set()).cloned().collect();
+    let subcommands = subcommands(&command);
     let names: Vec<String> = subcommands.iter().map(page_name).collect();
     let mut pages = vec![page(command, &names)];
     pages.extend(subcommands.into_iter().map(|subcommand| page(subcommand, &names)));
     pages
+}
+
+/// All that are no secret, those of subcommands too.
+fn subcommands(command: &Command) -> Vec<Command> {
+    let visible = command.get_subcommands().filter(|command| !command.is_hide_set());
+    visible.flat_map(|command| [vec![command.clone()], subcommands(command)].concat()).collect()
 }
 
 fn page_name(command: &Command) -> String {
@@ -36,12 +42,13 @@ fn page(mut command: Command, subcommands: &[String]) -> (String, Vec<u8>) {
     let usage = command.render_usage().to_string();
     let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
 
+    let has_subcommands = command.has_subcommands();
     let mut text = Vec::new();
     let rendered = (|| -> io::Result<()> {
         head(&name, &about, &usage, long.as_deref()).to_writer(&mut text)?;
         let man = Man::new(command.mut_args(for_a_page));
         man.render_options_section(&mut text)?;
-        if name == COMMAND {
+        if has_subcommands {
             man.render_subcommands_section(&mut text)?;
         }
         section("EXIT STATUS", |roff| exit_statuses(roff, &name)).to_writer(&mut text)?;
@@ -81,9 +88,14 @@ fn head(name: &str, about: &str, usage: &str, long: Option<&str>) -> Roff {
     let about_in_lower_case: String = first.into_iter().chain(letters).collect();
     roff.text([roman(format!("{name} - {about_in_lower_case}"))]);
     roff.control("SH", ["SYNOPSIS"]);
-    let usage = usage.trim_start_matches("Usage: ");
-    let words = usage.find(['[', '<']).unwrap_or(usage.len());
-    roff.text([bold(&usage[..words]), roman(&usage[words..])]);
+    for (at, usage) in usage.lines().enumerate() {
+        if at > 0 {
+            roff.control("br", []);
+        }
+        let usage = usage.trim_start_matches("Usage: ").trim_start();
+        let words = usage.find(['[', '<']).unwrap_or(usage.len());
+        roff.text([bold(&usage[..words]), roman(&usage[words..])]);
+    }
     roff.control("SH", ["DESCRIPTION"]);
     let rest = long.and_then(|long| long.split_once("\n\n")).map(|(_, rest)| rest);
     paragraphs(&mut roff, &[&format!("{about}."), rest.unwrap_or_default()].join("\n\n"));
@@ -137,6 +149,8 @@ fn exit_statuses(roff: &mut Roff, name: &str) {
         "libvirt-nss-resolve" | "libvirt-nss-explain" => &[NotFound],
         "libvirt-nss-wait" => &[NoAddress, PortClosed],
         "libvirt-nss-doctor" => &[Warnings, Errors],
+        "libvirt-nss-ssh" => &[NotFound, NoAddress, PortClosed],
+        "libvirt-nss-ssh-status" => &[Warnings],
         _ => &[],
     };
     for status in [Ok, Failed].iter().chain(own).chain(&[Usage]) {
@@ -168,15 +182,26 @@ fn files(roff: &mut Roff, name: &str) {
         ("/etc/nsswitch.conf", "Which services are asked for a host's name, and in which order.");
     const BACKUP: (&str, &str) =
         ("/etc/nsswitch.conf.libvirt-nss-backup", "What it was before `enable`.");
+    const DROP_IN: (&str, &str) = (
+        drop_in::LINK,
+        "What `ssh enable` adds to ssh_config(5): a link to a file in /usr/share/libvirt-nss/ssh.",
+    );
     match name {
         "libvirt-nss-enable" | "libvirt-nss-disable" => entries(roff, &[SWITCH, BACKUP]),
         "libvirt-nss-explain" | "libvirt-nss-doctor" => {
             entries(roff, &LEASES);
             entries(roff, &[SWITCH]);
         }
+        "libvirt-nss-ssh-enable" | "libvirt-nss-ssh-disable" | "libvirt-nss-ssh-status" => {
+            entries(roff, &[DROP_IN]);
+        }
+        "libvirt-nss-ssh" => {
+            entries(roff, &LEASES);
+            entries(roff, &[DROP_IN]);
+        }
         COMMAND => {
             entries(roff, &LEASES);
-            entries(roff, &[SWITCH, BACKUP]);
+            entries(roff, &[SWITCH, BACKUP, DROP_IN]);
         }
         _ => entries(roff, &LEASES),
     }
@@ -187,6 +212,9 @@ fn see_also(roff: &mut Roff, name: &str, subcommands: &[String]) {
         "libvirt-nss-resolve" | "libvirt-nss-explain" => &[("getent", "1"), ("getaddrinfo", "3")],
         "libvirt-nss-list" | "libvirt-nss-watch" | "libvirt-nss-wait" => &[("virsh", "1")],
         "libvirt-nss-enable" | "libvirt-nss-disable" => &[("authselect", "8")],
+        _ if name.starts_with("libvirt-nss-ssh") => {
+            &[("ssh", "1"), ("ssh_config", "5"), ("libvirt-nss.toml", "5")]
+        }
         _ => &[],
     };
     let pages = std::iter::once(COMMAND).chain(subcommands.iter().map(String::as_str));

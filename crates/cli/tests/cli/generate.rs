@@ -58,7 +58,7 @@ fn pages_are_clean_roff() {
         return;
     }
     let pages = pages(&sandbox);
-    assert_eq!(pages.len(), 10);
+    assert_eq!(pages.len(), 15);
     for page in pages {
         let name = page.file_stem().unwrap().to_str().unwrap();
         let output =
@@ -139,7 +139,17 @@ fn completes(shell: &str) {
     let sandbox = made("lab");
     assert_eq!(offered(&sandbox, shell, "libvirt-nss d"), ["disable", "doctor"]);
     let commands = [
-        "disable", "doctor", "enable", "explain", "export", "help", "list", "resolve", "wait",
+        "disable",
+        "doctor",
+        "enable",
+        "explain",
+        "export",
+        "help",
+        "list",
+        "resolve",
+        "ssh",
+        "ssh-config",
+        "wait",
         "watch",
     ];
     let mut all = offered(&sandbox, shell, "libvirt-nss ");
@@ -162,6 +172,11 @@ fn completes(shell: &str) {
     let found = offered(&sandbox, shell, "libvirt-nss resolve --reverse 10.");
     assert_eq!(found, ["10.20.0.5"]);
     assert_eq!(offered(&sandbox, shell, "libvirt-nss help wai"), ["wait"]);
+    // A guest, or what is done without one.
+    let offered_to_ssh = |word: &str| offered(&sandbox, shell, &format!("libvirt-nss ssh {word}"));
+    assert!(offered_to_ssh("we").contains(&"web".to_owned()));
+    assert_eq!(offered_to_ssh("ena"), ["enable"]);
+    assert_eq!(offered_to_ssh("enable --pri"), ["--print"]);
 }
 
 #[test]

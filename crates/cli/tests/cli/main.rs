@@ -7,6 +7,7 @@ mod golden;
 mod readme;
 mod schema;
 mod snapshot;
+mod ssh;
 mod support;
 mod wait;
 mod watch;

@@ -10,6 +10,7 @@
 //! | `g`, the name of a domain in lower case, without one trailing dot | the same |
 //! | `a`, 4 or 16 address octets | [`Entry`]s: what the address is called, the best name first |
 //! | `info` | JSON for people: the connections, and how they do. The look-up passes it by |
+//! | `s`, `u` and more | what ssh asks for: see `guest-store/src/snapshot/ssh.rs`. The look-up passes them by |
 //!
 //! Host names come without a trailing dot. A guest stands under each name that it answers to (`web`,
 //! `web.lab.example`, `web.vm.internal`); the entry's own name tells the case.

@@ -80,6 +80,31 @@ impl<F: StateFile> Opened<F> {
     ) -> Result<Names<'o, F>, Damaged> {
         names(self, buffer, kind_of(kind), now)
     }
+
+    /// The data of a record that isn't a name's or an address's; the inner `None`: there is no such record. `buffer`
+    /// must have room for all of it.
+    ///
+    /// # Errors
+    /// The snapshot is damaged, or the record is larger than `buffer`.
+    pub fn data<'o>(
+        &mut self,
+        key: &[u8],
+        now: i64,
+        buffer: &'o mut [u8],
+    ) -> Result<(Standing, Option<&'o [u8]>), Damaged> {
+        let mut reader =
+            Reader { opened: self, buffer: &mut *buffer, offset: 0, filled: 0, ahead: 0 };
+        let standing = reader.standing(now)?;
+        let Some(Data { start, end }) = reader.search(key).ok_or(Damaged)? else {
+            return Ok((standing, None));
+        };
+        let length = end.saturating_sub(start) as usize;
+        reader.ahead = 0;
+        reader.fill(start, length);
+        let is_whole = reader.filled == length;
+        let data = buffer.get(..length).filter(|_| is_whole).ok_or(Damaged)?;
+        Ok((standing, Some(data)))
+    }
 }
 
 /// Finds the entries under a key.

@@ -24,6 +24,9 @@ pub struct Info {
     /// Entries in the snapshot.
     #[serde(deserialize_with = "lenient")]
     pub entries: Option<u32>,
+    /// The zone that every guest has a name in.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
+    pub zone: Option<String>,
     /// What the state directory gave.
     #[serde(deserialize_with = "lenient")]
     pub files: FilesInfo,
@@ -157,6 +160,7 @@ mod tests {
             compiled: Some(1),
             keys: Some(3),
             entries: Some(5),
+            zone: Some("vm.internal".into()),
             files: FilesInfo {
                 directory: Some("/d".into()),
                 leases: Some(1),

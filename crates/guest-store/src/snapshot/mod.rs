@@ -3,6 +3,7 @@
 
 pub mod info;
 pub mod read;
+pub mod ssh;
 pub mod trust;
 pub mod write;
 

@@ -7,6 +7,7 @@ use guest_names::io::StateFile as _;
 use guest_names::snapshot::format::{Entry, FIRST_RECORD, META_KEY, Meta, RECORD_HEAD, hash, kind};
 use guest_names::snapshot::{Opened, Standing};
 
+use super::ssh::{self, SshGuest};
 use super::trust::{self, Refused};
 use super::{INFO_KEY, Info};
 use crate::{OpenFile, fault_text};
@@ -25,6 +26,8 @@ pub struct Snapshot {
     pub state: Option<guest_names::io::Stamp>,
     /// The record `info`.
     pub info: Info,
+    /// The guests that ssh may ask for.
+    pub ssh_guests: Vec<SshGuest>,
     bytes: Vec<u8>,
     /// Where the keys and data of names and addresses are.
     records: Vec<RecordSpan>,
@@ -127,6 +130,7 @@ impl Snapshot {
             modified: opened.modified,
             state: opened.state,
             info: Info::default(),
+            ssh_guests: Vec::new(),
             bytes,
             records: Vec::new(),
         };
@@ -138,6 +142,10 @@ impl Snapshot {
                 [kind::HOST | kind::GUEST | kind::ADDRESS, _, ..] => {
                     entries(&snapshot.bytes, place)?;
                     snapshot.records.push(place);
+                }
+                key if ssh::is_guest_key(key) => {
+                    let guest = SshGuest::from_json(&snapshot.bytes[place.data..place.end]);
+                    snapshot.ssh_guests.extend(guest);
                 }
                 // `meta`, and what a later version may add.
                 _ => {}
@@ -275,6 +283,8 @@ mod tests {
             add(&mut records, format!("hhost-{count}").as_bytes(), &entry("x", None));
         }
         records.insert(INFO_KEY.to_vec(), br#"{"version": "0.1"}"#.to_vec());
+        let guest = SshGuest { name: "Web".into(), ..SshGuest::default() };
+        records.insert(ssh::guest_key([b'x'; 16]), guest.to_json().unwrap());
         // A later version's.
         records.insert(b"zone".to_vec(), b"not an entry".to_vec());
         records
@@ -302,6 +312,10 @@ mod tests {
         assert_eq!((compiled.meta.compiled, compiled.meta.hold), (1000, 90));
         assert_eq!(compiled.info.version.as_deref(), Some("0.1"));
         assert_eq!(compiled.records().count(), 304);
+        assert_eq!(
+            compiled.ssh_guests.iter().map(|guest| &guest.name).collect::<Vec<_>>(),
+            ["Web"]
+        );
         let web = compiled.records().find(|record| record.key == b"hweb").unwrap();
         let told: Vec<_> = web.entries.iter().map(|(_, entry)| entry.address).collect();
         assert_eq!(told, [[10, 0, 0, 1], [10, 0, 0, 2]].map(|octets| Some(Address::V4(octets))));

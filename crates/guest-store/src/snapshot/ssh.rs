@@ -1,0 +1,258 @@
+//! What the snapshot holds for ssh: the host keys of guests, and the way to guests that only their host reaches. Look-ups
+//! of names never read these records.
+//!
+//! | key | data |
+//! |---|---|
+//! | `s`, a name in lower case without one trailing dot | the UUID (16 bytes) of the only guest that the administrator gave this name to |
+//! | `s`, a zero byte, 4 or 16 address octets | the UUID of the only guest that the address is leased to |
+//! | `u`, a UUID | [`SshGuest`] as JSON |
+//!
+//! Nothing here is trusted to be well-formed: whoever reads it checks what it hands on.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::trust;
+
+/// The first byte of the key of a name or an address.
+const NAME: u8 = b's';
+
+/// The first byte of the key of a guest.
+const GUEST: u8 = b'u';
+
+/// The longest record that is read. The daemon's limits keep it far below.
+const LONGEST: usize = 64 << 10;
+
+/// A guest, as ssh needs to know it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SshGuest {
+    /// The name of the domain.
+    pub name: String,
+    /// The name of the daemon's connection that it is of.
+    pub connection: String,
+    /// Its host keys as its agent gave them, each `TYPE BASE64`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
+    /// How to get to it, where that isn't possible directly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<SshRoute>,
+}
+
+/// The way to a guest through its host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SshRoute {
+    /// The guest's addresses on its host, the best first.
+    pub addresses: Vec<IpAddr>,
+    /// The host and how ssh logs in there.
+    #[serde(flatten)]
+    pub host: SshHost,
+}
+
+/// A host that libvirt is reached on by ssh, as the URI of its connection has it
+/// (<https://libvirt.org/uri.html>).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SshHost {
+    /// Its name or address.
+    pub host: String,
+    /// Who logs in; `None`: whoever runs ssh.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// ssh's default where it is `None`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// The parameter `keyfile`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key_file: Option<String>,
+    /// The parameter `known_hosts`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known_hosts: Option<String>,
+    /// Whether the host's key is checked: the parameters `no_verify` and `known_hosts_verify`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_key_check: Option<HostKeyCheck>,
+    /// The parameter `sshauth`, as ssh's PreferredAuthentications.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authentications: Option<String>,
+}
+
+/// ssh's StrictHostKeyChecking, where the URI has a say in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostKeyCheck {
+    /// A host that isn't known yet is accepted.
+    AcceptNew,
+    /// Any host is accepted.
+    No,
+}
+
+/// The key of the record that a name has.
+#[must_use]
+pub fn name_key(name: &[u8]) -> Vec<u8> {
+    let name = name.strip_suffix(b".").unwrap_or(name);
+    [&[NAME], name.to_ascii_lowercase().as_slice()].concat()
+}
+
+/// The key of the record that an address has.
+#[must_use]
+pub fn address_key(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(v4) => [&[NAME, 0], v4.octets().as_slice()].concat(),
+        IpAddr::V6(v6) => [&[NAME, 0], v6.octets().as_slice()].concat(),
+    }
+}
+
+/// The key of the record that a guest has.
+#[must_use]
+pub fn guest_key(uuid: [u8; 16]) -> Vec<u8> {
+    [&[GUEST], uuid.as_slice()].concat()
+}
+
+/// Whether a key is a guest's.
+#[must_use]
+pub fn is_guest_key(key: &[u8]) -> bool {
+    matches!(key, [GUEST, uuid @ ..] if uuid.len() == 16)
+}
+
+impl SshGuest {
+    /// The record's data.
+    ///
+    /// # Errors
+    /// None that is known: everything in it has a JSON form.
+    pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec(self)
+    }
+
+    /// Reads the record's data; `None` for what isn't such a record.
+    #[must_use]
+    pub fn from_json(json: &[u8]) -> Option<Self> {
+        serde_json::from_slice(json).ok()
+    }
+}
+
+/// The guest whose record leads from `key` ([`name_key`], [`address_key`]) in the snapshot at `path`, which stands for
+/// the state directory `state`, at `now` (seconds since the epoch). `None` where there is none, and where the snapshot
+/// isn't to be trusted, out of date or damaged.
+#[must_use]
+pub fn find(path: &Path, state: &Path, key: &[u8], now: i64) -> Option<SshGuest> {
+    let mut opened = trust::open(path, state).ok()?;
+    let mut buffer = vec![0; LONGEST];
+    let (standing, uuid) = opened.data(key, now, &mut buffer).ok()?;
+    let uuid: [u8; 16] = uuid.filter(|_| standing.told)?.try_into().ok()?;
+    let (_, data) = opened.data(&guest_key(uuid), now, &mut buffer).ok()?;
+    SshGuest::from_json(data?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use guest_names::snapshot::format::Meta;
+    use std::fs::{self, File};
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::time::{Duration, UNIX_EPOCH};
+    use testkit::cdb::{Records, write};
+    use testkit::scratch::Scratch;
+
+    const NOW: i64 = 1_700_000_000;
+
+    fn web() -> SshGuest {
+        SshGuest {
+            name: "Web".into(),
+            connection: "host".into(),
+            keys: vec![format!("ssh-ed25519 {}", "A".repeat(68)); 8],
+            route: Some(SshRoute {
+                addresses: vec!["192.168.122.5".parse().unwrap()],
+                host: SshHost {
+                    host: "rack1".into(),
+                    user: Some("root".into()),
+                    port: Some(2222),
+                    host_key_check: Some(HostKeyCheck::AcceptNew),
+                    ..SshHost::default()
+                },
+            }),
+        }
+    }
+
+    /// Puts a snapshot there that was last touched `age` seconds ago; its path.
+    fn publish(scratch: &Scratch, records: &Records, age: u64) -> std::path::PathBuf {
+        let path = scratch.join("names.cdb");
+        let meta = Meta { state: None, hold: 90, length: 0, compiled: NOW };
+        fs::set_permissions(scratch.join(""), fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(&path, write(records, meta)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let time = UNIX_EPOCH + Duration::from_secs(NOW as u64 - age);
+        File::open(&path).unwrap().set_modified(time).unwrap();
+        path
+    }
+
+    fn records() -> Records {
+        let address = "10.0.0.1".parse().unwrap();
+        [
+            (name_key(b"Web."), vec![7; 16]),
+            (address_key(address), vec![7; 16]),
+            (name_key(b"short"), vec![7; 15]),
+            (name_key(b"gone"), vec![8; 16]),
+            (name_key(b"broken"), vec![9; 16]),
+            (name_key(b"huge"), vec![10; 16]),
+            (guest_key([7; 16]), web().to_json().unwrap()),
+            (guest_key([9; 16]), b"no JSON".to_vec()),
+            (guest_key([10; 16]), vec![b' '; LONGEST + 1]),
+        ]
+        .into()
+    }
+
+    #[test]
+    fn by_name_and_by_address() {
+        let scratch = Scratch::new();
+        let path = publish(&scratch, &records(), 0);
+        let found = |key: &[u8]| find(&path, &scratch.join("state"), key, NOW);
+        assert_eq!(found(&name_key(b"wEB")), Some(web()));
+        assert_eq!(found(&address_key("10.0.0.1".parse().unwrap())), Some(web()));
+        for name in ["we", "webb", "short", "gone", "broken", "huge", ""] {
+            assert_eq!(found(&name_key(name.as_bytes())), None, "{name}");
+        }
+        assert_eq!(found(&address_key("10.0.0.2".parse().unwrap())), None);
+        assert_eq!(found(&name_key(&[b'x'; 4000])), None);
+    }
+
+    #[test]
+    fn it_counts_as_long_as_the_daemon_lives() {
+        let scratch = Scratch::new();
+        let found = |path: &Path| find(path, &scratch.join("state"), &name_key(b"web"), NOW);
+        assert!(found(&publish(&scratch, &records(), 90)).is_some());
+        assert_eq!(found(&publish(&scratch, &records(), 91)), None);
+        assert_eq!(found(&scratch.join("nothing")), None);
+        let path = publish(&scratch, &records(), 0);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+        assert_eq!(found(&path), None);
+    }
+
+    /// Whatever the bytes, it ends, and with that guest or with none.
+    #[test]
+    fn any_byte_may_be_wrong() {
+        let scratch = Scratch::new();
+        let path = publish(&scratch, &records(), 0);
+        let good = fs::read(&path).unwrap();
+        let time = UNIX_EPOCH + Duration::from_secs(NOW as u64);
+        for at in (0..good.len().min(5000)).step_by(7).chain(good.len() - 300..good.len()) {
+            let mut bytes = good.clone();
+            bytes[at] ^= 0x5a;
+            fs::write(&path, &bytes).unwrap();
+            File::open(&path).unwrap().set_modified(time).unwrap();
+            let found = find(&path, &scratch.join("state"), &name_key(b"web"), NOW);
+            assert!(found.is_none_or(|guest| guest.keys.len() <= 8));
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        for guest in [web(), SshGuest::default()] {
+            assert_eq!(SshGuest::from_json(&guest.to_json().unwrap()), Some(guest));
+        }
+        let json = br#"{"name": "web", "later": [1]}"#;
+        assert_eq!(SshGuest::from_json(json).unwrap().name, "web");
+    }
+}
