@@ -198,7 +198,7 @@ fn be_the_daemon(place: &Path) {
         },
         check: |_, _| Err("nothing to be tried".into()),
     };
-    daemon::daemon::run(&options, source, Log::new()).unwrap();
+    daemon::daemon::run(&options, source, Log::new("libvirt-nssd")).unwrap();
 }
 
 fn v6(number: usize) -> IpAddr {

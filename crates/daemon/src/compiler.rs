@@ -387,7 +387,8 @@ mod tests {
             let place = Scratch::new();
             let state = place.path().join("state");
             fs::create_dir(&state).unwrap();
-            let mut compiler = Compiler::new(&state, snapshot_in(place.path()), Log::new());
+            let mut compiler =
+                Compiler::new(&state, snapshot_in(place.path()), Log::new("libvirt-nssd"));
             compiler.clock = clock;
             let scene = Self { place, compiler };
             scene.write(at(1, 1), "one");

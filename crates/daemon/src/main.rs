@@ -36,7 +36,7 @@ fn main() -> ExitCode {
             return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
         }
     };
-    let log = Log::new();
+    let log = Log::new("libvirt-nssd");
     let outcome = if args.check {
         if let Err(error) = user::become_the_services() {
             log.error(error);

@@ -57,7 +57,7 @@ fn in_namespaces() {
     let subnets = |host: &Host| -> Vec<String> {
         host.subnets_on(b"br-plain").map(ToString::to_string).collect()
     };
-    let mut watch = Watch::new(Log::new());
+    let mut watch = Watch::new(Log::new("libvirt-nssd"));
     assert_eq!(until(&mut watch, |_| true), Host::default());
     ip("link add br-plain type bridge");
     ip("link add port type veth peer name guest");

@@ -101,7 +101,7 @@ fn what_is_told() {
         state_directory: place.path("state"),
         snapshot_directory: place.path("run"),
     };
-    let daemon = thread::spawn(move || run(&options, SOURCE, Log::new()));
+    let daemon = thread::spawn(move || run(&options, SOURCE, Log::new("libvirt-nssd")));
     let id = ConnectionId(0);
 
     // The first snapshot waits for a connection that may still speak, and no longer than that.

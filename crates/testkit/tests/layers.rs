@@ -10,7 +10,7 @@ fn root() -> PathBuf {
 }
 
 /// Which of our crates each may use, besides those that a crate it uses may use.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     ("needle", &[]),
     ("guest-names", &["needle"]),
     ("nss-hosts", &["guest-names"]),
@@ -19,8 +19,9 @@ const MAY_USE: [(&str, &[&str]); 10] = [
     ("leaseshelper", &[]),
     ("guest-store", &["guest-names"]),
     ("libvirt-nss", &["guest-store", "guest-names"]),
-    ("publish", &["guest-store", "guest-names"]),
-    ("daemon", &["publish", "guest-store", "guest-names"]),
+    ("service", &[]),
+    ("publish", &["service", "guest-store", "guest-names"]),
+    ("daemon", &["publish", "service", "guest-store", "guest-names"]),
 ];
 
 #[test]

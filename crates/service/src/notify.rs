@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 
-use super::log::Log;
+use crate::log::Log;
 
 /// The service manager, if there is one.
 #[derive(Debug)]

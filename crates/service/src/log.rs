@@ -16,14 +16,17 @@ enum Level {
 /// Where messages go.
 #[derive(Clone, Copy, Debug)]
 pub struct Log {
+    /// What messages begin with on a terminal.
+    program: &'static str,
     priorities: bool,
 }
 
 impl Log {
-    /// Standard error.
+    /// Standard error, for messages of `program`.
     #[must_use]
-    pub fn new() -> Self {
-        Self { priorities: is_journal(std::env::var("JOURNAL_STREAM").ok().as_deref()) }
+    pub fn new(program: &'static str) -> Self {
+        let priorities = is_journal(std::env::var("JOURNAL_STREAM").ok().as_deref());
+        Self { program, priorities }
     }
 
     /// Something doesn't work, and won't without help.
@@ -43,13 +46,27 @@ impl Log {
 
     fn line(&self, level: Level, message: &dyn Display) {
         // Nothing can be done where standard error can't be written to.
-        let _ = io::stderr().write_all(format(self.priorities, level, message).as_bytes());
+        let _ = io::stderr().write_all(self.format(level, message).as_bytes());
     }
-}
 
-impl Default for Log {
-    fn default() -> Self {
-        Self::new()
+    /// One line, whatever is in the message: guests have a say in some.
+    fn format(&self, level: Level, message: &dyn Display) -> String {
+        let program = self.program;
+        let mut line = match (self.priorities, level) {
+            (true, level) => format!("<{}>", level as u8),
+            (false, Level::Info) => format!("{program}: "),
+            (false, Level::Warning) => format!("{program}: warning: "),
+            (false, Level::Error) => format!("{program}: error: "),
+        };
+        for character in message.to_string().chars() {
+            if character.is_control() {
+                line.extend(character.escape_default())
+            } else {
+                line.push(character)
+            }
+        }
+        line.push('\n');
+        line
     }
 }
 
@@ -57,25 +74,6 @@ impl Default for Log {
 #[must_use]
 pub fn count(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
-}
-
-/// One line, whatever is in the message: guests have a say in some.
-fn format(priorities: bool, level: Level, message: &dyn Display) -> String {
-    let mut line = match (priorities, level) {
-        (true, level) => format!("<{}>", level as u8),
-        (false, Level::Info) => String::from("libvirt-nssd: "),
-        (false, Level::Warning) => String::from("libvirt-nssd: warning: "),
-        (false, Level::Error) => String::from("libvirt-nssd: error: "),
-    };
-    for character in message.to_string().chars() {
-        if character.is_control() {
-            line.extend(character.escape_default())
-        } else {
-            line.push(character)
-        }
-    }
-    line.push('\n');
-    line
 }
 
 /// systemd.exec(5): device and inode of the stream that the journal reads, where it reads ours.
@@ -93,9 +91,10 @@ mod tests {
 
     #[test]
     fn lines() {
-        assert_eq!(format(true, Level::Error, &"no"), "<3>no\n");
-        assert_eq!(format(true, Level::Info, &"a\nb\x1b[m"), "<6>a\\nb\\u{1b}[m\n");
-        assert_eq!(format(false, Level::Warning, &"no"), "libvirt-nssd: warning: no\n");
+        let log = |priorities| Log { program: "libvirt-nssd", priorities };
+        assert_eq!(log(true).format(Level::Error, &"no"), "<3>no\n");
+        assert_eq!(log(true).format(Level::Info, &"a\nb\x1b[m"), "<6>a\\nb\\u{1b}[m\n");
+        assert_eq!(log(false).format(Level::Warning, &"no"), "libvirt-nssd: warning: no\n");
     }
 
     #[test]

@@ -1,0 +1,5 @@
+//! What the services share of the service manager: messages with the journal's priorities, sd_notify(3), and signals.
+
+pub mod log;
+pub mod notify;
+pub mod signals;
