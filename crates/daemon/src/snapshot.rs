@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::io::{self, Seek, Write};
 
 use guest_names::snapshot::format::Meta;
-use guest_store::snapshot::info::{self, ConnectionInfo, FilesInfo, Info};
+use guest_store::snapshot::info::{self, ConnectionInfo, FilesInfo, Info, NetworkInfo};
 use guest_store::snapshot::write::{Counts, Writer};
 
 use crate::facts::{Connection, Facts};
-use crate::model::{ConnectionState, Source};
+use crate::model::{ConnectionState, Network, Source};
 use crate::names::{Names, Pulse};
 use crate::state::Files;
 
@@ -107,10 +107,20 @@ fn connection(connection: &Connection) -> ConnectionInfo {
         since: Some(connection.since),
         reason,
         networks: Some(connection.networks.len()),
+        network_details: connection.networks.iter().map(network).collect(),
         guests: Some(connection.guests.len()),
         agents: Some(guests().filter(|known| known.answered.is_some()).count()),
         no_agents: connection.no_agents.clone(),
         addresses,
         titles: titles.collect(),
+    }
+}
+
+fn network(network: &Network) -> NetworkInfo {
+    NetworkInfo {
+        name: network.name.clone(),
+        bridge: network.bridge.clone(),
+        routed: network.routed,
+        subnets: network.subnets.iter().map(ToString::to_string).collect(),
     }
 }

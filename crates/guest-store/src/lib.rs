@@ -1,10 +1,12 @@
 //! What the command, the daemon and tests share of libvirt's state directory and of the daemon's snapshot,
 //! through std. State files are read with the look-up's own readers, so that all see what the modules see.
 
+pub mod config_file;
 pub mod contents;
 pub mod damage;
 pub mod lookup;
 pub mod paths;
+pub mod publish_status;
 mod records;
 pub mod replace;
 pub mod snapshot;

@@ -27,21 +27,7 @@ pub struct Journal {
     pub zones: BTreeMap<String, HeldNames>,
 }
 
-impl Journal {
-    /// A journal of nothing.
-    #[must_use]
-    pub fn new(host: &str, server: &str) -> Self {
-        Self { version: VERSION, host: host.into(), server: server.into(), ..Self::default() }
-    }
-
-    /// Whether it has no name.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.zones.values().all(BTreeMap::is_empty)
-    }
-}
-
-/// A journal as it is written: one of the zones is being updated elsewhere.
+/// A journal as it is written, of what is kept elsewhere.
 #[derive(Serialize)]
 pub struct View<'j> {
     version: u32,
@@ -51,14 +37,14 @@ pub struct View<'j> {
 }
 
 impl<'j> View<'j> {
-    /// The journal with `held` as the names of `zone`.
+    /// A journal of these zones.
     #[must_use]
-    pub fn new(journal: &'j Journal, zone: &'j str, held: &'j HeldNames) -> Self {
-        let zones = journal.zones.iter().map(|(zone, held)| (zone.as_str(), held));
-        let mut zones: BTreeMap<&str, &HeldNames> = zones.collect();
-        zones.insert(zone, held);
-        zones.retain(|_, held| !held.is_empty());
-        let Journal { host, server, .. } = journal;
+    pub fn new(
+        host: &'j str,
+        server: &'j str,
+        zones: impl Iterator<Item = (&'j str, &'j HeldNames)>,
+    ) -> Self {
+        let zones = zones.filter(|(_, held)| !held.is_empty()).collect();
         Self { version: VERSION, host, server, zones }
     }
 }
@@ -165,14 +151,15 @@ mod tests {
         let scratch = Scratch::new();
         let store = Store::new(scratch.path());
         assert_eq!(store.read().unwrap(), None);
-        let mut journal = Journal::new("alpha", "ns1#53");
         let records = ["A 192.0.2.1", "AAAA 2001:db8::1", "PTR web.site.example."];
         let records = records.map(|text| text.parse().unwrap()).into();
         let held = Held { records, certainty: Certainty::Claiming };
         let held: HeldNames = [("web.site.example".to_owned(), held)].into();
-        store.write(&View::new(&journal, "site.example", &held)).unwrap();
-        journal.zones.insert("site.example".into(), held);
-        assert_eq!(store.read().unwrap(), Some(journal));
+        let zones = [("site.example", &held), ("empty.example", &HeldNames::new())];
+        store.write(&View::new("alpha", "ns1#53", zones.into_iter())).unwrap();
+        let journal = store.read().unwrap().unwrap();
+        assert_eq!((journal.host.as_str(), journal.server.as_str()), ("alpha", "ns1#53"));
+        assert_eq!(journal.zones, [("site.example".to_owned(), held)].into());
     }
 
     #[test]

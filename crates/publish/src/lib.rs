@@ -3,10 +3,14 @@
 //! Values in, values out: [`zone`] decides what is sent, and a journal keeps what may be on the server. nsupdate(1) signs and
 //! sends, dig(1) reads.
 
+pub mod backoff;
 pub mod client;
 pub mod failure;
 pub mod journal;
 mod process;
+pub mod publisher;
 pub mod record;
+pub mod select;
+pub mod settings;
 pub mod update;
 pub mod zone;

@@ -161,6 +161,13 @@ impl Zone {
         Ok(running.made)
     }
 
+    /// What the server has isn't known any more: the next update checks it.
+    pub fn doubt(&mut self) {
+        for held in self.held.values_mut().filter(|held| held.certainty == Certainty::Sure) {
+            held.certainty = Certainty::Unsure;
+        }
+    }
+
     fn look_at_conflicts(&mut self, host: &str, server: &mut dyn Server) -> Result<(), Failure> {
         let names: Vec<&str> = self.conflicts.keys().map(String::as_str).collect();
         if names.is_empty() {

@@ -81,6 +81,9 @@ pub struct ConnectionInfo {
     /// Active networks.
     #[serde(deserialize_with = "lenient")]
     pub networks: Option<usize>,
+    /// What is known of each network, for who must know which addresses others can reach.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "each_lenient")]
+    pub network_details: Vec<NetworkInfo>,
     /// Running guests.
     #[serde(deserialize_with = "lenient")]
     pub guests: Option<usize>,
@@ -96,6 +99,25 @@ pub struct ConnectionInfo {
     /// Titles by domain name, of guests that have one.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "lenient")]
     pub titles: BTreeMap<String, String>,
+}
+
+/// A network of libvirt's that is up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NetworkInfo {
+    /// libvirt's name of it.
+    #[serde(deserialize_with = "lenient")]
+    pub name: String,
+    /// Its bridge, on the host of the connection.
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
+    pub bridge: Option<String>,
+    /// Its addresses mean something beyond its host: its forward mode is route, open, bridge or the like, and not nat, and it
+    /// isn't isolated.
+    #[serde(deserialize_with = "lenient")]
+    pub routed: bool,
+    /// Its subnets, each as the gateway's address and the length of the prefix (`192.168.122.1/24`).
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "each_lenient")]
+    pub subnets: Vec<String>,
 }
 
 /// How a connection does.
@@ -176,6 +198,12 @@ mod tests {
                     state: ConnectionState::Up,
                     since: Some(7),
                     networks: Some(1),
+                    network_details: vec![NetworkInfo {
+                        name: "default".into(),
+                        bridge: Some("virbr0".into()),
+                        routed: false,
+                        subnets: vec!["192.168.122.1/24".into()],
+                    }],
                     guests: Some(2),
                     agents: Some(1),
                     no_agents: None,

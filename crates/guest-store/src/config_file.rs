@@ -1,0 +1,94 @@
+//! The configuration file, which the daemon and the publisher read, each its own part of it.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use crate::reason;
+
+/// Where it is by default.
+pub const PATH: &str = "/etc/libvirt-nss.toml";
+
+/// What is wrong at which bytes of the file.
+pub type Wrong = (Range<usize>, String);
+
+/// Why there is no configuration.
+#[derive(Debug)]
+pub enum Error {
+    /// The file can't be read.
+    Unreadable(PathBuf, io::Error),
+    /// Something in it is wrong.
+    Wrong {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1 on.
+        line: usize,
+        /// The key that it is about, where there is one.
+        key: Option<String>,
+        /// What is wrong, and what is expected.
+        what: String,
+    },
+}
+
+impl std::error::Error for Error {}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(path, error) => {
+                write!(f, "cannot read {}: {}", path.display(), reason(error))
+            }
+            Self::Wrong { path, line, key: Some(key), what } => {
+                write!(f, "{}:{line}: {key}: {what}", path.display())
+            }
+            Self::Wrong { path, line, key: None, what } => {
+                write!(f, "{}:{line}: {what}", path.display())
+            }
+        }
+    }
+}
+
+impl Error {
+    /// What is wrong at these bytes of the text of `path`.
+    #[must_use]
+    pub fn at(path: &Path, text: &str, (span, what): Wrong) -> Self {
+        let (line, key) = locate(text, span.start);
+        let what = what.lines().collect::<Vec<_>>().join(", ").replace('`', "'");
+        Self::Wrong { path: path.into(), line, key, what }
+    }
+}
+
+/// Reads the file's text; `None` where it is the one at [`PATH`] and doesn't exist.
+///
+/// # Errors
+/// See [`Error`].
+pub fn read(path: Option<&Path>) -> Result<Option<String>, Error> {
+    let place = path.unwrap_or(Path::new(PATH));
+    let bytes = match fs::read(place) {
+        Err(error) if path.is_none() && error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        bytes => bytes.map_err(|error| Error::Unreadable(place.into(), error))?,
+    };
+    String::from_utf8(bytes).map(Some).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let before = &error.as_bytes()[..good];
+        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+        let what = String::from("a byte that is not UTF-8, expected UTF-8");
+        Error::Wrong { path: place.into(), line, key: None, what }
+    })
+}
+
+/// The number of the line that byte `at` is in, from 1 on, and the key of that line.
+fn locate(text: &str, at: usize) -> (usize, Option<String>) {
+    let at = at.min(text.len());
+    let start =
+        text.as_bytes()[..at].iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+    let line = text[start..].lines().next().unwrap_or("").trim();
+    let key = match line.split_once('=') {
+        Some((key, _)) => Some(key.trim()),
+        None => line.starts_with('[').then(|| line.trim_matches(['[', ']', ' '])),
+    };
+    let number = 1 + text.as_bytes()[..start].iter().filter(|&&byte| byte == b'\n').count();
+    (number, key.filter(|key| !key.is_empty()).map(str::to_owned))
+}
