@@ -33,9 +33,10 @@ host_start() {
 host_run() {
     local top=${host_pid[$1]}
     shift
-    # `enter` itself is not in the PID namespace that it has created for its children.
+    # `enter` itself is not in the PID namespace that it has created for its children. --root matters in a chroot: a mount namespace
+    # is entered at its own root.
     # shellcheck disable=SC2016 # expanded by the inner shell
-    nsenter --target "$top" --mount --net --uts --ipc --pid="/proc/$top/ns/pid_for_children" -- \
+    nsenter --target "$top" --mount --net --uts --ipc --pid="/proc/$top/ns/pid_for_children" --root --wd -- \
         "$BASH" -c 'set -euo pipefail; . "$LAB/lib/lab.sh"; "$@"' - "$@"
 }
 
