@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::nsswitch::line::Misread;
+use crate::nsswitch::line::ParseError;
 
 pub(crate) use guest_store::reason;
 
@@ -26,7 +26,7 @@ pub(crate) enum Error {
     /// Out of file descriptors or of memory, or the files change faster than they can be read.
     Exhausted,
     /// What is wrong with nsswitch.conf.
-    Nsswitch(PathBuf, Misread),
+    Nsswitch(PathBuf, ParseError),
     /// Why nsswitch.conf isn't touched, and what to do.
     Refused(String),
     /// The file was changed while we worked on it.
@@ -73,8 +73,8 @@ impl fmt::Display for Error {
             Self::Exhausted => f.write_str(
                 "out of file descriptors or of memory, or the leases change all the time; try again",
             ),
-            Self::Nsswitch(path, misread) => {
-                write!(f, "{} stays as it is: {misread}, and run this again", path.display())
+            Self::Nsswitch(path, parse_error) => {
+                write!(f, "{} stays as it is: {parse_error}, and run this again", path.display())
             }
             Self::Refused(why) => f.write_str(why),
             Self::ChangedMeanwhile(path) => write!(

@@ -25,7 +25,7 @@ pub(crate) struct Answered {
 
 impl Names {
     /// In which order the names are looked up.
-    pub(crate) fn sources(self) -> &'static [NameKind] {
+    pub(crate) fn kinds(self) -> &'static [NameKind] {
         match self {
             Self { guest: true, .. } => &[NameKind::Domain],
             Self { host: true, .. } => &[NameKind::HostName],
@@ -53,16 +53,16 @@ pub(crate) fn family_text(family: Family) -> &'static str {
 }
 
 /// The service's name in nsswitch.conf.
-pub(crate) fn service(source: NameKind) -> &'static str {
-    match source {
+pub(crate) fn service(kind: NameKind) -> &'static str {
+    match kind {
         NameKind::HostName => "libvirt",
         NameKind::Domain => "libvirt_guest",
     }
 }
 
-/// What kind of name a source goes by, for people.
-pub(crate) fn kind_of_name(source: NameKind) -> &'static str {
-    match source {
+/// The kind of name, for people.
+pub(crate) fn kind_of_name(kind: NameKind) -> &'static str {
+    match kind {
         NameKind::HostName => "host name",
         NameKind::Domain => "domain name",
     }

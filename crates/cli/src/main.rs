@@ -9,6 +9,7 @@ mod doctor;
 mod error;
 mod explain;
 mod generate;
+mod listing;
 mod lookup;
 mod modules;
 mod nsswitch;

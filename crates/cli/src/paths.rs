@@ -53,16 +53,23 @@ impl Paths {
         self.root == Path::new("/")
     }
 
-    /// The options with which another command looks at the same system, each with a blank before it.
-    pub(crate) fn options(&self) -> String {
-        let mut options = String::new();
-        if !self.is_this_system() {
-            options += &format!(" --root {}", self.root.display());
+    /// A command line of ours that looks at the same system.
+    pub(crate) fn command(&self, words: &str) -> String {
+        let directory = self.state_directory.as_ref();
+        let directory = directory.map(|directory| format!(" --state-dir {}", directory.display()));
+        format!("libvirt-nss {words}{}{}", self.root_option(), directory.unwrap_or_default())
+    }
+
+    /// A command line of ours that changes the same system.
+    pub(crate) fn sudo_command(&self, words: &str) -> String {
+        format!("sudo libvirt-nss {words}{}", self.root_option())
+    }
+
+    fn root_option(&self) -> String {
+        match self.is_this_system() {
+            true => String::new(),
+            false => format!(" --root {}", self.root.display()),
         }
-        if let Some(directory) = &self.state_directory {
-            options += &format!(" --state-dir {}", directory.display());
-        }
-        options
     }
 
     /// What glibc reads first.

@@ -8,7 +8,7 @@ use guest_names::name::NameKind;
 use guest_store::contents::{Contents, ReadFile};
 use guest_store::fault_text;
 
-use crate::daemon::{self, Told};
+use crate::daemon::{self, Reading};
 use crate::error::reason;
 use crate::paths::Paths;
 use crate::state::lossy;
@@ -54,14 +54,14 @@ pub(crate) struct Presence {
 
 impl Presence {
     /// Reads the state files and the daemon's snapshot for a name that the look-up finds no address of.
-    pub(crate) fn read(paths: &Paths, name: &[u8], sources: &[NameKind], now: i64) -> Self {
+    pub(crate) fn read(paths: &Paths, name: &[u8], kinds: &[NameKind], now: i64) -> Self {
         let contents = Contents::read(&paths.state_directory());
-        let told = daemon::read(paths);
-        let rows = all_rows(contents.as_ref().ok(), paths, &told, now);
+        let snapshot = daemon::read(paths);
+        let rows = all_rows(contents.as_ref().ok(), paths, &snapshot, now);
         let mut unread = unread_in(&contents, paths);
-        unread.extend(unused_snapshot(&told, now));
-        let possible = sources.iter().any(|source| source.wanted(name).is_some());
-        let absence = if possible { absence(&rows, name, sources) } else { Absence::Impossible };
+        unread.extend(unused_snapshot(&snapshot, now));
+        let possible = kinds.iter().any(|kind| kind.wanted(name).is_some());
+        let absence = if possible { absence(&rows, name, kinds) } else { Absence::Impossible };
         let unrecorded_domain = unrecorded_domain(&rows, &lossy(name));
         Self { name: lossy(name), absence, unread, unrecorded_domain, now }
     }
@@ -107,9 +107,9 @@ impl Presence {
 
     /// The whole answer in one sentence, and what to do next: names that may have been meant, or where to
     /// read on.
-    pub(crate) fn answer_and_next(&self) -> String {
+    pub(crate) fn answer_and_next(&self, paths: &Paths) -> String {
         let next = match self.did_you_mean().as_str() {
-            "" => format!("; see 'libvirt-nss explain {}'", self.name),
+            "" => format!("; see '{}'", paths.command(&format!("explain {}", self.name))),
             _ => String::new(),
         };
         self.answer() + &next
@@ -159,9 +159,9 @@ pub(crate) fn unread_files(paths: &Paths) -> Vec<String> {
 }
 
 /// Why the daemon's snapshot isn't used, or not all of it.
-pub(crate) fn unused_snapshot(told: &Told, now: i64) -> Option<String> {
-    match told {
-        Ok(Some(known)) if !known.standing(now).told => Some(known.silence(now)),
+pub(crate) fn unused_snapshot(snapshot: &Reading, now: i64) -> Option<String> {
+    match snapshot {
+        Ok(Some(snapshot)) if !snapshot.standing(now).told => Some(snapshot.silence(now)),
         Err(unusable) => Some(unusable.to_string()),
         Ok(_) => None,
     }
@@ -178,9 +178,9 @@ fn unread_in(contents: &io::Result<Contents>, paths: &Paths) -> Vec<String> {
 }
 
 /// Whether a row is about the name, as the look-up compares names.
-fn is_about(row: &Row, name: &[u8], source: NameKind) -> bool {
-    let Some(wanted) = source.wanted(name) else { return false };
-    match source {
+fn is_about(row: &Row, name: &[u8], kind: NameKind) -> bool {
+    let Some(wanted) = kind.wanted(name) else { return false };
+    match kind {
         NameKind::HostName => row.host_name.as_ref().is_some_and(|host_name| {
             let domain = row.lease_domain.as_deref().unwrap_or_default();
             let fit = wanted.fit(host_name.as_bytes());
@@ -195,9 +195,9 @@ fn is_about(row: &Row, name: &[u8], source: NameKind) -> bool {
     }
 }
 
-fn absence(rows: &[Row], name: &[u8], sources: &[NameKind]) -> Absence {
+fn absence(rows: &[Row], name: &[u8], kinds: &[NameKind]) -> Absence {
     let about = || {
-        let is_about = |row: &&Row| sources.iter().any(|&source| is_about(row, name, source));
+        let is_about = |row: &&Row| kinds.iter().any(|&kind| is_about(row, name, kind));
         rows.iter().filter(is_about)
     };
     let of = |state| about().find(|row| row.state == state);
@@ -212,13 +212,13 @@ fn absence(rows: &[Row], name: &[u8], sources: &[NameKind]) -> Absence {
     if let Some((end, address)) = ended.max() {
         return Absence::Expired(address, end);
     }
-    if let Some(row) = about().find(|row| row.address.is_none() && row.told.is_none()) {
+    if let Some(row) = about().find(|row| row.address.is_none() && row.via.is_none()) {
         return Absence::NoLease(row.bridge.clone());
     }
-    if let Some(told) = of(AddressState::NoAddress).and_then(|row| row.told.as_ref()) {
-        return Absence::NoAddress(told.connection.clone());
+    if let Some(via) = of(AddressState::NoAddress).and_then(|row| row.via.as_ref()) {
+        return Absence::NoAddress(via.connection.clone());
     }
-    Absence::Unknown(similar(rows, &lossy(name), sources))
+    Absence::Unknown(similar(rows, &lossy(name), kinds))
 }
 
 /// What to do where the first labels are a guest's host name, and the others no domain of its network that
@@ -243,14 +243,13 @@ fn unrecorded_domain(rows: &[Row], name: &str) -> Option<String> {
 }
 
 /// The names that are most like `name`, the best first.
-fn similar(rows: &[Row], name: &str, sources: &[NameKind]) -> Vec<String> {
+fn similar(rows: &[Row], name: &str, kinds: &[NameKind]) -> Vec<String> {
     let name = name.to_lowercase();
     let of = |row| match row {
         (NameKind::HostName, row) => Row::current_host_name(row),
         (NameKind::Domain, row) => row.domain.as_deref(),
     };
-    let names =
-        sources.iter().flat_map(|&source| rows.iter().filter_map(move |row| of((source, row))));
+    let names = kinds.iter().flat_map(|&kind| rows.iter().filter_map(move |row| of((kind, row))));
     let mut alike: Vec<(f64, &str)> = names
         .map(|other| (strsim::jaro_winkler(&name, &other.to_lowercase()), other))
         .filter(|(likeness, _)| *likeness >= ALIKE)

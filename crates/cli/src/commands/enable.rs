@@ -10,9 +10,9 @@ use super::switch::{drop_copy, hosts, show};
 use crate::args::{Disable, Enable, Services};
 use crate::context::Context;
 use crate::error::Error;
-use crate::nsswitch::authselect::{self, Way};
+use crate::nsswitch::authselect::{self, Method};
 use crate::nsswitch::file::{self, Conf, Owner, backup};
-use crate::nsswitch::line::{Misread, parse};
+use crate::nsswitch::line::{ParseError, parse};
 use crate::nsswitch::replace::{self, NewVersion};
 use crate::nsswitch::{OURS, edit};
 use crate::paths::Paths;
@@ -35,12 +35,13 @@ impl Services {
 
 pub(crate) fn enable(options: &Enable, context: &Context) -> Result<Status, Error> {
     let conf = file::read(&context.paths)?;
-    let wish = |text: &[u8]| edit::enable(text, options.services.names(), options.authoritative);
+    let edit_text =
+        |text: &[u8]| edit::enable(text, options.services.names(), options.authoritative);
     if conf.owner == Owner::Authselect {
         let simple = options.services.are_both() && !options.authoritative;
-        by_authselect(&conf, Deed::Enable, simple, &wish, options.dry_run, context)?;
+        by_authselect(&conf, Task::Enable, simple, &edit_text, options.dry_run, context)?;
     } else {
-        change(&conf, &wish, options.dry_run, context)?;
+        change(&conf, &edit_text, options.dry_run, context)?;
     }
     tell_about_other(options, &conf, context)?;
     if options.authoritative {
@@ -64,8 +65,8 @@ fn tell_about_other(options: &Enable, conf: &Conf, context: &Context) -> Result<
     }
     let option = if other == "libvirt" { "--host" } else { "--guest" };
     context.print(&format!(
-        "{other} is on the line too; 'sudo libvirt-nss disable {option}{}' removes it",
-        context.paths.options()
+        "{other} is on the line too; '{}' removes it",
+        context.paths.sudo_command(&format!("disable {option}"))
     ))
 }
 
@@ -76,7 +77,7 @@ pub(crate) fn disable(options: &Disable, context: &Context) -> Result<Status, Er
     }
     let conf = file::read(&context.paths)?;
     let names = options.services.names();
-    let wish = |text: &[u8]| {
+    let edit_text = |text: &[u8]| {
         if options.authoritative {
             edit::make_ordinary(text, names)
         } else {
@@ -85,23 +86,23 @@ pub(crate) fn disable(options: &Disable, context: &Context) -> Result<Status, Er
     };
     if conf.owner == Owner::Authselect {
         let simple = options.services.are_both() && !options.authoritative;
-        let deed = if options.restore { Deed::Restore } else { Deed::Disable };
-        by_authselect(&conf, deed, simple, &wish, options.dry_run, context)?;
+        let task = if options.restore { Task::Restore } else { Task::Disable };
+        by_authselect(&conf, task, simple, &edit_text, options.dry_run, context)?;
     } else if options.restore {
         restore::run(&conf, options.dry_run, context)?;
     } else {
-        change(&conf, &wish, options.dry_run, context)?;
+        change(&conf, &edit_text, options.dry_run, context)?;
     }
     Ok(Status::Ok)
 }
 
 /// What a text becomes.
-type Wish<'w> = &'w dyn Fn(&[u8]) -> Result<Vec<u8>, Misread>;
+type Edit<'w> = &'w dyn Fn(&[u8]) -> Result<Vec<u8>, ParseError>;
 
 /// Changes the file, or shows how.
-fn change(conf: &Conf, wish: Wish<'_>, dry_run: bool, context: &Context) -> Result<(), Error> {
-    let misread = |misread| Error::Nsswitch(conf.path.clone(), misread);
-    let edited = wish(&conf.text).map_err(misread)?;
+fn change(conf: &Conf, edit_text: Edit<'_>, dry_run: bool, context: &Context) -> Result<(), Error> {
+    let parse_error = |parse_error| Error::Nsswitch(conf.path.clone(), parse_error);
+    let edited = edit_text(&conf.text).map_err(parse_error)?;
     if edited == conf.text {
         context.print(&format!(
             "{}: nothing to change in '{}'",
@@ -129,7 +130,7 @@ fn change(conf: &Conf, wish: Wish<'_>, dry_run: bool, context: &Context) -> Resu
     let is_vendors = !conf.target.exists();
     let like = if is_vendors { &vendor } else { &conf.target };
     let text = replace::read(like)?;
-    let edited = wish(&text).map_err(misread)?;
+    let edited = edit_text(&text).map_err(parse_error)?;
     let is_new = if is_vendors {
         link_backup(&conf.target)?;
         context.print(&format!("{}: a copy of {}", conf.path.display(), vendor.display()))?;
@@ -188,7 +189,7 @@ fn forget_backup(conf: &Conf, now: &[u8], context: &Context) -> Result<(), Error
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Deed {
+enum Task {
     Enable,
     Disable,
     /// Undo what `enable` did.
@@ -198,9 +199,9 @@ enum Deed {
 /// Where authselect makes the file. `simple`: what its feature does is what is wanted.
 fn by_authselect(
     conf: &Conf,
-    deed: Deed,
+    task: Task,
     simple: bool,
-    wish: Wish<'_>,
+    edit_text: Edit<'_>,
     dry_run: bool,
     context: &Context,
 ) -> Result<(), Error> {
@@ -212,28 +213,28 @@ fn by_authselect(
     }
     // Restored is what was changed.
     let user_file = backup(&context.paths.below(Paths::AUTHSELECT_USER));
-    let simple = simple && !(deed == Deed::Restore && user_file.exists());
-    match authselect::way()? {
-        Way::Feature { on } if simple => by_feature(conf, deed, on, dry_run, context),
-        way => by_user_file(deed, way, wish, dry_run, context),
+    let simple = simple && !(task == Task::Restore && user_file.exists());
+    match authselect::method()? {
+        Method::Feature { on } if simple => by_feature(conf, task, on, dry_run, context),
+        method => by_user_file(task, method, edit_text, dry_run, context),
     }
 }
 
 /// The backup tells that it was `enable` that turned the feature on.
 fn by_feature(
     conf: &Conf,
-    deed: Deed,
+    task: Task,
     is_on: bool,
     dry_run: bool,
     context: &Context,
 ) -> Result<(), Error> {
-    let on = deed == Deed::Enable;
+    let on = task == Task::Enable;
     let kept = backup(&conf.path);
-    if deed == Deed::Restore && !is_on && kept.exists() && !dry_run {
+    if task == Task::Restore && !is_on && kept.exists() && !dry_run {
         // Killed before the feature was on, or after it was off.
         replace::remove(&kept)?;
     }
-    if is_on == on || (deed == Deed::Restore && !kept.exists()) {
+    if is_on == on || (task == Task::Restore && !kept.exists()) {
         let state = if is_on { "on" } else { "off" };
         return context
             .print(&format!("nothing to change: authselect's feature with-libvirt is {state}"));
@@ -253,21 +254,21 @@ fn by_feature(
 }
 
 fn by_user_file(
-    deed: Deed,
-    way: Way,
-    wish: Wish<'_>,
+    task: Task,
+    method: Method,
+    edit_text: Edit<'_>,
     dry_run: bool,
     context: &Context,
 ) -> Result<(), Error> {
     let path = context.paths.below(Paths::AUTHSELECT_USER);
     let Ok(text) = fs::read(&path) else {
-        let why = match way {
-            Way::Feature { .. } => {
+        let why = match method {
+            Method::Feature { .. } => {
                 "authselect's feature with-libvirt puts both services on the line, without actions, \
                  and this system's authselect can't do anything else; run this without --guest, \
                  --host and --authoritative"
             }
-            Way::UserFile => {
+            Method::UserFile => {
                 "authselect's profile has no feature with-libvirt; make a profile of your own that \
                  has our services on its hosts line ('authselect create-profile', see \
                  authselect-profiles(5)), or run 'authselect opt-out' and this again"
@@ -276,10 +277,10 @@ fn by_user_file(
         return Err(Error::Refused(why.into()));
     };
     let conf = Conf { target: path.clone(), path, owner: Owner::Administrator, text };
-    if deed == Deed::Restore {
+    if task == Task::Restore {
         restore::run(&conf, dry_run, context)?;
     } else {
-        change(&conf, wish, dry_run, context)?;
+        change(&conf, edit_text, dry_run, context)?;
     }
     if dry_run {
         return Ok(());
@@ -290,7 +291,8 @@ fn by_user_file(
 
 /// What someone should know who has this line.
 fn remarks(text: &[u8], conf: &Conf, context: &Context) -> Result<(), Error> {
-    let line = parse(text).map_err(|misread| Error::Nsswitch(conf.path.clone(), misread))?;
+    let line =
+        parse(text).map_err(|parse_error| Error::Nsswitch(conf.path.clone(), parse_error))?;
     let first_of_ours = OURS.iter().filter_map(|name| line.position(name)).min();
     if let (Some(ours), Some(files)) = (first_of_ours, line.position("files")) {
         if ours < files {

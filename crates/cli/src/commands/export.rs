@@ -5,28 +5,21 @@ use std::io::{self, BufWriter, Write};
 use std::net::IpAddr;
 
 use guest_names::name::is_host_name;
-use guest_store::contents::Contents;
 use serde_json::{Map, Value, json};
 
-use super::list::{JsonRow, tell_about_files};
 use crate::args::{Export, Format};
 use crate::context::Context;
-use crate::daemon;
 use crate::error::Error;
+use crate::listing::Listing;
+use crate::listing::fields::JsonRow;
 use crate::output::escape::write_json;
 use crate::state;
-use crate::state::rows::{Resolves, Row, all_rows};
+use crate::state::rows::{Resolves, Row};
 use crate::status::Status;
 
 pub(crate) fn run(options: &Export, context: &Context) -> Result<Status, Error> {
-    let now = context.clock.now();
-    let told = daemon::read(&context.paths);
-    let counts = matches!(&told, Ok(Some(known)) if known.standing(now).told);
-    let contents = match Contents::read(&context.paths.state_directory()) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound && counts => None,
-        read => Some(read.map_err(|error| state::unreadable(&context.paths, error))?),
-    };
-    let mut rows = all_rows(contents.as_ref(), &context.paths, &told, now);
+    let listing = Listing::read(context)?;
+    let mut rows: Vec<&Row> = listing.rows.iter().collect();
     // A link-local address means nothing to a program that isn't given its interface.
     rows.retain(|row| {
         row.resolves() != Resolves::No
@@ -43,14 +36,12 @@ pub(crate) fn run(options: &Export, context: &Context) -> Result<Status, Error> 
         Format::Ansible => write_json(&mut out, &ansible(&rows))?,
         Format::Prometheus => write_json(&mut out, &prometheus(&rows, options.port))?,
         Format::Json => {
-            let rows: Vec<JsonRow<'_>> = rows.iter().map(JsonRow::new).collect();
+            let rows: Vec<JsonRow<'_>> = rows.iter().map(|row| JsonRow::new(row)).collect();
             write_json(&mut out, &rows)?;
         }
     }
     out.flush()?;
-    if let Some(contents) = &contents {
-        tell_about_files(contents, context);
-    }
+    listing.warn_of_gaps(context);
     Ok(Status::Ok)
 }
 
@@ -65,8 +56,8 @@ fn names(row: &Row) -> Vec<&str> {
 }
 
 /// hosts(5): an address has one line, with all its names.
-fn hosts(rows: &[Row]) -> BTreeMap<IpAddr, Vec<&str>> {
-    let mut hosts: BTreeMap<IpAddr, Vec<&str>> = BTreeMap::new();
+fn hosts<'r>(rows: &[&'r Row]) -> BTreeMap<IpAddr, Vec<&'r str>> {
+    let mut hosts: BTreeMap<IpAddr, Vec<&'r str>> = BTreeMap::new();
     for row in rows {
         let Some(address) = row.address else { continue };
         for name in names(row) {
@@ -80,8 +71,8 @@ fn hosts(rows: &[Row]) -> BTreeMap<IpAddr, Vec<&str>> {
 }
 
 /// The guests by name: the domain's, or else the host name; IPv4 addresses come first.
-fn guests(rows: &[Row]) -> BTreeMap<&str, Vec<&Row>> {
-    let mut guests: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
+fn guests<'r>(rows: &[&'r Row]) -> BTreeMap<&'r str, Vec<&'r Row>> {
+    let mut guests: BTreeMap<&'r str, Vec<&'r Row>> = BTreeMap::new();
     for row in rows {
         if let Some(name) = row.domain.as_deref().or(row.host_name.as_deref()) {
             guests.entry(name).or_default().push(row);
@@ -94,7 +85,7 @@ fn guests(rows: &[Row]) -> BTreeMap<&str, Vec<&Row>> {
 }
 
 /// The inventory of an Ansible inventory script (`--list`), with a group for each network.
-fn ansible(rows: &[Row]) -> Value {
+fn ansible(rows: &[&Row]) -> Value {
     let mut variables = Map::new();
     let mut groups: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     for (name, rows) in guests(rows) {
@@ -106,7 +97,7 @@ fn ansible(rows: &[Row]) -> Value {
             "libvirt_host_name": host_name,
         });
         variables.insert(name.to_owned(), of_guest);
-        for network in rows.iter().filter_map(|row| row.network.as_deref().or(bridge(row))) {
+        for network in rows.iter().filter_map(|row| row.network.as_deref().or(row.bridge())) {
             groups.entry(group_name(network)).or_default().insert(name);
         }
     }
@@ -120,10 +111,6 @@ fn ansible(rows: &[Row]) -> Value {
     Value::Object(inventory)
 }
 
-fn bridge(row: &Row) -> Option<&str> {
-    Some(row.bridge.as_str()).filter(|bridge| !bridge.is_empty())
-}
-
 /// Ansible takes letters, digits and underscores.
 fn group_name(network: &str) -> String {
     let letter = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '_' };
@@ -131,7 +118,7 @@ fn group_name(network: &str) -> String {
 }
 
 /// Prometheus' file-based and HTTP service discovery: a target for each guest, by its first address.
-fn prometheus(rows: &[Row], port: Option<u16>) -> Value {
+fn prometheus(rows: &[&Row], port: Option<u16>) -> Value {
     let groups = guests(rows).into_iter().filter_map(|(name, rows)| {
         let first = rows.first()?;
         let target = match (first.address?, port) {
@@ -148,7 +135,7 @@ fn prometheus(rows: &[Row], port: Option<u16>) -> Value {
         label("name", Some(name));
         label("host_name", rows.iter().find_map(|row| row.host_name.as_deref()));
         label("network", first.network.as_deref());
-        label("bridge", bridge(first));
+        label("bridge", first.bridge());
         Some(json!({ "targets": [target], "labels": labels }))
     });
     Value::Array(groups.collect())

@@ -4,7 +4,7 @@ mod doctor;
 pub(crate) mod enable;
 mod explain;
 mod export;
-pub(crate) mod list;
+mod list;
 pub(crate) mod resolve;
 mod restore;
 mod ssh;

@@ -30,10 +30,10 @@ pub(crate) fn run(options: &Resolve, context: &Context) -> Result<Status, Error>
 
 fn forward(name: &[u8], options: &Resolve, context: &Context) -> Result<Status, Error> {
     let (family, now) = (options.families.family(), context.clock.now());
-    for &source in options.names.sources() {
-        let answered = lookup::by_name(&context.paths, source, name, family, now, None)?;
+    for &kind in options.names.kinds() {
+        let answered = lookup::by_name(&context.paths, kind, name, family, now, None)?;
         if answered.found == Found::Data {
-            print_addresses(name, source, &answered.candidates, options.json)?;
+            print_addresses(name, kind, &answered.candidates, options.json)?;
             nsswitch::note_absence(context);
             return Ok(Status::Ok);
         }
@@ -42,18 +42,20 @@ fn forward(name: &[u8], options: &Resolve, context: &Context) -> Result<Status, 
     let message = match family {
         Some(family) if has_other_family(name, options, context)? => {
             let family = lookup::family_text(family);
-            format!("'{shown}' has no {family} address; see 'libvirt-nss explain {shown}'")
+            let explain = context.paths.command(&format!("explain {shown}"));
+            format!("'{shown}' has no {family} address; see '{explain}'")
         }
-        _ => Presence::read(&context.paths, name, options.names.sources(), now).answer_and_next(),
+        _ => Presence::read(&context.paths, name, options.names.kinds(), now)
+            .answer_and_next(&context.paths),
     };
     context.warn(&message);
     Ok(Status::NotFound)
 }
 
 fn has_other_family(name: &[u8], options: &Resolve, context: &Context) -> Result<bool, Error> {
-    for &source in options.names.sources() {
+    for &kind in options.names.kinds() {
         let now = context.clock.now();
-        let answered = lookup::by_name(&context.paths, source, name, None, now, None)?;
+        let answered = lookup::by_name(&context.paths, kind, name, None, now, None)?;
         if !answered.candidates.is_empty() {
             return Ok(true);
         }
@@ -63,12 +65,12 @@ fn has_other_family(name: &[u8], options: &Resolve, context: &Context) -> Result
 
 fn reverse(address: IpAddr, options: &Resolve, context: &Context) -> Result<Status, Error> {
     let now = context.clock.now();
-    for &source in options.names.sources() {
-        let found = lookup::by_address(&context.paths, source, address, now, None)?;
+    for &kind in options.names.kinds() {
+        let found = lookup::by_address(&context.paths, kind, address, now, None)?;
         if let Some(name) = found {
             let mut out = io::stdout().lock();
             if options.json {
-                let found = JsonName { name: &name, service: lookup::service(source), address };
+                let found = JsonName { name: &name, service: lookup::service(kind), address };
                 write_json(&mut out, &found)?;
             } else {
                 writeln!(out, "{}", crate::output::escape::printable(&name))?;
@@ -89,15 +91,14 @@ fn reverse(address: IpAddr, options: &Resolve, context: &Context) -> Result<Stat
 
 fn print_addresses(
     name: &[u8],
-    source: NameKind,
+    kind: NameKind,
     candidates: &[Candidate],
     json: bool,
 ) -> Result<(), Error> {
     let mut out = io::stdout().lock();
     if json {
         let addresses = candidates.iter().map(JsonAddress::new).collect();
-        let found =
-            JsonAddresses { name: lossy(name), service: lookup::service(source), addresses };
+        let found = JsonAddresses { name: lossy(name), service: lookup::service(kind), addresses };
         write_json(&mut out, &found)?;
     } else {
         for candidate in candidates {

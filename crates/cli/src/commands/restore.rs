@@ -40,11 +40,11 @@ pub(crate) fn run(conf: &Conf, dry_run: bool, context: &Context) -> Result<(), E
     let restored = if untouched || before == conf.text {
         before.clone()
     } else {
-        let misread = |misread| Error::Nsswitch(conf.path.clone(), misread);
+        let parse_error = |parse_error| Error::Nsswitch(conf.path.clone(), parse_error);
         let old = edit::present(&before).unwrap_or_default();
-        let ours = edit::present(&conf.text).map_err(misread)?;
+        let ours = edit::present(&conf.text).map_err(parse_error)?;
         let added: Vec<&str> = ours.into_iter().filter(|name| !old.contains(name)).collect();
-        edit::disable(&conf.text, &added).map_err(misread)?
+        edit::disable(&conf.text, &added).map_err(parse_error)?
     };
     if dry_run {
         return show(&conf.path, &conf.text, &restored, context);

@@ -89,8 +89,8 @@ impl Connecting<'_> {
     /// How the guest is reached now, if it is.
     fn reach(&self) -> Result<Option<Reach>, Error> {
         let (paths, now) = (&self.context.paths, self.context.clock.now());
-        for &source in NAMES.sources() {
-            let answered = lookup::by_name(paths, source, self.name.as_bytes(), None, now, None)?;
+        for &kind in NAMES.kinds() {
+            let answered = lookup::by_name(paths, kind, self.name.as_bytes(), None, now, None)?;
             if !answered.candidates.is_empty() {
                 return Ok(Some(Reach::Directly));
             }
@@ -103,7 +103,7 @@ impl Connecting<'_> {
     fn make_reachable(&self, start: bool) -> Result<Result<Reach, Status>, Error> {
         let name = lossy(self.name.as_bytes());
         let told = daemon::read(&self.context.paths);
-        let info = told.as_ref().ok().and_then(Option::as_ref).map(daemon::Known::info);
+        let info = told.as_ref().ok().and_then(Option::as_ref).map(daemon::Snapshot::info);
         match Domain::find(&domain::uris(info), &name)? {
             Ok(domain) => match domain.state.as_str() {
                 "shut off" | "crashed" if start || self.agrees_to_start(&name)? => {
@@ -150,7 +150,7 @@ impl Connecting<'_> {
 
     fn presence(&self) -> Presence {
         let (paths, now) = (&self.context.paths, self.context.clock.now());
-        Presence::read(paths, self.name.as_bytes(), NAMES.sources(), now)
+        Presence::read(paths, self.name.as_bytes(), NAMES.kinds(), now)
     }
 
     /// Waits until the guest has an address, here or behind its host.

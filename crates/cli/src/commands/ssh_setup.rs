@@ -7,7 +7,7 @@ use guest_store::snapshot::info::{ConnectionInfo, Info};
 
 use crate::args::SshEnable;
 use crate::context::Context;
-use crate::daemon::{self, Told};
+use crate::daemon::{self, Reading};
 use crate::error::Error;
 use crate::ssh::client::Effective;
 use crate::ssh::drop_in::{self, COMMAND, DropIn, LINK, Parts};
@@ -50,9 +50,9 @@ pub(crate) fn enable(options: &SshEnable, context: &Context) -> Result<Status, E
             }
         };
         context.print(&format!(
-            "ssh knows {what} now ({}); 'libvirt-nss ssh disable{}' undoes it",
+            "ssh knows {what} now ({}); '{}' undoes it",
             context.paths.below(LINK).display(),
-            context.paths.options()
+            context.paths.sudo_command("ssh disable")
         ))?;
     }
     for remark in remarks(&told, context) {
@@ -77,7 +77,7 @@ pub(crate) fn status(context: &Context) -> Result<Status, Error> {
     let told = daemon::read(&context.paths);
     let link = context.paths.below(LINK);
     let link = link.display();
-    let again = format!("'sudo libvirt-nss ssh enable{}'", context.paths.options());
+    let again = format!("'{}'", context.paths.sudo_command("ssh enable"));
     match drop_in::read(&context.paths)? {
         DropIn::Absent => {
             context.print(&format!(
@@ -135,7 +135,7 @@ pub(crate) fn status(context: &Context) -> Result<Status, Error> {
     Ok(status)
 }
 
-fn info(told: &Told) -> Option<&Info> {
+fn info(told: &Reading) -> Option<&Info> {
     Some(told.as_ref().ok()?.as_ref()?.info())
 }
 
@@ -170,7 +170,7 @@ fn check(context: &Context) -> Result<(), Error> {
 }
 
 /// What else is to be known, or done.
-fn remarks(told: &Told, context: &Context) -> Vec<String> {
+fn remarks(told: &Reading, context: &Context) -> Vec<String> {
     let mut remarks = Vec::new();
     let now = context.clock.now();
     let known = match told {

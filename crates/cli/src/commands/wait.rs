@@ -43,8 +43,8 @@ pub(crate) fn until_ready(
 ) -> Result<Result<Vec<Target>, Status>, Error> {
     let began = Instant::now();
     for name in &options.names_of_guests {
-        let possible = |&source: &NameKind| source.wanted(name.as_bytes()).is_some();
-        if !options.names.sources().iter().any(possible) {
+        let possible = |&kind: &NameKind| kind.wanted(name.as_bytes()).is_some();
+        if !options.names.kinds().iter().any(possible) {
             context.warn(&format!("'{}' cannot be the name of a guest", lossy(name.as_bytes())));
             return Ok(Err(Status::Failed));
         }
@@ -151,9 +151,9 @@ impl Waiting<'_> {
     fn candidates(&self, at: usize) -> Result<Vec<Candidate>, Error> {
         let name = self.options.names_of_guests[at].as_bytes();
         let family = self.options.families.family();
-        for &source in self.options.names.sources() {
+        for &kind in self.options.names.kinds() {
             let now = self.context.clock.now();
-            let answered = lookup::by_name(&self.context.paths, source, name, family, now, None)?;
+            let answered = lookup::by_name(&self.context.paths, kind, name, family, now, None)?;
             if !answered.candidates.is_empty() {
                 return Ok(answered.candidates);
             }
@@ -165,9 +165,9 @@ impl Waiting<'_> {
     fn absence(&mut self, at: usize) -> Result<String, Error> {
         let name = self.options.names_of_guests[at].as_bytes();
         if let Some(family) = self.options.families.family() {
-            for &source in self.options.names.sources() {
+            for &kind in self.options.names.kinds() {
                 let now = self.context.clock.now();
-                let answered = lookup::by_name(&self.context.paths, source, name, None, now, None)?;
+                let answered = lookup::by_name(&self.context.paths, kind, name, None, now, None)?;
                 if let Some(other) = answered.candidates.first() {
                     let (family, other) =
                         (lookup::family_text(family), lookup::address_text(other));
@@ -175,8 +175,8 @@ impl Waiting<'_> {
                 }
             }
         }
-        let (paths, sources) = (&self.context.paths, self.options.names.sources());
-        let presence = Presence::read(paths, name, sources, self.context.clock.now());
+        let (paths, kinds) = (&self.context.paths, self.options.names.kinds());
+        let presence = Presence::read(paths, name, kinds, self.context.clock.now());
         let is_unknown = matches!(presence.absence, Absence::Unknown(_));
         let waits = self.options.timeout.is_none_or(|timeout| !timeout.is_zero());
         if is_unknown && waits && !self.options.verbose && self.reported.insert(at) {
@@ -198,7 +198,8 @@ impl Waiting<'_> {
         for target in self.targets.iter().filter(|target| target.ready().is_none()) {
             let mut message = target.timed_out(self.options.port);
             if !target.has_address() {
-                message += &format!("; see 'libvirt-nss explain {}'", target.name);
+                let explain = self.context.paths.command(&format!("explain {}", target.name));
+                message += &format!("; see '{explain}'");
             }
             self.context.warn(&message);
         }

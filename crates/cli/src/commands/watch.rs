@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossterm::event::Event as Input;
 use guest_store::contents::Contents;
@@ -11,14 +11,17 @@ use signal_hook::low_level::emulate_default_handler;
 
 use crate::args::Watch;
 use crate::context::{Clock, Context};
-use crate::daemon::{self, Told};
+use crate::daemon::{self, Reading};
 use crate::error::{Error, reason};
+use crate::explain::text::{self, Style};
+use crate::explain::{self, reverse};
+use crate::output::escape::printable;
 use crate::presence;
 use crate::signals;
 use crate::state::rows::{AddressState, Row, all_rows};
 use crate::watch::changes::{Change, What, between};
 use crate::watch::screen::{self, Screen};
-use crate::watch::view::{View, Wish};
+use crate::watch::view::{Request, View};
 use crate::watch::{Event, line};
 use crate::watcher;
 
@@ -26,7 +29,7 @@ pub(crate) fn run(options: &Watch, context: &Context) -> Result<(), Error> {
     let (sender, receiver) = channel();
     // First watched, then read: what comes in between is not missed.
     watcher::spawn(&context.paths, &sender, Event::Changed)?;
-    let files = Files { options, context, read: None, told: Ok(None) };
+    let files = Files { options, context, read: None, snapshot: Ok(None) };
     let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
     if io::stdout().is_terminal() && !dumb && !options.json {
         signals::spawn(&[SIGTERM, SIGHUP], sender.clone(), Event::Signal)?;
@@ -45,12 +48,12 @@ struct Files<'w> {
     context: &'w Context,
     /// None while there is no state directory, which comes with the first network.
     read: Option<Contents>,
-    told: Told,
+    snapshot: Reading,
 }
 
 impl Files<'_> {
     fn read(&mut self) -> io::Result<()> {
-        self.told = daemon::read(&self.context.paths);
+        self.snapshot = daemon::read(&self.context.paths);
         self.read = match Contents::read(&self.context.paths.state_directory()) {
             Ok(contents) => Some(contents),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -72,7 +75,7 @@ impl Files<'_> {
             (Ok(()), Some(contents)) => {
                 let mut unread: Vec<String> =
                     contents.files.iter().filter_map(presence::unread).collect();
-                unread.extend(presence::unused_snapshot(&self.told, self.context.clock.now()));
+                unread.extend(presence::unused_snapshot(&self.snapshot, self.context.clock.now()));
                 (!unread.is_empty()).then(|| format!("not all is known: {}", unread.join("; ")))
             }
         }
@@ -80,8 +83,12 @@ impl Files<'_> {
 
     /// What they come to at this moment.
     fn rows(&self) -> Vec<Row> {
-        let mut rows =
-            all_rows(self.read.as_ref(), &self.context.paths, &self.told, self.context.clock.now());
+        let mut rows = all_rows(
+            self.read.as_ref(),
+            &self.context.paths,
+            &self.snapshot,
+            self.context.clock.now(),
+        );
         rows.retain(|row| self.options.filter.lets_through(row));
         rows
     }
@@ -89,8 +96,8 @@ impl Files<'_> {
     /// When rows change by themselves: the first of the leases that hold ends, or what the daemon told.
     fn next_end(&self, rows: &[Row]) -> Option<Duration> {
         let clock = self.context.clock;
-        let until = match &self.told {
-            Ok(Some(known)) => known.counts_until(clock.now()),
+        let until = match &self.snapshot {
+            Ok(Some(snapshot)) => snapshot.counts_until(clock.now()),
             _ => None,
         };
         next_end(rows, until, clock)
@@ -156,41 +163,88 @@ fn on_screen(
     receiver: &Receiver<Event>,
 ) -> Result<(), Error> {
     let Files { options, context, .. } = files;
+    let clock = context.clock;
     let mut view = View::new(options.all, Screen::size());
     view.trouble = files.read_for_screen();
-    view.begin(files.rows());
+    view.begin(files.rows(), clock.now());
+    let mut end = deadline(files.next_end(view.rows()));
     loop {
-        screen.show(&view.lines(context.clock.now(), context.paint)).map_err(Error::Terminal)?;
-        let now = context.clock.now();
-        let tick = match context.clock {
-            Clock::System => view.next_change(now).map(Duration::from_secs),
+        view.forget_old_changes(clock.now());
+        screen.show(view.lines(clock.now(), context.paint)).map_err(Error::Terminal)?;
+        let tick = match clock {
+            Clock::System => view.next_change(clock.now()).map(Duration::from_secs),
             Clock::Fixed(_) => None,
         };
-        let end = files.next_end(&view.rows);
-        match next_event(receiver, [tick, end].into_iter().flatten().min()) {
-            Some(Event::Input(Input::Key(pressed))) => match view.press(pressed) {
-                Wish::Show => {}
-                Wish::Quit => return Ok(()),
-                Wish::Suspend => {
+        let until_end = end.map(|end| end.saturating_duration_since(Instant::now()));
+        match next_event(receiver, [tick, until_end].into_iter().flatten().min()) {
+            Some(Event::Input(Input::Key(key))) => match view.press(key, clock.now()) {
+                Request::Show => {}
+                Request::Explain => {
+                    let selected = view.selected().cloned();
+                    explain(&mut view, selected, context)?;
+                }
+                Request::Quit => return Ok(()),
+                Request::Suspend => {
                     drop(screen);
                     emulate_default_handler(SIGTSTP).map_err(Error::Signals)?;
                     screen = Screen::open().map_err(Error::Terminal)?;
                     view.resize(Screen::size());
                 }
             },
-            Some(Event::Input(Input::Resize(..))) => view.resize(Screen::size()),
+            Some(Event::Input(Input::Resize(..))) => {
+                screen.invalidate();
+                view.resize(Screen::size());
+                let explained = view.explained().cloned();
+                explain(&mut view, explained, context)?;
+            }
             Some(Event::Input(_)) => {}
             Some(Event::Signal(signal)) => {
                 drop(screen);
                 return emulate_default_handler(signal).map_err(Error::Signals);
             }
             Some(Event::NoInput(error)) => return Err(Error::Terminal(error)),
-            Some(Event::Changed(change)) => {
-                change?;
-                view.trouble = files.read_for_screen();
-                view.update(files.rows(), context.clock.now());
+            // A time on the screen is another now, and no row.
+            None if end.is_none_or(|end| Instant::now() < end) => {}
+            event => {
+                if let Some(Event::Changed(change)) = event {
+                    change?;
+                    view.trouble = files.read_for_screen();
+                }
+                view.update(files.rows(), clock.now());
+                end = deadline(files.next_end(view.rows()));
+                let explained = view.explained().cloned();
+                explain(&mut view, explained, context)?;
             }
-            None => view.update(files.rows(), context.clock.now()),
         }
     }
+}
+
+fn deadline(patience: Option<Duration>) -> Option<Instant> {
+    patience.and_then(|patience| Instant::now().checked_add(patience))
+}
+
+/// Shows what the names of a row resolve to, and why; of a row without a name, its address.
+fn explain(view: &mut View, row: Option<Row>, context: &Context) -> Result<(), Error> {
+    let Some(row) = row else { return Ok(()) };
+    let style = Style { verbose: true, ..Style::new(view.width(), context) };
+    let mut names: Vec<&str> =
+        row.host_name.iter().chain(&row.domain).map(String::as_str).collect();
+    names.dedup();
+    let mut pages: Vec<Vec<String>> = Vec::new();
+    for name in &names {
+        let explanation = explain::explain(name.as_bytes(), None, context)?;
+        pages.push(text::lines(&explanation, &style));
+    }
+    if let (true, Some(address)) = (names.is_empty(), row.address) {
+        let explanation = reverse::explain(address, context)?;
+        pages.push(text::conclusion_lines(&explanation.conclusion, &style));
+    }
+    let title = match (names.as_slice(), row.address) {
+        ([], Some(address)) => address.to_string(),
+        ([], None) => "no name and no address".into(),
+        (names, _) => printable(&names.join(" and ")),
+    };
+    let rule = [String::new(), "-".repeat(view.width().min(20)), String::new()];
+    view.explain(row, title, pages.join(rule.as_slice()));
+    Ok(())
 }

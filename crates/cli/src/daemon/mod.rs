@@ -5,27 +5,27 @@ pub(crate) mod rows;
 use guest_names::snapshot::Standing;
 use guest_names::snapshot::format::Source;
 use guest_store::snapshot::Info;
-use guest_store::snapshot::read::{Snapshot, Unusable};
+use guest_store::snapshot::read::{self, Unusable};
 
 use crate::output::duration;
 use crate::paths::Paths;
 
 /// A snapshot that is whole.
-pub(crate) struct Known {
-    pub(crate) compiled: Snapshot,
+pub(crate) struct Snapshot {
+    pub(crate) compiled: read::Snapshot,
 }
 
 /// `Ok(None)` where there is none; an error where the modules pass it by.
-pub(crate) type Told = Result<Option<Known>, Unusable>;
+pub(crate) type Reading = Result<Option<Snapshot>, Unusable>;
 
 /// Reads the snapshot that belongs to the state directory.
-pub(crate) fn read(paths: &Paths) -> Told {
+pub(crate) fn read(paths: &Paths) -> Reading {
     let Some(path) = paths.snapshot() else { return Ok(None) };
-    let compiled = Snapshot::read(&path, &paths.state_directory())?;
-    Ok(compiled.map(|compiled| Known { compiled }))
+    let compiled = read::Snapshot::read(&path, &paths.state_directory())?;
+    Ok(compiled.map(|compiled| Snapshot { compiled }))
 }
 
-impl Known {
+impl Snapshot {
     /// What it says of itself to people.
     pub(crate) fn info(&self) -> &Info {
         &self.compiled.info
@@ -71,9 +71,9 @@ impl Known {
 }
 
 /// The name of the connection at a place of the daemon's configuration, as far as it is told.
-pub(crate) fn connection(told: &Told, place: u16) -> String {
-    match told {
-        Ok(Some(known)) => known.connection(place),
+pub(crate) fn connection(snapshot: &Reading, place: u16) -> String {
+    match snapshot {
+        Ok(Some(snapshot)) => snapshot.connection(place),
         _ => nameless(place),
     }
 }

@@ -6,35 +6,35 @@ use std::net::IpAddr;
 use guest_names::snapshot::Standing;
 use guest_names::snapshot::format::{Entry, Source, flags, kind};
 
-use super::Known;
+use super::Snapshot;
 use crate::state::address;
 use crate::state::networks::Networks;
-use crate::state::rows::{AddressState, Row, Told, sort};
+use crate::state::rows::{AddressState, Row, Via, sort};
 use crate::state::{MacAddress, lossy};
 
-/// Adds to the rows of the state files what `known` has of guests beyond them, as far as that counts.
-pub(crate) fn add(rows: &mut Vec<Row>, known: &Known, networks: &Networks, now: i64) {
-    let standing = known.standing(now);
-    let leases = Leases::of(known, standing, now);
+/// Adds to the rows of the state files what `snapshot` has of guests beyond them, as far as that counts.
+pub(crate) fn add(rows: &mut Vec<Row>, snapshot: &Snapshot, networks: &Networks, now: i64) {
+    let standing = snapshot.standing(now);
+    let leases = Leases::of(snapshot, standing, now);
     rows.iter_mut().for_each(|row| leases.settle(row));
     if standing.told {
-        let addresses = Addresses::of(known, standing, now);
-        addresses.add(rows, known, networks);
+        let addresses = Addresses::of(snapshot, standing, now);
+        addresses.add(rows, snapshot, networks);
     }
     sort(rows);
 }
 
 /// What makes two entries be about the same: address, NIC and bridge of this host.
-type Place = (IpAddr, Option<MacAddress>, String);
+type Assignment = (IpAddr, Option<MacAddress>, String);
 
-fn place(entry: &Entry<'_>) -> Option<Place> {
+fn assignment(entry: &Entry<'_>) -> Option<Assignment> {
     let mac = entry.mac.map(MacAddress::from);
     Some((address::to_std(entry.address?), mac, lossy(entry.bridge.as_bytes())))
 }
 
 /// The entries that stand under the guest's own name, and whether that is a domain's.
-fn entries(known: &Known) -> impl Iterator<Item = (bool, Entry<'_>)> {
-    known.compiled.records().flat_map(|record| {
+fn entries(snapshot: &Snapshot) -> impl Iterator<Item = (bool, Entry<'_>)> {
+    snapshot.compiled.records().flat_map(|record| {
         let (first, key) = record.key.split_first().unwrap_or((&0, &[]));
         let named = matches!(*first, kind::HOST | kind::GUEST);
         let is_domain = *first == kind::GUEST;
@@ -48,21 +48,21 @@ fn entries(known: &Known) -> impl Iterator<Item = (bool, Entry<'_>)> {
 }
 
 /// The state files' leases that nobody is given, as the snapshot stands for the files.
-struct Leases(BTreeSet<Place>);
+struct Leases(BTreeSet<Assignment>);
 
 impl Leases {
-    fn of(known: &Known, standing: Standing, now: i64) -> Self {
+    fn of(snapshot: &Snapshot, standing: Standing, now: i64) -> Self {
         let mut denied = BTreeSet::new();
         if standing.leases && standing.told {
-            let leases = || entries(known).filter(|(_, entry)| entry.is(flags::LEASE));
-            let places = |wanted: &dyn Fn(&Entry<'_>) -> bool| -> BTreeSet<Place> {
+            let leases = || entries(snapshot).filter(|(_, entry)| entry.is(flags::LEASE));
+            let assignments = |wanted: &dyn Fn(&Entry<'_>) -> bool| -> BTreeSet<Assignment> {
                 let wanted = leases().filter(|(_, entry)| wanted(entry));
-                wanted.filter_map(|(_, entry)| place(&entry)).collect()
+                wanted.filter_map(|(_, entry)| assignment(&entry)).collect()
             };
-            denied = places(&|entry| entry.is(flags::DENIED));
+            denied = assignments(&|entry| entry.is(flags::DENIED));
             // By another name they are given.
-            let given = places(&|entry| entry.counts(standing, now));
-            denied.retain(|place| !given.contains(place));
+            let given = assignments(&|entry| entry.counts(standing, now));
+            denied.retain(|assignment| !given.contains(assignment));
         }
         Self(denied)
     }
@@ -77,7 +77,7 @@ impl Leases {
 }
 
 /// Who has an address.
-struct Owner {
+struct Holder {
     connection: u16,
     elsewhere: bool,
     source: Source,
@@ -90,59 +90,60 @@ struct Owner {
 /// What libvirt told that counts.
 struct Addresses {
     /// By connection, too.
-    owners: BTreeMap<(u16, Place), Owner>,
+    holders: BTreeMap<(u16, Assignment), Holder>,
     /// Domains of which no address may be known, by connection, and whether that is another host's.
     domains: BTreeMap<(u16, String), bool>,
 }
 
 impl Addresses {
-    fn of(known: &Known, standing: Standing, now: i64) -> Self {
-        let mut addresses = Self { owners: BTreeMap::new(), domains: BTreeMap::new() };
-        let told = entries(known)
+    fn of(snapshot: &Snapshot, standing: Standing, now: i64) -> Self {
+        let mut addresses = Self { holders: BTreeMap::new(), domains: BTreeMap::new() };
+        let told = entries(snapshot)
             .filter(|(_, entry)| entry.is(flags::TOLD) && entry.counts(standing, now));
         for (is_domain, entry) in told {
             let (name, elsewhere) = (lossy(entry.name), entry.is(flags::ELSEWHERE));
-            let Some(place) = place(&entry) else {
+            let Some(assignment) = assignment(&entry) else {
                 if is_domain {
                     addresses.domains.insert((entry.connection, name), elsewhere);
                 }
                 continue;
             };
             let leased = matches!(entry.source, Source::Files | Source::Lease);
-            let owner = addresses.owners.entry((entry.connection, place)).or_insert(Owner {
-                connection: entry.connection,
-                elsewhere,
-                source: entry.source,
-                expiry: leased.then_some(entry.expiry),
-                attached: false,
-                domains: BTreeSet::new(),
-                host_names: BTreeSet::new(),
-            });
-            owner.attached |= entry.is(flags::ATTACHED);
-            let names = if is_domain { &mut owner.domains } else { &mut owner.host_names };
+            let holder =
+                addresses.holders.entry((entry.connection, assignment)).or_insert(Holder {
+                    connection: entry.connection,
+                    elsewhere,
+                    source: entry.source,
+                    expiry: leased.then_some(entry.expiry),
+                    attached: false,
+                    domains: BTreeSet::new(),
+                    host_names: BTreeSet::new(),
+                });
+            holder.attached |= entry.is(flags::ATTACHED);
+            let names = if is_domain { &mut holder.domains } else { &mut holder.host_names };
             names.insert(name);
         }
         addresses
     }
 
-    fn add(self, rows: &mut Vec<Row>, known: &Known, networks: &Networks) {
+    fn add(self, rows: &mut Vec<Row>, snapshot: &Snapshot, networks: &Networks) {
         let mut of_files = OfFiles::new(rows);
         let mut new = Vec::new();
-        for ((_, place), mut owner) in self.owners {
-            if !owner.elsewhere {
-                of_files.meet(rows, &place, &mut owner);
+        for ((_, assignment), mut holder) in self.holders {
+            if !holder.elsewhere {
+                of_files.meet(rows, &assignment, &mut holder);
             }
-            new.extend(owner.rows(&place, known, networks));
+            new.extend(holder.rows(&assignment, snapshot, networks));
         }
         of_files.drop_answered(rows);
         rows.extend(new);
-        let has = |row: &Row| Some((row.told.as_ref().map(connection_of), row.domain.clone()?));
+        let has = |row: &Row| Some((row.via.as_ref().map(connection_of), row.domain.clone()?));
         let there: BTreeSet<(Option<String>, String)> = rows.iter().filter_map(has).collect();
         for ((connection, domain), elsewhere) in self.domains {
-            let connection = known.connection(connection);
-            let place = (Some(connection.clone()), domain.clone());
+            let connection = snapshot.connection(connection);
+            let assignment = (Some(connection.clone()), domain.clone());
             let here = (None, domain);
-            if there.contains(&place) || (!elsewhere && there.contains(&here)) {
+            if there.contains(&assignment) || (!elsewhere && there.contains(&here)) {
                 continue;
             }
             rows.push(Row {
@@ -159,14 +160,14 @@ impl Addresses {
                 state: AddressState::NoAddress,
                 stands_for_nic: true,
                 yields: [None; 2],
-                told: Some(Told { source: Source::Lease, connection, elsewhere }),
+                via: Some(Via { source: Source::Lease, connection, elsewhere }),
             });
         }
     }
 }
 
-fn connection_of(told: &Told) -> String {
-    told.connection.clone()
+fn connection_of(via: &Via) -> String {
+    via.connection.clone()
 }
 
 /// The rows of the state files, by what the daemon may know of too.
@@ -194,12 +195,12 @@ impl OfFiles {
         of_files
     }
 
-    /// Leaves to `owner` the names that no row has.
-    fn meet(&mut self, rows: &mut [Row], (address, mac, bridge): &Place, owner: &mut Owner) {
+    /// Leaves to `holder` the names that no row has.
+    fn meet(&mut self, rows: &mut [Row], (address, mac, bridge): &Assignment, holder: &mut Holder) {
         let on = |row: &Row| bridge.is_empty() || row.bridge == *bridge;
         for &at in self.leases.get(&(*address, *mac)).into_iter().flatten() {
             if on(&rows[at]) {
-                owner.fill(&mut rows[at]);
+                holder.fill(&mut rows[at]);
             }
         }
         let nics = mac.and_then(|mac| self.nics.get(&mac)).into_iter().flatten();
@@ -218,7 +219,7 @@ impl OfFiles {
     }
 }
 
-impl Owner {
+impl Holder {
     /// Puts names that a state file's row lacks into it, and forgets those that it has.
     fn fill(&mut self, row: &mut Row) {
         if row.domain.is_none() {
@@ -238,8 +239,8 @@ impl Owner {
     }
 
     /// A row for each name that is left.
-    fn rows(self, place: &Place, known: &Known, networks: &Networks) -> Vec<Row> {
-        let (address, mac, bridge) = place;
+    fn rows(self, assignment: &Assignment, snapshot: &Snapshot, networks: &Networks) -> Vec<Row> {
+        let (address, mac, bridge) = assignment;
         let network = networks.of(bridge).filter(|_| !self.elsewhere);
         let count = self.domains.len().max(self.host_names.len());
         let domains: Vec<String> = self.domains.into_iter().collect();
@@ -259,9 +260,9 @@ impl Owner {
             state: if self.attached { AddressState::Attached } else { AddressState::NoGuest },
             stands_for_nic: false,
             yields: [None; 2],
-            told: Some(Told {
+            via: Some(Via {
                 source: self.source,
-                connection: known.connection(self.connection),
+                connection: snapshot.connection(self.connection),
                 elsewhere: self.elsewhere,
             }),
         };
@@ -306,16 +307,16 @@ mod tests {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         let now = fs::metadata(&path).unwrap().mtime() + later;
 
-        let known = daemon::read(&paths).unwrap().unwrap();
+        let snapshot = daemon::read(&paths).unwrap().unwrap();
         let contents = Contents::read(&state).unwrap();
         let networks = Networks::read(&contents);
         let mut all = rows(&contents, &networks, &Interfaces::Unknown, now);
-        add(&mut all, &known, &networks, now);
+        add(&mut all, &snapshot, &networks, now);
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
         let show = |row: &Row| {
             let address = or_dash(row.address.map(|address| address.to_string()));
             let [domain, host] = [&row.domain, &row.host_name].map(|name| or_dash(name.clone()));
-            let via = row.told.as_ref().map_or("", |told| &told.connection);
+            let via = row.via.as_ref().map_or("", |via| &via.connection);
             format!("{domain} {host} {address} {} {} {via}", row.state.word(), row.source())
                 .trim_end()
                 .to_owned()

@@ -12,7 +12,7 @@ use guest_store::snapshot::trust::Refused;
 
 use super::guests::list;
 use super::{Finding, Level, System};
-use crate::daemon::{Known, ago};
+use crate::daemon::{Snapshot, ago};
 use crate::output::duration;
 use crate::state::rows;
 
@@ -28,18 +28,18 @@ const COMPILES_WITHIN: i64 = 10;
 
 pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
     let Some(path) = system.paths.snapshot() else { return Vec::new() };
-    let known = match &system.told {
-        Ok(Some(known)) => known,
+    let snapshot = match &system.snapshot {
+        Ok(Some(snapshot)) => snapshot,
         Ok(None) => return vec![none(system, &path)],
         Err(unusable) => return vec![refused(unusable)],
     };
-    let mut findings = vec![snapshot(system, known, &path)];
+    let mut findings = vec![state(system, snapshot, &path)];
     findings.extend(closed(&path));
-    if known.standing(system.now).told {
-        findings.extend(leases(system, known, &path));
-        let connections = known.info().connections.iter();
+    if snapshot.standing(system.now).told {
+        findings.extend(leases(system, snapshot, &path));
+        let connections = snapshot.info().connections.iter();
         findings.extend(connections.filter_map(|one| connection(one, system.now)));
-        findings.extend(known.info().connections.iter().filter_map(agents));
+        findings.extend(snapshot.info().connections.iter().filter_map(agents));
     }
     findings
 }
@@ -101,43 +101,46 @@ fn refused(unusable: &Unusable) -> Finding {
 }
 
 /// Whether it counts, and what it has.
-fn snapshot(system: &System<'_>, known: &Known, path: &Path) -> Finding {
+fn state(system: &System<'_>, snapshot: &Snapshot, path: &Path) -> Finding {
     let (now, path) = (system.now, path.display());
-    let standing = known.standing(now);
-    let compiled = known.compiled(now);
+    let standing = snapshot.standing(now);
+    let compiled = snapshot.compiled(now);
     if !standing.told {
         let text = format!(
             "{path}, {compiled}, is out of date: {}; guests that only it knows don't resolve",
-            known.silence(now)
+            snapshot.silence(now)
         );
-        let remedy = if known.compiled.modified > now {
+        let remedy = if snapshot.compiled.modified > now {
             format!("set the clock; {STATUS}")
         } else {
             format!("{STATUS}; 'sudo systemctl restart libvirt-nssd'")
         };
         return Finding::new(CHECK, Level::Error, text).remedy(remedy);
     }
-    let stands = match (standing.leases, known.compiled.meta.state) {
+    let stands = match (standing.leases, snapshot.compiled.meta.state) {
         (true, _) => "stands for the state files",
         (false, Some(_)) => "goes with the state files, which have changed since",
         (false, None) => "goes with the state files, of which it says nothing",
     };
     let version =
-        known.info().version.as_ref().map(|version| format!(" of libvirt-nssd {version}"));
+        snapshot.info().version.as_ref().map(|version| format!(" of libvirt-nssd {version}"));
     let version = version.unwrap_or_default();
-    Finding::ok(CHECK, format!("{path}{version}, {compiled}, {stands}: {}", content(system, known)))
+    Finding::ok(
+        CHECK,
+        format!("{path}{version}, {compiled}, {stands}: {}", content(system, snapshot)),
+    )
 }
 
 /// How many guests and addresses by source it adds, and the connections.
-fn content(system: &System<'_>, known: &Known) -> String {
-    let rows = system.rows.iter().filter_map(|row| Some((row, row.told.as_ref()?)));
+fn content(system: &System<'_>, snapshot: &Snapshot) -> String {
+    let rows = system.rows.iter().filter_map(|row| Some((row, row.via.as_ref()?)));
     let mut sources: BTreeMap<_, usize> = BTreeMap::new();
     let mut guests: Vec<(&str, &str)> = Vec::new();
-    for (row, told) in rows {
+    for (row, via) in rows {
         if row.address.is_some() {
-            *sources.entry(told.source).or_default() += 1;
+            *sources.entry(via.source).or_default() += 1;
         }
-        guests.extend(row.domain.as_deref().map(|domain| (told.connection.as_str(), domain)));
+        guests.extend(row.domain.as_deref().map(|domain| (via.connection.as_str(), domain)));
     }
     guests.sort_unstable();
     guests.dedup();
@@ -153,7 +156,7 @@ fn content(system: &System<'_>, known: &Known) -> String {
         [] => "no address".to_owned(),
         sources => format!("addresses: {}", sources.join(", ")),
     };
-    let all = &known.info().connections;
+    let all = &snapshot.info().connections;
     let is_up =
         |one: &&ConnectionInfo| matches!(one.state, ConnectionState::Up | ConnectionState::Idle);
     let up = all.iter().filter(is_up);
@@ -192,9 +195,9 @@ fn closed(path: &Path) -> Option<Finding> {
 }
 
 /// Leases count only as long as the state directory is as the daemon saw it.
-fn leases(system: &System<'_>, known: &Known, path: &Path) -> Option<Finding> {
-    if !known.info().files.unread.is_empty() {
-        let unread = known.info().files.unread.join(", ");
+fn leases(system: &System<'_>, snapshot: &Snapshot, path: &Path) -> Option<Finding> {
+    if !snapshot.info().files.unread.is_empty() {
+        let unread = snapshot.info().files.unread.join(", ");
         let text = format!(
             "libvirt-nssd can't read all of the state files ({unread}): look-ups read them themselves, \
              which takes longer"
@@ -202,16 +205,16 @@ fn leases(system: &System<'_>, known: &Known, path: &Path) -> Option<Finding> {
         let remedy = "they must be regular files that everyone may read (0644)";
         return Some(Finding::new(CHECK, Level::Warning, text).remedy(remedy));
     }
-    if known.standing(system.now).leases {
+    if snapshot.standing(system.now).leases {
         return None;
     }
-    let changed = known.compiled.state?.seconds;
-    let since = changed.max(known.compiled.meta.compiled);
+    let changed = snapshot.compiled.state?.seconds;
+    let since = changed.max(snapshot.compiled.meta.compiled);
     if system.now.saturating_sub(since) < COMPILES_WITHIN {
         return None;
     }
     let path = path.display();
-    let text = match known.compiled.meta.state {
+    let text = match snapshot.compiled.meta.state {
         Some(_) => format!(
             "the state files changed {}, and {path} hasn't been compiled anew since: look-ups read \
              them themselves, which takes longer",
@@ -266,9 +269,9 @@ fn agents(connection: &ConnectionInfo) -> Option<Finding> {
 /// Guests that only the daemon knows, and nobody finds.
 pub(super) fn without_address(system: &System<'_>) -> Vec<Finding> {
     let rows = system.rows.iter().filter(|row| row.state == rows::AddressState::NoAddress);
-    let guests = rows.filter_map(|row| Some((row.domain.as_deref()?, row.told.as_ref()?)));
+    let guests = rows.filter_map(|row| Some((row.domain.as_deref()?, row.via.as_ref()?)));
     let guests: Vec<String> =
-        guests.map(|(domain, told)| format!("{domain} (connection {})", told.connection)).collect();
+        guests.map(|(domain, via)| format!("{domain} (connection {})", via.connection)).collect();
     if guests.is_empty() {
         return Vec::new();
     }

@@ -26,8 +26,8 @@ pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
     ];
     let findings: Vec<Finding> = checks.iter().flat_map(|check| check(system)).collect();
     if findings.iter().all(|finding| finding.level == Level::Note) {
-        let told = system.rows.iter().any(|row| row.told.is_some());
-        let what = if told { "an address" } else { "a lease" };
+        let has_daemon = system.rows.iter().any(|row| row.via.is_some());
+        let what = if has_daemon { "an address" } else { "a lease" };
         let text = format!("every running guest has {what} and a name of its own");
         return std::iter::once(Finding::ok("guests", text)).chain(findings).collect();
     }
@@ -229,7 +229,7 @@ fn hidden_by_stale(system: &System<'_>) -> Vec<Finding> {
         (Some(a), Some(b)) => a.eq_ignore_ascii_case(b),
         _ => false,
     };
-    let left = |row: &&Row| row.state == AddressState::NoGuest && row.told.is_none();
+    let left = |row: &&Row| row.state == AddressState::NoGuest && row.via.is_none();
     let stale = system.rows.iter().filter(left);
     let hiding = stale.filter(|stale| {
         let running = attached(system).any(|(_, row)| same(&row.host_name, &stale.host_name));

@@ -37,7 +37,7 @@ pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
 }
 
 fn bad(text: String, name: &str) -> Finding {
-    let remedy = format!("'libvirt-nss explain --verbose {name}' shows the way of that look-up");
+    let remedy = format!("'libvirt-nss explain --verbose {name}' shows each step of that look-up");
     Finding::new(CHECK, Level::Error, text).remedy(remedy)
 }
 
@@ -49,12 +49,12 @@ fn guest(system: &System<'_>, services: &[String]) -> Option<(String, &'static s
         let domain = row.domain.as_ref().map(|name| (NameKind::Domain, name));
         host_name.into_iter().chain(domain)
     });
-    let asked = names
-        .filter(|(source, _)| services.iter().any(|service| service == lookup::service(*source)));
-    asked.take(16).find_map(|(source, name)| {
+    let asked =
+        names.filter(|(kind, _)| services.iter().any(|service| service == lookup::service(*kind)));
+    asked.take(16).find_map(|(kind, name)| {
         let (paths, now) = (system.paths, system.now);
-        let answered = lookup::by_name(paths, source, name.as_bytes(), None, now, None).ok()?;
+        let answered = lookup::by_name(paths, kind, name.as_bytes(), None, now, None).ok()?;
         let first = answered.candidates.first()?;
-        Some((name.clone(), lookup::service(source), lookup::address_of(first)))
+        Some((name.clone(), lookup::service(kind), lookup::address_of(first)))
     })
 }

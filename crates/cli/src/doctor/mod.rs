@@ -14,7 +14,7 @@ use std::io;
 
 use guest_store::contents::Contents;
 
-use crate::daemon::{Told, read};
+use crate::daemon::{Reading, read};
 use crate::error::Error;
 use crate::nsswitch::file::{self, Conf};
 use crate::nsswitch::line::parse;
@@ -86,24 +86,19 @@ pub(crate) struct System<'s> {
     now: i64,
     conf: Result<Conf, Error>,
     contents: io::Result<Contents>,
-    told: Told,
+    snapshot: Reading,
     rows: Vec<Row>,
 }
 
 impl<'s> System<'s> {
     pub(crate) fn read(paths: &'s Paths, now: i64) -> Self {
         let contents = Contents::read(&paths.state_directory());
-        let told = read(paths);
-        let rows = all_rows(contents.as_ref().ok(), paths, &told, now);
-        Self { paths, now, conf: file::read(paths), contents, told, rows }
+        let snapshot = read(paths);
+        let rows = all_rows(contents.as_ref().ok(), paths, &snapshot, now);
+        Self { paths, now, conf: file::read(paths), contents, snapshot, rows }
     }
 
-    /// A command of ours that does something about this very system.
-    fn command(&self, words: &str) -> String {
-        format!("libvirt-nss {words}{}", self.paths.options())
-    }
-
-    /// The names of the services on the hosts line; none where that can't be told.
+    /// The names of the services on the hosts line; none where that isn't known.
     fn services(&self) -> Vec<String> {
         let line = self.conf.as_ref().ok().and_then(|conf| parse(&conf.text).ok());
         let services = line.map(|line| line.services).unwrap_or_default();

@@ -81,7 +81,7 @@ fn readable(system: &System<'_>, directory: &Path, contents: &Contents) -> Findi
         )
         .remedy(format!("sudo chmod {mode} {shown}"));
     }
-    let own = system.rows.iter().filter(|row| row.told.is_none() && row.expiry.is_some());
+    let own = system.rows.iter().filter(|row| row.via.is_none() && row.expiry.is_some());
     let held = own.filter(|row| row.state != AddressState::Expired);
     let mut domains: Vec<&[u8]> =
         contents.domains.iter().map(|domain| contents.text(domain.name)).collect();

@@ -27,7 +27,7 @@ fn enabling(
 }
 
 fn enable(system: &System<'_>) -> String {
-    format!("sudo {}", system.command("enable"))
+    system.paths.sudo_command("enable")
 }
 
 pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
@@ -39,8 +39,8 @@ pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
     };
     let line = match parse(&conf.text) {
         Ok(line) => line,
-        Err(misread) => {
-            return vec![Finding::new(CHECK, Level::Error, format!("{path}: {misread}"))];
+        Err(parse_error) => {
+            return vec![Finding::new(CHECK, Level::Error, format!("{path}: {parse_error}"))];
         }
     };
     let mut findings = Vec::new();

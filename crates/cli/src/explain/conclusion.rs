@@ -4,13 +4,15 @@ use guest_names::candidate::Candidate;
 use guest_names::name::NameKind;
 
 use super::walk::{End, GaiError, Step};
-use super::{Explanation, Ours};
+use super::{Explanation, ModuleAnswer};
 use crate::lookup;
 use crate::nsswitch::line::Status;
 use crate::output::paint::Tone;
+use crate::paths::Paths;
 use crate::presence::{Absence, Presence};
 
 /// In the order in which it is shown.
+#[derive(Clone)]
 pub(crate) struct Conclusion {
     /// What programs get, in one sentence.
     pub(crate) answer: (Tone, String),
@@ -24,8 +26,8 @@ impl Explanation {
     /// The addresses that programs get from one of our services.
     pub(crate) fn addresses(&self) -> &[Candidate] {
         match self.walk.end {
-            End::Answered(source) => {
-                let own = self.ours.iter().find(|own| own.source == source);
+            End::Answered(kind) => {
+                let own = self.ours.iter().find(|own| own.kind == kind);
                 own.map(|own| own.addresses.as_slice()).unwrap_or_default()
             }
             _ => &[],
@@ -49,7 +51,7 @@ impl Explanation {
                 reasons: self.walk.line.as_ref().err().cloned().into_iter().collect(),
                 next: Some(format!("correct {}", self.walk.path)),
             },
-            End::Answered(source) => self.answered(source),
+            End::Answered(kind) => self.answered(kind),
             End::AnsweredByOther => self.answered_by_other(),
             End::Failed(error) => self.failed(error),
         };
@@ -60,13 +62,13 @@ impl Explanation {
         conclusion
     }
 
-    fn answered(&self, source: NameKind) -> Conclusion {
+    fn answered(&self, kind: NameKind) -> Conclusion {
         let name = &self.question.name;
         let addresses = self.addresses();
         let texts: Vec<String> = addresses.iter().map(lookup::address_text).collect();
-        let service = lookup::service(source);
-        let kind = lookup::kind_of_name(source);
-        let mut reasons = vec![format!("answered by {service}: it is a guest's {kind}")];
+        let service = lookup::service(kind);
+        let kind_of_name = lookup::kind_of_name(kind);
+        let mut reasons = vec![format!("answered by {service}: it is a guest's {kind_of_name}")];
         reasons.extend(unless(&self.walk.open()));
         if addresses.len() > 1 {
             let order = "getaddrinfo(3) sorts addresses by its own rules (RFC 3484, gai.conf(5))";
@@ -81,10 +83,10 @@ impl Explanation {
         let answering = self.walk.answering();
         let service = answering.map(|(service, _)| service).unwrap_or_default();
         let mut reasons: Vec<String> =
-            answering.map(|(_, said)| said.why.clone()).into_iter().collect();
+            answering.map(|(_, reply)| reply.why.clone()).into_iter().collect();
         reasons.extend(self.would_answer().map(|own| {
             let texts: Vec<String> = own.addresses.iter().map(lookup::address_text).collect();
-            format!("{} would answer {}", lookup::service(own.source), texts.join(", "))
+            format!("{} would answer {}", lookup::service(own.kind), texts.join(", "))
         }));
         let answer = format!("{name} resolves through {service}, not to a guest");
         Conclusion { answer: (Tone::Strong, answer), reasons, next: None }
@@ -112,15 +114,15 @@ impl Explanation {
     }
 
     /// One of ours that has the answer, wherever it stands.
-    fn would_answer(&self) -> Option<&Ours> {
-        let has = |own: &&Ours| own.not_loadable.is_none() && !own.addresses.is_empty();
+    fn would_answer(&self) -> Option<&ModuleAnswer> {
+        let has = |own: &&ModuleAnswer| own.not_loadable.is_none() && !own.addresses.is_empty();
         self.ours.iter().find(has)
     }
 
     fn why_not(&self) -> (Vec<String>, Option<String>) {
         let walk = &self.walk;
-        let enable = format!("sudo libvirt-nss enable{}", self.options);
-        let on_line = |own: &&Ours| walk.has(lookup::service(own.source));
+        let enable = self.paths.sudo_command("enable");
+        let on_line = |own: &&ModuleAnswer| walk.has(lookup::service(own.kind));
         if !self.ours.iter().any(|own| on_line(&own)) {
             let mut reasons = vec![format!(
                 "neither libvirt nor libvirt_guest is on the hosts line of {}",
@@ -129,36 +131,38 @@ impl Explanation {
             reasons.extend(self.would_answer().map(would));
             return (reasons, Some(enable));
         }
-        let doctor = format!("'libvirt-nss doctor{}' says how to install it", self.options);
-        let broken = |own: &&Ours| own.not_loadable.is_some() && on_line(own);
+        let doctor = format!("'{}' says how to install it", self.paths.command("doctor"));
+        let broken = |own: &&ModuleAnswer| own.not_loadable.is_some() && on_line(own);
         if let Some(own) = self.ours.iter().find(broken) {
             let why = own.not_loadable.clone().unwrap_or_default();
-            let service = lookup::service(own.source);
+            let service = lookup::service(own.kind);
             return (vec![format!("the {service} module can't be loaded: {why}")], Some(doctor));
         }
         if let Some(own) = self.would_answer() {
             return self.lost(own, &enable);
         }
-        let Some(presence) = &self.presence else { return (Vec::new(), None) };
+        let presence = &self.presence;
         let unasked = self
             .ours
             .iter()
-            .find(|own| own.status() == Status::Unavail && !walk.asks(lookup::service(own.source)));
+            .find(|own| own.status() == Status::Unavail && !walk.asks(lookup::service(own.kind)));
         if let (Some(_), [_, ..]) = (self.question.family, self.other_family.as_slice()) {
             return (vec![format!("the guest has {}", self.other_family.join(", "))], None);
         }
         let mut reasons = vec![presence.reason()];
-        reasons.extend(unasked.map(|own| {
-            format!("{} knows the guest, but isn't asked", lookup::service(own.source))
-        }));
-        let has_daemon = !matches!(self.told, Ok(None));
-        (reasons, next_of(presence, &self.options, has_daemon))
+        reasons.extend(
+            unasked.map(|own| {
+                format!("{} knows the guest, but isn't asked", lookup::service(own.kind))
+            }),
+        );
+        let has_daemon = !matches!(self.snapshot, Ok(None));
+        (reasons, next_of(presence, &self.paths, has_daemon))
     }
 
     /// Why the answer of one of ours doesn't reach programs.
-    fn lost(&self, own: &Ours, enable: &str) -> (Vec<String>, Option<String>) {
+    fn lost(&self, own: &ModuleAnswer, enable: &str) -> (Vec<String>, Option<String>) {
         let walk = &self.walk;
-        let service = lookup::service(own.source);
+        let service = lookup::service(own.kind);
         if !walk.has(service) {
             return (
                 vec![would(own), format!("{service} isn't on the hosts line")],
@@ -193,9 +197,9 @@ impl Explanation {
     }
 }
 
-fn would(own: &Ours) -> String {
+fn would(own: &ModuleAnswer) -> String {
     let texts: Vec<String> = own.addresses.iter().map(lookup::address_text).collect();
-    format!("{} would answer {}", lookup::service(own.source), texts.join(", "))
+    format!("{} would answer {}", lookup::service(own.kind), texts.join(", "))
 }
 
 fn unless(open: &[&str]) -> Option<String> {
@@ -209,8 +213,8 @@ fn unless(open: &[&str]) -> Option<String> {
     }
 }
 
-fn next_of(presence: &Presence, options: &str, has_daemon: bool) -> Option<String> {
-    let name = &presence.name;
+fn next_of(presence: &Presence, paths: &Paths, has_daemon: bool) -> Option<String> {
+    let wait = paths.command(&format!("wait {}", presence.name));
     let needs_daemon = |guests: &str| match has_daemon {
         true => String::new(),
         false => format!("; {guests} libvirt-nssd"),
@@ -222,19 +226,17 @@ fn next_of(presence: &Presence, options: &str, has_daemon: bool) -> Option<Strin
         Absence::Unknown(similar) if similar.is_empty() => {
             let daemon =
                 needs_daemon("guests on bridges, with static addresses or on other hosts need");
-            Some(format!("'libvirt-nss list{options}' shows the known names{daemon}"))
+            Some(format!("'{}' shows the known names{daemon}", paths.command("list")))
         }
         Absence::Unknown(similar) => Some(format!("did you mean {}?", similar.join(" or "))),
         Absence::NoLease(_) => {
             let daemon = needs_daemon("a guest with a static address needs");
-            Some(format!("'libvirt-nss wait {name}' returns when it has one{daemon}"))
+            Some(format!("'{wait}' returns when it has one{daemon}"))
         }
-        Absence::Expired(..) => {
-            Some(format!("'libvirt-nss wait {name}' returns when it has a new one"))
-        }
+        Absence::Expired(..) => Some(format!("'{wait}' returns when it has a new one")),
         Absence::Impossible => None,
         Absence::Unclear(_) | Absence::NoAddress(_) | Absence::Denied(_) => {
-            Some(format!("'libvirt-nss doctor{options}'"))
+            Some(paths.command("doctor"))
         }
     }
 }

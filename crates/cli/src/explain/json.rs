@@ -7,12 +7,12 @@ use guest_names::records::lease::BadRecord;
 use guest_names::snapshot::Standing;
 use serde::Serialize;
 
+use super::entries::{EntryStory, outcome_word};
 use super::story::{FileStory, Record, Story, What};
-use super::told::{EntryStory, outcome_word};
 use super::walk::{End, GaiError, Step};
-use super::{Explanation, Ours};
+use super::{Explanation, ModuleAnswer};
 use crate::commands::resolve::JsonAddress;
-use crate::daemon::{self, Told, source_word};
+use crate::daemon::{self, Reading, source_word};
 use crate::lookup;
 use crate::presence::{Absence, Presence};
 use crate::state::lossy;
@@ -123,7 +123,7 @@ struct JsonSnapshot {
 
 /// What the snapshot has under the name.
 #[derive(Serialize)]
-struct JsonTold {
+struct JsonEntries {
     /// `for-files`: it stands for the state files. `with-files`: they have changed since, and are read.
     /// `leases`: it stands for the files, and what libvirt told doesn't count. `out-of-date`, `broken`.
     standing: &'static str,
@@ -165,7 +165,7 @@ struct JsonService {
     /// Why the state directory can't be read.
     error: Option<String>,
     /// `null` where it wasn't asked.
-    snapshot: Option<JsonTold>,
+    snapshot: Option<JsonEntries>,
     files: Vec<JsonFile>,
 }
 
@@ -194,7 +194,7 @@ struct JsonRecord {
 impl<'e> Json<'e> {
     /// `now`: seconds since the epoch.
     pub(crate) fn new(explanation: &'e Explanation, now: i64) -> Self {
-        let Explanation { question, walk, ours, told, .. } = explanation;
+        let Explanation { question, walk, ours, snapshot: reading, .. } = explanation;
         let conclusion = explanation.conclusion();
         let line = walk.line.as_ref();
         let found = ours.iter().any(|own| own.found == Found::Data);
@@ -219,24 +219,21 @@ impl<'e> Json<'e> {
             open: walk.open(),
             answered_by: walk.answering().map(|(service, _)| service),
             addresses: match walk.answering() {
-                Some((_, said)) if walk.end == End::AnsweredByOther => {
-                    said.addresses.iter().copied().map(JsonAddress::bare).collect()
+                Some((_, reply)) if walk.end == End::AnsweredByOther => {
+                    reply.addresses.iter().copied().map(JsonAddress::bare).collect()
                 }
                 _ => explanation.addresses().iter().map(JsonAddress::new).collect(),
             },
             result_error: explanation.error().map(GaiError::word),
-            absence: explanation
-                .presence
-                .as_ref()
-                .filter(|_| !found)
-                .map(|presence| JsonAbsence::new(presence, &explanation.other_family)),
+            absence: (!found)
+                .then(|| JsonAbsence::new(&explanation.presence, &explanation.other_family)),
             conclusion: JsonConclusion {
                 answer: conclusion.answer.1,
                 reasons: conclusion.reasons,
                 next: conclusion.next,
             },
-            snapshot: snapshot(told),
-            services: ours.iter().map(|own| service(own, told, now)).collect(),
+            snapshot: snapshot(reading),
+            services: ours.iter().map(|own| service(own, reading, now)).collect(),
         }
     }
 }
@@ -247,16 +244,16 @@ fn step(step: &Step) -> JsonStep<'_> {
         service: &step.service,
         actions: step.actions.as_deref(),
         asked: asked.is_some(),
-        status: asked.map(|asked| asked.said.status.word()),
-        certain: asked.map(|asked| asked.said.certain),
+        status: asked.map(|asked| asked.reply.status.word()),
+        certain: asked.map(|asked| asked.reply.certain),
         ends: asked.map(|asked| asked.ends),
-        why: asked.map(|asked| asked.said.why.as_str()),
+        why: asked.map(|asked| asked.reply.why.as_str()),
     }
 }
 
-fn snapshot(told: &Told) -> Option<JsonSnapshot> {
-    let known = match told {
-        Ok(known) => known.as_ref()?,
+fn snapshot(reading: &Reading) -> Option<JsonSnapshot> {
+    let snapshot = match reading {
+        Ok(snapshot) => snapshot.as_ref()?,
         Err(unusable) => {
             let error = Some(unusable.to_string());
             let none =
@@ -266,16 +263,16 @@ fn snapshot(told: &Told) -> Option<JsonSnapshot> {
     };
     Some(JsonSnapshot {
         error: None,
-        version: known.info().version.clone(),
-        compiled: Some(known.compiled.meta.compiled),
-        touched: Some(known.compiled.modified),
-        hold: Some(known.compiled.meta.hold),
+        version: snapshot.info().version.clone(),
+        compiled: Some(snapshot.compiled.meta.compiled),
+        touched: Some(snapshot.compiled.modified),
+        hold: Some(snapshot.compiled.meta.hold),
     })
 }
 
-fn told_of(own: &Ours, told: &Told, now: i64) -> Option<JsonTold> {
+fn entries_of(own: &ModuleAnswer, reading: &Reading, now: i64) -> Option<JsonEntries> {
     let story = &own.story;
-    let standing = match story.told.standing? {
+    let standing = match story.snapshot.standing? {
         None => "broken",
         Some(Standing { leases: true, told: true }) => "for-files",
         Some(Standing { leases: true, told: false }) => "leases",
@@ -290,20 +287,20 @@ fn told_of(own: &Ours, told: &Told, now: i64) -> Option<JsonTold> {
         bridge: entry.bridge.clone(),
         expiry: entry.expiry,
         source: source_word(entry.source),
-        connection: daemon::connection(told, entry.connection),
-        fate: story.told.fate(entry, &story.candidates, now).word(),
+        connection: daemon::connection(reading, entry.connection),
+        fate: story.snapshot.fate(entry, &story.candidates, now).word(),
     };
-    Some(JsonTold { standing, entries: story.told.entries.iter().map(entry).collect() })
+    Some(JsonEntries { standing, entries: story.snapshot.entries.iter().map(entry).collect() })
 }
 
-fn service(own: &Ours, told: &Told, now: i64) -> JsonService {
+fn service(own: &ModuleAnswer, reading: &Reading, now: i64) -> JsonService {
     JsonService {
-        service: lookup::service(own.source),
+        service: lookup::service(own.kind),
         status: own.status().word(),
         not_loadable: own.not_loadable.clone(),
         addresses: own.addresses.iter().map(JsonAddress::new).collect(),
         error: own.story.no_directory.map(fault_text),
-        snapshot: told_of(own, told, now),
+        snapshot: entries_of(own, reading, now),
         files: own.story.files.iter().map(|one| file(&own.story, one)).collect(),
     }
 }

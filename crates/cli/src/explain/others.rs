@@ -13,7 +13,7 @@ use crate::state::address;
 use crate::state::lossy;
 
 /// What a service says.
-pub(crate) struct Said {
+pub(crate) struct Reply {
     /// Where it isn't `certain`: what it says of a name that it doesn't know.
     pub(crate) status: Status,
     pub(crate) certain: bool,
@@ -23,7 +23,7 @@ pub(crate) struct Said {
     pub(crate) addresses: Vec<IpAddr>,
 }
 
-impl Said {
+impl Reply {
     fn certainly(status: Status, why: impl Into<String>) -> Self {
         Self { status, certain: true, why: why.into(), addresses: Vec::new() }
     }
@@ -34,21 +34,21 @@ impl Said {
 }
 
 /// Asks what `service` would say.
-pub(crate) fn says(service: &str, question: &Question, paths: &Paths) -> Said {
+pub(crate) fn reply_of(service: &str, question: &Question, paths: &Paths) -> Reply {
     match service {
         "files" => files(question, paths),
         "myhostname" => myhostname(question, paths),
-        "mymachines" => Said::perhaps(
+        "mymachines" => Reply::perhaps(
             Status::NotFound,
             "answers for containers and machines that systemd-machined has registered",
         ),
         "resolve" => resolve(paths),
-        "dns" => Said::perhaps(Status::NotFound, "asks the name servers of /etc/resolv.conf"),
+        "dns" => Reply::perhaps(Status::NotFound, "asks the name servers of /etc/resolv.conf"),
         "sss" | "ldap" | "nis" | "nisplus" | "hesiod" | "wins" => {
-            Said::perhaps(Status::NotFound, "asks a directory on the network")
+            Reply::perhaps(Status::NotFound, "asks a directory on the network")
         }
         mdns if mdns.starts_with("mdns") => multicast(question),
-        _ => Said::perhaps(Status::NotFound, "isn't known to this command"),
+        _ => Reply::perhaps(Status::NotFound, "isn't known to this command"),
     }
 }
 
@@ -80,13 +80,13 @@ pub(crate) fn name_of(service: &str, address: IpAddr, paths: &Paths) -> Name {
 }
 
 /// hosts(5).
-fn files(question: &Question, paths: &Paths) -> Said {
+fn files(question: &Question, paths: &Paths) -> Reply {
     let path = paths.hosts_file();
     let text = match fs::read(&path) {
         Ok(text) => lossy(&text),
         Err(error) => {
             let why = format!("{} can't be read: {}", path.display(), crate::error::reason(&error));
-            return Said::certainly(Status::Unavail, why);
+            return Reply::certainly(Status::Unavail, why);
         }
     };
     let wanted = question.name.strip_suffix('.').unwrap_or(&question.name);
@@ -107,46 +107,46 @@ fn files(question: &Question, paths: &Paths) -> Said {
             Some(Family::V4) => " with an IPv4 address",
             Some(Family::V6) => " with an IPv6 address",
         };
-        Said::certainly(Status::NotFound, format!("{path} has no line for the name{family}"))
+        Reply::certainly(Status::NotFound, format!("{path} has no line for the name{family}"))
     } else {
         let shown: Vec<String> =
             lines.iter().map(|(found, line)| format!("{found} (line {line})")).collect();
         let why = format!("{path} has it: {}", shown.join(", "));
         let addresses = lines.into_iter().map(|(found, _)| found).collect();
-        Said { addresses, ..Said::certainly(Status::Success, why) }
+        Reply { addresses, ..Reply::certainly(Status::Success, why) }
     }
 }
 
 /// nss-myhostname(8): this host's own name, and three that stand for it.
-fn myhostname(question: &Question, paths: &Paths) -> Said {
+fn myhostname(question: &Question, paths: &Paths) -> Reply {
     let name = question.name.strip_suffix('.').unwrap_or(&question.name).to_ascii_lowercase();
     let own = paths.host_name().to_ascii_lowercase();
     let local = name == "localhost" || name.ends_with(".localhost");
     let local =
         local || name == "localhost.localdomain" || name.ends_with(".localhost.localdomain");
     if name == own || local || name == "_gateway" || name == "_outbound" {
-        Said::certainly(Status::Success, "it is this host's own name")
+        Reply::certainly(Status::Success, "it is this host's own name")
     } else {
-        Said::certainly(Status::NotFound, "answers only for this host's own name")
+        Reply::certainly(Status::NotFound, "answers only for this host's own name")
     }
 }
 
 /// nss-resolve(8): UNAVAIL where systemd-resolved doesn't run.
-fn resolve(paths: &Paths) -> Said {
+fn resolve(paths: &Paths) -> Reply {
     let socket = paths.resolved_socket();
     if socket.exists() {
-        Said::perhaps(Status::NotFound, "asks systemd-resolved, which runs")
+        Reply::perhaps(Status::NotFound, "asks systemd-resolved, which runs")
     } else {
-        Said::certainly(Status::Unavail, "would ask systemd-resolved, which doesn't run")
+        Reply::certainly(Status::Unavail, "would ask systemd-resolved, which doesn't run")
     }
 }
 
 /// nss-mdns: names under `.local`, if it isn't told of others in /etc/mdns.allow.
-fn multicast(question: &Question) -> Said {
+fn multicast(question: &Question) -> Reply {
     let name = question.name.strip_suffix('.').unwrap_or(&question.name).to_ascii_lowercase();
     if name.ends_with(".local") {
-        Said::perhaps(Status::NotFound, "asks the hosts of the local network (.local)")
+        Reply::perhaps(Status::NotFound, "asks the hosts of the local network (.local)")
     } else {
-        Said::certainly(Status::Unavail, "answers only for names under .local")
+        Reply::certainly(Status::Unavail, "answers only for names under .local")
     }
 }

@@ -1,6 +1,5 @@
 //! The reverse look-up: the name of an address, as getnameinfo(3) and gethostbyaddr(3) ask for it.
 
-use std::io::{self, Write};
 use std::net::IpAddr;
 
 use guest_names::name::NameKind;
@@ -9,17 +8,13 @@ use serde::Serialize;
 use super::conclusion::Conclusion;
 use super::json::JsonConclusion;
 use super::others;
-use super::text::{self, Style};
-use crate::args::Explain;
 use crate::context::Context;
 use crate::error::Error;
 use crate::lookup;
-use crate::nsswitch::file::Conf;
+use crate::nsswitch::file;
 use crate::nsswitch::line::{Status as Answer, parse};
-use crate::output::escape::write_json;
 use crate::output::paint::Tone;
 use crate::presence;
-use crate::status::Status;
 
 /// What the services on the hosts line make of an address.
 #[derive(Default)]
@@ -34,66 +29,86 @@ struct Walk {
     hidden: Option<(String, String, String)>,
 }
 
-pub(crate) fn run(
+/// What a reverse look-up comes to.
+pub(crate) struct ReverseExplanation {
     address: IpAddr,
-    options: &Explain,
-    conf: &Result<Conf, Error>,
-    style: &Style,
-    context: &Context,
-) -> Result<Status, Error> {
-    let conclusion;
-    let mut found = None;
-    match conf {
-        Err(error) => conclusion = unclear(address, error.to_string()),
-        Ok(conf) => match parse(&conf.text) {
-            Err(misread) => conclusion = unclear(address, misread.to_string()),
-            Ok(line) => {
-                let mut walk = Walk::default();
-                let mut ended_by = None;
-                for service in &line.services {
-                    let source = [NameKind::HostName, NameKind::Domain]
-                        .into_iter()
-                        .find(|&source| lookup::service(source) == service.name);
-                    let (status, name) = match source {
-                        Some(source) => {
-                            walk.has_ours = true;
-                            let now = context.clock.now();
-                            let name =
-                                lookup::by_address(&context.paths, source, address, now, None)?;
-                            (name.as_ref().map_or(Answer::NotFound, |_| Answer::Success), name)
-                        }
-                        None => match others::name_of(&service.name, address, &context.paths) {
-                            others::Name::Is(name) => (Answer::Success, Some(name)),
-                            others::Name::None(status) => (status, None),
-                            others::Name::Open => {
-                                if ended_by.is_none() {
-                                    walk.open.push(service.name.clone());
-                                }
-                                (Answer::NotFound, None)
-                            }
-                        },
-                    };
-                    match (&ended_by, name) {
-                        (None, Some(name)) => walk.answer = Some((service.name.clone(), name)),
-                        (None, None) => walk.answer = None,
-                        (Some(by), Some(name)) if source.is_some() && walk.answer.is_none() => {
-                            walk.hidden = Some((service.name.clone(), name, String::clone(by)));
-                            break;
-                        }
-                        _ => {}
-                    }
-                    if ended_by.is_none() && service.actions.ends(status) {
-                        ended_by = Some(service.name.clone());
-                    }
-                }
-                found = walk.answer.clone();
-                conclusion = walk.conclusion(address, context);
+    /// The service whose answer programs get, and the name.
+    found: Option<(String, String)>,
+    pub(crate) conclusion: Conclusion,
+}
+
+/// Explains the look-up of an address' name.
+///
+/// # Errors
+/// [`Error::Exhausted`].
+pub(crate) fn explain(address: IpAddr, context: &Context) -> Result<ReverseExplanation, Error> {
+    let line = file::read(&context.paths)
+        .map_err(|error| error.to_string())
+        .and_then(|conf| parse(&conf.text).map_err(|parse_error| parse_error.to_string()));
+    let line = match line {
+        Ok(line) => line,
+        Err(why) => {
+            let conclusion = unclear(address, why);
+            return Ok(ReverseExplanation { address, found: None, conclusion });
+        }
+    };
+    let mut walk = Walk::default();
+    let mut ended_by = None;
+    for service in &line.services {
+        let kind = [NameKind::HostName, NameKind::Domain]
+            .into_iter()
+            .find(|&kind| lookup::service(kind) == service.name);
+        let (status, name) = match kind {
+            Some(kind) => {
+                walk.has_ours = true;
+                let now = context.clock.now();
+                let name = lookup::by_address(&context.paths, kind, address, now, None)?;
+                (name.as_ref().map_or(Answer::NotFound, |_| Answer::Success), name)
             }
-        },
+            None => match others::name_of(&service.name, address, &context.paths) {
+                others::Name::Is(name) => (Answer::Success, Some(name)),
+                others::Name::None(status) => (status, None),
+                others::Name::Open => {
+                    if ended_by.is_none() {
+                        walk.open.push(service.name.clone());
+                    }
+                    (Answer::NotFound, None)
+                }
+            },
+        };
+        match (&ended_by, name) {
+            (None, Some(name)) => walk.answer = Some((service.name.clone(), name)),
+            (None, None) => walk.answer = None,
+            (Some(by), Some(name)) if kind.is_some() && walk.answer.is_none() => {
+                walk.hidden = Some((service.name.clone(), name, String::clone(by)));
+                break;
+            }
+            _ => {}
+        }
+        if ended_by.is_none() && service.actions.ends(status) {
+            ended_by = Some(service.name.clone());
+        }
     }
-    let ours = found.as_ref().is_some_and(|(service, _)| crate::nsswitch::is_ours(service));
-    print(address, found, conclusion, options, style)?;
-    Ok(if ours { Status::Ok } else { Status::NotFound })
+    let found = walk.answer.clone();
+    Ok(ReverseExplanation { address, found, conclusion: walk.conclusion(address, context) })
+}
+
+impl ReverseExplanation {
+    /// Whether programs get the name of a guest.
+    pub(crate) fn is_a_guests(&self) -> bool {
+        self.found.as_ref().is_some_and(|(service, _)| crate::nsswitch::is_ours(service))
+    }
+
+    pub(crate) fn json(&self) -> impl Serialize {
+        let (service, name) = self.found.clone().unzip();
+        let Conclusion { answer: (_, answer), reasons, next } = self.conclusion.clone();
+        Json {
+            address: self.address,
+            name,
+            service,
+            conclusion: JsonConclusion { answer, reasons, next },
+        }
+    }
 }
 
 fn unclear(address: IpAddr, why: String) -> Conclusion {
@@ -118,7 +133,7 @@ impl Walk {
                 (Tone::Good, format!("{address} is {name}"))
             }
             None => {
-                let enable = format!("sudo libvirt-nss enable{}", context.paths.options());
+                let enable = context.paths.sudo_command("enable");
                 if let Some((service, name, by)) = &self.hidden {
                     reasons.push(format!(
                         "{service} would answer {name} and isn't asked: {by} ends the look-up before it"
@@ -140,7 +155,7 @@ impl Walk {
                     [] => format!("{address} has no name"),
                     open => {
                         format!(
-                            "{address} is no guest's; {} may still know a name",
+                            "{address} belongs to no guest; {} may have a name for it",
                             open.join(" or ")
                         )
                     }
@@ -161,26 +176,4 @@ struct Json {
     /// Which service has the name.
     service: Option<String>,
     conclusion: JsonConclusion,
-}
-
-fn print(
-    address: IpAddr,
-    found: Option<(String, String)>,
-    conclusion: Conclusion,
-    options: &Explain,
-    style: &Style,
-) -> Result<(), Error> {
-    let mut out = io::stdout().lock();
-    if options.json {
-        let (service, name) = found.unzip();
-        let (_, answer) = conclusion.answer;
-        let conclusion =
-            JsonConclusion { answer, reasons: conclusion.reasons, next: conclusion.next };
-        write_json(&mut out, &Json { address, name, service, conclusion })?;
-    } else {
-        for line in text::conclusion_lines(&conclusion, style) {
-            writeln!(out, "{line}")?;
-        }
-    }
-    Ok(())
 }

@@ -3,34 +3,34 @@
 use guest_names::snapshot::Standing;
 use guest_names::snapshot::format::Source;
 
+use super::entries::{EntryStory, Fate};
 use super::text::{Page, outcome_of};
-use super::told::{EntryStory, Fate};
-use super::{Explanation, Ours};
-use crate::daemon::{self, Known, Told, source_text};
+use super::{Explanation, ModuleAnswer};
+use crate::daemon::{self, Reading, Snapshot, source_text};
 use crate::output::duration;
 use crate::output::paint::Tone;
 
 impl Page<'_> {
     /// Tells of it where there is one. Whether the state files were read too.
-    pub(super) fn snapshot(&mut self, explanation: &Explanation, own: &Ours) -> bool {
-        let story = &own.story.told;
+    pub(super) fn snapshot(&mut self, explanation: &Explanation, own: &ModuleAnswer) -> bool {
+        let story = &own.story.snapshot;
         let Some(standing) = story.standing else {
-            if let Err(unusable) = &explanation.told {
+            if let Err(unusable) = &explanation.snapshot {
                 self.text(2, Tone::Bad, &format!("libvirt-nssd's snapshot isn't used: {unusable}"));
             }
             return true;
         };
         // A look-up doesn't meet what is broken elsewhere in it.
-        if let (Err(unusable), Some(_)) = (&explanation.told, standing) {
+        if let (Err(unusable), Some(_)) = (&explanation.snapshot, standing) {
             self.text(2, Tone::Bad, &format!("libvirt-nssd's snapshot is damaged: {unusable}"));
         }
-        let teller = Teller { told: &explanation.told, now: self.style.now };
-        let (tone, text) = teller.standing(standing);
+        let text_of = SnapshotText { reading: &explanation.snapshot, now: self.style.now };
+        let (tone, text) = text_of.standing(standing);
         self.text(2, tone, &text);
         for entry in &story.entries {
-            let fate = story.fate(entry, &own.story.candidates, teller.now);
-            let (tone, fate) = teller.fate(fate, entry);
-            self.record(entry.at, &teller.what(entry), tone, &fate);
+            let fate = story.fate(entry, &own.story.candidates, text_of.now);
+            let (tone, fate) = text_of.fate(fate, entry);
+            self.record(entry.at, &text_of.what(entry), tone, &fate);
         }
         if story.entries.is_empty() && standing.is_some() {
             self.text(4, Tone::Faint, "nothing about the name");
@@ -44,30 +44,31 @@ impl Page<'_> {
 }
 
 /// Puts it into words.
-struct Teller<'t> {
-    told: &'t Told,
+struct SnapshotText<'t> {
+    reading: &'t Reading,
     /// Seconds since the epoch.
     now: i64,
 }
 
-impl Teller<'_> {
+impl SnapshotText<'_> {
     /// None where it is damaged, or came just now.
-    fn known(&self) -> Option<&Known> {
-        self.told.as_ref().ok()?.as_ref()
+    fn snapshot(&self) -> Option<&Snapshot> {
+        self.reading.as_ref().ok()?.as_ref()
     }
 
     fn silence(&self) -> String {
-        match self.known() {
-            Some(known) => known.silence(self.now),
+        match self.snapshot() {
+            Some(snapshot) => snapshot.silence(self.now),
             None => "libvirt-nssd has been silent for too long".into(),
         }
     }
 
     /// What of the snapshot counts.
     fn standing(&self, standing: Option<Standing>) -> (Tone, String) {
-        let compiled = self.known().map(|known| format!(", {},", known.compiled(self.now)));
+        let compiled =
+            self.snapshot().map(|snapshot| format!(", {},", snapshot.compiled(self.now)));
         let snapshot = format!("libvirt-nssd's snapshot{}", compiled.unwrap_or_default());
-        let of_files = match self.known().map(|known| known.compiled.meta.state) {
+        let of_files = match self.snapshot().map(|snapshot| snapshot.compiled.meta.state) {
             Some(Some(_)) => ", which have changed since",
             Some(None) => ", of which it says nothing",
             None => "",
@@ -111,7 +112,7 @@ impl Teller<'_> {
                 end => format!("{} left", duration::left(end, self.now)),
             });
         }
-        let connection = daemon::connection(self.told, entry.connection);
+        let connection = daemon::connection(self.reading, entry.connection);
         let from = match (entry.source, entry.address) {
             (Source::Files, None) => "a state file".into(),
             (Source::Files, Some(_)) => source_text(Source::Files).to_owned(),

@@ -13,17 +13,17 @@ use guest_names::snapshot::Standing;
 use guest_names::snapshot::format::Entry;
 use guest_names::text::Text;
 
-use super::told::Told;
+use super::entries::SnapshotStory;
 use crate::state::address;
 use crate::state::{MacAddress, lossy};
 
-/// A look-up, as it told of itself.
+/// A look-up, as its observer saw it.
 #[derive(Default)]
 pub(crate) struct Story {
     /// Why the state directory couldn't be listed.
     pub(crate) no_directory: Option<Fault>,
     /// What the daemon's snapshot had under the name.
-    pub(crate) told: Told,
+    pub(crate) snapshot: SnapshotStory,
     /// In the order in which they were read.
     pub(crate) files: Vec<FileStory>,
     /// The candidates that the answer was chosen from.
@@ -69,11 +69,11 @@ pub(crate) enum What {
 
 impl Story {
     /// Brings the files into an order that doesn't depend on the directory's: as they are read otherwise.
-    pub(crate) fn sort(&mut self, source: NameKind) {
+    pub(crate) fn sort(&mut self, kind: NameKind) {
         self.files.sort_by_key(|file| {
             let bridge = file.bridge.as_bytes().to_vec();
             let is_map = file.kind == Kind::Macs;
-            match source {
+            match kind {
                 NameKind::HostName => (is_map, bridge, false),
                 NameKind::Domain => (false, bridge, !is_map),
             }
@@ -134,11 +134,11 @@ impl Observer for Story {
     }
 
     fn snapshot(&mut self, standing: Option<Standing>) {
-        self.told.asked(standing);
+        self.snapshot.asked(standing);
     }
 
     fn entry(&mut self, offset: u32, entry: &Entry<'_>, _: Standing, taken: bool) {
-        self.told.entry(offset, entry, taken);
+        self.snapshot.entry(offset, entry, taken);
     }
 
     fn candidate(&mut self, candidate: &Candidate, fate: Fate) {

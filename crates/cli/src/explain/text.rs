@@ -8,7 +8,8 @@ use guest_names::records::lease::BadRecord;
 use super::conclusion::Conclusion;
 use super::story::{FileStory, Record, Story, What};
 use super::walk::Step;
-use super::{Explanation, Ours};
+use super::{Explanation, ModuleAnswer};
+use crate::context::Context;
 use crate::lookup;
 use crate::nsswitch::line::Status;
 use crate::output::duration;
@@ -31,6 +32,20 @@ pub(crate) struct Style {
     pub(crate) now: i64,
     /// The state directory, as people name it.
     pub(crate) directory: String,
+}
+
+impl Style {
+    /// The conclusion alone, in lines of `width` columns.
+    pub(crate) fn new(width: usize, context: &Context) -> Self {
+        Self {
+            paint: context.paint,
+            width,
+            verbose: false,
+            all: false,
+            now: context.clock.now(),
+            directory: context.paths.state_directory().display().to_string(),
+        }
+    }
 }
 
 /// The lines: the conclusion, and with `verbose` how it came to that.
@@ -119,24 +134,24 @@ impl Page<'_> {
             return;
         };
         self.lines.push(format!("  {}", printable(&name)));
-        let said = &asked.said;
-        let status = said.status.word();
-        let (tone, goes) = match (asked.ends, said.status) {
+        let reply = &asked.reply;
+        let status = reply.status.word();
+        let (tone, goes) = match (asked.ends, reply.status) {
             (true, Status::Success) => (Tone::Good, "ends here"),
             (true, _) => (Tone::Bad, "ends here, without an answer"),
             (false, Status::Success) => (Tone::Warning, "goes on, and drops the answer"),
             (false, _) => (Tone::Plain, "goes on"),
         };
-        let text = if said.certain {
-            format!("{}: {status}, {goes}", said.why)
+        let text = if reply.certain {
+            format!("{}: {status}, {goes}", reply.why)
         } else {
-            format!("{}; where it has no answer: {status}, {goes}", said.why)
+            format!("{}; where it has no answer: {status}, {goes}", reply.why)
         };
         self.text(6, tone, &text);
     }
 
-    fn own(&mut self, explanation: &Explanation, own: &Ours) {
-        let service = lookup::service(own.source);
+    fn own(&mut self, explanation: &Explanation, own: &ModuleAnswer) {
+        let service = lookup::service(own.kind);
         let place = if !explanation.walk.has(service) {
             ", which is not on the hosts line, would say"
         } else if !explanation.walk.asks(service) {
@@ -151,8 +166,8 @@ impl Page<'_> {
             self.text(2, Tone::Plain, "The rest is what it would do.");
         }
         let name = explanation.question.name.as_bytes();
-        if own.source.wanted(name).is_none() {
-            let why = match own.source {
+        if own.kind.wanted(name).is_none() {
+            let why = match own.kind {
                 NameKind::HostName => "It can't be the host name of a guest; no file is read.",
                 NameKind::Domain => "It can't be the name of a domain; no file is read.",
             };
@@ -172,12 +187,12 @@ impl Page<'_> {
         }
     }
 
-    fn file(&mut self, own: &Ours, file: &FileStory) {
+    fn file(&mut self, own: &ModuleAnswer, file: &FileStory) {
         let name = file_name(file.bridge.as_bytes(), file.kind);
         self.text(2, Tone::Plain, &lossy(name.as_encoded_bytes()));
         let mut passed = 0;
         for record in &file.records {
-            let (tone, fate) = fate_of(&own.story, own.source, file, record, self.style.now);
+            let (tone, fate) = fate_of(&own.story, own.kind, file, record, self.style.now);
             if tone == Tone::Faint && !self.style.all {
                 passed += 1;
                 continue;
@@ -249,7 +264,7 @@ fn what(record: &Record, now: i64) -> String {
 /// What became of a record; faint where it was never about the name.
 fn fate_of(
     story: &Story,
-    source: NameKind,
+    kind: NameKind,
     file: &FileStory,
     record: &Record,
     now: i64,
@@ -260,7 +275,7 @@ fn fate_of(
             (Tone::Bad, "skipped: no domain name, or no list of NICs".into())
         }
         What::Map { wanted: false, .. } => (Tone::Faint, "another guest".into()),
-        What::Map { wanted: true, .. } => match source {
+        What::Map { wanted: true, .. } => match kind {
             NameKind::Domain => (Tone::Good, "the guest that was asked for".into()),
             NameKind::HostName => {
                 (Tone::Good, "a running guest with the NIC of such a lease".into())

@@ -6,7 +6,7 @@ use guest_names::name::NameKind;
 use guest_store::lookup::Found;
 
 use super::others;
-use super::{Ours, Question};
+use super::{ModuleAnswer, Question};
 use crate::error::Error;
 use crate::lookup;
 use crate::nsswitch::file::Conf;
@@ -37,7 +37,7 @@ pub(crate) struct Step {
 
 /// What an asked service does with the look-up.
 pub(crate) struct Asked {
-    pub(crate) said: others::Said,
+    pub(crate) reply: others::Reply,
     pub(crate) ends: bool,
 }
 
@@ -86,7 +86,7 @@ impl Walk {
     pub(crate) fn new(
         conf: &Result<Conf, Error>,
         question: &Question,
-        ours: &[Ours],
+        ours: &[ModuleAnswer],
         paths: &Paths,
     ) -> Self {
         let path = paths.nsswitch().display().to_string();
@@ -103,7 +103,7 @@ impl Walk {
         };
         let line = match parse(&conf.text) {
             Ok(line) => line,
-            Err(misread) => return unclear(misread.to_string()),
+            Err(parse_error) => return unclear(parse_error.to_string()),
         };
         let text = lossy(&conf.text[line.range.clone()]);
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -117,21 +117,21 @@ impl Walk {
                 steps.push(Step { service: name, actions, asked: None });
                 continue;
             }
-            let own = ours.iter().find(|own| lookup::service(own.source) == service.name);
-            let said = match own {
-                Some(own) => our_word(own),
-                None => others::says(&service.name, question, paths),
+            let own = ours.iter().find(|own| lookup::service(own.kind) == service.name);
+            let reply = match own {
+                Some(own) => our_reply(own),
+                None => others::reply_of(&service.name, question, paths),
             };
-            end = after(end, &said, own, question.family);
-            if service.actions.after(said.status) == Action::Merge {
+            end = after(end, &reply, own, question.family);
+            if service.actions.after(reply.status) == Action::Merge {
                 end = End::Unclear;
             }
-            let ends = service.actions.ends(said.status);
+            let ends = service.actions.ends(reply.status);
             if ends {
                 ended_by = Some(at);
             }
             let merges = end == End::Unclear;
-            steps.push(Step { service: name, actions, asked: Some(Asked { said, ends }) });
+            steps.push(Step { service: name, actions, asked: Some(Asked { reply, ends }) });
             if merges {
                 let why =
                     "[SUCCESS=merge] is for groups, and glibc leaves open what it does to hosts";
@@ -152,15 +152,15 @@ impl Walk {
     }
 
     /// The service whose answer programs get, and what it says.
-    pub(crate) fn answering(&self) -> Option<(&str, &others::Said)> {
+    pub(crate) fn answering(&self) -> Option<(&str, &others::Reply)> {
         let answered = matches!(self.end, End::Answered(_) | End::AnsweredByOther);
         let asked = self
             .steps
             .iter()
             .rev()
             .filter(|_| answered)
-            .filter_map(|step| Some((step.service.as_str(), &step.asked.as_ref()?.said)));
-        asked.into_iter().find(|(_, said)| said.status == Status::Success)
+            .filter_map(|step| Some((step.service.as_str(), &step.asked.as_ref()?.reply)));
+        asked.into_iter().find(|(_, reply)| reply.status == Status::Success)
     }
 
     /// The services that were asked and of which it isn't known whether they have an answer.
@@ -168,30 +168,35 @@ impl Walk {
         let asked = self
             .steps
             .iter()
-            .filter(|step| step.asked.as_ref().is_some_and(|asked| !asked.said.certain));
+            .filter(|step| step.asked.as_ref().is_some_and(|asked| !asked.reply.certain));
         asked.map(|step| step.service.as_str()).collect()
     }
 }
 
 /// What getaddrinfo(3) has after a service, in place of what it had before: glibc (nss/getaddrinfo.c) keeps
 /// the outcome of the service that it asked last, also where an action makes it go on after an answer.
-fn after(before: End, said: &others::Said, own: Option<&Ours>, family: Option<Family>) -> End {
-    match (said.status, own) {
+fn after(
+    before: End,
+    reply: &others::Reply,
+    own: Option<&ModuleAnswer>,
+    family: Option<Family>,
+) -> End {
+    match (reply.status, own) {
         // It has no function to call. For IPv4 alone, what a service before it left stays.
         (_, Some(own)) if own.not_loadable.is_some() => match (before, family) {
             (End::Failed(_), Some(Family::V4)) => before,
             _ => End::Failed(GaiError::System),
         },
-        (Status::Success, Some(own)) => End::Answered(own.source),
+        (Status::Success, Some(own)) => End::Answered(own.kind),
         (Status::Success, None) => End::AnsweredByOther,
         (Status::Unavail, Some(_)) => End::Failed(GaiError::NoData),
         _ => End::Failed(GaiError::NoName),
     }
 }
 
-fn our_word(own: &Ours) -> others::Said {
-    let kind = lookup::kind_of_name(own.source);
-    let why = match (&own.not_loadable, own.found, own.source) {
+fn our_reply(own: &ModuleAnswer) -> others::Reply {
+    let kind = lookup::kind_of_name(own.kind);
+    let why = match (&own.not_loadable, own.found, own.kind) {
         (Some(why), ..) => format!("the module can't be loaded: {why}"),
         (None, Found::Data, _) => match own.addresses.len() {
             1 => "it has 1 address".into(),
@@ -201,5 +206,5 @@ fn our_word(own: &Ours) -> others::Said {
         (None, Found::Unknown, NameKind::HostName) => format!("no current lease has this {kind}"),
         (None, Found::Unknown, NameKind::Domain) => format!("no running guest has this {kind}"),
     };
-    others::Said { status: own.status(), certain: true, why, addresses: Vec::new() }
+    others::Reply { status: own.status(), certain: true, why, addresses: Vec::new() }
 }

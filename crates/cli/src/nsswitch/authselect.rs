@@ -9,7 +9,7 @@ const FEATURE: &str = "with-libvirt";
 
 /// What authselect can do about our services.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Method {
     /// The profile has [`FEATURE`]. Whether it is on.
     Feature { on: bool },
     /// It hasn't; the administrator's own lines come from `user-nsswitch.conf`.
@@ -20,22 +20,22 @@ pub(crate) enum Way {
 ///
 /// # Errors
 /// It isn't there, or says no.
-pub(crate) fn way() -> Result<Way, Error> {
+pub(crate) fn method() -> Result<Method, Error> {
     let current = ask(&["current", "--raw"])?;
     let mut words = current.split_whitespace();
     let profile = words.next().unwrap_or_default();
     let features = ask(&["list-features", profile])?;
     Ok(if features.lines().any(|feature| feature.trim() == FEATURE) {
-        Way::Feature { on: words.any(|feature| feature == FEATURE) }
+        Method::Feature { on: words.any(|feature| feature == FEATURE) }
     } else {
-        Way::UserFile
+        Method::UserFile
     })
 }
 
 /// Turns the feature on or off.
 ///
 /// # Errors
-/// As [`way`].
+/// As [`method`].
 pub(crate) fn set_feature(on: bool) -> Result<(), Error> {
     let action = if on { "enable-feature" } else { "disable-feature" };
     ask(&[action, FEATURE]).map(drop)
@@ -49,7 +49,7 @@ pub(crate) fn feature_command(on: bool) -> String {
 /// Takes a changed `user-nsswitch.conf` over.
 ///
 /// # Errors
-/// As [`way`].
+/// As [`method`].
 pub(crate) fn apply_changes() -> Result<(), Error> {
     ask(&["apply-changes"]).map(drop)
 }

@@ -1,6 +1,6 @@
 //! Changes of the `hosts` line, from text to text. Whatever isn't meant stays as it is, byte for byte.
 
-use super::line::{HostsLine, Misread, Service, Status, parse};
+use super::line::{HostsLine, ParseError, Service, Status, parse};
 use super::order::first_hiding;
 use super::{OURS, is_ours};
 use crate::state::lossy;
@@ -17,7 +17,7 @@ pub(crate) fn enable(
     text: &[u8],
     services: &[&str],
     authoritative: bool,
-) -> Result<Vec<u8>, Misread> {
+) -> Result<Vec<u8>, ParseError> {
     let line = parse(text)?;
     let first = first_hiding(&line);
     let mut words = String::new();
@@ -33,7 +33,7 @@ pub(crate) fn enable(
                         "{name} stands behind {hiding}, and would end every look-up if it stood \
                          where it is asked"
                     );
-                    return Err(misread(text, &line, why));
+                    return Err(parse_error(text, &line, why));
                 }
                 moved.push(name);
                 words += &format!(" {}", lossy(&text[service.word.start..service.end()]));
@@ -48,7 +48,7 @@ pub(crate) fn enable(
              never asked",
             service.name
         );
-        return Err(misread(text, &line, why));
+        return Err(parse_error(text, &line, why));
     }
     let mut text = text.to_vec();
     for name in moved {
@@ -78,7 +78,7 @@ fn keeps_others_away(line: &HostsLine) -> Option<&Service> {
     before_last.iter().find(ends)
 }
 
-fn make_authoritative(text: &[u8], name: &str) -> Result<Vec<u8>, Misread> {
+fn make_authoritative(text: &[u8], name: &str) -> Result<Vec<u8>, ParseError> {
     let line = parse(text)?;
     let Some(at) = line.position(name) else { return Ok(text.to_vec()) };
     let service = &line.services[at];
@@ -87,7 +87,7 @@ fn make_authoritative(text: &[u8], name: &str) -> Result<Vec<u8>, Misread> {
     }
     if service.list.is_some() {
         let why = format!("{name} has actions already; add UNAVAIL=return to them by hand");
-        return Err(misread(text, &line, why));
+        return Err(parse_error(text, &line, why));
     }
     let mut text = text.to_vec();
     text.splice(service.word.end..service.word.end, format!(" {AUTHORITATIVE}").bytes());
@@ -98,7 +98,7 @@ fn make_authoritative(text: &[u8], name: &str) -> Result<Vec<u8>, Misread> {
 ///
 /// # Errors
 /// Why the file isn't touched.
-pub(crate) fn disable(text: &[u8], services: &[&str]) -> Result<Vec<u8>, Misread> {
+pub(crate) fn disable(text: &[u8], services: &[&str]) -> Result<Vec<u8>, ParseError> {
     let mut text = text.to_vec();
     for name in services {
         text = take_off(&text, name)?;
@@ -110,7 +110,7 @@ pub(crate) fn disable(text: &[u8], services: &[&str]) -> Result<Vec<u8>, Misread
 ///
 /// # Errors
 /// Why the file isn't touched.
-pub(crate) fn make_ordinary(text: &[u8], services: &[&str]) -> Result<Vec<u8>, Misread> {
+pub(crate) fn make_ordinary(text: &[u8], services: &[&str]) -> Result<Vec<u8>, ParseError> {
     let mut text = text.to_vec();
     for name in services {
         let line = parse(&text)?;
@@ -121,7 +121,7 @@ pub(crate) fn make_ordinary(text: &[u8], services: &[&str]) -> Result<Vec<u8>, M
             text.drain(service.word.end..list.end);
         } else if service.actions.ends(Status::Unavail) {
             let why = format!("{name} has other actions too; take UNAVAIL=return out by hand");
-            return Err(misread(&text, &line, why));
+            return Err(parse_error(&text, &line, why));
         }
     }
     Ok(text)
@@ -131,13 +131,13 @@ pub(crate) fn make_ordinary(text: &[u8], services: &[&str]) -> Result<Vec<u8>, M
 ///
 /// # Errors
 /// Why that can't be told.
-pub(crate) fn present(text: &[u8]) -> Result<Vec<&'static str>, Misread> {
+pub(crate) fn present(text: &[u8]) -> Result<Vec<&'static str>, ParseError> {
     let line = parse(text)?;
     Ok(OURS.into_iter().filter(|name| line.position(name).is_some()).collect())
 }
 
 /// Takes a service off, with its list and the blanks behind it; of the last one, those before it.
-fn take_off(text: &[u8], name: &str) -> Result<Vec<u8>, Misread> {
+fn take_off(text: &[u8], name: &str) -> Result<Vec<u8>, ParseError> {
     let line = parse(text)?;
     let Some(at) = only_position(text, &line, name)? else { return Ok(text.to_vec()) };
     let (services, service) = (&line.services, &line.services[at]);
@@ -145,7 +145,7 @@ fn take_off(text: &[u8], name: &str) -> Result<Vec<u8>, Misread> {
         (Some(next), _) => service.word.start..next.word.start,
         (None, Some(before)) => before.end()..service.end(),
         (None, None) => {
-            return Err(misread(text, &line, format!("{name} is its only service")));
+            return Err(parse_error(text, &line, format!("{name} is its only service")));
         }
     };
     let mut text = text.to_vec();
@@ -153,15 +153,15 @@ fn take_off(text: &[u8], name: &str) -> Result<Vec<u8>, Misread> {
     Ok(text)
 }
 
-fn only_position(text: &[u8], line: &HostsLine, name: &str) -> Result<Option<usize>, Misread> {
+fn only_position(text: &[u8], line: &HostsLine, name: &str) -> Result<Option<usize>, ParseError> {
     match line.services.iter().filter(|service| service.name == name).count() {
         0 | 1 => Ok(line.position(name)),
-        _ => Err(misread(text, line, format!("{name} stands there twice"))),
+        _ => Err(parse_error(text, line, format!("{name} stands there twice"))),
     }
 }
 
-fn misread(text: &[u8], line: &HostsLine, why: String) -> Misread {
-    Misread::Line { why, line: lossy(&text[line.range.clone()]).trim_end().to_owned() }
+fn parse_error(text: &[u8], line: &HostsLine, why: String) -> ParseError {
+    ParseError::Line { why, line: lossy(&text[line.range.clone()]).trim_end().to_owned() }
 }
 
 #[cfg(test)]
@@ -172,10 +172,10 @@ mod tests {
 
     const GUEST: [&str; 1] = ["libvirt_guest"];
 
-    fn line(edited: Result<Vec<u8>, Misread>) -> String {
+    fn line(edited: Result<Vec<u8>, ParseError>) -> String {
         match edited {
             Ok(text) => lossy(&text).trim_end().to_owned(),
-            Err(misread) => format!("refused: {misread}"),
+            Err(parse_error) => format!("refused: {parse_error}"),
         }
     }
 

@@ -104,7 +104,7 @@ impl HostsLine {
 
 /// Why a file has no `hosts` line that can be followed or edited.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Misread {
+pub(crate) enum ParseError {
     Nul,
     NoLine,
     /// How many.
@@ -120,7 +120,7 @@ pub(crate) enum Misread {
     },
 }
 
-impl fmt::Display for Misread {
+impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nul => f.write_str("it holds NUL bytes, which no nsswitch.conf does; put it right"),
@@ -148,9 +148,9 @@ fn is_blank(byte: u8) -> bool {
 }
 
 /// Finds and reads the line.
-pub(crate) fn parse(text: &[u8]) -> Result<HostsLine, Misread> {
+pub(crate) fn parse(text: &[u8]) -> Result<HostsLine, ParseError> {
     if text.contains(&0) {
-        return Err(Misread::Nul);
+        return Err(ParseError::Nul);
     }
     let mut found = Vec::new();
     let mut start = 0;
@@ -160,7 +160,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<HostsLine, Misread> {
         match database.unwrap_or_default() {
             b"hosts" => found.push((at + 1, start..start + line.len())),
             other if other.eq_ignore_ascii_case(b"hosts") => {
-                return Err(Misread::OtherCase(lossy(other)));
+                return Err(ParseError::OtherCase(lossy(other)));
             }
             _ => {}
         }
@@ -168,15 +168,15 @@ pub(crate) fn parse(text: &[u8]) -> Result<HostsLine, Misread> {
     }
     let [(number, range)] = found.as_slice() else {
         return Err(match found.len() {
-            0 => Misread::NoLine,
-            count => Misread::SeveralLines(count),
+            0 => ParseError::NoLine,
+            count => ParseError::SeveralLines(count),
         });
     };
     if range.end == text.len() {
-        return Err(Misread::NoNewline);
+        return Err(ParseError::NoNewline);
     }
     let mut reader = Reader { text: &text[..range.end], at: range.start };
-    let (services, comment) = reader.services().map_err(|why| Misread::Line {
+    let (services, comment) = reader.services().map_err(|why| ParseError::Line {
         why,
         line: lossy(&text[range.clone()]).trim_end().to_owned(),
     })?;

@@ -28,9 +28,9 @@ pub(crate) fn note_absence(context: &Context) {
     if edit::present(&conf.text).is_ok_and(|present| present.is_empty()) {
         context.warn(&format!(
             "neither libvirt nor libvirt_guest is in {}, so ssh and other programs don't see these names: \
-             'sudo libvirt-nss enable{}'",
+             run '{}'",
             conf.path.display(),
-            context.paths.options()
+            context.paths.sudo_command("enable")
         ));
     }
 }

@@ -42,6 +42,11 @@ impl Paint {
     }
 }
 
+/// What the cursor is on. Not a colour: it is shown without colours too.
+pub(crate) fn reversed(text: &str) -> String {
+    format!("\x1b[7m{text}\x1b[0m")
+}
+
 /// Whether there are colours.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Paint(bool);

@@ -47,22 +47,23 @@ pub(crate) fn lines(
     room: Option<usize>,
     paint: Paint,
 ) -> Vec<String> {
-    page(columns, rows, 0..rows.len(), room, paint)
+    lines_as_wide(columns, &natural_widths(columns, rows), rows, room, paint)
 }
 
-/// The heading and some of the rows; the columns are as wide as all rows need, so that they stay where they
-/// are on the next page.
-pub(crate) fn page(
+/// The same with columns as wide as `widths` where there is room, so that they stay where they are from page
+/// to page.
+pub(crate) fn lines_as_wide(
     columns: &[Column],
+    widths: &[usize],
     rows: &[Vec<Cell>],
-    shown: std::ops::Range<usize>,
     room: Option<usize>,
     paint: Paint,
 ) -> Vec<String> {
-    let widths = fit(columns, &natural_widths(columns, rows), room);
+    let mut widths = widths.to_vec();
+    widen(&mut widths, rows);
+    let widths = fit(columns, &widths, room);
     let heading =
         columns.iter().map(|column| Cell::toned(column.heading(), Tone::Strong)).collect();
-    let rows = rows.get(shown).unwrap_or_default();
     std::iter::once(&heading).chain(rows).map(|row: &Vec<Cell>| line(row, &widths, paint)).collect()
 }
 
@@ -72,14 +73,20 @@ impl Column {
     }
 }
 
-fn natural_widths(columns: &[Column], rows: &[Vec<Cell>]) -> Vec<usize> {
+/// As wide as each column's longest text.
+pub(crate) fn natural_widths(columns: &[Column], rows: &[Vec<Cell>]) -> Vec<usize> {
     let mut widths: Vec<usize> = columns.iter().map(|column| column.heading().width()).collect();
+    widen(&mut widths, rows);
+    widths
+}
+
+/// Makes room for these rows too.
+pub(crate) fn widen(widths: &mut [usize], rows: &[Vec<Cell>]) {
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.text.width());
         }
     }
-    widths
 }
 
 /// The widths to show; none for a column that is left out.

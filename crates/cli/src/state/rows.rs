@@ -39,7 +39,7 @@ pub(crate) struct Row {
     /// The names that a link-local address isn't given for, as they have another address.
     pub(crate) yields: [Option<NameKind>; 2],
     /// None for what the state files say.
-    pub(crate) told: Option<Told>,
+    pub(crate) via: Option<Via>,
 }
 
 /// By which of its names an address is found.
@@ -65,7 +65,7 @@ impl Resolves {
 
 /// Who told libvirt-nssd of a row.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Told {
+pub(crate) struct Via {
     pub(crate) source: Source,
     /// The name of the connection to the guest's libvirt.
     pub(crate) connection: String,
@@ -76,7 +76,12 @@ pub(crate) struct Told {
 impl Row {
     /// Whether its guest runs on another host.
     pub(crate) fn is_elsewhere(&self) -> bool {
-        self.told.as_ref().is_some_and(|told| told.elsewhere)
+        self.via.as_ref().is_some_and(|via| via.elsewhere)
+    }
+
+    /// The bridge, if it is one of this host.
+    pub(crate) fn bridge(&self) -> Option<&str> {
+        Some(self.bridge.as_str()).filter(|bridge| !bridge.is_empty())
     }
 
     /// The host name that may resolve.
@@ -96,10 +101,9 @@ impl Row {
         if self.address.is_none() || !current {
             return Resolves::No;
         }
-        let found = |name: &Option<String>, source: NameKind| {
-            let possible =
-                name.as_ref().is_some_and(|name| source.wanted(name.as_bytes()).is_some());
-            possible && !self.yields.contains(&Some(source))
+        let found = |name: &Option<String>, kind: NameKind| {
+            let possible = name.as_ref().is_some_and(|name| kind.wanted(name.as_bytes()).is_some());
+            possible && !self.yields.contains(&Some(kind))
         };
         let host = found(&self.host_name, NameKind::HostName);
         match (host, found(&self.domain, NameKind::Domain)) {
@@ -117,9 +121,9 @@ impl Row {
 
     /// Who says so: one word, which stays.
     pub(crate) fn source(&self) -> &'static str {
-        match (&self.told, self.state) {
+        match (&self.via, self.state) {
             (Some(_), AddressState::NoAddress) => "libvirt",
-            (Some(told), _) => source_word(told.source),
+            (Some(via), _) => source_word(via.source),
             (None, _) => source_word(Source::Files),
         }
     }
@@ -129,7 +133,7 @@ impl Row {
 pub(crate) fn all_rows(
     contents: Option<&Contents>,
     paths: &Paths,
-    told: &daemon::Told,
+    snapshot: &daemon::Reading,
     now: i64,
 ) -> Vec<Row> {
     let networks = contents.map(Networks::read).unwrap_or_default();
@@ -137,8 +141,8 @@ pub(crate) fn all_rows(
         Some(contents) => rows(contents, &networks, &paths.interfaces(), now),
         None => Vec::new(),
     };
-    if let Ok(Some(known)) = told {
-        daemon::rows::add(&mut all, known, &networks, now);
+    if let Ok(Some(snapshot)) = snapshot {
+        daemon::rows::add(&mut all, snapshot, &networks, now);
     }
     let yielding = link_local_yields(&all);
     for (row, yields) in all.iter_mut().zip(yielding) {
@@ -156,14 +160,14 @@ fn link_local_yields(rows: &[Row]) -> Vec<[Option<NameKind>; 2]> {
     };
     let mut others: HashSet<(bool, String)> = HashSet::new();
     for row in rows.iter().filter(|row| !is_link_local(row) && row.resolves() != Resolves::No) {
-        for (source, name) in names(row) {
-            others.extend(name.map(|name| (source == NameKind::Domain, name)));
+        for (kind, name) in names(row) {
+            others.extend(name.map(|name| (kind == NameKind::Domain, name)));
         }
     }
     let yields = |row: &Row| {
-        names(row).map(|(source, name)| {
+        names(row).map(|(kind, name)| {
             let name = name.filter(|_| is_link_local(row))?;
-            others.contains(&(source == NameKind::Domain, name)).then_some(source)
+            others.contains(&(kind == NameKind::Domain, name)).then_some(kind)
         })
     };
     rows.iter().map(yields).collect()
@@ -199,7 +203,7 @@ pub(crate) fn rows(
             state: states.of_lease(lease),
             stands_for_nic: ended_last.contains(&at),
             yields: [None; 2],
-            told: None,
+            via: None,
         });
     }
     let mut seen = HashSet::new();
@@ -225,7 +229,7 @@ pub(crate) fn rows(
             state,
             stands_for_nic: true,
             yields: [None; 2],
-            told: None,
+            via: None,
         });
     }
     sort(&mut rows);
@@ -240,7 +244,7 @@ pub(crate) fn sort(rows: &mut [Row]) {
 fn sort_key(row: &Row) -> impl Ord + '_ {
     let name = row.domain.as_deref().or(row.host_name.as_deref());
     // None last.
-    (name.is_none(), name, row.bridge.as_str(), row.mac, row.address, row.state, &row.told)
+    (name.is_none(), name, row.bridge.as_str(), row.mac, row.address, row.state, &row.via)
 }
 
 #[cfg(test)]
@@ -312,9 +316,9 @@ mod tests {
 
     /// The leases of which a look-up is told.
     #[derive(Default)]
-    struct Told(Vec<(u32, String)>);
+    struct SeenLeases(Vec<(u32, String)>);
 
-    impl Observer for Told {
+    impl Observer for SeenLeases {
         fn lease(
             &mut self,
             start: u32,
@@ -340,15 +344,15 @@ mod tests {
         for _ in 0..800 {
             let text: String = (0..=random.below(10)).map(|_| *random.pick(&pieces)).collect();
             directory.write("virbr0.status", &text);
-            let mut told = Told::default();
-            lookup::by_name(&paths, NameKind::HostName, b"x", None, 0, Some(&mut told)).unwrap();
+            let mut seen = SeenLeases::default();
+            lookup::by_name(&paths, NameKind::HostName, b"x", None, 0, Some(&mut seen)).unwrap();
             let contents = Contents::read(directory.path()).unwrap();
             let listed: Vec<_> = contents
                 .leases
                 .iter()
                 .map(|lease| (lease.start, contents.string(lease.host_name)))
                 .collect();
-            assert_eq!(listed, told.0, "{text:?}");
+            assert_eq!(listed, seen.0, "{text:?}");
             found += listed.len();
         }
         assert!(found > 400, "hardly a lease among them: {found}");

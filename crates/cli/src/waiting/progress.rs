@@ -31,7 +31,7 @@ impl Progress {
             began,
             draws: !verbose && io::stderr().is_terminal(),
             tells: verbose,
-            pictures: if is_utf8() { &PICTURES } else { &PLAIN_PICTURES },
+            pictures: if output::is_utf8() { &PICTURES } else { &PLAIN_PICTURES },
             drawn: false,
             told: String::new(),
         }
@@ -66,13 +66,4 @@ impl Progress {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }
     }
-}
-
-/// Whether the locale's character set is UTF-8 (locale(7): the first of these that is set counts).
-fn is_utf8() -> bool {
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
-    let locale = locale.unwrap_or_default().to_lowercase();
-    locale.contains("utf-8") || locale.contains("utf8")
 }

@@ -12,7 +12,7 @@ use crate::lookup;
 pub(crate) struct Target {
     pub(crate) name: String,
     /// The addresses that it has, best first.
-    addresses: Vec<Known>,
+    addresses: Vec<Endpoint>,
     /// Why it has no address.
     absence: String,
     ready: Option<Ready>,
@@ -27,7 +27,7 @@ pub(crate) struct Ready {
 }
 
 /// An address of the guest.
-struct Known {
+struct Endpoint {
     address: IpAddr,
     text: String,
     bridge: Option<String>,
@@ -76,22 +76,22 @@ impl Target {
         for candidate in candidates {
             let address = lookup::address_of(candidate);
             let bridge = lookup::bridge(candidate);
-            let known = old.iter().position(|known| known.address == address);
-            let mut known = match known.map(|at| old.swap_remove(at)) {
-                Some(known) => known,
+            let endpoint = old.iter().position(|endpoint| endpoint.address == address);
+            let mut endpoint = match endpoint.map(|at| old.swap_remove(at)) {
+                Some(endpoint) => endpoint,
                 None => {
                     attempts.push(Attempt { address, bridge: bridge.clone() });
                     let text = lookup::address_text(candidate);
-                    Known { address, text, bridge, port: Port::Trying { failures: 0 } }
+                    Endpoint { address, text, bridge, port: Port::Trying { failures: 0 } }
                 }
             };
-            if let Port::Closed { .. } = known.port {
-                attempts.push(known.try_again());
+            if let Port::Closed { .. } = endpoint.port {
+                attempts.push(endpoint.try_again());
             }
-            self.addresses.push(known);
+            self.addresses.push(endpoint);
         }
         if !for_port {
-            self.ready = self.addresses.first().map(Known::ready);
+            self.ready = self.addresses.first().map(Endpoint::ready);
             attempts.clear();
         }
         attempts
@@ -99,23 +99,24 @@ impl Target {
 
     /// Takes in how an attempt ended.
     pub(crate) fn tried(&mut self, outcome: &Outcome, now: Instant) {
-        let known = self.addresses.iter_mut().find(|known| known.address == outcome.address);
+        let endpoint =
+            self.addresses.iter_mut().find(|endpoint| endpoint.address == outcome.address);
         // The lease may have gone in the meantime.
-        let Some(known) = known else { return };
-        let Port::Trying { failures } = known.port else { return };
+        let Some(endpoint) = endpoint else { return };
+        let Port::Trying { failures } = endpoint.port else { return };
         match &outcome.connected {
-            Ok(()) => self.ready = Some(known.ready()),
+            Ok(()) => self.ready = Some(endpoint.ready()),
             Err(why) => {
                 let failures = failures.saturating_add(1);
                 let again = now + attempt::pause(failures);
-                known.port = Port::Closed { failures, again, why: why.clone() };
+                endpoint.port = Port::Closed { failures, again, why: why.clone() };
             }
         }
     }
 
     /// When the next attempt is due.
     pub(crate) fn due(&self) -> Option<Instant> {
-        let closed = self.addresses.iter().filter_map(|known| match known.port {
+        let closed = self.addresses.iter().filter_map(|endpoint| match endpoint.port {
             Port::Closed { again, .. } => Some(again),
             Port::Trying { .. } => None,
         });
@@ -124,21 +125,21 @@ impl Target {
 
     /// The attempts that are due.
     pub(crate) fn due_attempts(&mut self, now: Instant) -> Vec<Attempt> {
-        let is_due = |known: &&mut Known| match known.port {
+        let is_due = |endpoint: &&mut Endpoint| match endpoint.port {
             Port::Closed { again, .. } => again <= now,
             Port::Trying { .. } => false,
         };
-        self.addresses.iter_mut().filter(is_due).map(Known::try_again).collect()
+        self.addresses.iter_mut().filter(is_due).map(Endpoint::try_again).collect()
     }
 
     /// What it never came to, for people.
     pub(crate) fn timed_out(&self, port: Option<u16>) -> String {
         let name = &self.name;
-        let Some(known) = self.addresses.first() else {
+        let Some(endpoint) = self.addresses.first() else {
             return format!("timed out waiting for {name} to get an address: {}", self.absence);
         };
-        let (text, port) = (&known.text, port.unwrap_or_default());
-        let why = match &known.port {
+        let (text, port) = (&endpoint.text, port.unwrap_or_default());
+        let why = match &endpoint.port {
             Port::Closed { why, .. } => why,
             Port::Trying { .. } => "no answer yet",
         };
@@ -152,9 +153,9 @@ impl Target {
         match (self.ready(), self.addresses.first()) {
             (Some(ready), _) => format!("{name} is ready at {}", ready.text),
             (None, None) => format!("{name} has no address yet: {}", self.absence),
-            (None, Some(known)) => {
-                let text = &known.text;
-                match &known.port {
+            (None, Some(endpoint)) => {
+                let text = &endpoint.text;
+                match &endpoint.port {
                     Port::Closed { why, .. } => format!("{name} is {text}, port {port}: {why}"),
                     Port::Trying { .. } => format!("{name} is {text}, trying port {port}"),
                 }
@@ -163,7 +164,7 @@ impl Target {
     }
 }
 
-impl Known {
+impl Endpoint {
     fn ready(&self) -> Ready {
         Ready { address: self.address, text: self.text.clone() }
     }

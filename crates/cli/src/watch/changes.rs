@@ -8,13 +8,13 @@ use crate::state::rows::{AddressState, Row};
 
 /// What makes two rows one and the same lease, or NIC without one; of what only libvirt-nssd knows, its
 /// connection and the guest's names too.
-pub(crate) type Key =
+pub(crate) type RowId =
     (String, Option<MacAddress>, Option<IpAddr>, Option<(String, [Option<String>; 2])>);
 
-pub(crate) fn key(row: &Row) -> Key {
+pub(crate) fn id(row: &Row) -> RowId {
     let names = || [&row.domain, &row.host_name].map(Clone::clone);
-    let told = row.told.as_ref().map(|told| (told.connection.clone(), names()));
-    (row.bridge.clone(), row.mac, row.address, told)
+    let via = row.via.as_ref().map(|via| (via.connection.clone(), names()));
+    (row.bridge.clone(), row.mac, row.address, via)
 }
 
 /// A difference.
@@ -56,16 +56,16 @@ impl What {
 
 /// The changes from one list to another, in the order of the new one, what is gone last.
 pub(crate) fn between(old: &[Row], new: &[Row]) -> Vec<Change> {
-    let mut before: BTreeMap<Key, &Row> = old.iter().map(|row| (key(row), row)).collect();
+    let mut before: BTreeMap<RowId, &Row> = old.iter().map(|row| (id(row), row)).collect();
     let mut changes = Vec::new();
     for row in new {
-        let what = match before.remove(&key(row)) {
+        let what = match before.remove(&id(row)) {
             None => Some(What::New),
             Some(old) => difference(old, row),
         };
         changes.extend(what.map(|what| Change { what, row: row.clone() }));
     }
-    let gone = old.iter().filter(|row| before.contains_key(&key(row)));
+    let gone = old.iter().filter(|row| before.contains_key(&id(row)));
     changes.extend(gone.map(|row| Change { what: What::Gone, row: row.clone() }));
     changes
 }
@@ -103,7 +103,7 @@ mod tests {
             state,
             stands_for_nic: false,
             yields: [None; 2],
-            told: None,
+            via: None,
         }
     }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::changes::Change;
-use crate::commands::list::{JsonRow, plain};
+use crate::listing::fields::{JsonRow, plain};
 use crate::output::escape::json_line;
 
 /// Tabs between the fields: the time, what happened, and the fields of `list --plain`.

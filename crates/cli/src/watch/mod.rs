@@ -1,7 +1,10 @@
 //! The list, live: what `libvirt-nss watch` shows and makes of keys and changes.
 
 pub(crate) mod changes;
+mod keys;
 pub(crate) mod line;
+mod order;
+mod pager;
 pub(crate) mod screen;
 pub(crate) mod view;
 

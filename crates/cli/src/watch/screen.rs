@@ -14,7 +14,10 @@ use crossterm::terminal::{
 use super::Event;
 
 /// The second screen, as long as it is there.
-pub(crate) struct Screen(());
+pub(crate) struct Screen {
+    /// The lines that it shows.
+    lines: Vec<String>,
+}
 
 impl Screen {
     /// Takes the terminal.
@@ -23,7 +26,7 @@ impl Screen {
     /// It can't do that.
     pub(crate) fn open() -> io::Result<Self> {
         enable_raw_mode()?;
-        let screen = Self(());
+        let screen = Self { lines: Vec::new() };
         execute!(io::stdout(), EnterAlternateScreen, Hide)?;
         Ok(screen)
     }
@@ -36,16 +39,27 @@ impl Screen {
         }
     }
 
-    /// Shows the lines, in one write, so that nothing flickers.
+    /// The terminal has another size, and may show anything.
+    pub(crate) fn invalidate(&mut self) {
+        self.lines.clear();
+    }
+
+    /// Shows the lines. Those that it shows already aren't sent, and the others go in one write, so that
+    /// nothing flickers.
     ///
     /// # Errors
     /// The terminal is gone.
-    pub(crate) fn show(&self, lines: &[String]) -> io::Result<()> {
-        let mut text = String::from("\x1b[H");
+    pub(crate) fn show(&mut self, lines: Vec<String>) -> io::Result<()> {
+        let mut text = String::new();
         for (at, line) in lines.iter().enumerate() {
-            text += if at == 0 { "" } else { "\r\n" };
-            text += line;
-            text += "\x1b[K";
+            if self.lines.get(at) != Some(line) {
+                // CUP, the line, EL (ECMA-48, 8.3.21 and 8.3.41).
+                text += &format!("\x1b[{};1H{line}\x1b[K", at + 1);
+            }
+        }
+        self.lines = lines;
+        if text.is_empty() {
+            return Ok(());
         }
         let mut out = io::stdout().lock();
         out.write_all(text.as_bytes())?;

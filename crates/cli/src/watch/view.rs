@@ -1,71 +1,86 @@
 //! What the screen shows, and what keys do to it. It draws nothing itself.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::event::{KeyCode, KeyEvent};
 use unicode_width::UnicodeWidthStr as _;
 
-use super::changes::{Key, between, key};
-use crate::commands::list::{cells, columns};
+use super::changes::{RowId, between, id};
+use super::keys::{self, Command, Motion};
+use super::order::{Order, matches};
+use super::pager::Pager;
+use crate::listing::columns::{cells, columns};
+use crate::output;
 use crate::output::escape::printable;
-use crate::output::paint::{Paint, Tone};
-use crate::output::table::{self, Cell, cut};
+use crate::output::paint::{Paint, Tone, reversed};
+use crate::output::table::{self, Cell, Column, cut};
 use crate::state::rows::{AddressState, Row};
 
 /// How long a change stands out. Seconds.
 const FRESH: i64 = 5;
 
-/// What a key asks for.
+/// What a key asks of the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wish {
-    /// Show the view anew.
+pub(crate) enum Request {
+    /// Show the view again.
     Show,
+    /// Explain the selected row: see [`View::selected`] and [`View::explain`].
+    Explain,
     Quit,
-    /// Stop, until the shell lets us go on.
+    /// Stop, until the shell resumes us.
     Suspend,
+}
+
+/// What the keys go to.
+enum Mode {
+    List,
+    /// The filter is being typed.
+    Filter,
+    Help,
+    /// A row, and what explains it.
+    Explanation(Box<Row>, Pager),
 }
 
 /// What is shown of the rows, and how.
 pub(crate) struct View {
-    /// The columns by which rows are sorted; an index into those of `list`.
-    sort: usize,
-    backwards: bool,
+    mode: Mode,
+    order: Order,
     /// Expired leases too.
     all: bool,
     /// Rows must have this somewhere.
     filter: String,
-    /// The filter is being typed.
-    typing: bool,
-    /// The keys are explained.
-    help: bool,
-    /// The first row that is shown.
-    top: usize,
     /// Columns and lines of the terminal.
     size: (usize, usize),
-    pub(crate) rows: Vec<Row>,
+    rows: Vec<Row>,
+    /// The rows that are to be seen, in order: indices.
+    shown: Vec<usize>,
+    columns: Vec<Column>,
+    /// Of the columns, for all rows that are to be seen.
+    widths: Vec<usize>,
+    /// The selected one of `shown`.
+    cursor: usize,
+    /// The first one of `shown` that is on the screen.
+    top: usize,
     /// When a row changed last.
-    changed: BTreeMap<Key, i64>,
+    changed: BTreeMap<RowId, i64>,
     /// What is wrong, if anything.
     pub(crate) trouble: Option<String>,
 }
 
-/// The columns that rows are sorted by, in turn.
-const SORTS: [&str; 8] =
-    ["domain", "host", "bridge", "network", "address", "MAC", "time left", "state"];
-
 impl View {
     pub(crate) fn new(all: bool, size: (usize, usize)) -> Self {
         Self {
-            sort: 0,
-            backwards: false,
+            mode: Mode::List,
+            order: Order::default(),
             all,
             filter: String::new(),
-            typing: false,
-            help: false,
-            top: 0,
             size,
             rows: Vec::new(),
+            shown: Vec::new(),
+            columns: Vec::new(),
+            widths: Vec::new(),
+            cursor: 0,
+            top: 0,
             changed: BTreeMap::new(),
             trouble: None,
         }
@@ -73,119 +88,216 @@ impl View {
 
     pub(crate) fn resize(&mut self, size: (usize, usize)) {
         self.size = size;
+        self.follow_cursor();
+    }
+
+    pub(crate) fn width(&self) -> usize {
+        self.size.0
+    }
+
+    pub(crate) fn rows(&self) -> &[Row] {
+        &self.rows
     }
 
     /// The first rows: none of them stands out.
-    pub(crate) fn begin(&mut self, rows: Vec<Row>) {
+    pub(crate) fn begin(&mut self, rows: Vec<Row>, now: i64) {
         self.rows = rows;
+        self.arrange(now);
     }
 
-    /// Takes the place of the rows; what is new or different stands out for a while.
+    /// Replaces the rows; what is new or different stands out for a while, and the cursor stays on its row.
     pub(crate) fn update(&mut self, rows: Vec<Row>, now: i64) {
+        let selected = self.selected().map(id);
         for change in between(&self.rows, &rows) {
-            self.changed.insert(key(&change.row), now);
+            self.changed.insert(id(&change.row), now);
         }
-        self.changed.retain(|_, since| now - *since < FRESH);
         self.rows = rows;
+        self.arrange(now);
+        self.select(selected);
+    }
+
+    /// Changes that have stood out for long enough.
+    pub(crate) fn forget_old_changes(&mut self, now: i64) {
+        self.changed.retain(|_, since| now - *since < FRESH);
+    }
+
+    /// The row under the cursor.
+    pub(crate) fn selected(&self) -> Option<&Row> {
+        self.shown.get(self.cursor).and_then(|&at| self.rows.get(at))
+    }
+
+    /// The row that an explanation is shown of.
+    pub(crate) fn explained(&self) -> Option<&Row> {
+        match &self.mode {
+            Mode::Explanation(row, _) => Some(row),
+            _ => None,
+        }
+    }
+
+    /// Shows the explanation of a row, or what has become of the one that is shown.
+    pub(crate) fn explain(&mut self, row: Row, title: String, lines: Vec<String>) {
+        match &mut self.mode {
+            Mode::Explanation(_, pager) => pager.replace(lines),
+            mode => *mode = Mode::Explanation(Box::new(row), Pager::new(title, lines)),
+        }
     }
 
     /// Does what a key is for.
-    pub(crate) fn press(&mut self, pressed: KeyEvent) -> Wish {
-        if pressed.kind == KeyEventKind::Release {
-            return Wish::Show;
+    pub(crate) fn press(&mut self, key: KeyEvent, now: i64) -> Request {
+        if !keys::is_press(key) {
+            return Request::Show;
         }
-        let control = pressed.modifiers.contains(KeyModifiers::CONTROL);
-        match pressed.code {
-            KeyCode::Char('c' | 'C') if control => return Wish::Quit,
-            KeyCode::Char('z' | 'Z') if control => return Wish::Suspend,
-            code if self.typing => self.type_filter(code, control),
-            code => return self.command(code, control),
+        match keys::interrupt(key) {
+            Some(Command::Suspend) => return Request::Suspend,
+            Some(_) => return Request::Quit,
+            None => {}
         }
-        Wish::Show
+        match &mut self.mode {
+            Mode::Filter => {
+                self.type_filter(key, now);
+                Request::Show
+            }
+            Mode::Help => {
+                self.mode = Mode::List;
+                Request::Show
+            }
+            Mode::Explanation(_, pager) => {
+                let command = keys::command(key);
+                if command.is_some_and(|command| pager.obey(command, self.size.1)) {
+                    self.mode = Mode::List;
+                }
+                Request::Show
+            }
+            Mode::List => match keys::command(key) {
+                Some(command) => self.obey(command, now),
+                None => Request::Show,
+            },
+        }
     }
 
-    fn type_filter(&mut self, code: KeyCode, control: bool) {
-        match code {
-            KeyCode::Enter => self.typing = false,
+    fn type_filter(&mut self, key: KeyEvent, now: i64) {
+        let control = keys::is_control(key);
+        match key.code {
+            KeyCode::Enter => self.mode = Mode::List,
             KeyCode::Esc => {
-                self.typing = false;
-                self.filter.clear();
+                self.mode = Mode::List;
+                return self.drop_filter(now);
             }
-            KeyCode::Backspace => {
-                self.filter.pop();
-            }
+            KeyCode::Backspace => drop(self.filter.pop()),
             KeyCode::Char('u') if control => self.filter.clear(),
             KeyCode::Char(character) if !control => self.filter.push(character),
             _ => {}
         }
-        self.top = 0;
+        self.arrange(now);
+        self.move_to(0);
     }
 
-    fn command(&mut self, code: KeyCode, control: bool) -> Wish {
-        let page = self.room();
-        match code {
-            _ if self.help => self.help = false,
-            KeyCode::Char('q') => return Wish::Quit,
-            KeyCode::Char('?' | 'h') => self.help = true,
-            KeyCode::Char('/') => self.typing = true,
-            KeyCode::Esc => {
-                self.filter.clear();
-                self.top = 0;
+    /// All rows are there again, and the cursor stays where it is.
+    fn drop_filter(&mut self, now: i64) {
+        let selected = self.selected().map(id);
+        self.filter.clear();
+        self.arrange(now);
+        self.select(selected);
+    }
+
+    fn obey(&mut self, command: Command, now: i64) -> Request {
+        match command {
+            Command::Quit => return Request::Quit,
+            Command::Suspend => return Request::Suspend,
+            Command::Explain if self.selected().is_some() => return Request::Explain,
+            Command::Explain => {}
+            Command::Help => self.mode = Mode::Help,
+            Command::Filter => self.mode = Mode::Filter,
+            Command::Escape => self.drop_filter(now),
+            Command::Move(motion) => self.move_by(motion),
+            Command::All => {
+                self.all = !self.all;
+                self.arrange(now);
             }
-            KeyCode::Char('s') | KeyCode::Right => self.sort = (self.sort + 1) % SORTS.len(),
-            KeyCode::Char('S') | KeyCode::Left => {
-                self.sort = (self.sort + SORTS.len() - 1) % SORTS.len();
+            Command::NextColumn => self.reorder(Order::next_column, now),
+            Command::PreviousColumn => self.reorder(Order::previous_column, now),
+            Command::Reverse => {
+                self.reorder(|order| order.descending = !order.descending, now);
             }
-            KeyCode::Char('r') => self.backwards = !self.backwards,
-            KeyCode::Char('a') => self.all = !self.all,
-            KeyCode::Char('f') if control => self.scroll(page as isize),
-            KeyCode::Char('b') if control => self.scroll(-(page as isize)),
-            KeyCode::PageDown | KeyCode::Char(' ') => self.scroll(page as isize),
-            KeyCode::PageUp => self.scroll(-(page as isize)),
-            KeyCode::Down | KeyCode::Char('j') => self.scroll(1),
-            KeyCode::Up | KeyCode::Char('k') => self.scroll(-1),
-            KeyCode::Home | KeyCode::Char('g') => self.top = 0,
-            KeyCode::End | KeyCode::Char('G') => self.scroll(isize::MAX / 2),
-            _ => {}
         }
-        Wish::Show
+        Request::Show
+    }
+
+    fn reorder(&mut self, change: impl Fn(&mut Order), now: i64) {
+        change(&mut self.order);
+        self.arrange(now);
+        self.move_to(0);
     }
 
     /// Lines for rows: all but the title, the heading and the line of keys.
-    fn room(&self) -> usize {
+    fn page(&self) -> usize {
         self.size.1.saturating_sub(3).max(1)
     }
 
-    fn scroll(&mut self, lines: isize) {
-        let last = self.shown().len().saturating_sub(self.room());
-        self.top = self.top.saturating_add_signed(lines).min(last);
+    fn move_by(&mut self, motion: Motion) {
+        self.move_to(motion.apply(self.cursor, self.shown.len(), self.page()));
+    }
+
+    fn move_to(&mut self, position: usize) {
+        self.cursor = position.min(self.shown.len().saturating_sub(1));
+        self.follow_cursor();
+    }
+
+    /// Moves the cursor to a row, if that is shown.
+    fn select(&mut self, row: Option<RowId>) {
+        let is_it = |&at: &usize| row.as_ref() == Some(&id(&self.rows[at]));
+        let position = self.shown.iter().position(is_it);
+        self.move_to(position.unwrap_or(self.cursor));
+    }
+
+    fn follow_cursor(&mut self) {
+        let page = self.page();
+        let first = (self.cursor + 1).saturating_sub(page);
+        let last = self.shown.len().saturating_sub(page);
+        self.top = self.top.clamp(first, self.cursor).min(last);
     }
 
     fn is_listed(&self, row: &Row) -> bool {
         self.all || row.is_current()
     }
 
-    /// The rows that are to be seen, in order.
-    fn shown(&self) -> Vec<&Row> {
+    /// Chooses the rows that are to be seen and puts them in order.
+    fn arrange(&mut self, now: i64) {
         let filter = self.filter.to_lowercase();
-        let lets_through =
-            |row: &&Row| (self.all || row.is_current()) && (filter.is_empty() || has(row, &filter));
-        let mut rows: Vec<&Row> = self.rows.iter().filter(lets_through).collect();
-        rows.sort_by(|a, b| {
-            let order = compare(a, b, self.sort);
-            if self.backwards { order.reverse() } else { order }
-        });
-        rows
+        let is_shown =
+            |row: &Row| self.is_listed(row) && (filter.is_empty() || matches(row, &filter));
+        let mut shown: Vec<usize> =
+            (0..self.rows.len()).filter(|&at| is_shown(&self.rows[at])).collect();
+        shown.sort_by(|&a, &b| self.order.compare(&self.rows[a], &self.rows[b]));
+        let rows: Vec<&Row> = shown.iter().map(|&at| &self.rows[at]).collect();
+        let mut columns = columns(&rows);
+        if let Some(column) = columns.get_mut(self.order.column) {
+            column.mark = Some(mark(self.order.descending));
+            column.dispensable = None;
+        }
+        self.widths = table::natural_widths(&columns, &[]);
+        for row in rows {
+            table::widen(&mut self.widths, &[cells(row, now)]);
+        }
+        self.columns = columns.into();
+        self.shown = shown;
+        self.move_to(self.cursor);
+    }
+
+    /// The rows on the screen, and whether the cursor is on them.
+    fn visible(&self) -> impl Iterator<Item = (&Row, bool)> {
+        let shown = self.shown.iter().enumerate().skip(self.top).take(self.page());
+        shown.map(|(position, &at)| (&self.rows[at], position == self.cursor))
     }
 
     /// The whole screen: as many lines as there are, none longer than there is room.
     pub(crate) fn lines(&self, now: i64, paint: Paint) -> Vec<String> {
         let (width, height) = self.size;
         let mut lines = vec![self.title(paint)];
-        if self.help {
-            lines.extend(help().iter().map(|line| cut(line, width)));
-        } else {
-            lines.extend(self.table(now, paint));
+        match &self.mode {
+            Mode::Explanation(_, pager) => return pager.screen(self.size, paint),
+            Mode::Help => lines.extend(keys::HELP.iter().map(|line| cut(line, width))),
+            Mode::List | Mode::Filter => lines.extend(self.table(now, paint)),
         }
         lines.truncate(height.saturating_sub(1));
         lines.resize(height.saturating_sub(1), String::new());
@@ -202,49 +314,51 @@ impl View {
             .rows
             .iter()
             .filter(|row| row.expiry.is_some() && row.state != AddressState::Expired);
-        let order = if self.backwards { "descending" } else { "ascending" };
-        let (shown, all) =
-            (self.shown().len(), self.rows.iter().filter(|row| self.is_listed(row)).count());
+        let all = self.rows.iter().filter(|row| self.is_listed(row)).count();
+        let shown = self.shown.len();
         let part = if shown < all { format!("  {shown} of {all}") } else { String::new() };
         let title = format!(
-            "libvirt-nss watch  guests: {}  leases: {}  by {}, {order}{part}{}",
+            "libvirt-nss watch  guests: {}  leases: {}  {}{part}{}",
             running.len(),
             held.count(),
-            SORTS[self.sort],
+            self.order.text(),
             if self.all { "  all" } else { "" },
         );
         paint.paint(Tone::Strong, &cut(&title, self.size.0))
     }
 
     fn table(&self, now: i64, paint: Paint) -> Vec<String> {
-        let shown = self.shown();
-        if shown.is_empty() {
+        let width = self.size.0;
+        if self.shown.is_empty() {
             let why = if self.filter.is_empty() { "no guest and no lease" } else { "no match" };
-            return vec![cut(why, self.size.0)];
+            return vec![cut(why, width)];
         }
-        let all: Vec<Row> = shown.iter().map(|&row| row.clone()).collect();
-        let mut columns = columns(&all);
-        columns[self.sort].mark = Some(if self.backwards { '▲' } else { '▼' });
-        let cells: Vec<Vec<Cell>> = shown.iter().map(|row| self.row(row, now)).collect();
-        let top = self.top.min(cells.len());
-        let page = top..cells.len().min(top + self.room());
-        let lines = table::page(&columns, &cells, page.clone(), Some(self.size.0), paint);
+        let rows: Vec<Vec<Cell>> = self.visible().map(|(row, _)| self.row(row, now)).collect();
+        let lines =
+            |paint| table::lines_as_wide(&self.columns, &self.widths, &rows, Some(width), paint);
         // Too narrow a terminal cuts what no column can give: it has no colours then.
-        let narrow = table::page(&columns, &cells, page, Some(self.size.0), Paint::none());
-        let pairs = lines.into_iter().zip(narrow);
+        let plain = lines(Paint::none());
+        let selected = self.visible().position(|(_, selected)| selected).map(|at| at + 1);
+        let pairs = lines(paint).into_iter().zip(plain).enumerate();
         pairs
-            .map(
-                |(line, plain)| {
-                    if plain.width() > self.size.0 { cut(&plain, self.size.0) } else { line }
-                },
-            )
+            .map(|(at, (line, plain))| {
+                let plain_cut = cut(&plain, width);
+                if selected == Some(at) {
+                    let rest = width.saturating_sub(plain_cut.width());
+                    reversed(&format!("{plain_cut}{:rest$}", ""))
+                } else if plain.width() > width {
+                    plain_cut
+                } else {
+                    line
+                }
+            })
             .collect()
     }
 
-    /// In how many seconds what is shown looks different, if nothing else happens: times that are left, and
-    /// changes that stand out.
+    /// In how many seconds the screen looks different if nothing else happens: by the times that are left, and
+    /// by changes that stand out.
     pub(crate) fn next_change(&self, now: i64) -> Option<u64> {
-        let of_times = self.rows.iter().filter_map(|row| {
+        let of_times = self.visible().filter_map(|(row, _)| {
             let left = row.expiry.filter(|&expiry| expiry != 0)?.saturating_sub(now);
             Some(match left {
                 // Minutes are shown from the first on, and an hour ago the hours.
@@ -253,6 +367,7 @@ impl View {
                 _ => 60 - left.saturating_neg() % 60,
             })
         });
+        let of_times = of_times.filter(|_| matches!(self.mode, Mode::List | Mode::Filter));
         let of_changes = self.changed.values().map(|since| since + FRESH - now);
         let next = of_times.chain(of_changes).min()?;
         Some(next.max(1).unsigned_abs())
@@ -260,7 +375,7 @@ impl View {
 
     fn row(&self, row: &Row, now: i64) -> Vec<Cell> {
         let mut cells = cells(row, now);
-        let fresh = self.changed.get(&key(row)).is_some_and(|since| now - since < FRESH);
+        let fresh = self.changed.get(&id(row)).is_some_and(|since| now - since < FRESH);
         if fresh {
             cells.iter_mut().filter(|cell| cell.tone == Tone::Plain).for_each(|cell| {
                 cell.tone = Tone::Strong;
@@ -275,70 +390,29 @@ impl View {
             return paint.paint(Tone::Bad, &cut(&printable(trouble), width));
         }
         let filter = printable(&self.filter);
-        if self.typing {
+        if let Mode::Filter = self.mode {
             return cut(&format!("/{filter}_"), width);
         }
-        let keys = "q quit  / filter  s sort  r reverse  a all  ? help";
+        let keys = keys::SHORT_HELP;
         let line = if filter.is_empty() { keys.into() } else { format!("/{filter}  {keys}") };
         paint.paint(Tone::Faint, &cut(&line, width))
     }
 }
 
-fn help() -> [&'static str; 9] {
-    [
-        "",
-        "  s, S        sort by the next column, the previous one",
-        "  r           reverse order",
-        "  /           show only rows with a text: Enter keeps it, Esc removes it",
-        "  a           show or hide expired leases",
-        "  arrows, j, k, Page Up, Page Down, g, G   move",
-        "  q, Ctrl-C   quit",
-        "",
-        "  Any key goes back.",
-    ]
-}
-
-fn has(row: &Row, filter: &str) -> bool {
-    let address = row.address.map(|address| address.to_string());
-    let mac = row.mac.map(|mac| mac.to_string());
-    let texts = [
-        row.domain.as_deref(),
-        row.host_name.as_deref(),
-        Some(row.bridge.as_str()),
-        row.network.as_deref(),
-        address.as_deref(),
-        mac.as_deref(),
-        Some(row.state.text()),
-        row.told.as_ref().map(|told| told.connection.as_str()),
-        row.told.as_ref().map(|_| row.source()),
-    ];
-    texts.into_iter().flatten().any(|text| text.to_lowercase().contains(filter))
-}
-
-/// By one column; what has nothing there comes last, and equals stay in the list's own order.
-fn compare(a: &Row, b: &Row, column: usize) -> Ordering {
-    fn last<T: Ord>(a: &Option<T>, b: &Option<T>) -> Ordering {
-        (a.is_none(), a).cmp(&(b.is_none(), b))
-    }
-    match column {
-        0 => last(&a.domain, &b.domain),
-        1 => last(&a.host_name, &b.host_name),
-        2 => a.bridge.cmp(&b.bridge),
-        3 => last(&a.network, &b.network),
-        4 => last(&a.address, &b.address),
-        5 => last(&a.mac, &b.mac),
-        // What never ends has the most time left.
-        6 => {
-            let left = |row: &Row| row.expiry.map(|expiry| (expiry == 0, expiry));
-            last(&left(a), &left(b))
-        }
-        _ => a.state.cmp(&b.state),
+/// Beside the title of the column by which rows are sorted.
+fn mark(descending: bool) -> char {
+    match (descending, output::is_utf8()) {
+        (false, true) => '▲',
+        (true, true) => '▼',
+        (false, false) => '^',
+        (true, false) => 'v',
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crossterm::event::KeyModifiers;
     use std::net::IpAddr;
 
     const NOW: i64 = 1_700_000_000;
@@ -358,7 +432,7 @@ mod tests {
             state,
             stands_for_nic: false,
             yields: [None; 2],
-            told: None,
+            via: None,
         }
     }
 
@@ -367,7 +441,7 @@ mod tests {
         let rows = (1..=count).map(|last| {
             row(&format!("vm{last}"), 100 - last, NOW + i64::from(last), AddressState::Attached)
         });
-        view.begin(rows.collect());
+        view.begin(rows.collect(), NOW);
         view
     }
 
@@ -379,14 +453,16 @@ mod tests {
                 '\x7f' => KeyCode::Backspace,
                 character => KeyCode::Char(character),
             };
-            view.press(KeyEvent::new(code, KeyModifiers::NONE));
+            view.press(KeyEvent::new(code, KeyModifiers::NONE), NOW);
         }
     }
 
     fn domains(view: &View) -> Vec<String> {
         let lines = view.lines(NOW, Paint::none());
         let rows = lines[2..lines.len() - 1].iter().filter(|line| !line.is_empty());
-        rows.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
+        rows.map(|line| line.trim_start_matches("\x1b[7m"))
+            .map(|line| line.split_whitespace().next().unwrap().to_owned())
+            .collect()
     }
 
     #[test]
@@ -398,6 +474,7 @@ mod tests {
                 let lines = view.lines(NOW, Paint::none());
                 assert_eq!(lines.len(), size.1, "{size:?}");
                 for line in lines {
+                    let line = line.replace("\x1b[7m", "").replace("\x1b[0m", "");
                     assert!(line.width() <= size.0, "{size:?} {line}");
                 }
             }
@@ -432,6 +509,11 @@ mod tests {
         assert_eq!(domains(&view).len(), 12);
     }
 
+    /// The selected row: its domain.
+    fn selected(view: &View) -> String {
+        view.selected().and_then(|row| row.domain.clone()).unwrap_or_default()
+    }
+
     #[test]
     fn scrolling() {
         let mut view = view(30, (80, 8));
@@ -439,20 +521,56 @@ mod tests {
         press(&mut view, "G");
         // As text: vm9 is the last.
         assert_eq!(domains(&view).last().unwrap(), "vm9");
-        assert_eq!(domains(&view).len(), 5);
+        assert_eq!((domains(&view).len(), selected(&view)), (5, "vm9".into()));
+        press(&mut view, "kkkk");
+        assert_eq!(domains(&view).last().unwrap(), "vm9", "the cursor moves within the page");
         press(&mut view, "k");
-        assert_eq!(domains(&view).last().unwrap(), "vm8");
+        assert_eq!((domains(&view)[0].as_str(), selected(&view)), ("vm4", "vm4".into()));
         press(&mut view, "g j");
-        assert_eq!(domains(&view)[0], "vm15");
-        assert_eq!(view.press(KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE)), Wish::Quit);
+        assert_eq!(
+            (domains(&view).last().unwrap().as_str(), selected(&view)),
+            ("vm15", "vm15".into())
+        );
+        assert_eq!(
+            view.press(KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE), NOW),
+            Request::Quit
+        );
         let interrupt = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-        assert_eq!(view.press(interrupt), Wish::Quit);
+        assert_eq!(view.press(interrupt, NOW), Request::Quit);
+    }
+
+    /// The cursor stays on its row while others come and go, and is shown without colours too.
+    #[test]
+    fn the_cursor() {
+        let mut view = view(3, (80, 8));
+        press(&mut view, "j");
+        assert_eq!(selected(&view), "vm2");
+        let mut rows = view.rows().to_vec();
+        rows.insert(0, row("a", 9, 0, AddressState::Attached));
+        view.update(rows.clone(), NOW);
+        assert_eq!(selected(&view), "vm2");
+        let lines = view.lines(NOW, Paint::none());
+        let reversed: Vec<&String> = lines.iter().filter(|line| line.contains("\x1b[7m")).collect();
+        assert_eq!(reversed.len(), 1);
+        assert!(reversed[0].contains("vm2"));
+        rows.retain(|row| row.domain.as_deref() != Some("vm2"));
+        view.update(rows, NOW);
+        assert_eq!(selected(&view), "vm3");
+        let enter = KeyEvent::new(KeyCode::Enter, KeyModifiers::NONE);
+        assert_eq!(view.press(enter, NOW), Request::Explain);
+        let chosen = view.selected().unwrap().clone();
+        view.explain(chosen, "vm3".into(), vec!["because".into()]);
+        assert_eq!(view.lines(NOW, Paint::none())[..2], ["vm3", "because"]);
+        press(&mut view, "\x1b");
+        assert!(view.explained().is_none());
+        view.update(Vec::new(), NOW);
+        assert_eq!(view.press(enter, NOW), Request::Show, "there is no row to explain");
     }
 
     #[test]
     fn expired_and_fresh() {
         let mut view = view(1, (80, 24));
-        let mut rows = view.rows.clone();
+        let mut rows = view.rows().to_vec();
         rows.push(row("old", 9, NOW - 5, AddressState::Expired));
         rows.push(row("new", 10, NOW + 5, AddressState::Attached));
         view.update(rows.clone(), NOW);
@@ -465,7 +583,7 @@ mod tests {
         };
         assert_eq!(fresh(&view, NOW), 1);
         assert_eq!(fresh(&view, NOW + FRESH), 0);
-        view.update(rows, NOW + FRESH);
+        view.forget_old_changes(NOW + FRESH);
         assert!(view.changed.is_empty());
     }
 
@@ -474,7 +592,7 @@ mod tests {
     fn when_it_looks_different() {
         let of = |expiry: i64| {
             let mut view = View::new(true, (80, 24));
-            view.begin(vec![row("vm", 1, expiry, AddressState::Attached)]);
+            view.begin(vec![row("vm", 1, expiry, AddressState::Attached)], NOW);
             view.next_change(NOW)
         };
         assert_eq!(of(0), None);
@@ -485,5 +603,13 @@ mod tests {
         let mut view = view(1, (80, 24));
         view.update(vec![row("new", 9, 0, AddressState::Attached)], NOW);
         assert_eq!(view.next_change(NOW + 2), Some(3));
+        view.forget_old_changes(NOW + FRESH);
+        assert_eq!(view.next_change(NOW + FRESH), None);
+        // What isn't on the screen doesn't count.
+        let mut view = View::new(true, (80, 4));
+        let rows =
+            [row("a", 1, 0, AddressState::Attached), row("b", 2, NOW, AddressState::Attached)];
+        view.begin(rows.into(), NOW);
+        assert_eq!(view.next_change(NOW), None);
     }
 }

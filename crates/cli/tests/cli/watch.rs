@@ -180,21 +180,21 @@ fn tmux(sandbox: &Sandbox, arguments: &[&str]) -> String {
 #[test]
 fn on_a_real_terminal() {
     let sandbox = Sandbox::new("watch");
-    let state = sandbox.work().join("state");
-    fs::create_dir(&state).unwrap();
+    assert!(sandbox.run("./make-system w").status.success());
+    let state = sandbox.here().join("w/var/lib/libvirt/dnsmasq");
     let leases = |count: u8| {
         let leases = (1..=count).map(|last| lease(last, &format!("h{last}"), NOW + 60 * 60));
         format!("[{}]", leases.collect::<Vec<_>>().join(","))
     };
     replace(&state.join("virbr0.status"), &leases(3));
     replace(&state.join("virbr0.macs"), &format!("[{}]", guest(2, "web-vm")));
-    let line = "libvirt-nss --state-dir $WORK/state watch";
+    let line = "libvirt-nss --root w watch";
     let Some(terminal) = Terminal::start(&sandbox, line) else { return };
 
     let screen = terminal.shows(&["guests: 1  leases: 3", "q quit"]);
     let expected = "\
 libvirt-nss watch  guests: 1  leases: 3  by domain, ascending
-DOMAIN▼  HOST  BRIDGE  ADDRESS   MAC                LEFT  STATE     RESOLVES
+DOMAIN▲  HOST  BRIDGE  ADDRESS   MAC                LEFT  STATE     RESOLVES
 web-vm   h2    virbr0  10.0.0.2  52:54:00:00:00:02  1h    attached  both
 -        h1    virbr0  10.0.0.1  52:54:00:00:00:01  1h    no guest  host
 -        h3    virbr0  10.0.0.3  52:54:00:00:00:03  1h    no guest  host
@@ -206,9 +206,30 @@ web-vm   h2    virbr0  10.0.0.2  52:54:00:00:00:02  1h    attached  both
 
 
 
-q quit  / filter  s sort  r reverse  a all  ? help
+q quit  Enter explain  / filter  s sort  r reverse  a all  ? help
 ";
     assert_eq!(screen, expected);
+
+    // The cursor is reversed, and on the first row.
+    let painted = tmux(&sandbox, &["capture-pane", "-ep"]);
+    let reversed = |line: &&str| line.contains("[7m") || line.contains(";7m");
+    let under_cursor: Vec<&str> = painted.lines().filter(reversed).collect();
+    assert!(matches!(under_cursor.as_slice(), [row] if row.contains("web-vm")), "{painted:?}");
+    // Enter explains the row it is on, also while what is explained changes.
+    terminal.keys(&["j", "Enter"]);
+    let screen = terminal.shows(&["h1 resolves to 10.0.0.1", "q back"]);
+    assert_eq!(screen.lines().next(), Some("h1"));
+    terminal.keys(&["q"]);
+    terminal.shows(&["leases: 3", "q quit"]);
+    terminal.keys(&["k", "Enter"]);
+    let screen = terminal.shows(&["h2 and web-vm", "10.0.0.2", "q back"]);
+    assert!(!screen.contains("10.0.0.3"), "{screen}");
+    replace(&state.join("virbr0.status"), "[]");
+    terminal.shows(&["h2 and web-vm", "no guest has this name"]);
+    replace(&state.join("virbr0.status"), &leases(3));
+    terminal.shows(&["h2 resolves to 10.0.0.2"]);
+    terminal.keys(&["Escape"]);
+    terminal.shows(&["leases: 3", "q quit"]);
 
     // A change comes by itself.
     replace(&state.join("virbr0.status"), &leases(40));
@@ -223,7 +244,7 @@ q quit  / filter  s sort  r reverse  a all  ? help
     terminal.keys(&["/", "x", "x", "Enter"]);
     terminal.shows(&["no match", "0 of 40"]);
     terminal.keys(&["?"]);
-    terminal.shows(&["Any key goes back"]);
+    terminal.shows(&["Press any key to go back"]);
     terminal.keys(&["x", "Escape"]);
     terminal.shows(&["h9 ", "h38"]);
     terminal.keys(&["G"]);

@@ -12,7 +12,7 @@ use crate::state::{MacAddress, lossy};
 
 /// What it told.
 #[derive(Default)]
-pub(crate) struct Told {
+pub(crate) struct SnapshotStory {
     /// What of it counts, once it was asked; `Some(None)`: it is broken.
     pub(crate) standing: Option<Option<Standing>>,
     /// Under the name, in the file's order.
@@ -95,7 +95,7 @@ pub(crate) fn outcome_word(outcome: Outcome) -> &'static str {
     }
 }
 
-impl Told {
+impl SnapshotStory {
     /// Takes in that it was asked.
     pub(crate) fn asked(&mut self, standing: Option<Standing>) {
         self.standing = Some(standing);
@@ -187,7 +187,7 @@ mod tests {
     }
 
     fn fate(leases: bool, told: bool, entry: Entry<'_>) -> &'static str {
-        let mut story = Told::default();
+        let mut story = SnapshotStory::default();
         story.entry(2048, &entry, false);
         story.asked(Some(Standing { leases, told }));
         story.fate(&story.entries[0], &[], NOW).word()
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_comes_first() {
-        let mut story = Told::default();
+        let mut story = SnapshotStory::default();
         story.entry(2048, &entry(flags::TOLD, 0), true);
         story.entry(3000, &entry(flags::TOLD | flags::BEFORE, 0), true);
         story.asked(Some(Standing { leases: false, told: true }));

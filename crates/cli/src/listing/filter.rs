@@ -1,0 +1,46 @@
+//! Which rows are shown: the filters that `list`, `watch` and `export` share.
+
+use std::collections::BTreeSet;
+
+use crate::args::Filter;
+use crate::pattern::Pattern;
+use crate::state::rows::Row;
+
+impl Filter {
+    /// Where no row is of the network that is asked for: the networks and bridges that there are.
+    pub(crate) fn unknown_network(&self, rows: &[Row]) -> Option<String> {
+        let pattern = self.network.as_ref()?;
+        let places = rows.iter().filter_map(|row| Some((row.bridge()?, row.network.as_deref())));
+        let places: BTreeSet<_> = places.collect();
+        let known = |place: &(&str, Option<&str>)| {
+            pattern.matches(place.0) || place.1.is_some_and(|network| pattern.matches(network))
+        };
+        if places.iter().any(known) {
+            return None;
+        }
+        let names: Vec<String> = places
+            .into_iter()
+            .map(|(bridge, network)| match network {
+                Some(network) => format!("{network} ({bridge})"),
+                None => bridge.to_owned(),
+            })
+            .collect();
+        Some(match names.as_slice() {
+            [] => "; there are no networks with guests or leases".into(),
+            names => format!("; the networks with guests or leases are: {}", names.join(", ")),
+        })
+    }
+
+    pub(crate) fn lets_through(&self, row: &Row) -> bool {
+        let matches = |pattern: &Option<Pattern>, texts: &[Option<&str>]| {
+            pattern
+                .as_ref()
+                .is_none_or(|pattern| texts.iter().flatten().any(|text| pattern.matches(text)))
+        };
+        let mac = row.mac.map(|mac| mac.to_string());
+        matches(&self.network, &[row.network.as_deref(), Some(&row.bridge)])
+            && matches(&self.domain, &[row.domain.as_deref()])
+            && matches(&self.name, &[row.host_name.as_deref()])
+            && matches(&self.mac, &[mac.as_deref()])
+    }
+}

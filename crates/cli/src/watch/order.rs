@@ -1,0 +1,78 @@
+//! Which rows the screen shows, and in which order.
+
+use std::cmp::Ordering;
+
+use crate::state::rows::Row;
+
+/// The columns by which rows are sorted, in turn: the first of those of a list.
+const NAMES: [&str; 8] =
+    ["domain", "host", "bridge", "network", "address", "MAC", "time left", "state"];
+
+/// By which column rows are sorted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Order {
+    /// Its place among the columns of a list.
+    pub(crate) column: usize,
+    pub(crate) descending: bool,
+}
+
+impl Order {
+    pub(crate) fn next_column(&mut self) {
+        self.column = (self.column + 1) % NAMES.len();
+    }
+
+    pub(crate) fn previous_column(&mut self) {
+        self.column = (self.column + NAMES.len() - 1) % NAMES.len();
+    }
+
+    /// For people: `by domain, ascending`.
+    pub(crate) fn text(self) -> String {
+        let direction = if self.descending { "descending" } else { "ascending" };
+        format!("by {}, {direction}", NAMES[self.column])
+    }
+
+    /// How two rows follow each other; equal ones stay in the list's own order.
+    pub(crate) fn compare(self, a: &Row, b: &Row) -> Ordering {
+        let order = compare(a, b, self.column);
+        if self.descending { order.reverse() } else { order }
+    }
+}
+
+/// What has nothing in the column comes last.
+fn compare(a: &Row, b: &Row, column: usize) -> Ordering {
+    fn last<T: Ord>(a: &Option<T>, b: &Option<T>) -> Ordering {
+        (a.is_none(), a).cmp(&(b.is_none(), b))
+    }
+    match column {
+        0 => last(&a.domain, &b.domain),
+        1 => last(&a.host_name, &b.host_name),
+        2 => a.bridge.cmp(&b.bridge),
+        3 => last(&a.network, &b.network),
+        4 => last(&a.address, &b.address),
+        5 => last(&a.mac, &b.mac),
+        // What never ends has the most time left.
+        6 => {
+            let left = |row: &Row| row.expiry.map(|expiry| (expiry == 0, expiry));
+            last(&left(a), &left(b))
+        }
+        _ => a.state.cmp(&b.state),
+    }
+}
+
+/// Whether a text of the row contains the filter, which is in lower case.
+pub(crate) fn matches(row: &Row, filter: &str) -> bool {
+    let address = row.address.map(|address| address.to_string());
+    let mac = row.mac.map(|mac| mac.to_string());
+    let texts = [
+        row.domain.as_deref(),
+        row.host_name.as_deref(),
+        Some(row.bridge.as_str()),
+        row.network.as_deref(),
+        address.as_deref(),
+        mac.as_deref(),
+        Some(row.state.text()),
+        row.via.as_ref().map(|via| via.connection.as_str()),
+        row.via.as_ref().map(|_| row.source()),
+    ];
+    texts.into_iter().flatten().any(|text| text.to_lowercase().contains(filter))
+}
