@@ -1,4 +1,4 @@
-//! Writes the tables into docs/benchmarks.md, between their marks, and the plot beside it.
+//! Writes the tables into docs/benchmarks.md, between their marks, and the plot of them beside it.
 //!
 //! ```text
 //! <!-- bench:NAME -->
@@ -10,26 +10,32 @@ use std::fs;
 use std::path::Path;
 
 use crate::error::{Context, Error, Result};
+use crate::plot;
 use crate::system;
 use crate::table::Table;
 
 const END: &str = "<!-- /bench -->";
 
-/// Replaces what was measured now. Tables that were not stay as they are.
-pub(crate) fn write(folder: &Path, tables: &[Table], plot: Option<&str>) -> Result<()> {
+/// Replaces what was measured now. Tables that were not stay as they are. `stock`: where libvirt's modules are.
+pub(crate) fn write(folder: &Path, tables: &[Table], stock: &Path) -> Result<()> {
     let path = folder.join("benchmarks.md");
     let mut text = fs::read_to_string(&path).context(path.display())?;
-    let machine = format!("{}.\n", system::description());
+    let version = system::stock_version(stock)?;
+    let machine = format!("{}; libvirt's modules of {version}.\n", system::description());
     text = replace(&text, "machine", &machine).context(path.display())?;
     for table in tables {
         text = replace(&text, table.id, &table.for_markdown()).context(path.display())?;
     }
     fs::write(&path, text).context(path.display())?;
-    if let Some(plot) = plot {
-        let path = folder.join("benchmarks.svg");
-        fs::write(&path, plot).context(path.display())?;
-    }
-    Ok(())
+    plot(folder)
+}
+
+/// Draws the plot from the page.
+pub(crate) fn plot(folder: &Path) -> Result<()> {
+    let (page, path) = (folder.join("benchmarks.md"), folder.join("benchmarks.svg"));
+    let text = fs::read_to_string(&page).context(page.display())?;
+    let plot = plot::of_page(&text).context(page.display())?;
+    fs::write(&path, plot).context(path.display())
 }
 
 fn replace(text: &str, id: &str, contents: &str) -> Result<String> {

@@ -60,28 +60,17 @@ impl Bench {
     }
 
     /// Measures one part.
-    fn part(&self, part: Part) -> Result<Made> {
-        let tables = match part {
-            Part::Lookups => {
-                let lookups = lookups::measure(self)?;
-                let plot = Some(plot::of_lookups(&lookups));
-                return Ok(Made { tables: lookups.tables(self), plot });
-            }
-            Part::Floor => floor::measure(self)?,
-            Part::Snapshot => snapshot::measure(self)?,
-            Part::Loading => loading::measure(self)?,
-            Part::Processes => processes::measure(self)?,
-            Part::Memory => memory::measure(self)?,
-            Part::Instructions => instructions::measure(self)?,
-        };
-        Ok(Made { tables, plot: None })
+    fn part(&self, part: Part) -> Result<Vec<Table>> {
+        match part {
+            Part::Lookups => Ok(lookups::measure(self)?.tables(self)),
+            Part::Floor => floor::measure(self),
+            Part::Snapshot => snapshot::measure(self),
+            Part::Loading => loading::measure(self),
+            Part::Processes => processes::measure(self),
+            Part::Memory => memory::measure(self),
+            Part::Instructions => instructions::measure(self),
+        }
     }
-}
-
-/// What came of a part.
-struct Made {
-    tables: Vec<Table>,
-    plot: Option<String>,
 }
 
 fn run(options: Options) -> Result<()> {
@@ -90,7 +79,7 @@ fn run(options: Options) -> Result<()> {
     let contenders = contender::install(&sandbox, objects)?;
     let bench = Bench { options, sandbox, contenders };
     println!("{}", system::description());
-    let (mut tables, mut plot, mut failed) = (Vec::new(), None, 0);
+    let (mut tables, mut failed) = (Vec::new(), 0);
     for &part in &bench.options.parts {
         let made = match bench.part(part) {
             Ok(made) => made,
@@ -102,12 +91,11 @@ fn run(options: Options) -> Result<()> {
             }
             Err(error) => return Err(error),
         };
-        made.tables.iter().for_each(|table| println!("\n{}", table.for_terminal()));
-        tables.extend(made.tables);
-        plot = plot.or(made.plot);
+        made.iter().for_each(|table| println!("\n{}", table.for_terminal()));
+        tables.extend(made);
     }
     if let Some(folder) = &bench.options.write {
-        docs::write(folder, &tables, plot.as_deref())?;
+        docs::write(folder, &tables, &bench.options.stock)?;
     }
     if bench.options.quick {
         let passed = bench.options.parts.len() - failed;
@@ -123,6 +111,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Ok(Command::Drive(drive)) => drive::run(&drive),
+        Ok(Command::Plot(folder)) => docs::plot(&folder),
         Ok(Command::Measure(options)) => run(options),
         Err(error) => {
             eprintln!("bench: {error}; see bench --help");

@@ -19,7 +19,8 @@ mount namespace.
   --only PART,...   of: lookups, floor, snapshot, loading, processes, memory, instructions
   --quick           see that everything works, in seconds; the figures are of no use, and the last
                     line counts the parts that work
-  --write DIR       write benchmarks.svg and the tables of benchmarks.md, both in DIR
+  --write DIR       write the tables of benchmarks.md, and benchmarks.svg from them, both in DIR
+  --plot DIR        measure nothing: write benchmarks.svg from the tables of benchmarks.md, both in DIR
   --help            this text
 ";
 
@@ -28,6 +29,8 @@ pub(crate) enum Command {
     Help,
     /// A run of one look-up alone, which another program counts the instructions of.
     Drive(Drive),
+    /// Draw the plot in this directory from the page beside it.
+    Plot(PathBuf),
     Measure(Options),
 }
 
@@ -91,6 +94,7 @@ pub(crate) fn read(arguments: impl Iterator<Item = OsString>) -> Result<Command>
             Some("--also") => options.also.push(also(&value()?)?),
             Some("--only") => options.parts = parts(&value()?)?,
             Some("--quick") => options.quick = true,
+            Some("--plot") => return Ok(Command::Plot(value()?.into())),
             Some("--write") => options.write = Some(value()?.into()),
             _ => return Err(Error::new(format!("no option '{}'", argument.to_string_lossy()))),
         }

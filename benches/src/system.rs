@@ -2,6 +2,10 @@
 
 use std::ffi::CStr;
 use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::error::{Context as _, Error, Result};
 
 /// One line: distribution, kernel, C library, processors.
 pub(crate) fn description() -> String {
@@ -16,6 +20,18 @@ pub(crate) fn description() -> String {
         c_library(),
         machine()
     )
+}
+
+/// The version of the package that libvirt's modules are of, without the distribution's part: `9.0.0`.
+pub(crate) fn stock_version(stock: &Path) -> Result<String> {
+    let package = stock.join("libnss-libvirt.deb");
+    let output = Command::new("dpkg-deb").arg("--field").arg(&package).arg("Version").output();
+    let output = output.context("dpkg-deb")?;
+    let version = String::from_utf8_lossy(&output.stdout);
+    match version.trim().split('-').next() {
+        Some(version) if output.status.success() && !version.is_empty() => Ok(version.to_owned()),
+        _ => Err(Error::new(format!("{} has no version", package.display()))),
+    }
 }
 
 /// The first two numbers of the kernel's version: what follows can name its builder.
