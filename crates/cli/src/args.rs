@@ -134,7 +134,8 @@ pub(crate) struct List {
     /// The fields are: domain, host name, bridge, network, address, MAC, expiry (seconds since the
     /// epoch, 0 never), state (the words above with a hyphen: attached, left-behind, no-guest, ...),
     /// network's DNS domain, DHCP client id, source (file, lease, agent, arp or libvirt), libvirt-nssd's
-    /// connection (of what only that knows), by which names it resolves (host, domain, both or no). `-` stands for what isn't known. New fields may come at the end.
+    /// connection (of what only that knows), by which names it resolves (host, domain, both or no), further host
+    /// names that the guest's agent reports (with commas between them). `-` stands for what isn't known. New fields may come at the end.
     /// Backslash, tab and newline in a name are \\, \t and \n, and a name that is a lone dash is \-.
     #[arg(long)]
     pub(crate) plain: bool,

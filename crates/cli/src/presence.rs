@@ -181,7 +181,7 @@ fn unread_in(contents: &io::Result<Contents>, paths: &Paths) -> Vec<String> {
 fn is_about(row: &Row, name: &[u8], kind: NameKind) -> bool {
     let Some(wanted) = kind.wanted(name) else { return false };
     match kind {
-        NameKind::HostName => row.host_name.as_ref().is_some_and(|host_name| {
+        NameKind::HostName => row.host_names().any(|host_name| {
             let domain = row.lease_domain.as_deref().unwrap_or_default();
             let fit = wanted.fit(host_name.as_bytes());
             fit.is_some_and(|fit| wanted.fits_in(fit, domain.as_bytes()))

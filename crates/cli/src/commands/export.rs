@@ -49,9 +49,9 @@ pub(crate) fn run(options: &Export, context: &Context) -> Result<Status, Error> 
 fn names(row: &Row) -> Vec<&str> {
     let by_host = matches!(row.resolves(), Resolves::Host | Resolves::Both);
     let by_domain = matches!(row.resolves(), Resolves::Domain | Resolves::Both);
-    let host_name = row.host_name.as_deref().filter(|_| by_host);
+    let host_names = row.host_names().filter(|_| by_host);
     let domain = row.domain.as_deref().filter(|_| by_domain && row.domain != row.host_name);
-    let names = host_name.into_iter().chain(domain);
+    let names = host_names.chain(domain);
     names.filter(|name| is_host_name(name.as_bytes())).collect()
 }
 

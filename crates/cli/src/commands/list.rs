@@ -54,15 +54,13 @@ impl List {
         let fits = family.is_none_or(|family| {
             address.is_some_and(|address| state::address::from_std(address).family() == family)
         });
-        let with_domain = match (&row.host_name, &row.network_domain) {
-            (Some(name), Some(domain)) => Some(format!("{name}.{domain}")),
-            _ => None,
-        };
+        let in_domain =
+            |name: &str| row.network_domain.as_ref().map(|domain| format!("{name}.{domain}"));
+        let host_names = row.host_names().flat_map(|name| [Some(name.to_owned()), in_domain(name)]);
         let address = address.map(|address| address.to_string());
-        let texts = [&row.domain, &row.host_name, &with_domain, &address];
-        let matches = |pattern: &Pattern| {
-            texts.iter().any(|text| text.as_deref().is_some_and(|text| pattern.matches(text)))
-        };
+        let texts: Vec<String> =
+            host_names.chain([row.domain.clone(), address]).flatten().collect();
+        let matches = |pattern: &Pattern| texts.iter().any(|text| pattern.matches(text));
         fits && self.pattern.as_ref().is_none_or(matches)
     }
 }

@@ -227,8 +227,7 @@ fn deadline(patience: Option<Duration>) -> Option<Instant> {
 fn explain(view: &mut View, row: Option<Row>, context: &Context) -> Result<(), Error> {
     let Some(row) = row else { return Ok(()) };
     let style = Style { verbose: true, ..Style::new(view.width(), context) };
-    let mut names: Vec<&str> =
-        row.host_name.iter().chain(&row.domain).map(String::as_str).collect();
+    let mut names: Vec<&str> = row.host_names().chain(row.domain.as_deref()).collect();
     names.dedup();
     let mut pages: Vec<Vec<String>> = Vec::new();
     for name in &names {

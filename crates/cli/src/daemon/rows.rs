@@ -149,6 +149,7 @@ impl Addresses {
             rows.push(Row {
                 domain: Some(here.1),
                 host_name: None,
+                other_host_names: Vec::new(),
                 bridge: String::new(),
                 network: None,
                 network_domain: None,
@@ -172,8 +173,8 @@ fn connection_of(via: &Via) -> String {
 
 /// The rows of the state files, by what the daemon may know of too.
 struct OfFiles {
-    /// Leases that hold, by address and NIC.
-    leases: BTreeMap<(IpAddr, Option<MacAddress>), Vec<usize>>,
+    /// Current leases by address.
+    leases: BTreeMap<IpAddr, Vec<usize>>,
     /// Rows that are all there is of a NIC.
     nics: BTreeMap<MacAddress, Vec<usize>>,
     /// Those of which an address is known all the same.
@@ -189,7 +190,7 @@ impl OfFiles {
                 of_files.nics.entry(mac).or_default().push(at);
             }
             if let (Some(address), false) = (row.address, row.state == AddressState::Expired) {
-                of_files.leases.entry((address, row.mac)).or_default().push(at);
+                of_files.leases.entry(address).or_default().push(at);
             }
         }
         of_files
@@ -198,8 +199,11 @@ impl OfFiles {
     /// Leaves to `holder` the names that no row has.
     fn meet(&mut self, rows: &mut [Row], (address, mac, bridge): &Assignment, holder: &mut Holder) {
         let on = |row: &Row| bridge.is_empty() || row.bridge == *bridge;
-        for &at in self.leases.get(&(*address, *mac)).into_iter().flatten() {
-            if on(&rows[at]) {
+        for &at in self.leases.get(address).into_iter().flatten() {
+            // A lease on the bridge that no other guest has is the guest's, whatever its MAC address was then.
+            let is_own =
+                |row: &Row| row.mac == *mac || row.bridge == *bridge && holder.may_have_leased(row);
+            if on(&rows[at]) && is_own(&rows[at]) {
                 holder.fill(&mut rows[at]);
             }
         }
@@ -220,6 +224,12 @@ impl OfFiles {
 }
 
 impl Holder {
+    /// Whether the lease is of the guest, or of none that is known.
+    fn may_have_leased(&self, row: &Row) -> bool {
+        let is_own = |domain: &String| self.domains.contains(domain);
+        row.domain.as_ref().map_or(self.attached && !self.domains.is_empty(), is_own)
+    }
+
     /// Puts names that a state file's row lacks into it, and forgets those that it has.
     fn fill(&mut self, row: &mut Row) {
         if row.domain.is_none() {
@@ -236,19 +246,24 @@ impl Holder {
             row.host_name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name))
         };
         self.host_names.retain(|name| !same(name));
+        if self.domains.is_empty() {
+            row.other_host_names.extend(std::mem::take(&mut self.host_names));
+        }
     }
 
-    /// A row for each name that is left.
+    /// A row for each domain that is left: mostly there is one, or none.
     fn rows(self, assignment: &Assignment, snapshot: &Snapshot, networks: &Networks) -> Vec<Row> {
         let (address, mac, bridge) = assignment;
         let network = networks.of(bridge).filter(|_| !self.elsewhere);
-        let count = self.domains.len().max(self.host_names.len());
-        let domains: Vec<String> = self.domains.into_iter().collect();
-        let host_names: Vec<String> = self.host_names.into_iter().collect();
-        let row = |at: usize| Row {
-            // Further host names are the first domain's too.
-            domain: domains.get(at).or(domains.first()).cloned(),
-            host_name: host_names.get(at).or(host_names.first()).cloned(),
+        let count = self.domains.len().max(usize::from(!self.host_names.is_empty()));
+        let mut domains = self.domains.into_iter();
+        let mut host_names = self.host_names.into_iter();
+        let host_name = host_names.next();
+        let other_host_names: Vec<String> = host_names.collect();
+        let row = |_| Row {
+            domain: domains.next(),
+            host_name: host_name.clone(),
+            other_host_names: other_host_names.clone(),
             bridge: bridge.clone(),
             network: network.map(|network| network.name.clone()),
             network_domain: network.and_then(|network| network.domain.clone()),
@@ -315,7 +330,9 @@ mod tests {
         let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
         let show = |row: &Row| {
             let address = or_dash(row.address.map(|address| address.to_string()));
-            let [domain, host] = [&row.domain, &row.host_name].map(|name| or_dash(name.clone()));
+            let names = row.host_names().collect::<Vec<_>>().join(",");
+            let host = or_dash(Some(names).filter(|names| !names.is_empty()));
+            let domain = or_dash(row.domain.clone());
             let via = row.via.as_ref().map_or("", |via| &via.connection);
             format!("{domain} {host} {address} {} {} {via}", row.state.word(), row.source())
                 .trim_end()
@@ -364,10 +381,11 @@ mod tests {
         put(&mut records, "h", &of("WEB", 1, 1));
         assert_eq!(listed(&status, MACS, &records, 0), ["web-vm web 10.0.0.1 attached file"]);
         put(&mut records, "h", &of("www", 1, 1));
-        let both = ["web-vm web 10.0.0.1 attached file", "- www 10.0.0.1 attached agent #1"];
-        let mut found = listed(&status, MACS, &records, 0);
-        found.sort_by_key(|row| row.starts_with('-'));
-        assert_eq!(found, both);
+        let both = ["web-vm web,www 10.0.0.1 attached file"];
+        assert_eq!(listed(&status, MACS, &records, 0), both);
+        // A NIC without a lease has them too.
+        let both = ["web-vm WEB,www 10.0.0.1 attached agent #1"];
+        assert_eq!(listed("[]", MACS, &records, 0), both);
         // A lease without a name gets the agent's.
         let status = format!("[{}]", lease(1, 1, ""));
         let mut records = Records::new();
@@ -422,6 +440,27 @@ mod tests {
         put(&mut records, "g", &known(flags::TOLD | flags::ELSEWHERE, 1));
         let unknown = "web-vm - - no-address libvirt #2";
         assert_eq!(listed(&status, MACS, &records, 0), [unknown, here]);
+    }
+
+    /// Its lease is from before its NIC got another MAC address.
+    #[test]
+    fn a_guest_that_changed_its_mac() {
+        let mut records = Records::new();
+        put(&mut records, "g", &of("web-vm", 1, 1));
+        put(&mut records, "h", &of("web", 1, 1));
+        let once = ["web-vm web 10.0.0.1 attached file"];
+        assert_eq!(listed(&format!("[{}]", lease(1, 9, "web")), MACS, &records, 0), once);
+        // On another NIC of the guest.
+        let macs = MACS.replace("01\"]", "01\", \"52:54:00:00:00:09\"]");
+        assert_eq!(listed(&format!("[{}]", lease(1, 9, "web")), &macs, &records, 0), once);
+        // Another guest has leased the address since.
+        let macs =
+            MACS.replace("}]", "}, {\"domain\": \"db-vm\", \"macs\": [\"52:54:00:00:00:09\"]}]");
+        let found = listed(&format!("[{}]", lease(1, 9, "db")), &macs, &records, 0);
+        assert_eq!(
+            found,
+            ["db-vm db 10.0.0.1 attached file", "web-vm web 10.0.0.1 attached agent #1"]
+        );
     }
 
     /// A guest stands under longer names too, and is listed by its own.

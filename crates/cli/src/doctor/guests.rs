@@ -60,7 +60,7 @@ pub(super) fn list(names: impl IntoIterator<Item = impl AsRef<str>>) -> String {
 fn shared_host_names(system: &System<'_>) -> Vec<Finding> {
     let mut owners: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     for (domain, row) in attached(system) {
-        if let Some(name) = &row.host_name {
+        for name in row.host_names() {
             owners.entry(name.to_ascii_lowercase()).or_default().insert(domain);
         }
     }
@@ -187,9 +187,8 @@ fn unusable_names(system: &System<'_>) -> Vec<Finding> {
     let mut host_names: BTreeSet<String> = BTreeSet::new();
     let (mut refused, mut odd) = (BTreeSet::new(), BTreeSet::new());
     for (domain, row) in attached(system) {
-        let own = row.host_name.as_deref();
-        if let Some(name) = own.filter(|name| NameKind::HostName.wanted(name.as_bytes()).is_none())
-        {
+        let is_unusable = |name: &&str| NameKind::HostName.wanted(name.as_bytes()).is_none();
+        for name in row.host_names().filter(is_unusable) {
             host_names.insert(format!("{domain} (\"{name}\")"));
         }
         if NameKind::Domain.wanted(domain.as_bytes()).is_none() {
@@ -232,7 +231,8 @@ fn hidden_by_stale(system: &System<'_>) -> Vec<Finding> {
     let left = |row: &&Row| row.state == AddressState::NoGuest && row.via.is_none();
     let stale = system.rows.iter().filter(left);
     let hiding = stale.filter(|stale| {
-        let running = attached(system).any(|(_, row)| same(&row.host_name, &stale.host_name));
+        let is_stale = |name: &str| same(&Some(name.into()), &stale.host_name);
+        let running = attached(system).any(|(_, row)| row.host_names().any(is_stale));
         let called = system.rows.iter().any(|row| same(&row.domain, &stale.host_name));
         called && !running
     });

@@ -52,7 +52,10 @@ pub(crate) fn cells(row: &Row, now: i64) -> Vec<Cell> {
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".into());
     vec![
         text(&row.domain),
-        text(&row.host_name),
+        match row.host_names().collect::<Vec<_>>().as_slice() {
+            [] => text(&None),
+            names => Cell::new(printable(&names.join(", "))),
+        },
         match row.bridge.as_str() {
             "" => text(&None),
             bridge => Cell::new(printable(bridge)),
@@ -80,7 +83,8 @@ pub(crate) fn lines(rows: &[&Row], now: i64, room: Option<usize>, paint: Paint) 
 /// A name that is the same as in the row above stands back.
 fn dim_repeats(rows: &[&Row], cells: &mut [Vec<Cell>]) {
     for (at, pair) in rows.windows(2).enumerate() {
-        let same = [pair[0].domain == pair[1].domain, pair[0].host_name == pair[1].host_name];
+        let same =
+            [pair[0].domain == pair[1].domain, pair[0].host_names().eq(pair[1].host_names())];
         for (column, _) in same.iter().enumerate().filter(|(_, same)| **same) {
             cells[at + 1][column].tone = Tone::Faint;
         }

@@ -11,6 +11,8 @@ pub(crate) fn plain(row: &Row) -> String {
     let address = row.address.map(|address| address.to_string());
     let mac = row.mac.map(|mac| mac.to_string());
     let expiry = row.expiry.map(|expiry| expiry.to_string());
+    // The snapshot has only valid host names of agents, so there is no comma in them.
+    let others = Some(row.other_host_names.join(",")).filter(|names| !names.is_empty());
     [
         row.domain.as_deref(),
         row.host_name.as_deref(),
@@ -25,6 +27,7 @@ pub(crate) fn plain(row: &Row) -> String {
         Some(row.source()),
         row.via.as_ref().map(|via| via.connection.as_str()),
         Some(row.resolves().word()),
+        others.as_deref(),
     ]
     .map(field)
     .join("\t")
@@ -35,6 +38,8 @@ pub(crate) fn plain(row: &Row) -> String {
 pub(crate) struct JsonRow<'r> {
     domain: Option<&'r str>,
     host_name: Option<&'r str>,
+    /// Further ones, which the guest's agent reports.
+    other_host_names: &'r [String],
     bridge: Option<&'r str>,
     network: Option<&'r str>,
     network_domain: Option<&'r str>,
@@ -58,6 +63,7 @@ impl<'r> JsonRow<'r> {
         Self {
             domain: row.domain.as_deref(),
             host_name: row.host_name.as_deref(),
+            other_host_names: &row.other_host_names,
             bridge: row.bridge(),
             network: row.network.as_deref(),
             network_domain: row.network_domain.as_deref(),

@@ -40,7 +40,7 @@ impl Filter {
         let mac = row.mac.map(|mac| mac.to_string());
         matches(&self.network, &[row.network.as_deref(), Some(&row.bridge)])
             && matches(&self.domain, &[row.domain.as_deref()])
-            && matches(&self.name, &[row.host_name.as_deref()])
+            && self.name.as_ref().is_none_or(|name| row.host_names().any(|own| name.matches(own)))
             && matches(&self.mac, &[mac.as_deref()])
     }
 }

@@ -20,6 +20,8 @@ pub(crate) struct Row {
     /// libvirt's name of the guest. Of a lease that no running guest has it isn't known.
     pub(crate) domain: Option<String>,
     pub(crate) host_name: Option<String>,
+    /// Further host names, which the guest's agent reports.
+    pub(crate) other_host_names: Vec<String>,
     /// Empty for a NIC that is on no bridge of this host.
     pub(crate) bridge: String,
     pub(crate) network: Option<String>,
@@ -84,6 +86,11 @@ impl Row {
         Some(self.bridge.as_str()).filter(|bridge| !bridge.is_empty())
     }
 
+    /// All host names, the lease's first.
+    pub(crate) fn host_names(&self) -> impl Iterator<Item = &str> {
+        self.host_name.iter().chain(&self.other_host_names).map(String::as_str)
+    }
+
     /// The host name that may resolve.
     pub(crate) fn current_host_name(&self) -> Option<&str> {
         self.host_name.as_deref().filter(|_| self.state != AddressState::Expired)
@@ -101,12 +108,14 @@ impl Row {
         if self.address.is_none() || !current {
             return Resolves::No;
         }
-        let found = |name: &Option<String>, kind: NameKind| {
-            let possible = name.as_ref().is_some_and(|name| kind.wanted(name.as_bytes()).is_some());
-            possible && !self.yields.contains(&Some(kind))
-        };
-        let host = found(&self.host_name, NameKind::HostName);
-        match (host, found(&self.domain, NameKind::Domain)) {
+        let is_possible = |name: &str, kind: NameKind| kind.wanted(name.as_bytes()).is_some();
+        let may_have = |kind: NameKind| !self.yields.contains(&Some(kind));
+        let host = may_have(NameKind::HostName)
+            && self.host_names().any(|name| is_possible(name, NameKind::HostName));
+        let mut domain = self.domain.iter();
+        let domain =
+            may_have(NameKind::Domain) && domain.any(|name| is_possible(name, NameKind::Domain));
+        match (host, domain) {
             (true, true) => Resolves::Both,
             (true, false) => Resolves::Host,
             (false, true) => Resolves::Domain,
@@ -191,6 +200,7 @@ pub(crate) fn rows(
         rows.push(Row {
             domain: domain.map(|domain| contents.string(domain.name)),
             host_name: filled(lease.host_name),
+            other_host_names: Vec::new(),
             network: network.map(|network| network.name.clone()),
             network_domain: filled(lease.domain)
                 .or_else(|| network.and_then(|network| network.domain.clone())),
@@ -218,6 +228,7 @@ pub(crate) fn rows(
         rows.push(Row {
             domain: Some(contents.string(domain.name)),
             host_name: None,
+            other_host_names: Vec::new(),
             network: network.map(|network| network.name.clone()),
             network_domain: network.and_then(|network| network.domain.clone()),
             lease_domain: None,

@@ -7,13 +7,12 @@ use crate::state::MacAddress;
 use crate::state::rows::{AddressState, Row};
 
 /// What makes two rows one and the same lease, or NIC without one; of what only libvirt-nssd knows, its
-/// connection and the guest's names too.
+/// connection and the domain too.
 pub(crate) type RowId =
-    (String, Option<MacAddress>, Option<IpAddr>, Option<(String, [Option<String>; 2])>);
+    (String, Option<MacAddress>, Option<IpAddr>, Option<(String, Option<String>)>);
 
 pub(crate) fn id(row: &Row) -> RowId {
-    let names = || [&row.domain, &row.host_name].map(Clone::clone);
-    let via = row.via.as_ref().map(|via| (via.connection.clone(), names()));
+    let via = row.via.as_ref().map(|via| (via.connection.clone(), row.domain.clone()));
     (row.bridge.clone(), row.mac, row.address, via)
 }
 
@@ -80,7 +79,8 @@ fn difference(old: &Row, new: &Row) -> Option<What> {
     } else if old.expiry != new.expiry {
         Some(What::Renewed)
     } else {
-        (names(old) != names(new)).then_some(What::Renamed)
+        let is_renamed = names(old) != names(new) || old.other_host_names != new.other_host_names;
+        is_renamed.then_some(What::Renamed)
     }
 }
 
@@ -92,6 +92,7 @@ mod tests {
         Row {
             domain: Some("web-vm".into()),
             host_name: Some("web".into()),
+            other_host_names: Vec::new(),
             bridge: "virbr0".into(),
             network: None,
             network_domain: None,

@@ -74,5 +74,6 @@ pub(crate) fn matches(row: &Row, filter: &str) -> bool {
         row.via.as_ref().map(|via| via.connection.as_str()),
         row.via.as_ref().map(|_| row.source()),
     ];
-    texts.into_iter().flatten().any(|text| text.to_lowercase().contains(filter))
+    let others = row.other_host_names.iter().map(String::as_str);
+    texts.into_iter().flatten().chain(others).any(|text| text.to_lowercase().contains(filter))
 }

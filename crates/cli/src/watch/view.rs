@@ -421,6 +421,7 @@ mod tests {
         Row {
             domain: Some(domain.into()),
             host_name: None,
+            other_host_names: Vec::new(),
             bridge: "virbr0".into(),
             network: Some("default".into()),
             network_domain: None,

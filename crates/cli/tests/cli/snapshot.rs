@@ -365,18 +365,17 @@ fn watching() {
         out.read_line(&mut line).unwrap();
         line.trim_end().split('\t').skip(1).collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(says(), "is mute-vm - - - - - - no-address - - libvirt local no");
+    assert_eq!(says(), "is mute-vm - - - - - - no-address - - libvirt local no -");
     let app = Guest { domain: "app-vm", bridge: "br0", ..GUEST };
     system.publish(names.add(app, "172.20.0.5"), None, 0);
-    let row = "app-vm - br0 - 172.20.0.5 52:54:00:00:00:01 - attached - - agent local domain";
+    let row = "app-vm - br0 - 172.20.0.5 52:54:00:00:00:01 - attached - - agent local domain -";
     assert_eq!(says(), format!("new {row}"));
     system.publish(names.add(Guest { host_name: "app", domain: "", ..app }, "172.20.0.5"), None, 0);
     let named = row.replace("-vm -", "-vm app").replace("domain", "both");
-    assert_eq!(says(), format!("new {named}"));
-    assert_eq!(says(), format!("gone {row}"));
+    assert_eq!(says(), format!("renamed {named}"));
     set_modified(&system.path(), NOW - 91);
     assert_eq!(says(), format!("gone {named}"));
-    assert_eq!(says(), "gone mute-vm - - - - - - no-address - - libvirt local no");
+    assert_eq!(says(), "gone mute-vm - - - - - - no-address - - libvirt local no -");
 }
 
 /// Nothing is written any more: the clock tells that the daemon is gone.

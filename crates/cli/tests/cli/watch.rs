@@ -59,28 +59,28 @@ fn a_line_for_each_change() {
     };
     let time = "2023-11-14T22:13:20Z";
     let first = "- web virbr0 - 10.0.0.1 52:54:00:00:00:01";
-    assert_eq!(says(), format!("{time} is {first} {} unclear - - file - host", NOW + 50));
+    assert_eq!(says(), format!("{time} is {first} {} unclear - - file - host -", NOW + 50));
     replace(&state.join("virbr0.macs"), &format!("[{}]", guest(1, "web-vm")));
     let guests = "web-vm web virbr0 - 10.0.0.1 52:54:00:00:00:01";
-    assert_eq!(says(), format!("{time} attached {guests} {} attached - - file - both", NOW + 50));
+    assert_eq!(says(), format!("{time} attached {guests} {} attached - - file - both -", NOW + 50));
     replace(&status, &format!("[{}]", lease(1, "web", NOW + 90)));
-    assert_eq!(says(), format!("{time} renewed {guests} {} attached - - file - both", NOW + 90));
+    assert_eq!(says(), format!("{time} renewed {guests} {} attached - - file - both -", NOW + 90));
     replace(&status, &format!("[{}]", lease(1, "www", NOW + 90)));
     let guests = guests.replace(" web ", " www ");
-    assert_eq!(says(), format!("{time} renamed {guests} {} attached - - file - both", NOW + 90));
+    assert_eq!(says(), format!("{time} renamed {guests} {} attached - - file - both -", NOW + 90));
     let both = format!("[{}, {}]", lease(1, "www", NOW + 90), lease(2, "db", 0));
     replace(&status, &both);
-    let second = "- db virbr0 - 10.0.0.2 52:54:00:00:00:02 0 no-guest - - file - host";
+    let second = "- db virbr0 - 10.0.0.2 52:54:00:00:00:02 0 no-guest - - file - host -";
     assert_eq!(says(), format!("{time} new {second}"));
     replace(&status, &format!("[{}]", lease(1, "www", NOW + 90)));
     assert_eq!(says(), format!("{time} gone {second}"));
     // It is all that there is to say of a running guest.
     replace(&status, &format!("[{}]", lease(1, "www", NOW - 1)));
-    assert_eq!(says(), format!("{time} expired {guests} {} expired - - file - no", NOW - 1));
+    assert_eq!(says(), format!("{time} expired {guests} {} expired - - file - no -", NOW - 1));
     replace(&status, "[]");
     let nic = "web-vm - virbr0 - - 52:54:00:00:00:01";
-    assert_eq!(says(), format!("{time} new {nic} - no-lease - - file - no"));
-    assert_eq!(says(), format!("{time} gone {guests} {} expired - - file - no", NOW - 1));
+    assert_eq!(says(), format!("{time} new {nic} - no-lease - - file - no -"));
+    assert_eq!(says(), format!("{time} gone {guests} {} expired - - file - no -", NOW - 1));
 }
 
 /// A lease ends while nothing is written: the clock tells.
