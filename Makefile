@@ -16,7 +16,7 @@ MODULE_NAMES := libnss_libvirt libnss_libvirt_guest
 PROGRAMS := leaseshelper libvirt-nss
 # It alone needs libvirt's library, and its headers to be built with.
 ifneq ($(DAEMON),no)
-PROGRAMS += daemon
+PROGRAMS += daemon publish
 endif
 
 .DEFAULT_GOAL := all

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -90,6 +91,12 @@ impl Client {
 
 impl Server for Client {
     fn send(&mut self, message: &Message) -> Answer {
+        // Without a key, nsupdate would send the message unsigned.
+        if let Some(Err(error)) = self.key.as_ref().map(File::open) {
+            let key = self.key.as_deref().unwrap_or(Path::new("")).display();
+            let why = format!("cannot read the key {key}: {}", guest_store::reason(&error));
+            return Answer::Failed(Failure::Program { program: "nsupdate", why });
+        }
         let server = format!("server {} {}\n", self.server, self.port);
         let script = server + &message.script(self.ttl);
         let limit = Duration::from_secs(MESSAGE_SECONDS + 3);
@@ -143,6 +150,9 @@ fn answer(output: &Output) -> Answer {
     let after = |prefix: &str| lines().find_map(|line| line.strip_prefix(prefix));
     let code = after("update failed: ");
     let is_signed = after("; TSIG error with server: ").is_none();
+    if let Some(line) = lines().find(|line| line.contains("could not read key")) {
+        return Answer::Failed(Failure::Program { program: "nsupdate", why: line.to_owned() });
+    }
     match code {
         // Anybody could have sent an answer that isn't signed.
         Some("YXDOMAIN" | "YXRRSET" | "NXDOMAIN" | "NXRRSET") if is_signed => return Answer::Unmet,
@@ -163,11 +173,6 @@ fn answer(output: &Output) -> Answer {
         None => match lines().find(|line| !line.is_empty()) {
             Some(line) if line.starts_with("couldn't get address") => {
                 Failure::Unreachable(String::from("the name of the server is unknown"))
-            }
-            Some(line) if line.contains("key") || line.contains("Kerberos") => {
-                // The first line may be the parser's alone.
-                let line = lines().find(|line| line.contains("could not read")).unwrap_or(line);
-                Failure::Program { program: "nsupdate", why: words(line) }
             }
             Some(_) => Failure::Other(lines().map(words).collect::<Vec<_>>().join("; ")),
             None => Failure::Other(format!("nsupdate ended with {status}")),

@@ -127,7 +127,7 @@ impl Failure {
             }
             Self::NotZone => format!("{server} has a zone below {zone} for a name (NOTZONE)"),
             Self::Other(words) => format!("{server} did not update {zone}: {words}"),
-            Self::Program { program, why } => format!("cannot run {program}: {why}"),
+            Self::Program { program, why } => format!("{program} cannot be used: {why}"),
         }
     }
 
@@ -166,7 +166,10 @@ impl Failure {
             ),
             Self::Other(_) => format!("see the log of {server}"),
             Self::Program { program, .. } => {
-                format!("install {program} (Debian: bind9-dnsutils), and check the key's file")
+                let key = key.unwrap_or("keytab");
+                format!(
+                    "see that {program} is installed (Debian: bind9-dnsutils), and that the service can read the {key}"
+                )
             }
         }
     }

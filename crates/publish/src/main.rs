@@ -1,0 +1,85 @@
+//! The program `libvirt-nss-publish`.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use publish::prune::prune;
+use publish::service::{Configured, Directories, Error, run};
+use service::log::Log;
+
+/// `EX_USAGE` and `EX_CONFIG` of sysexits(3): starting again won't help.
+const USAGE: u8 = 64;
+const CONFIG: u8 = 78;
+
+/// Keeps the names of this host's libvirt guests in the site's DNS, by dynamic updates.
+#[derive(Debug, Parser)]
+#[command(name = "libvirt-nss-publish", version, about, max_term_width = 100)]
+struct Args {
+    /// Read the configuration from FILE [default: /etc/libvirt-nss.toml]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Read libvirt-nssd's snapshot in DIR
+    #[arg(long, value_name = "DIR", default_value = guest_store::paths::RUNTIME_DIRECTORY)]
+    snapshot: PathBuf,
+
+    /// Keep the journal of what was published in DIR
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/libvirt-nss-publish")]
+    journal: PathBuf,
+
+    /// Write the status for 'libvirt-nss publish status' to FILE
+    #[arg(long, value_name = "FILE", default_value = guest_store::publish_status::PATH)]
+    status: PathBuf,
+
+    /// Remove the names of HOST, which is gone, and end. Without a NAME all of them are removed, for which the server must allow
+    /// transfers of the zones with the key
+    #[arg(long, value_name = "HOST")]
+    prune: Option<String>,
+
+    /// With --prune: remove the names of these guests alone
+    #[arg(value_name = "NAME", requires = "prune")]
+    names: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Nothing can be done where standard error can't be written to.
+            let _ = error.print();
+            return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    let log = Log::new("libvirt-nss-publish");
+    let outcome = match &args.prune {
+        Some(host) => prune_host(&args, host, log),
+        None => {
+            let Args { config, snapshot, journal, status, .. } = args;
+            run(&Directories { config, snapshot, journal, status }, log)
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log.error(&error);
+            match error {
+                Error::Configuration(_) => CONFIG.into(),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+fn prune_host(args: &Args, host: &str, log: Log) -> Result<(), Error> {
+    let Configured { client, plan, .. } = Configured::read(args.config.as_deref())?;
+    let host = host.to_ascii_lowercase();
+    if host == plan.host && args.status.exists() {
+        log.warning(
+            "these are this host's own names, and libvirt-nss-publish runs: it publishes them again when it is restarted",
+        );
+    }
+    prune(&client, &plan, &host, &args.names, &mut io::stdout().lock())
+        .map_err(|error| Error::System(error.text(&client, &host)))
+}

@@ -1,0 +1,144 @@
+//! `--prune`: removes the names of a host that is gone, and with it its journal. The ownership records say which they are. They are found by
+//! a transfer of the zones or, where the server allows none, among names that the command line gives.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
+
+use crate::client::Client;
+use crate::failure::Failure;
+use crate::publisher::Plan;
+use crate::record::{Record, canonical, is_in_zone, reverse_name};
+use crate::update::CHANGES_MAX;
+use crate::zone::{Certainty, Held, HeldNames, Seen, Server as _, Stop, Update, Wanted, Zone};
+
+/// Why names were not removed.
+#[derive(Debug)]
+pub enum Error {
+    /// The server: the zone, and why.
+    Failed(String, Failure),
+    /// The zone isn't transferred: why.
+    NotTransferred(String, Failure),
+    /// Names of this zone changed at the same time.
+    Changed(String),
+    /// The output can't be written.
+    Output(io::Error),
+}
+
+/// Removes the names of `host`, all or `names`, and reports on each zone.
+///
+/// # Errors
+/// See [`Error`].
+pub fn prune(
+    client: &Client,
+    plan: &Plan,
+    host: &str,
+    names: &[String],
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    let mut client = client.clone();
+    let forward = found(&mut client, plan, &plan.zone, host, || {
+        let full = |name: &String| {
+            let name = canonical(name);
+            let is_full = is_in_zone(&name, &plan.zone);
+            if is_full { name } else { format!("{name}.{}", plan.zone) }
+        };
+        (!names.is_empty()).then(|| names.iter().map(full).collect())
+    })?;
+    let addresses: BTreeSet<String> =
+        forward.values().flat_map(|held| &held.records).filter_map(reverse).collect();
+    let mut all = vec![(plan.zone.clone(), forward)];
+    for zone in &plan.reverse_zones {
+        let held = found(&mut client, plan, zone, host, || {
+            let in_zone = addresses.iter().filter(|name| is_in_zone(name, zone)).cloned();
+            (!names.is_empty()).then(|| in_zone.collect())
+        })?;
+        all.push((zone.clone(), held));
+    }
+    // Addresses lose their names first: so if it ends in between, the next try finds them by the names.
+    for (zone, held) in all.into_iter().rev() {
+        let count = remove(&mut client, &zone, host, held)?;
+        let names = if count == 1 { "name" } else { "names" };
+        writeln!(out, "{zone}: removed {count} {names} of {host}").map_err(Error::Output)?;
+    }
+    Ok(())
+}
+
+fn reverse(record: &Record) -> Option<String> {
+    match record {
+        Record::A(address) => Some(reverse_name((*address).into())),
+        Record::Aaaa(address) => Some(reverse_name((*address).into())),
+        Record::Ptr(_) => None,
+    }
+}
+
+/// The names of `host` in a zone: of those that `given` has, or of all.
+fn found(
+    client: &mut Client,
+    plan: &Plan,
+    zone: &str,
+    host: &str,
+    given: impl FnOnce() -> Option<Vec<String>>,
+) -> Result<HeldNames, Error> {
+    let seen: BTreeMap<String, Seen> = match given() {
+        Some(names) => {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            client.look(&names).map_err(|failure| Error::Failed(zone.into(), failure))?
+        }
+        None => {
+            client.transfer(zone).map_err(|failure| Error::NotTransferred(zone.into(), failure))?
+        }
+    };
+    let is_reverse = zone != plan.zone;
+    let own = seen.into_iter().filter(|(_, seen)| seen.owner.as_deref() == Some(host));
+    let held = own.map(|(name, seen)| {
+        let is_ours = |record: &Record| matches!(record, Record::Ptr(_)) == is_reverse;
+        let records = seen.records.into_iter().filter(is_ours).collect();
+        (name, Held { records, certainty: Certainty::Sure })
+    });
+    Ok(held.collect())
+}
+
+fn remove(client: &mut Client, zone: &str, host: &str, held: HeldNames) -> Result<usize, Error> {
+    let mut names = Zone { held, conflicts: BTreeMap::new() };
+    let wanted = Wanted::new();
+    let update = Update { zone, host, wanted: &wanted, most: CHANGES_MAX, retry_conflicts: false };
+    // The zone itself says what is left, so there is nothing to keep.
+    let outcome = names.update(&update, client, &mut |_| Ok(()));
+    match outcome {
+        Ok(_) if !names.held.is_empty() => Err(Error::Changed(zone.into())),
+        Ok(count) => Ok(count),
+        Err(Stop::Failed(failure)) => Err(Error::Failed(zone.into(), failure)),
+        Err(Stop::Unsaved(error)) => Err(Error::Output(error)),
+    }
+}
+
+impl Error {
+    /// What is the case, and what to do.
+    #[must_use]
+    pub fn text(&self, client: &Client, host: &str) -> String {
+        let about = |zone| crate::failure::About {
+            server: &client.server,
+            zone,
+            key: client.key.as_deref().and_then(std::path::Path::to_str),
+        };
+        match self {
+            Self::Failed(zone, failure) => {
+                let about = about(zone.as_str());
+                format!("{zone}: {}; next step: {}", failure.what(about), failure.next_step(about))
+            }
+            Self::NotTransferred(zone, failure) => format!(
+                "cannot list the names in {zone}: {}; next step: allow transfers with this key (allow-transfer in BIND, acl in Knot, \
+                 TSIG-ALLOW-AXFR in PowerDNS), or name the guests: libvirt-nss-publish --prune {host} NAME...",
+                failure.what(about(zone))
+            ),
+            Self::Changed(zone) => {
+                format!(
+                    "names in {zone} changed at the same time; next step: the same command again"
+                )
+            }
+            Self::Output(error) => {
+                format!("cannot write the output: {}", guest_store::reason(error))
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What doesn't work, and goes on once it does.
+
+use publish::failure::{About, Failure};
+use publish::update::{Change, Kind as ChangeKind, Message};
+use publish::zone::{Answer, Server as _};
+use testkit::name_server::{Kind, NameServer, OTHER_SECRET, SECRET, ZONE};
+
+use crate::host::{Host, with_each};
+
+#[test]
+fn a_server_that_is_away() {
+    with_each(|server| {
+        let mut alpha = Host::new("alpha", server);
+        alpha.guests(&[("web", "10.0.0.1"), ("db", "10.0.0.2")]).publish();
+        server.kill();
+        alpha.guests(&[("web", "10.0.0.3")]);
+        let failed = ["site.example: unreachable", "10.in-addr.arpa: unreachable"];
+        assert_eq!(alpha.publish()[..1], failed[..1]);
+        // Nobody asks before it is time, and says it once.
+        assert!(alpha.publish().is_empty());
+        assert!(alpha.later(60).publish().is_empty());
+        server.resume();
+        let said = alpha.later(60).publish();
+        assert!(said.contains(&"site.example: recovered".to_owned()), "{said:?}");
+        assert_eq!(server.dig(&["web.site.example", "A"]), "10.0.0.3");
+        assert_eq!(server.dig(&["db.site.example", "A"]), "");
+        assert_eq!(server.dig(&["-x", "10.0.0.3"]), "web.site.example.");
+        assert_eq!(server.dig(&["-x", "10.0.0.2"]), "");
+    });
+}
+
+#[test]
+fn a_key_that_changes() {
+    with_each(|server| {
+        let mut alpha = Host::new("alpha", server);
+        alpha.guests(&[("web", "10.0.0.1")]).publish();
+        server.kill();
+        server.configure(OTHER_SECRET);
+        server.resume();
+        let said = alpha.guests(&[("web", "10.0.0.2")]).publish();
+        // PowerDNS doesn't say more to somebody without a key.
+        let codes = ["site.example: BADSIG", "site.example: REFUSED"];
+        assert!(codes.contains(&said[0].as_str()), "{said:?}");
+        assert!(alpha.later(60).publish().is_empty(), "it takes a person to change that");
+        alpha.set_key("publish", OTHER_SECRET);
+        let said = alpha.later(400).publish();
+        assert!(said.contains(&"site.example: recovered".to_owned()), "{said:?}");
+        assert_eq!(server.dig(&["web.site.example", "A"]), "10.0.0.2");
+    });
+}
+
+/// What each server says, and what we make of it.
+#[test]
+fn what_servers_refuse() {
+    if !NameServer::are_installed() {
+        return;
+    }
+    for kind in Kind::ALL {
+        let server = NameServer::start(kind);
+        let host = Host::new("alpha", &server);
+        let send = |zone: &str| {
+            let change = Change {
+                name: format!("web.{zone}"),
+                kind: ChangeKind::Claim,
+                delete: [].into(),
+                add: ["A 10.0.0.1".parse().unwrap()].into(),
+            };
+            let message =
+                Message { zone: zone.into(), host: "alpha".into(), changes: vec![change] };
+            match host.client.clone().send(&message) {
+                Answer::Failed(failure) => failure,
+                answer => panic!("{kind:?}: {answer:?}"),
+            }
+        };
+        let is = |failure: Failure, expected: [&str; 3]| {
+            let at = Kind::ALL.iter().position(|one| *one == kind).unwrap();
+            assert_eq!(failure.code(), expected[at], "{kind:?}");
+            let about = About { server: "ns1", zone: ZONE, key: Some("/k") };
+            assert!(!failure.what(about).is_empty() && !failure.next_step(about).is_empty());
+            assert!(!failure.may_have_been_applied() && !failure.is_temporary());
+        };
+        // Of BIND, Knot and PowerDNS.
+        is(send("other.example"), ["NOTAUTH", "NOTAUTH", "NOTAUTH"]);
+        host.set_key("nobody", SECRET);
+        is(send(ZONE), ["BADKEY", "BADKEY", "REFUSED"]);
+        host.set_key("publish", OTHER_SECRET);
+        is(send(ZONE), ["BADSIG", "BADSIG", "REFUSED"]);
+        host.set_key("weak", SECRET);
+        is(send(ZONE), ["REFUSED", "BADKEY", "REFUSED"]);
+        std::fs::remove_file(host.client.key.as_ref().unwrap()).unwrap();
+        assert!(matches!(send(ZONE), Failure::Program { program: "nsupdate", .. }));
+    }
+}

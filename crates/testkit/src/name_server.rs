@@ -1,0 +1,350 @@
+//! Real name servers on a port of the loopback interface, with a forward and a reverse zone that take updates with a key. Their programs are
+//! those of `tests/setup name-servers`, which takes the packages apart so that no service starts, or the system's own.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::{TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use crate::scratch::Scratch;
+
+/// The zones that each server has.
+pub const ZONE: &str = "site.example";
+/// See [`ZONE`]: for 10.0.0.0/8.
+pub const REVERSE_ZONE: &str = "10.in-addr.arpa";
+
+/// A secret, in base64.
+pub const SECRET: &str = "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U=";
+/// Another one.
+pub const OTHER_SECRET: &str = "b3RoZXJvdGhlcm90aGVyb3RoZXJvdGhlcm90aGVyb3Q=";
+
+/// Which program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// named(8).
+    Bind,
+    /// knotd(8).
+    Knot,
+    /// pdns_server(1), with SQLite.
+    PowerDns,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Bind, Self::Knot, Self::PowerDns];
+
+    fn program(self) -> &'static str {
+        match self {
+            Self::Bind => "named",
+            Self::Knot => "knotd",
+            Self::PowerDns => "pdns_server",
+        }
+    }
+}
+
+/// A server.
+pub struct NameServer {
+    kind: Kind,
+    port: u16,
+    directory: Scratch,
+    process: Option<Child>,
+}
+
+/// Where tests/setup puts the packages' files.
+fn packages() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    target.unwrap_or_else(|| root.join("target")).join("name-servers")
+}
+
+fn program(name: &str) -> Option<PathBuf> {
+    let directories = ["usr/sbin", "usr/bin"].map(|directory| packages().join(directory));
+    let system = ["/usr/sbin", "/usr/bin"].map(PathBuf::from);
+    let mut paths = directories.into_iter().chain(system).map(|directory| directory.join(name));
+    paths.find(|path| path.exists())
+}
+
+/// The libraries of the packages and their modules.
+fn libraries() -> Option<PathBuf> {
+    let mut directories = fs::read_dir(packages().join("usr/lib")).ok()?.flatten();
+    directories.find(|entry| entry.path().join("pdns").exists()).map(|entry| entry.path())
+}
+
+fn command(name: &str) -> Command {
+    let path = program(name).unwrap_or_else(|| panic!("{name} is not installed"));
+    let mut command = Command::new(path);
+    if let Some(libraries) = libraries() {
+        command.env("LD_LIBRARY_PATH", libraries);
+    }
+    command
+}
+
+/// A port that is free for TCP and UDP. Somebody else might take it before the server does; the range of the kernel's is wide.
+fn free_port() -> u16 {
+    loop {
+        let tcp = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let port = tcp.local_addr().expect("an address").port();
+        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {text}");
+}
+
+/// The file that nsupdate(1) reads a key from.
+#[must_use]
+pub fn key_file(name: &str, secret: &str) -> String {
+    format!("key \"{name}.\" {{\n\talgorithm hmac-sha256;\n\tsecret \"{secret}\";\n}};\n")
+}
+
+impl NameServer {
+    /// Whether all that the servers and their clients need is installed. Where it isn't, the test is skipped, which fails with
+    /// `CI=true`.
+    ///
+    /// # Panics
+    /// It isn't, and `CI` is `true`.
+    #[must_use]
+    pub fn are_installed() -> bool {
+        let programs = ["named", "knotd", "pdns_server", "pdnsutil", "nsupdate", "dig", "python3"];
+        let missing: Vec<&str> =
+            programs.into_iter().filter(|name| program(name).is_none()).collect();
+        if missing.is_empty() {
+            return true;
+        }
+        eprintln!("skipped: not installed: {} (run tests/setup test)", missing.join(", "));
+        assert!(std::env::var("CI").as_deref() != Ok("true"), "skipped");
+        false
+    }
+
+    /// Starts one whose zones are empty but for what a zone needs. The key `publish` may update and transfer them, the key `weak`
+    /// may not.
+    ///
+    /// # Panics
+    /// It doesn't start.
+    #[must_use]
+    pub fn start(kind: Kind) -> Self {
+        let mut server = Self { kind, port: free_port(), directory: Scratch::new(), process: None };
+        server.configure(SECRET);
+        server.make_zones();
+        server.resume();
+        server
+    }
+
+    /// Its port, on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The directory of its files, for files of tests, too.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Gives the key `publish` this secret from its next start on.
+    ///
+    /// # Panics
+    /// The files can't be written.
+    pub fn configure(&self, secret: &str) {
+        let (directory, port) = (self.directory.path().display(), self.port);
+        match self.kind {
+            Kind::Bind => {
+                let keys = key_file("publish", secret) + &key_file("weak", secret);
+                let zone = |name: &str| {
+                    format!(
+                        "zone \"{name}\" {{ type primary; file \"{name}.zone\"; update-policy {{ grant publish. zonesub A AAAA \
+                         PTR TXT; }}; }};\n"
+                    )
+                };
+                let text = format!(
+                    "{keys}options {{ directory \"{directory}\"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; \
+                     recursion no; pid-file none; session-keyfile none; managed-keys-directory \"{directory}\"; \
+                     dnssec-validation no; allow-transfer {{ key publish.; }}; notify no; }};\ncontrols {{ }};\n{}{}",
+                    zone(ZONE),
+                    zone(REVERSE_ZONE)
+                );
+                self.directory.write("named.conf", text);
+            }
+            Kind::Knot => {
+                let key = |name| {
+                    format!("  - id: {name}.\n    algorithm: hmac-sha256\n    secret: {secret}\n")
+                };
+                let zone =
+                    |name| format!("  - domain: {name}\n    file: {name}.zone\n    acl: publish\n");
+                let text = format!(
+                    "server:\n  rundir: {directory}\n  listen: 127.0.0.1@{port}\ndatabase:\n  storage: {directory}\n\
+                     log:\n  - target: stderr\n    any: info\nkey:\n{}{}acl:\n  - id: publish\n    key: publish.\n    \
+                     action: [update, transfer]\n    update-type: [A, AAAA, PTR, TXT]\ntemplate:\n  - id: default\n    \
+                     storage: {directory}\nzone:\n{}{}",
+                    key("publish"),
+                    key("weak"),
+                    zone(ZONE),
+                    zone(REVERSE_ZONE)
+                );
+                self.directory.write("knot.conf", text);
+            }
+            Kind::PowerDns => {
+                let modules = libraries().map(|path| path.join("pdns").display().to_string());
+                let modules =
+                    modules.map(|path| format!("module-dir={path}\n")).unwrap_or_default();
+                let text = format!(
+                    "{modules}launch=gsqlite3\ngsqlite3-database={directory}/pdns.sqlite\nlocal-address=127.0.0.1\n\
+                     local-port={port}\ndnsupdate=yes\nsocket-dir={directory}\nguardian=no\ndaemon=no\nconsistent-backends=yes\n\
+                     loglevel=4\n"
+                );
+                self.directory.write("pdns.conf", text);
+                if self.directory.join("pdns.sqlite").exists() {
+                    self.import_keys(secret);
+                }
+            }
+        }
+    }
+
+    fn pdnsutil(&self, arguments: &[&str]) {
+        let config = format!("--config-dir={}", self.directory.path().display());
+        run(command("pdnsutil").arg(config).args(arguments));
+    }
+
+    fn import_keys(&self, secret: &str) {
+        for key in ["publish", "weak"] {
+            self.pdnsutil(&["import-tsig-key", key, "hmac-sha256", secret]);
+        }
+    }
+
+    fn make_zones(&self) {
+        if self.kind == Kind::PowerDns {
+            let schema = "usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql";
+            let paths = [packages().join(schema), Path::new("/").join(schema)];
+            let schema = paths.into_iter().find(|path| path.exists()).expect("PowerDNS's schema");
+            let create = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(open(sys.argv[2]).read())";
+            let database = self.directory.join("pdns.sqlite");
+            run(Command::new("python3").args(["-c", create]).arg(database).arg(schema));
+            self.import_keys(SECRET);
+        }
+        for zone in [ZONE, REVERSE_ZONE] {
+            let ns = format!("ns.{ZONE}");
+            if self.kind == Kind::PowerDns {
+                self.pdnsutil(&["create-zone", zone, &ns]);
+                for right in ["TSIG-ALLOW-DNSUPDATE", "TSIG-ALLOW-AXFR"] {
+                    self.pdnsutil(&["set-meta", zone, right, "publish"]);
+                }
+                continue;
+            }
+            let address = if zone == ZONE { "ns A 127.0.0.1\n" } else { "" };
+            let text =
+                format!("$TTL 60\n@ SOA {ns}. root.{ZONE}. 1 60 60 60 60\n@ NS {ns}.\n{address}");
+            self.directory.write(format!("{zone}.zone"), text);
+        }
+    }
+
+    /// Starts it again, with what its zones had.
+    ///
+    /// # Panics
+    /// It doesn't start.
+    pub fn resume(&mut self) {
+        let directory = self.directory.path();
+        let mut command = command(self.kind.program());
+        let ready = match self.kind {
+            Kind::Bind => {
+                command.args(["-f", "-g", "-c"]).arg(directory.join("named.conf"));
+                ": running"
+            }
+            Kind::Knot => {
+                command.arg("-c").arg(directory.join("knot.conf"));
+                "server started"
+            }
+            Kind::PowerDns => {
+                command.arg(format!("--config-dir={}", directory.display()));
+                "ready to distribute questions"
+            }
+        };
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let mut log = BufReader::new(process.stderr.take().expect("a pipe")).lines();
+        let mut said = String::new();
+        loop {
+            match log.next() {
+                Some(Ok(line))
+                    if line.contains(ready)
+                        || (ready == ": running" && line.ends_with(" running")) =>
+                {
+                    break;
+                }
+                Some(Ok(line)) => said = said + &line + "\n",
+                _ => panic!("{command:?} did not start:\n{said}"),
+            }
+        }
+        // So that it never waits for somebody to read.
+        thread::spawn(move || log.for_each(drop));
+        self.process = Some(process);
+    }
+
+    /// Ends it at once.
+    ///
+    /// # Panics
+    /// It can't be ended.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().expect("it can be killed");
+            process.wait().expect("it ends");
+        }
+    }
+
+    /// The process, for signals.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(Child::id)
+    }
+
+    /// What dig(1) prints with `+short` for these arguments, sorted, on one line.
+    ///
+    /// # Panics
+    /// dig can't be run.
+    #[must_use]
+    pub fn dig(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new("dig");
+        command.args(["-r", "@127.0.0.1", "-p", &self.port.to_string(), "+short", "+norecurse"]);
+        let output = command.args(arguments).output().expect("dig runs");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.sort_unstable();
+        lines.join(" ")
+    }
+
+    /// The serial number of a zone.
+    ///
+    /// # Panics
+    /// The zone can't be asked for it.
+    #[must_use]
+    pub fn serial(&self, zone: &str) -> u32 {
+        let soa = self.dig(&[zone, "SOA"]);
+        let serial = soa.split(' ').nth(2).and_then(|serial| serial.parse().ok());
+        serial.unwrap_or_else(|| panic!("{zone}: {soa}"))
+    }
+
+    /// Sends lines of nsupdate(1) about a zone, as somebody who has the key.
+    ///
+    /// # Panics
+    /// The server doesn't take them.
+    pub fn edit(&self, zone: &str, lines: &str) {
+        self.directory.write("edit.key", key_file("publish", SECRET));
+        let script = format!("server 127.0.0.1 {}\nzone {zone}\n{lines}\nsend\n", self.port);
+        self.directory.write("edit", script);
+        let [key, script] = ["edit.key", "edit"].map(|name| self.directory.join(name));
+        run(Command::new("nsupdate").arg("-k").arg(key).arg(script));
+    }
+}
+
+impl Drop for NameServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
