@@ -93,6 +93,7 @@ fn guest(number: usize, network: &str, addresses: &[IpAddr]) -> Guest {
         title: None,
         host_name: Some(format!("host-{number}")),
         agent: if addresses.is_empty() { Agent::Silent } else { Agent::Answered },
+        host_keys: None,
         nics: vec![Nic {
             mac: mac(number),
             network: Some(network.into()),

@@ -102,6 +102,7 @@ fn guest(number: usize) -> Guest {
         title: None,
         host_name: Some(format!("host-{number}")),
         agent: Agent::Answered,
+        host_keys: None,
         nics: vec![Nic {
             mac: mac(number),
             network: Some(format!("net{bridge}")),

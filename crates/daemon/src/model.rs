@@ -1,6 +1,7 @@
 //! What libvirt reports: guests, their NICs, networks, by connection. Only values.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use guest_names::address::Mac;
@@ -69,6 +70,8 @@ pub struct Guest {
     pub host_name: Option<String>,
     /// Whether the agent answers.
     pub agent: Agent,
+    /// Its SSH server's public keys, each `TYPE BASE64`, as its agent read them; `None` where that hasn't been tried yet.
+    pub host_keys: Option<Arc<[String]>>,
     /// Its NICs.
     pub nics: Vec<Nic>,
 }
@@ -155,6 +158,8 @@ pub struct ConnectionConfig {
     pub uri: String,
     /// Ask guest agents, which needs a connection that may write.
     pub agent: bool,
+    /// Have guest agents read the public keys of SSH servers.
+    pub host_keys: bool,
     /// Ask the host's ARP table (virDomainInterfaceAddresses, source ARP): not where this host's own neighbour
     /// table is read.
     pub arp: bool,

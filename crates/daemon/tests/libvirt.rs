@@ -19,6 +19,7 @@ fn config(id: u16, uri: &str) -> ConnectionConfig {
         name: format!("test-{id}"),
         uri: uri.into(),
         agent: false,
+        host_keys: false,
         arp: false,
         leases: false,
         refresh: Duration::from_millis(50),

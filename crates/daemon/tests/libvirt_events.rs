@@ -19,6 +19,7 @@ fn start() -> (Libvirt, Receiver<Update>) {
         name: "here".into(),
         uri: "test:///default".into(),
         agent: true,
+        host_keys: true,
         arp: false,
         leases: false,
         // Nothing of this test comes from asking again.

@@ -104,6 +104,7 @@ fn random_world(random: &mut Rng) -> World {
                 name: format!("c{at}"),
                 uri: "x:///".into(),
                 agent: true,
+                host_keys: true,
                 arp: true,
                 leases: true,
                 refresh: Duration::from_secs(1),
@@ -159,6 +160,7 @@ fn random_world(random: &mut Rng) -> World {
                         title: None,
                         host_name: host_name.map(|&name| name.into()),
                         agent: if answered { Agent::Answered } else { Agent::Silent },
+                        host_keys: None,
                         nics,
                     }
                 })

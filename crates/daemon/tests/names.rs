@@ -146,6 +146,7 @@ fn guests(state: &State, random: &mut Random) -> Vec<Guest> {
             title: None,
             host_name: Some(host_name).filter(|_| answers),
             agent: if answers { Agent::Answered } else { Agent::Silent },
+            host_keys: None,
             nics,
         }
     };

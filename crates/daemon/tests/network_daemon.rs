@@ -20,6 +20,7 @@ fn start(server: &Server) -> (Libvirt, Receiver<Update>) {
         name: "host".into(),
         uri: server.uri.clone(),
         agent: false,
+        host_keys: false,
         arp: false,
         leases: false,
         refresh: Duration::from_millis(100),

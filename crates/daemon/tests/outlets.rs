@@ -53,6 +53,7 @@ fn guests(random: &mut Random) -> Vec<Guest> {
                     .one_in(2)
                     .then(|| (*random.pick(&["web", "inside", "isatap"])).into()),
                 agent: Agent::Answered,
+                host_keys: None,
                 nics: vec![Nic { mac, network, bridge, addresses }],
             }
         })

@@ -70,6 +70,7 @@ fn guest(name: &str, address: &str) -> Guest {
         title: Some("The title".into()),
         host_name: Some("inside".into()),
         agent: Agent::Answered,
+        host_keys: None,
         nics: vec![Nic {
             mac: Mac([0x52, 0x54, 0, 0, 0, 1]),
             network: None,

@@ -39,6 +39,7 @@ fn every_key() {
         name: "rack1".into(),
         uri: "qemu+ssh://root@rack1/system".into(),
         agent: false,
+        host_keys: false,
         arp: false,
         leases: false,
         refresh: Duration::from_secs(5),
@@ -97,7 +98,7 @@ fn what_is_wrong() {
         ),
         (
             one("adress = 1"),
-            "f.toml:5: adress: unknown field 'adress', expected one of 'name', 'uri', 'agent', 'neighbours', \
+            "f.toml:5: adress: unknown field 'adress', expected one of 'name', 'uri', 'agent', 'host-keys', 'neighbours', \
              'leases', 'refresh', 'agent-timeout', 'nat', 'subnets', 'keep-alive'",
         ),
         (

@@ -37,6 +37,9 @@ impl Known {
     ) -> Self {
         guest.nics.shrink_to_fit();
         let answered = (guest.agent == Agent::Answered).then_some(now);
+        // A new session may not have read them yet. They count as long as the domain runs.
+        let before = old.and_then(|old| old.guest.host_keys.clone());
+        guest.host_keys = guest.host_keys.or(before);
         let mut known = Self { guest, answered, silent_since: Default::default() };
         for (at, source) in MAY_FALL_SILENT.into_iter().enumerate() {
             let Some(old) = old.filter(|old| old.has(source)) else { continue };
@@ -152,6 +155,7 @@ mod tests {
             title: None,
             host_name: (agent == Agent::Answered).then(|| "web".into()),
             agent,
+            host_keys: None,
             nics: vec![nic],
         }
     }
@@ -201,6 +205,21 @@ mod tests {
         assert_eq!((now.answered, now.silent_since()), (Some(20), Some(10)));
         assert!(now.expire(10 + HOLD, HOLD));
         assert_eq!(summary(&now), (Some("web"), vec!["10.0.0.2".to_owned()]));
+    }
+
+    #[test]
+    fn host_keys_count_as_long_as_the_domain_runs() {
+        let with = |keys: Option<&[&str]>| Guest {
+            host_keys: keys.map(|keys| keys.iter().map(|&key| key.into()).collect()),
+            ..silent(&[])
+        };
+        let of = |known: &Known| known.guest.host_keys.as_ref().map(|keys| keys.len());
+        let first = Known::new(with(Some(&["a", "b"])), None, None, 0);
+        let mut now = Known::new(with(None), Some(&first), None, 10);
+        assert!(!now.expire(10 + 10 * HOLD, HOLD));
+        assert_eq!(of(&now), Some(2));
+        assert_eq!(of(&Known::new(with(Some(&[])), Some(&now), None, 20)), Some(0));
+        assert_eq!(of(&Known::new(with(None), None, None, 20)), None);
     }
 
     #[test]

@@ -96,6 +96,9 @@ impl Facts {
                 if !settings.config.agent {
                     known.forget(Source::Agent);
                 }
+                if !settings.config.host_keys {
+                    known.guest.host_keys = None;
+                }
                 if !wants_neighbours {
                     known.forget(Source::Neighbour);
                 }
@@ -303,6 +306,7 @@ mod tests {
             title: None,
             host_name: None,
             agent: Agent::Silent,
+            host_keys: None,
             nics: Vec::new(),
         }
     }
@@ -410,15 +414,21 @@ mod tests {
     #[test]
     fn what_is_not_wanted_any_more_is_forgotten_at_once() {
         let mut before = facts();
-        let answered =
-            Guest { agent: Agent::Answered, host_name: Some("web".into()), ..guest(1, "a") };
+        let answered = Guest {
+            agent: Agent::Answered,
+            host_name: Some("web".into()),
+            host_keys: Some(["ssh-rsa AAAA".into()].into()),
+            ..guest(1, "a")
+        };
         before.apply(Update::Guest(ID, answered), 0, 100);
         let mut settings = Config::default().connections;
         settings[0].config.agent = false;
+        settings[0].config.host_keys = false;
         let mut facts = Facts::new(&settings, before, 1000, 200);
         facts.apply(Update::Guests(ID, vec![guest(1, "a")]), 1020, 220);
         let known = &facts.connections[0].guests[&[1; 16]];
         assert_eq!((known.answered, &known.guest.host_name), (None, &None));
+        assert_eq!(known.guest.host_keys, None);
     }
 
     /// The session reports the end of the first run before the second one.

@@ -14,6 +14,7 @@ use virt::error::ErrorNumber;
 use virt::sys;
 
 use super::error::{is, is_unsupported, words};
+use super::host_keys::{self, HostKeys};
 use super::raw::{self, Asked, Interface};
 use super::threads;
 
@@ -32,6 +33,15 @@ pub(super) struct Answer {
     pub(super) host_name: Option<String>,
     /// Its interfaces. Unchecked.
     pub(super) interfaces: Vec<Interface>,
+    /// Its SSH server's keys.
+    pub(super) host_keys: HostKeys,
+}
+
+/// What is asked of an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Questions {
+    /// Read the host keys too.
+    pub(super) host_keys: bool,
 }
 
 /// Why there is no answer.
@@ -50,7 +60,12 @@ pub(super) enum Failure {
 /// Asks one guest. Each worker has its own.
 pub(super) trait Ask: Send + 'static {
     /// Blocks until the agent of the guest with this UUID has answered, or for about `patience`.
-    fn ask(&self, guest: [u8; 16], patience: Duration) -> Result<Answer, Failure>;
+    fn ask(
+        &self,
+        guest: [u8; 16],
+        questions: Questions,
+        patience: Duration,
+    ) -> Result<Answer, Failure>;
 }
 
 /// Who is asked where.
@@ -78,8 +93,8 @@ struct Shared {
 
 #[derive(Default)]
 struct Queues {
-    quick: VecDeque<([u8; 16], bool)>,
-    slow: VecDeque<[u8; 16]>,
+    quick: VecDeque<([u8; 16], Questions, bool)>,
+    slow: VecDeque<([u8; 16], Questions)>,
     closed: bool,
 }
 
@@ -106,17 +121,19 @@ impl Pool {
             let (shared, answered) = (Arc::clone(&shared), Arc::clone(&answered));
             if number == last {
                 threads::spawn("slow-agents", move || {
-                    while let Some(guest) = shared.next(&shared.slow, |q| q.slow.pop_front()) {
-                        answered(guest, ask.ask(guest, patience));
+                    while let Some((guest, questions)) =
+                        shared.next(&shared.slow, |q| q.slow.pop_front())
+                    {
+                        answered(guest, ask.ask(guest, questions, patience));
                     }
                 })?;
             } else {
                 threads::spawn("agents", move || {
-                    while let Some((guest, known)) =
+                    while let Some((guest, questions, known)) =
                         shared.next(&shared.quick, |q| q.quick.pop_front())
                     {
                         let patience = if known { patience } else { patience.min(FIRST_PATIENCE) };
-                        answered(guest, ask.ask(guest, patience));
+                        answered(guest, ask.ask(guest, questions, patience));
                     }
                 })?;
             }
@@ -125,15 +142,15 @@ impl Pool {
     }
 
     /// Has a guest asked as soon as a worker of its lane is free.
-    pub(super) fn put(&self, guest: [u8; 16], lane: Lane) {
+    pub(super) fn put(&self, guest: [u8; 16], questions: Questions, lane: Lane) {
         let mut queues = self.shared.lock();
         match lane {
             Lane::Quick { known } => {
-                queues.quick.push_back((guest, known));
+                queues.quick.push_back((guest, questions, known));
                 self.shared.quick.notify_one();
             }
             Lane::Slow => {
-                queues.slow.push_back(guest);
+                queues.slow.push_back((guest, questions));
                 self.shared.slow.notify_one();
             }
         }
@@ -180,7 +197,12 @@ impl Ask for Agents {
     /// The time that libvirt lets agent commands take belongs to the domain, not to the call, and others (a
     /// backup that freezes file systems, say) rely on libvirt's default, to wait for ever. So it is set for
     /// these calls alone.
-    fn ask(&self, guest: [u8; 16], patience: Duration) -> Result<Answer, Failure> {
+    fn ask(
+        &self,
+        guest: [u8; 16],
+        questions: Questions,
+        patience: Duration,
+    ) -> Result<Answer, Failure> {
         let domain = self
             .connect
             .lookup_domain_by_uuid(uuid::Uuid::from_bytes(guest))
@@ -193,7 +215,7 @@ impl Ask for Agents {
             let missing = is_unsupported(&error) || unknown;
             return Err(if missing { Failure::NoTimeout } else { failure(&error) });
         }
-        let answer = ask_domain(&domain);
+        let answer = ask_domain(&domain, questions, patience);
         let unbounded = raw::set_agent_timeout(&domain, raw::WAIT_FOR_EVER);
         let answer = answer?;
         // The guest may be gone by now, and its time limit with it; then the next call says so.
@@ -202,7 +224,11 @@ impl Ask for Agents {
     }
 }
 
-fn ask_domain(domain: &Domain) -> Result<Answer, Failure> {
+fn ask_domain(
+    domain: &Domain,
+    questions: Questions,
+    patience: Duration,
+) -> Result<Answer, Failure> {
     let interfaces = raw::interface_addresses(domain, Asked::Agent).map_err(|e| failure(&e))?;
     let host_name = match host_name(domain) {
         Ok(name) => Some(name),
@@ -212,7 +238,11 @@ fn ask_domain(domain: &Domain) -> Result<Answer, Failure> {
             _ => None,
         },
     };
-    Ok(Answer { host_name, interfaces })
+    let host_keys = match questions.host_keys {
+        true => host_keys::read(domain, patience),
+        false => HostKeys::NotAsked,
+    };
+    Ok(Answer { host_name, interfaces, host_keys })
 }
 
 fn host_name(domain: &Domain) -> Result<String, virt::error::Error> {
@@ -223,7 +253,8 @@ fn host_name(domain: &Domain) -> Result<String, virt::error::Error> {
     }
 }
 
-fn failure(error: &virt::error::Error) -> Failure {
+/// What libvirt's error says of the agent.
+pub(super) fn failure(error: &virt::error::Error) -> Failure {
     let hangs = [
         ErrorNumber::AgentUnresponsive,
         ErrorNumber::AgentCommandTimeout,
@@ -255,14 +286,25 @@ mod tests {
         hanging: Sender<Duration>,
     }
 
+    const ADDRESSES: Questions = Questions { host_keys: false };
+
     impl Ask for Fake {
-        fn ask(&self, guest: [u8; 16], patience: Duration) -> Result<Answer, Failure> {
+        fn ask(
+            &self,
+            guest: [u8; 16],
+            _: Questions,
+            patience: Duration,
+        ) -> Result<Answer, Failure> {
             if guest[0] == 0 {
                 self.hanging.send(patience).unwrap();
                 let _ = self.let_go.lock().unwrap().recv();
                 return Err(Failure::TimedOut("hung".into()));
             }
-            Ok(Answer { host_name: Some(format!("guest-{}", guest[0])), interfaces: Vec::new() })
+            Ok(Answer {
+                host_name: Some(format!("guest-{}", guest[0])),
+                interfaces: Vec::new(),
+                host_keys: HostKeys::NotAsked,
+            })
         }
     }
 
@@ -286,11 +328,11 @@ mod tests {
     #[test]
     fn guests_that_hang_in_the_slow_lane_hold_nobody_up() {
         let (pool, answers, hung, let_go) = pool(LONG);
-        pool.put(guest(0), Lane::Slow);
-        pool.put(guest(0), Lane::Slow);
+        pool.put(guest(0), ADDRESSES, Lane::Slow);
+        pool.put(guest(0), ADDRESSES, Lane::Slow);
         assert_eq!(hung.recv_timeout(LONG), Ok(LONG));
         for number in 1..=100 {
-            pool.put(guest(number), Lane::Quick { known: true });
+            pool.put(guest(number), ADDRESSES, Lane::Quick { known: true });
         }
         let mut seen: Vec<u8> =
             (1..=100).map(|_| answers.recv_timeout(LONG).unwrap().0[0]).collect();
@@ -304,9 +346,9 @@ mod tests {
     #[test]
     fn one_that_hangs_in_the_quick_lane_leaves_the_other_workers() {
         let (pool, answers, hung, _let_go) = pool(LONG);
-        pool.put(guest(0), Lane::Quick { known: false });
+        pool.put(guest(0), ADDRESSES, Lane::Quick { known: false });
         assert_eq!(hung.recv_timeout(LONG), Ok(FIRST_PATIENCE), "one it has not heard of");
-        pool.put(guest(7), Lane::Quick { known: true });
+        pool.put(guest(7), ADDRESSES, Lane::Quick { known: true });
         let (who, answer) = answers.recv_timeout(LONG).unwrap();
         assert_eq!(who, guest(7));
         assert_eq!(answer.unwrap().host_name.as_deref(), Some("guest-7"));
@@ -319,16 +361,16 @@ mod tests {
         let connect = Connect::open(Some("test:///default")).unwrap();
         let guest = connect.lookup_domain_by_name("test").unwrap().uuid().unwrap().into_bytes();
         let agents = Agents { connect };
-        assert_eq!(agents.ask(guest, LONG), Err(Failure::NoTimeout));
-        assert!(matches!(agents.ask([1; 16], LONG), Err(Failure::Refused(_))));
+        assert_eq!(agents.ask(guest, ADDRESSES, LONG), Err(Failure::NoTimeout));
+        assert!(matches!(agents.ask([1; 16], ADDRESSES, LONG), Err(Failure::Refused(_))));
     }
 
     #[test]
     fn a_dropped_pool_ends_its_workers_but_the_one_that_hangs() {
         let (pool, answers, hung, let_go) = pool(LONG);
-        pool.put(guest(0), Lane::Slow);
+        pool.put(guest(0), ADDRESSES, Lane::Slow);
         hung.recv_timeout(LONG).unwrap();
-        pool.put(guest(0), Lane::Slow);
+        pool.put(guest(0), ADDRESSES, Lane::Slow);
         drop(pool);
         let_go.send(()).unwrap();
         // The result of the one that was under way comes; the other is not asked, and the channel closes with the workers.

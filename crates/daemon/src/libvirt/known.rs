@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use guest_names::address::Mac;
 
 use super::agent::Answer;
+use super::host_keys::HostKeys;
 use super::raw::Interface;
 use super::xml::DomainXml;
 use crate::model::{Agent, Guest, Network, Nic, Source, Told};
@@ -114,13 +116,15 @@ pub(super) struct Known {
     agent: Option<Box<AgentReport>>,
     /// Whether the agent has ever answered.
     has_answered: bool,
+    /// What the agent read in this run of the domain, if it has; it counts whatever becomes of the agent.
+    host_keys: Option<Arc<[String]>>,
     arp: Addresses,
 }
 
 impl Known {
     /// A guest of which only its XML is known.
     pub(super) fn new(description: Description) -> Self {
-        Self { description, agent: None, has_answered: false, arp: Box::default() }
+        Self { description, agent: None, has_answered: false, host_keys: None, arp: Box::default() }
     }
 
     /// Whether the agent answered when it was last asked.
@@ -142,8 +146,24 @@ impl Known {
         self.agent.iter().flat_map(|agent| &agent.addresses).any(|(_, address)| given(address))
     }
 
+    /// Whether the agent found no host keys.
+    pub(super) fn is_without_host_keys(&self) -> bool {
+        self.host_keys.as_ref().is_some_and(|keys| keys.is_empty())
+    }
+
+    /// Takes what the agent read. True if something changed.
+    fn set_host_keys(&mut self, read: &HostKeys) -> bool {
+        let HostKeys::Read(keys) = read else { return false };
+        let changed = self.host_keys.as_deref() != Some(keys);
+        if changed {
+            self.host_keys = Some(keys.as_slice().into());
+        }
+        changed
+    }
+
     /// Takes what the agent says now. True if something changed.
     pub(super) fn set_agent(&mut self, answer: &Answer) -> bool {
+        let has_other_keys = self.set_host_keys(&answer.host_keys);
         let report = AgentReport {
             host_name: (answer.host_name.as_deref())
                 .filter(|name| name.len() <= LONGEST_HOST_NAME)
@@ -156,7 +176,7 @@ impl Known {
                 let changed =
                     before.host_name != report.host_name || before.addresses != report.addresses;
                 **before = report;
-                changed
+                changed || has_other_keys
             }
             None => {
                 self.agent = Some(Box::new(report));
@@ -206,6 +226,7 @@ impl Known {
             title: self.description.title.as_deref().map(Into::into),
             host_name: agent.and_then(|agent| agent.host_name.as_deref()).map(Into::into),
             agent: if agent.is_some() { Agent::Answered } else { Agent::Silent },
+            host_keys: self.host_keys.clone(),
             nics: (self.description.nics.iter())
                 .map(|nic| Nic {
                     mac: nic.mac,
@@ -244,7 +265,7 @@ mod tests {
     }
 
     fn answer(interfaces: Vec<Interface>) -> Answer {
-        Answer { host_name: Some("web".into()), interfaces }
+        Answer { host_name: Some("web".into()), interfaces, host_keys: HostKeys::NotAsked }
     }
 
     fn addresses(known: &Known) -> Vec<(String, Source)> {
@@ -272,12 +293,30 @@ mod tests {
     }
 
     #[test]
+    fn host_keys_outlive_the_agent() {
+        let with = |host_keys| Answer { host_keys, ..answer(Vec::new()) };
+        let of = |known: &Known| known.guest([0; 16], &[]).host_keys.map(|keys| keys.to_vec());
+        let mut known = known();
+        known.set_agent(&with(HostKeys::NotAsked));
+        assert_eq!((of(&known), known.is_without_host_keys()), (None, false));
+        let one = || HostKeys::Read(vec!["ssh-rsa AAAA".into()]);
+        assert!(known.set_agent(&with(one())));
+        assert!(!known.set_agent(&with(one())));
+        assert!(!known.set_agent(&with(HostKeys::Failed("hung".into()))));
+        known.silence();
+        known.begin_session();
+        assert_eq!(of(&known), Some(vec!["ssh-rsa AAAA".to_owned()]));
+        known.set_agent(&with(HostKeys::Read(Vec::new())));
+        assert_eq!((of(&known), known.is_without_host_keys()), (Some(Vec::new()), true));
+    }
+
+    #[test]
     fn what_a_guest_claims_has_a_limit() {
         let mut known = known();
         let all =
             (0..=u16::MAX).map(|n| IpAddr::from([10, 0, n.to_be_bytes()[0], n.to_be_bytes()[1]]));
         let interfaces = vec![Interface { mac: OWN, addresses: all.collect() }];
-        known.set_agent(&Answer { host_name: Some("x".repeat(256)), interfaces });
+        known.set_agent(&Answer { host_name: Some("x".repeat(256)), ..answer(interfaces) });
         assert_eq!(addresses(&known).len(), MOST_ADDRESSES);
         assert_eq!(known.guest([0; 16], &[]).host_name, None);
     }

@@ -23,6 +23,7 @@ mod callbacks;
 mod check;
 mod connection;
 mod error;
+mod host_keys;
 mod inbox;
 mod keeper;
 mod known;

@@ -42,6 +42,7 @@ impl World {
             name: name.into(),
             uri: uri.into(),
             agent: true,
+            host_keys: true,
             arp: true,
             leases: !here,
             refresh: Duration::from_secs(30),
@@ -234,7 +235,15 @@ pub(crate) fn nic(
 pub(crate) fn guest(number: u8, name: &str, nics: Vec<Nic>) -> Guest {
     let agents = |nic: &Nic| nic.addresses.iter().any(|told| told.source == Source::Agent);
     let agent = if nics.iter().any(agents) { Agent::Answered } else { Agent::Silent };
-    Guest { uuid: [number; 16], name: name.into(), title: None, host_name: None, agent, nics }
+    Guest {
+        uuid: [number; 16],
+        name: name.into(),
+        title: None,
+        host_name: None,
+        agent,
+        host_keys: None,
+        nics,
+    }
 }
 
 pub(crate) fn network(

@@ -118,6 +118,7 @@ impl Session<'_> {
         }
         let Some(entry) = self.kept.guests.get_mut(&uuid) else { return };
         entry.timeouts = 0;
+        entry.read_host_keys_again();
         entry.agent.pace = pace;
         if entry.agent.asking {
             entry.agent.again = true;
@@ -136,7 +137,8 @@ impl Session<'_> {
             return;
         }
         entry.agent.asking = true;
-        pool.put(uuid, entry.lane());
+        let questions = entry.questions(self.config.host_keys, Instant::now());
+        pool.put(uuid, questions, entry.lane());
     }
 
     pub(super) fn asked(&mut self, uuid: Uuid, answer: Result<Answer, Failure>) {
@@ -158,7 +160,11 @@ impl Session<'_> {
             return;
         }
         let Some(entry) = self.kept.guests.get_mut(&uuid) else { return };
-        let Some(outcome) = entry.take_answer(answer, self.config.refresh, now) else { return };
+        let Some(outcome) =
+            entry.take_answer(answer, self.config.host_keys, self.config.refresh, now)
+        else {
+            return;
+        };
         self.schedule(outcome.ask_at, Task::AskAgent(uuid));
         if let Some(warning) = outcome.warning {
             self.warn(warning);

@@ -4,13 +4,17 @@ use std::mem;
 use std::time::{Duration, Instant};
 
 use super::SOON;
-use crate::libvirt::agent::{Answer, Failure, Lane};
+use crate::libvirt::agent::{Answer, Failure, Lane, Questions};
 use crate::libvirt::error::one_line;
+use crate::libvirt::host_keys::HostKeys;
 use crate::libvirt::known::{Description, Known};
 use crate::libvirt::pace::Pace;
 
 /// The longest time until an agent that hangs is asked again.
 const HANGING: Duration = Duration::from_secs(600);
+
+/// The longest time until host keys are read again: their administrator may make new ones, of which there is no event.
+const HOST_KEYS: Duration = Duration::from_secs(600);
 
 pub(super) type Uuid = [u8; 16];
 
@@ -31,6 +35,10 @@ pub(super) struct Entry {
     pub(super) arp: Schedule,
     /// How many times the agent did not answer in time, since it last did.
     pub(super) timeouts: u32,
+    /// When the host keys are read; `None`: at once. In the first minutes of a guest more often, as it may make its keys
+    /// after its agent has come up.
+    pub(super) host_keys_due: Option<Instant>,
+    host_keys_pace: Pace,
 }
 
 /// What asking an agent has come to.
@@ -54,7 +62,37 @@ impl Entry {
             agent: Schedule::new(),
             arp: Schedule::new(),
             timeouts: 0,
+            host_keys_due: None,
+            host_keys_pace: Pace::from(SOON),
         }
+    }
+
+    /// The agent has come up: what is in its files may be new.
+    pub(super) fn read_host_keys_again(&mut self) {
+        self.host_keys_due = None;
+        self.host_keys_pace = Pace::from(SOON);
+    }
+
+    /// What to ask now. `wants_host_keys`: of guests of this connection. The first answer is for the addresses alone, so that
+    /// no guest's wait for the keys of others.
+    pub(super) fn questions(&self, wants_host_keys: bool, now: Instant) -> Questions {
+        let is_due = self.host_keys_due.is_none_or(|due| due <= now);
+        Questions { host_keys: wants_host_keys && is_due && self.known.answers() }
+    }
+
+    /// Takes what came of reading the host keys: a line for the log, the first time.
+    fn take_host_keys(&mut self, read: &HostKeys, now: Instant) -> Option<String> {
+        let failed = match read {
+            HostKeys::NotAsked => return None,
+            HostKeys::Read(_) => None,
+            HostKeys::Failed(why) => Some(why),
+        };
+        let is_first = self.host_keys_due.is_none();
+        self.host_keys_due = Some(now + self.host_keys_pace.wait(HOST_KEYS));
+        let name = one_line(self.known.description.name());
+        failed
+            .filter(|_| is_first)
+            .map(|why| format!("the agent of guest {name} does not give its SSH host keys: {why}"))
     }
 
     /// Where its agent is to be asked.
@@ -70,6 +108,7 @@ impl Entry {
     pub(super) fn take_answer(
         &mut self,
         answer: Result<Answer, Failure>,
+        wants_host_keys: bool,
         refresh: Duration,
         now: Instant,
     ) -> Option<AnswerOutcome> {
@@ -83,6 +122,10 @@ impl Entry {
             Ok(answer) => {
                 let is_first = !self.known.has_answered();
                 changed = self.known.set_agent(&answer);
+                warning = self.take_host_keys(&answer.host_keys, now);
+                // The keys come after everybody's addresses.
+                let is_unread = wants_host_keys && self.host_keys_due.is_none();
+                self.agent.again |= is_unread;
                 if self.timeouts > 0 {
                     self.agent.pace = Pace::from(refresh);
                 } else if is_first && !self.known.has_agent_addresses() {
@@ -90,7 +133,11 @@ impl Entry {
                     self.agent.pace = Pace::from(SOON);
                 }
                 self.timeouts = 0;
-                self.agent.pace.wait(refresh)
+                let wait = self.agent.pace.wait(refresh);
+                // It may be about to make them.
+                let hurry = self.known.is_without_host_keys().then_some(self.host_keys_due);
+                let until_due = hurry.flatten().map(|due| due.saturating_duration_since(now));
+                until_due.map_or(wait, |until_due| until_due.min(wait))
             }
             Err(Failure::TimedOut(why)) => {
                 if self.timeouts == 0 {
@@ -156,7 +203,7 @@ mod tests {
 
     fn answer(address: &str) -> Result<Answer, Failure> {
         let interfaces = vec![Interface { mac: MAC, addresses: vec![address.parse().unwrap()] }];
-        Ok(Answer { host_name: None, interfaces })
+        Ok(Answer { host_name: None, interfaces, host_keys: HostKeys::NotAsked })
     }
 
     fn hung() -> Result<Answer, Failure> {
@@ -175,7 +222,8 @@ mod tests {
     fn a_guest_that_boots_is_asked_more_often() {
         let (mut entry, now) = (entry(), Instant::now());
         for full in [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] {
-            let outcome = entry.take_answer(answer("fe80::5054:ff:fe00:1"), REFRESH, now).unwrap();
+            let outcome =
+                entry.take_answer(answer("fe80::5054:ff:fe00:1"), false, REFRESH, now).unwrap();
             assert!(is_about(seconds(&outcome, now), full), "{full}: {outcome:?}");
         }
     }
@@ -184,14 +232,14 @@ mod tests {
     fn one_that_ran_before_is_asked_at_its_interval() {
         let (mut entry, now) = (entry(), Instant::now());
         entry.agent.pace = Pace::spread_over(REFRESH);
-        let outcome = entry.take_answer(answer("10.0.0.5"), REFRESH, now).unwrap();
+        let outcome = entry.take_answer(answer("10.0.0.5"), false, REFRESH, now).unwrap();
         assert!(outcome.changed && outcome.ask_at <= now + REFRESH);
-        let outcome = entry.take_answer(answer("10.0.0.5"), REFRESH, now).unwrap();
+        let outcome = entry.take_answer(answer("10.0.0.5"), false, REFRESH, now).unwrap();
         assert!(!outcome.changed && is_about(seconds(&outcome, now), 60.0));
         // One that was, and has no address yet, is booting.
         let mut entry = self::entry();
         entry.agent.pace = Pace::spread_over(REFRESH);
-        let outcome = entry.take_answer(answer("fe80::1"), REFRESH, now).unwrap();
+        let outcome = entry.take_answer(answer("fe80::1"), false, REFRESH, now).unwrap();
         assert!(is_about(seconds(&outcome, now), 1.0));
     }
 
@@ -199,30 +247,85 @@ mod tests {
     fn one_that_hangs_goes_to_the_slow_lane_and_comes_back_when_it_answers() {
         let (mut entry, now) = (entry(), Instant::now());
         assert_eq!(entry.lane(), Lane::Quick { known: false });
-        entry.take_answer(answer("10.0.0.5"), REFRESH, now).unwrap();
+        entry.take_answer(answer("10.0.0.5"), false, REFRESH, now).unwrap();
         assert_eq!(entry.lane(), Lane::Quick { known: true });
 
-        let outcome = entry.take_answer(hung(), REFRESH, now).unwrap();
+        let outcome = entry.take_answer(hung(), false, REFRESH, now).unwrap();
         assert!(outcome.changed && outcome.fell_silent && outcome.warning.is_some());
         assert_eq!(entry.lane(), Lane::Slow);
         for _ in 0..20 {
-            let outcome = entry.take_answer(hung(), REFRESH, now).unwrap();
+            let outcome = entry.take_answer(hung(), false, REFRESH, now).unwrap();
             assert!(!outcome.changed && outcome.warning.is_none(), "said once");
         }
-        let outcome = entry.take_answer(hung(), REFRESH, now).unwrap();
+        let outcome = entry.take_answer(hung(), false, REFRESH, now).unwrap();
         assert!(is_about(seconds(&outcome, now), HANGING.as_secs_f64()));
         assert_eq!(entry.known.guest([0; 16], &[]).agent, Agent::Silent);
 
-        let outcome = entry.take_answer(answer("10.0.0.5"), REFRESH, now).unwrap();
+        let outcome = entry.take_answer(answer("10.0.0.5"), false, REFRESH, now).unwrap();
         assert!(outcome.changed && is_about(seconds(&outcome, now), 60.0));
         assert_eq!(entry.lane(), Lane::Quick { known: true });
     }
 
     #[test]
+    fn host_keys_are_read_after_the_addresses_and_then_rarely() {
+        let (mut entry, now) = (entry(), Instant::now());
+        let mut later = now;
+        let take = |entry: &mut Entry, host_keys, now: Instant| {
+            let answer = answer("10.0.0.5").map(|answer| Answer { host_keys, ..answer });
+            entry.take_answer(answer, true, REFRESH, now).unwrap()
+        };
+        let asks = |entry: &Entry, now| entry.questions(true, now).host_keys;
+        assert!(!asks(&entry, now), "the addresses first");
+        assert_eq!(take(&mut entry, HostKeys::NotAsked, now).ask_at, now, "and then at once");
+        assert!(asks(&entry, now) && !entry.questions(false, now).host_keys);
+        let keys = || HostKeys::Read(vec!["ssh-rsa AAAA".into()]);
+        assert!(take(&mut entry, keys(), now).ask_at > now);
+        for full in [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600] {
+            assert!(!asks(&entry, later + Duration::from_millis(full * 899)), "{full}");
+            later += Duration::from_secs(full);
+            assert!(asks(&entry, later), "{full}");
+            take(&mut entry, keys(), later);
+        }
+        entry.read_host_keys_again();
+        assert!(asks(&entry, later), "the agent has come up again");
+    }
+
+    #[test]
+    fn a_guest_without_host_keys_is_asked_again_soon() {
+        let (mut entry, now) = (entry(), Instant::now());
+        let mut wait = |host_keys| {
+            let answer = answer("10.0.0.5").map(|answer| Answer { host_keys, ..answer });
+            let outcome = entry.take_answer(answer, true, REFRESH, now).unwrap();
+            (seconds(&outcome, now), outcome.warning)
+        };
+        wait(HostKeys::NotAsked);
+        assert!(is_about(wait(HostKeys::Read(Vec::new())).0, 1.0));
+        assert!(is_about(wait(HostKeys::Read(Vec::new())).0, 2.0));
+        for _ in 0..8 {
+            wait(HostKeys::Read(Vec::new()));
+        }
+        assert!(is_about(wait(HostKeys::Read(Vec::new())).0, 60.0));
+    }
+
+    #[test]
+    fn an_agent_that_may_not_read_keys_is_reported_once() {
+        let (mut entry, now) = (entry(), Instant::now());
+        let mut warning = |host_keys| {
+            let answer = answer("10.0.0.5").map(|answer| Answer { host_keys, ..answer });
+            entry.take_answer(answer, true, REFRESH, now).unwrap().warning
+        };
+        let failed = || HostKeys::Failed("disabled".into());
+        assert_eq!(warning(HostKeys::NotAsked), None);
+        let expected = "the agent of guest web-vm does not give its SSH host keys: disabled";
+        assert_eq!(warning(failed()).as_deref(), Some(expected));
+        assert_eq!(warning(failed()), None);
+    }
+
+    #[test]
     fn a_paused_guest_keeps_what_it_said() {
         let (mut entry, now) = (entry(), Instant::now());
-        entry.take_answer(answer("10.0.0.5"), REFRESH, now).unwrap();
-        let outcome = entry.take_answer(Err(Failure::NotRunning), REFRESH, now).unwrap();
+        entry.take_answer(answer("10.0.0.5"), false, REFRESH, now).unwrap();
+        let outcome = entry.take_answer(Err(Failure::NotRunning), false, REFRESH, now).unwrap();
         assert!(!outcome.changed && outcome.warning.is_none());
         assert_eq!(entry.known.guest([0; 16], &[]).agent, Agent::Answered);
     }
@@ -231,8 +334,8 @@ mod tests {
     fn news_while_it_is_asked_have_it_asked_again_at_once() {
         let (mut entry, now) = (entry(), Instant::now());
         entry.agent.again = true;
-        assert_eq!(entry.take_answer(answer("10.0.0.5"), REFRESH, now).unwrap().ask_at, now);
-        assert!(entry.take_answer(answer("10.0.0.5"), REFRESH, now).unwrap().ask_at > now);
+        assert_eq!(entry.take_answer(answer("10.0.0.5"), false, REFRESH, now).unwrap().ask_at, now);
+        assert!(entry.take_answer(answer("10.0.0.5"), false, REFRESH, now).unwrap().ask_at > now);
     }
 
     #[test]
@@ -240,7 +343,7 @@ mod tests {
         let (mut entry, now) = (entry(), Instant::now());
         entry.known.description.agent_is_connected = false;
         entry.agent.asking = true;
-        assert_eq!(entry.take_answer(answer("10.0.0.5"), REFRESH, now), None);
+        assert_eq!(entry.take_answer(answer("10.0.0.5"), false, REFRESH, now), None);
         assert!(!entry.agent.asking);
         assert!(!entry.known.has_answered());
     }
