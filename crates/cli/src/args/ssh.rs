@@ -1,0 +1,128 @@
+//! `libvirt-nss ssh`, and what ssh itself runs.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueHint};
+
+/// Connects to a guest by ssh, and starts it first if need be
+///
+/// It waits until the guest's SSH server takes connections, with one line on the terminal, and becomes ssh(1), whose exit
+/// status is then its own. A guest that is shut off is started with --start, or after a question on the terminal (virsh(1)
+/// does it). ssh knows the host key of the guest without a question, and goes through the guest's host where only that
+/// reaches it. What stands after -- is for ssh.
+///
+/// `libvirt-nss ssh enable` turns the last two on for every ssh on this machine, and for what uses it: scp, sftp, rsync,
+/// git, ansible. It needs libvirt-nssd, and the QEMU guest agent in the guests: their keys come from there. Guests without,
+/// and all other hosts, are connected to as before.
+///
+/// A guest that is called enable, disable or status is reached as USER@enable.
+#[derive(Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true,
+    after_help = "Exit status: ssh's, once it runs; before that 2 no such guest, 5 and 6 as 'wait'.
+
+Examples:
+  libvirt-nss ssh root@web
+  libvirt-nss ssh --start web -- uptime
+  sudo libvirt-nss ssh enable && ssh root@web"
+)]
+pub(crate) struct Ssh {
+    #[command(subcommand)]
+    pub(crate) setup: Option<SshSetup>,
+    /// Start the guest without a question if it is shut off
+    #[arg(long)]
+    pub(crate) start: bool,
+    /// Give up after this time: 90, 90s, 5m, 2h [default: never]
+    #[arg(long, short, value_name = "TIME", value_parser = crate::output::duration::parse)]
+    pub(crate) timeout: Option<Duration>,
+    /// The guest, and who logs in there
+    #[arg(required = true, value_name = "[USER@]NAME", value_hint = ValueHint::Hostname)]
+    pub(crate) destination: Option<OsString>,
+    /// Options of ssh and a command
+    #[arg(last = true, value_name = "ARGS")]
+    pub(crate) arguments: Vec<OsString>,
+}
+
+/// What `ssh` does without connecting.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SshSetup {
+    Enable(SshEnable),
+    Disable(SshDisable),
+    Status(SshStatus),
+}
+
+/// Has every ssh know guests' host keys, and the way to guests behind other hosts
+///
+/// It links /etc/ssh/ssh_config.d/20-libvirt-nss.conf to a file of the package. ssh then runs libvirt-nss for each connection,
+/// which prints the host keys of guests and nothing for all other hosts. Where libvirt-nssd has connections by ssh, guests on
+/// NAT networks of those hosts are reached through their host; for that ssh also runs libvirt-nss for each name without a dot.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sudo libvirt-nss ssh enable
+  libvirt-nss ssh enable --print >>~/.ssh/config")]
+pub(crate) struct SshEnable {
+    /// With the way to guests behind other hosts, whatever connections there are
+    #[arg(long, overrides_with = "no_proxy")]
+    pub(crate) proxy: bool,
+    /// Host keys only
+    #[arg(long, overrides_with = "proxy")]
+    pub(crate) no_proxy: bool,
+    /// Change nothing; print the lines, for ~/.ssh/config
+    #[arg(long)]
+    pub(crate) print: bool,
+}
+
+/// Undoes `ssh enable`
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  sudo libvirt-nss ssh disable")]
+pub(crate) struct SshDisable {}
+
+/// Says whether ssh knows guests' host keys, and of which guests
+///
+/// The exit status is 0 where it does, and 3 where it isn't enabled or something is in the way.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  libvirt-nss ssh status")]
+pub(crate) struct SshStatus {}
+
+/// Prints guests as Host blocks of ssh_config(5)
+///
+/// For programs that read such a file and nothing else, neither ssh's own configuration nor nsswitch.conf. They are the running
+/// guests by domain name, as of now.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  libvirt-nss ssh-config >guests.conf")]
+pub(crate) struct SshConfig {}
+
+/// What ssh's KnownHostsCommand calls: prints the host keys of a guest, and nothing for any other host
+#[derive(Debug, Args)]
+#[command(hide = true, disable_help_flag = true)]
+pub(crate) struct SshKnownHosts {
+    /// %I %H %t %K of ssh_config(5)
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+    pub(crate) arguments: Vec<OsString>,
+}
+
+/// What ssh's Match exec calls: succeeds where only the host of the guest NAME reaches it
+#[derive(Debug, Args)]
+#[command(hide = true, disable_help_flag = true)]
+pub(crate) struct SshBehind {
+    /// The guest
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) name: OsString,
+}
+
+/// What ssh's ProxyCommand calls: connects standard input and output with PORT of the guest NAME, through its host
+#[derive(Debug, Args)]
+#[command(hide = true, disable_help_flag = true)]
+pub(crate) struct SshProxy {
+    /// The guest
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) name: OsString,
+    /// The port
+    pub(crate) port: u16,
+}
