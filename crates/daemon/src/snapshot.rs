@@ -29,6 +29,10 @@ pub fn write(
         writer.add_entries(key, entries)
     })?;
     let counts = writer.counts();
+    names.ssh.each(|key, data| {
+        pulse();
+        writer.add(key, data)
+    })?;
     writer.add_info(&info(counts))?;
     writer.finish(meta)?;
     Ok(counts)

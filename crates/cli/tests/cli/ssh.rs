@@ -10,7 +10,9 @@ use std::process::Output;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use guest_names::snapshot::format::Meta;
-use guest_store::snapshot::ssh::{SshGuest, SshHost, SshRoute, address_key, guest_key, name_key};
+use guest_store::snapshot::ssh::{
+    GuestId, SshGuest, SshHost, SshRoute, address_key, guest_key, name_key,
+};
 use testkit::cdb::{Records, add, entry, write};
 
 use crate::support::{NOW, Sandbox};
@@ -22,6 +24,10 @@ const ECDSA: &str = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAI";
 struct System {
     root: PathBuf,
     sandbox: Sandbox,
+}
+
+fn id(number: u8) -> GuestId {
+    GuestId { connection: 0, uuid: [number; 16] }
 }
 
 fn records() -> Records {
@@ -55,12 +61,12 @@ fn records() -> Records {
         (2, &far, &["far", "far.vm.internal", "rack1"]),
         (3, &odd, &["odd"]),
     ] {
-        records.insert(guest_key([number; 16]), guest.to_json().unwrap());
+        records.insert(guest_key(id(number)), guest.to_json().unwrap());
         for name in names {
-            records.insert(name_key(name.as_bytes()), vec![number; 16]);
+            records.insert(name_key(name.as_bytes()), id(number).to_bytes().to_vec());
         }
     }
-    records.insert(address_key("10.0.0.1".parse().unwrap()), vec![1; 16]);
+    records.insert(address_key("10.0.0.1".parse().unwrap()), id(1).to_bytes().to_vec());
     let address = guest_names::address::Address::parse(b"10.0.0.1");
     add(&mut records, b"gweb", &entry("web", address));
     add(&mut records, b"gfar", &entry("far", None));

@@ -23,7 +23,7 @@ use connection::{ConnectionKeys, host};
 use values::{Invalid, Seconds, seconds};
 
 pub use connection::Connection;
-pub use uri::is_here;
+pub use uri::{is_here, ssh_host};
 
 /// Where it is by default.
 pub const PATH: &str = "/etc/libvirt-nss.toml";

@@ -1,5 +1,7 @@
 //! Connection URIs of libvirt (<https://libvirt.org/uri.html>).
 
+use guest_store::snapshot::ssh::{HostKeyCheck, SshHost};
+
 /// libvirt's drivers of guests (<https://libvirt.org/drivers.html>) and the transports to them
 /// (<https://libvirt.org/uri.html>), as they are written in URIs.
 const DRIVERS: [&str; 15] = [
@@ -69,6 +71,88 @@ pub fn is_here(uri: &str) -> bool {
     local && host.is_empty() && !own_socket
 }
 
+/// The host that the URI leads to by ssh, and how it logs in there; `None` for other transports. What is for libvirt itself
+/// (`netcat`, `proxy`, `socket`) and for a program without a terminal (`no_tty`, `command`) is left out.
+#[must_use]
+pub fn ssh_host(uri: &str) -> Option<SshHost> {
+    let (scheme, rest) = uri.split_once("://")?;
+    let is_ssh = match scheme.split_once('+')?.1 {
+        "ssh" => true,
+        "libssh" | "libssh2" => false,
+        _ => return None,
+    };
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let (user, place) = match authority.rsplit_once('@') {
+        Some((user, place)) => (Some(decoded(user)?), place),
+        None => (None, authority),
+    };
+    let (host, port) = match place.strip_prefix('[').and_then(|place| place.split_once(']')) {
+        Some((host, "")) => (host, None),
+        Some((host, port)) => (host, Some(port.strip_prefix(':')?)),
+        None => match place.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (place, None),
+        },
+    };
+    let port = port.filter(|port| !port.is_empty()).map(|port| port.parse().ok());
+    let mut ssh = SshHost {
+        host: decoded(host).filter(|host| !host.is_empty())?,
+        user: user.filter(|user| !user.is_empty()),
+        port: match port {
+            Some(port) => Some(port?),
+            None => None,
+        },
+        ..SshHost::default()
+    };
+    let parameters = query.split(['&', ';']).filter_map(|parameter| parameter.split_once('='));
+    for (name, value) in parameters {
+        let value = decoded(value)?;
+        match (name, value.as_str(), is_ssh) {
+            ("keyfile", ..) => ssh.key_file = Some(value),
+            ("no_verify", "0", _) => {}
+            ("no_verify", _, true) | ("known_hosts_verify", "ignore", false) => {
+                ssh.host_key_check = Some(HostKeyCheck::No);
+            }
+            ("known_hosts_verify", "auto", false) => {
+                ssh.host_key_check = Some(HostKeyCheck::AcceptNew);
+            }
+            ("known_hosts", _, false) => ssh.known_hosts = Some(value),
+            ("sshauth", methods, false) => ssh.authentications = Some(authentications(methods)),
+            _ => {}
+        }
+    }
+    Some(ssh)
+}
+
+/// `sshauth` of libvirt as PreferredAuthentications of ssh_config(5).
+fn authentications(methods: &str) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for method in methods.split(',') {
+        let name = match method {
+            "privkey" | "agent" => "publickey",
+            other => other,
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.join(",")
+}
+
+/// With %XX replaced (RFC 3986, 2.1); `None` for what then isn't UTF-8.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut pieces = text.split('%');
+    bytes.extend_from_slice(pieces.next()?.as_bytes());
+    for piece in pieces {
+        let (hex, rest) = piece.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(hex, 16).ok()?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
+}
+
 /// libvirtd's, and those of the daemons that it has been split into.
 fn is_standard_socket(path: &str) -> bool {
     let name = path.strip_prefix("/var").unwrap_or(path).strip_prefix("/run/libvirt/");
@@ -104,6 +188,56 @@ mod tests {
             "nothing",
         ] {
             assert!(!is_here(uri), "{uri}");
+        }
+    }
+
+    fn host(host: &str) -> SshHost {
+        SshHost { host: host.into(), ..SshHost::default() }
+    }
+
+    #[test]
+    fn the_way_by_ssh() {
+        for uri in [
+            "qemu+ssh://rack1/system",
+            "qemu+ssh://rack1:/system?no_verify=0",
+            "xen+libssh://rack1/",
+        ] {
+            assert_eq!(ssh_host(uri), Some(host("rack1")), "{uri}");
+        }
+        let all = SshHost {
+            user: Some("adm@example".into()),
+            port: Some(2222),
+            key_file: Some("/etc/keys/rack 1".into()),
+            host_key_check: Some(HostKeyCheck::No),
+            ..host("2001:db8::1")
+        };
+        let uri = "qemu+ssh://adm%40example@[2001:db8::1]:2222/system?keyfile=/etc/keys/rack%201&no_verify=1&no_tty=1";
+        assert_eq!(ssh_host(uri), Some(all));
+        let by_library = SshHost {
+            known_hosts: Some("/k".into()),
+            host_key_check: Some(HostKeyCheck::AcceptNew),
+            authentications: Some("publickey,password".into()),
+            ..host("rack1")
+        };
+        let uri = "qemu+libssh2://rack1/system?known_hosts=/k;known_hosts_verify=auto;sshauth=privkey,agent,password";
+        assert_eq!(ssh_host(uri), Some(by_library));
+        // A parameter of the other transports.
+        assert_eq!(
+            ssh_host("qemu+ssh://rack1/system?known_hosts=/k&sshauth=agent"),
+            Some(host("rack1"))
+        );
+        for uri in [
+            "qemu:///system",
+            "qemu+tcp://rack1/system",
+            "qemu+ssh:///system",
+            "qemu+ssh://root@/system",
+            "qemu+ssh://rack1:x/system",
+            "qemu+ssh://rack1:99999/system",
+            "qemu+ssh://[::1/system",
+            "qemu+ssh://rack%zz/system",
+            "nothing",
+        ] {
+            assert_eq!(ssh_host(uri), None, "{uri}");
         }
     }
 }

@@ -5,6 +5,7 @@
 //! host name, other leased addresses are left to their own names.
 
 use std::collections::HashSet;
+use std::net::IpAddr;
 
 use guest_names::address::{Address, Mac};
 use guest_names::bridge::Bridge;
@@ -15,6 +16,7 @@ use super::connections::{guests, home, rank_of};
 use super::index::{Index, octets};
 use super::leases::{Owned, names};
 use super::limits::{self, Holder};
+use super::ssh;
 use super::suffix::{self, Aliases};
 use super::table::{Class, Fact, Span, Table};
 use super::trust::{self, NicOf, Trust, Verdict, agent_host_name, is_reachable};
@@ -270,11 +272,66 @@ impl<'i> Adding<'_, 'i> {
             .all()
             .map(|one| (one, one.fact.unwrap_or_else(|| self.fact(Some(&one), holder))))
             .collect();
+        self.note_for_ssh(known, &nics, &with_facts);
         self.domain_name(known.guest.name.as_bytes(), holder, &with_facts);
         self.lease_names(&with_facts);
         if let Some(host_name) = known.guest.host_name.as_deref().and_then(agent_host_name) {
             self.agent_name(host_name.as_bytes(), &with_facts);
         }
+    }
+
+    /// Keeps what ssh may ask of the guest: which addresses are leased to it alone and, where this host reaches none of its
+    /// addresses, which its own host does.
+    fn note_for_ssh(
+        &mut self,
+        known: &'i Known,
+        nics: &[NicOf<'i>],
+        believed: &[(Believed<'i>, u32)],
+    ) {
+        let id = ssh::id_of(self.connection, known);
+        if known.guest.host_keys.as_ref().is_some_and(|keys| !keys.is_empty()) {
+            for (one, _) in believed.iter().filter(|(one, _)| one.is_leased()) {
+                let mut on = nics.iter().filter(|of| of.nic.mac == one.mac);
+                if !on.any(|&of| self.trust.is_leased_to_another(of, one.address)) {
+                    self.notes.ssh.leased.push((one.address, id));
+                }
+            }
+        }
+        if believed.is_empty() && !self.is_here() {
+            let addresses = self.addresses_behind(known);
+            if !addresses.is_empty() {
+                self.notes.ssh.behind.push((id, addresses));
+            }
+        }
+    }
+
+    /// The addresses of a guest on networks that only its host reaches, leased ones first.
+    fn addresses_behind(&self, known: &'i Known) -> Vec<IpAddr> {
+        let (mut leased, mut claimed) = (Vec::new(), Vec::new());
+        for nic in &known.guest.nics {
+            let of = NicOf::anywhere(self.input, self.connection, known, nic);
+            let on_network = self.leases.of(nic.mac, nic.network.as_deref());
+            leased.extend(on_network.map(|lease| (lease.address, lease.expiry)));
+            for reported in &nic.addresses {
+                match reported.source {
+                    model::Source::Lease => leased.push((reported.address, reported.expiry)),
+                    _ if of.can_have(self.input, reported.address) => {
+                        claimed.push(reported.address)
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let current = leased.into_iter().filter(|&(_, expiry)| !self.input.has_expired(expiry));
+        let mut addresses = Vec::new();
+        for ip in current.map(|(ip, _)| ip).chain(claimed) {
+            let address = trust::address(ip);
+            let is_good = trust::is_possible(address) && !address.is_link_local_v6();
+            if is_good && !addresses.contains(&ip) && addresses.len() < ssh::ADDRESSES {
+                addresses.push(ip);
+            }
+        }
+        addresses
     }
 
     /// The leases that the state files have of a NIC on this host.

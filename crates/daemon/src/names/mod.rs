@@ -4,6 +4,7 @@
 //! 2. `guests` makes rows of what libvirt reports, as far as [`trust`] believes it.
 //! 3. `limits` drops what one guest has too much of.
 //! 4. `merge` decides, for each key, which of its rows become entries of the snapshot.
+//! 5. `ssh` decides which names and addresses stand for which guest's host keys.
 
 mod connections;
 mod guests;
@@ -11,6 +12,7 @@ mod index;
 mod leases;
 mod limits;
 mod merge;
+mod ssh;
 mod suffix;
 mod table;
 pub mod trust;
@@ -25,6 +27,7 @@ use crate::state::Files;
 use index::Index;
 use limits::Holder;
 use merge::Merge;
+pub use ssh::SshRecords;
 use table::Table;
 
 /// What the names are made of.
@@ -62,6 +65,8 @@ pub struct Names {
     pub undecided: bool,
     /// Who has more names or addresses than one guest may add, in words.
     pub limited: Vec<String>,
+    /// What ssh may ask for.
+    pub ssh: SshRecords,
 }
 
 /// Where [`Names::each`] puts the entries of a key.
@@ -77,6 +82,8 @@ struct Notes {
     until: Option<i64>,
     /// Whose addresses are too many.
     limited: Vec<Holder>,
+    /// What is for ssh alone.
+    ssh: ssh::Addresses,
 }
 
 impl Notes {
@@ -108,6 +115,7 @@ pub fn compile(input: Input<'_>, pulse: &mut Pulse<'_>) -> Names {
         until: notes.until,
         undecided: owned.undecided,
         limited,
+        ssh: ssh::records(input, notes.ssh, pulse),
     }
 }
 

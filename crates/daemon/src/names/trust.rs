@@ -74,6 +74,18 @@ impl<'i> NicOf<'i> {
         known: &'i Known,
         nic: &'i Nic,
     ) -> Option<Self> {
+        let of = Self::anywhere(input, connection, known, nic);
+        let reachable = nic.network.is_none() || is_reachable(connection, of.network);
+        reachable.then_some(of)
+    }
+
+    /// Whether addresses there can be reached from this host or not.
+    pub(super) fn anywhere(
+        input: Input<'i>,
+        connection: &'i Connection,
+        known: &'i Known,
+        nic: &'i Nic,
+    ) -> Self {
         let here = connection.settings.here;
         let bridge = bridge_of(nic).filter(|_| here).unwrap_or(Bridge::NONE);
         let network = match &nic.network {
@@ -81,8 +93,7 @@ impl<'i> NicOf<'i> {
             None if here => network_on(input.facts, bridge),
             None => None,
         };
-        let reachable = nic.network.is_none() || is_reachable(connection, network);
-        reachable.then_some(Self { connection, guest: &known.guest, nic, network, bridge })
+        Self { connection, guest: &known.guest, nic, network, bridge }
     }
 
     fn is_here(&self) -> bool {
@@ -90,7 +101,7 @@ impl<'i> NicOf<'i> {
     }
 
     /// Whether a guest on this NIC can have the address, as far as its networks are known.
-    fn can_have(&self, input: Input<'_>, ip: IpAddr) -> bool {
+    pub(super) fn can_have(&self, input: Input<'_>, ip: IpAddr) -> bool {
         let address = address(ip);
         if !is_possible(address) || input.host.has(ip) {
             return false;
@@ -173,6 +184,12 @@ impl<'i> Trust<'i> {
             Some(0) => Verdict::Refused,
             Some(expiry) => Verdict::RefusedUntil(expiry),
         }
+    }
+
+    /// Whether any lease gives the address to somebody else than the guest that has the NIC.
+    pub(super) fn is_leased_to_another(&self, of: NicOf<'_>, address: Address) -> bool {
+        self.leased_to_another(address, Some(of.guest), of.is_here()).is_some()
+            || self.leases.of_another(address, of).is_some()
     }
 
     /// When the lease of this host's files ends that gives the address to somebody else; 0: never. Guests of

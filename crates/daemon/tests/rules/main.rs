@@ -3,5 +3,6 @@
 mod aliases;
 mod connections;
 mod leases;
+mod ssh;
 mod trust;
 mod world;

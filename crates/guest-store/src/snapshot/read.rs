@@ -270,6 +270,8 @@ mod tests {
     use testkit::cdb::{Records, add, entry, write};
     use testkit::scratch::Scratch;
 
+    use crate::snapshot::ssh::GuestId;
+
     fn records() -> Records {
         let mut records = Records::new();
         let addresses = [[10, 0, 0, 1], [10, 0, 0, 2]].map(Address::V4);
@@ -284,7 +286,10 @@ mod tests {
         }
         records.insert(INFO_KEY.to_vec(), br#"{"version": "0.1"}"#.to_vec());
         let guest = SshGuest { name: "Web".into(), ..SshGuest::default() };
-        records.insert(ssh::guest_key([b'x'; 16]), guest.to_json().unwrap());
+        records.insert(
+            ssh::guest_key(GuestId { connection: 0, uuid: [b'x'; 16] }),
+            guest.to_json().unwrap(),
+        );
         // A later version's.
         records.insert(b"zone".to_vec(), b"not an entry".to_vec());
         records

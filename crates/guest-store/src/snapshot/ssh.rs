@@ -3,9 +3,9 @@
 //!
 //! | key | data |
 //! |---|---|
-//! | `s`, a name in lower case without one trailing dot | the UUID (16 bytes) of the only guest that the administrator gave this name to |
-//! | `s`, a zero byte, 4 or 16 address octets | the UUID of the only guest that the address is leased to |
-//! | `u`, a UUID | [`SshGuest`] as JSON |
+//! | `s`, a name in lower case without one trailing dot | the [`GuestId`] of the only guest that the administrator gave this name to |
+//! | `s`, a zero byte, 4 or 16 address octets | the [`GuestId`] of the only guest that the address is leased to |
+//! | `u`, a [`GuestId`] | [`SshGuest`] as JSON |
 //!
 //! Nothing here is trusted to be well-formed: whoever reads it checks what it hands on.
 
@@ -24,6 +24,15 @@ const GUEST: u8 = b'u';
 
 /// The longest record that is read. The daemon's limits keep it far below.
 const LONGEST: usize = 64 << 10;
+
+/// A guest. A UUID alone may be that of two, on different hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct GuestId {
+    /// The place of its connection in the daemon's configuration.
+    pub connection: u16,
+    /// The domain's.
+    pub uuid: [u8; 16],
+}
 
 /// A guest, as ssh needs to know it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,14 +116,37 @@ pub fn address_key(address: IpAddr) -> Vec<u8> {
 
 /// The key of the record that a guest has.
 #[must_use]
-pub fn guest_key(uuid: [u8; 16]) -> Vec<u8> {
-    [&[GUEST], uuid.as_slice()].concat()
+pub fn guest_key(id: GuestId) -> Vec<u8> {
+    [&[GUEST], id.to_bytes().as_slice()].concat()
 }
 
 /// Whether a key is a guest's.
 #[must_use]
 pub fn is_guest_key(key: &[u8]) -> bool {
-    matches!(key, [GUEST, uuid @ ..] if uuid.len() == 16)
+    matches!(key, [GUEST, id @ ..] if id.len() == GuestId::SIZE)
+}
+
+impl GuestId {
+    /// Bytes of it.
+    pub const SIZE: usize = 18;
+
+    /// The connection in little-endian order, and the UUID.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; Self::SIZE] {
+        let mut bytes = [0; Self::SIZE];
+        bytes[..2].copy_from_slice(&self.connection.to_le_bytes());
+        bytes[2..].copy_from_slice(&self.uuid);
+        bytes
+    }
+
+    /// `None` for anything that isn't as long.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; Self::SIZE] = bytes.try_into().ok()?;
+        let (connection, uuid) = bytes.split_first_chunk()?;
+        let connection = u16::from_le_bytes(*connection);
+        Some(Self { connection, uuid: *uuid.first_chunk()? })
+    }
 }
 
 impl SshGuest {
@@ -140,9 +172,9 @@ impl SshGuest {
 pub fn find(path: &Path, state: &Path, key: &[u8], now: i64) -> Option<SshGuest> {
     let mut opened = trust::open(path, state).ok()?;
     let mut buffer = vec![0; LONGEST];
-    let (standing, uuid) = opened.data(key, now, &mut buffer).ok()?;
-    let uuid: [u8; 16] = uuid.filter(|_| standing.told)?.try_into().ok()?;
-    let (_, data) = opened.data(&guest_key(uuid), now, &mut buffer).ok()?;
+    let (standing, id) = opened.data(key, now, &mut buffer).ok()?;
+    let id = GuestId::from_bytes(id.filter(|_| standing.told)?)?;
+    let (_, data) = opened.data(&guest_key(id), now, &mut buffer).ok()?;
     SshGuest::from_json(data?)
 }
 
@@ -188,18 +220,23 @@ mod tests {
         path
     }
 
+    fn id(number: u8) -> GuestId {
+        GuestId { connection: 513, uuid: [number; 16] }
+    }
+
     fn records() -> Records {
+        let data = |number| id(number).to_bytes().to_vec();
         let address = "10.0.0.1".parse().unwrap();
         [
-            (name_key(b"Web."), vec![7; 16]),
-            (address_key(address), vec![7; 16]),
-            (name_key(b"short"), vec![7; 15]),
-            (name_key(b"gone"), vec![8; 16]),
-            (name_key(b"broken"), vec![9; 16]),
-            (name_key(b"huge"), vec![10; 16]),
-            (guest_key([7; 16]), web().to_json().unwrap()),
-            (guest_key([9; 16]), b"no JSON".to_vec()),
-            (guest_key([10; 16]), vec![b' '; LONGEST + 1]),
+            (name_key(b"Web."), data(7)),
+            (address_key(address), data(7)),
+            (name_key(b"short"), vec![7; 17]),
+            (name_key(b"gone"), data(8)),
+            (name_key(b"broken"), data(9)),
+            (name_key(b"huge"), data(10)),
+            (guest_key(id(7)), web().to_json().unwrap()),
+            (guest_key(id(9)), b"no JSON".to_vec()),
+            (guest_key(id(10)), vec![b' '; LONGEST + 1]),
         ]
         .into()
     }

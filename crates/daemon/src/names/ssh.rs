@@ -1,0 +1,217 @@
+//! What ssh gets of the guests: which name or address stands for which of them, their host keys, and the way to those that
+//! only their host reaches.
+//!
+//! A host key is worth as much as the name that it stands for. So the names are those that the administrator gave: a
+//! domain's, and what may follow it (see [`super::suffix`]). A host name that a guest chose stands for no key, and takes none
+//! from the domain of that name: whoever connects there by mistake is stopped by the domain's key. A name that two guests
+//! share stands for neither.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::net::IpAddr;
+
+use guest_names::address::Address;
+use guest_names::snapshot::format::kind;
+use guest_store::snapshot::ssh::{GuestId, SshGuest, SshRoute, address_key, guest_key, name_key};
+
+use super::connections::{bridge_of, guests, network_on};
+use super::index::octets;
+use super::table::{Class, Span, Table};
+use super::{Input, Pulse, suffix};
+use crate::config::ssh_host;
+use crate::facts::{Connection, Known};
+use crate::model::{Network, Nic};
+
+/// So many addresses of a guest are kept on the way through its host, of which one is used.
+pub(super) const ADDRESSES: usize = 8;
+
+/// What is found out while the guests' addresses are gone through.
+#[derive(Default)]
+pub(super) struct Addresses {
+    /// Addresses that are leased to one guest alone, as far as that is known for each by itself.
+    pub(super) leased: Vec<(Address, GuestId)>,
+    /// Guests that only their host reaches, in the order of their ids, and at which addresses.
+    pub(super) behind: Vec<(GuestId, Vec<IpAddr>)>,
+}
+
+/// The records that ssh reads.
+#[derive(Debug, Default)]
+pub struct SshRecords {
+    /// By name or address: the keys of the records.
+    by_key: Vec<(Vec<u8>, GuestId)>,
+    guests: BTreeMap<GuestId, SshGuest>,
+}
+
+impl SshRecords {
+    /// Hands on each record's key and data.
+    ///
+    /// # Errors
+    /// What `take` says.
+    pub fn each(&self, mut take: impl FnMut(&[u8], &[u8]) -> io::Result<()>) -> io::Result<()> {
+        for (key, id) in &self.by_key {
+            take(key, &id.to_bytes())?;
+        }
+        for (id, guest) in &self.guests {
+            take(&guest_key(*id), &guest.to_json()?)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whose a name is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holder {
+    Guest(GuestId),
+    /// A domain that only a MAC map has: of a libvirt driver that the daemon isn't connected to.
+    Unlisted,
+}
+
+impl Holder {
+    /// A guest that is known over two connections, as during a migration, is one. Then the first connection's word counts.
+    fn is_same(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Guest(one), Self::Guest(other)) => one.uuid == other.uuid,
+            _ => false,
+        }
+    }
+}
+
+/// The id of a guest in the snapshot.
+pub(super) fn id_of(connection: &Connection, known: &Known) -> GuestId {
+    GuestId { connection: connection.settings.config.id.0, uuid: known.guest.uuid }
+}
+
+/// Makes the records.
+pub(super) fn records(input: Input<'_>, addresses: Addresses, pulse: &mut Pulse<'_>) -> SshRecords {
+    let guests = guests_for_ssh(input, addresses.behind);
+    if guests.is_empty() {
+        return SshRecords::default();
+    }
+    let mut by_key = Vec::new();
+    let mut names = Names::default();
+    names.add_guests(input, pulse);
+    names.add_unlisted(input);
+    names.each_unshared(|name, id| {
+        if guests.contains_key(&id) {
+            by_key.push((name_key(name), id));
+        }
+    });
+    let mut leased = addresses.leased;
+    leased.sort_unstable_by_key(|&(address, id)| (octets(address), id));
+    for holders in leased.chunk_by(|one, other| one.0 == other.0) {
+        let (address, id) = holders[0];
+        if holders.iter().all(|(_, other)| other.uuid == id.uuid) {
+            by_key.push((address_key(to_ip(address)), id));
+        }
+    }
+    SshRecords { by_key, guests }
+}
+
+/// The guests with keys, and those that only their host reaches.
+fn guests_for_ssh(
+    input: Input<'_>,
+    behind: Vec<(GuestId, Vec<IpAddr>)>,
+) -> BTreeMap<GuestId, SshGuest> {
+    let mut behind: BTreeMap<GuestId, Vec<IpAddr>> = behind.into_iter().collect();
+    let mut all = BTreeMap::new();
+    for (_, connection, known) in guests(input.facts) {
+        let id = id_of(connection, known);
+        let keys = known.guest.host_keys.as_deref().unwrap_or_default();
+        let route = behind.remove(&id).and_then(|addresses| {
+            Some(SshRoute { addresses, host: ssh_host(&connection.settings.config.uri)? })
+        });
+        if !keys.is_empty() || route.is_some() {
+            let (name, keys) = (known.guest.name.clone(), keys.to_vec());
+            let connection = connection.settings.config.name.clone();
+            all.insert(id, SshGuest { name, connection, keys, route });
+        }
+    }
+    all
+}
+
+/// The names of all guests, whether they have keys or not: a name that is shared with one without isn't its own.
+#[derive(Default)]
+struct Names {
+    table: Table,
+    rows: Vec<(Span, Class, Holder)>,
+}
+
+impl Names {
+    fn add_guests(&mut self, input: Input<'_>, pulse: &mut Pulse<'_>) {
+        for (_, connection, known) in guests(input.facts) {
+            pulse();
+            let name = known.guest.name.as_bytes();
+            let holder = Holder::Guest(id_of(connection, known));
+            self.add_own(name, holder);
+            let mut networks: Vec<Option<&Network>> = vec![None];
+            for nic in &known.guest.nics {
+                let network = network_of(input, connection, nic);
+                let is_known =
+                    |other: &&Network| network.is_some_and(|one| std::ptr::eq(*other, one));
+                if !networks.iter().flatten().any(is_known) {
+                    networks.push(network);
+                }
+            }
+            for network in networks {
+                let table = &mut self.table;
+                let made =
+                    suffix::aliases(table, input.naming, kind::GUEST, name, network, connection);
+                let made = made.into_iter().flatten();
+                self.rows.extend(made.map(|(key, class)| (key, class, holder)));
+            }
+        }
+    }
+
+    /// Domains in the MAC maps that no connection to this host lists.
+    fn add_unlisted(&mut self, input: Input<'_>) {
+        let here = guests(input.facts).filter(|(_, connection, _)| connection.settings.here);
+        let listed: HashSet<&[u8]> =
+            here.map(|(_, _, known)| known.guest.name.as_bytes()).collect();
+        let files = &input.files.contents;
+        for domain in &files.domains {
+            let name = files.text(domain.name);
+            if !listed.contains(name) {
+                self.add_own(name, Holder::Unlisted);
+            }
+        }
+    }
+
+    fn add_own(&mut self, name: &[u8], holder: Holder) {
+        let key = suffix::own_key(&mut self.table, kind::GUEST, name);
+        self.rows.extend(key.map(|key| (key, Class::Own, holder)));
+    }
+
+    /// Hands on each name that one guest alone has. As in a look-up, a name of a lower class counts before those that are
+    /// made of longer ones.
+    fn each_unshared(&mut self, mut take: impl FnMut(&[u8], GuestId)) {
+        let Self { table, rows } = self;
+        // Those of one name stay in the order of the connections.
+        rows.sort_by(|a, b| (table.text(a.0), a.1.order()).cmp(&(table.text(b.0), b.1.order())));
+        for of_name in rows.chunk_by(|a, b| table.text(a.0) == table.text(b.0)) {
+            let (key, class, first) = of_name[0];
+            let mut others = of_name.iter().filter(|row| row.1.order() == class.order());
+            if let Holder::Guest(id) = first {
+                if others.all(|row| row.2.is_same(first)) {
+                    // Without the kind.
+                    take(table.text(key).get(1..).unwrap_or_default(), id);
+                }
+            }
+        }
+    }
+}
+
+/// The network that a NIC is on.
+fn network_of<'i>(input: Input<'i>, connection: &'i Connection, nic: &Nic) -> Option<&'i Network> {
+    match &nic.network {
+        Some(name) => connection.networks.iter().find(|one| one.name == *name),
+        None if connection.settings.here => network_on(input.facts, bridge_of(nic)?),
+        None => None,
+    }
+}
+
+fn to_ip(address: Address) -> IpAddr {
+    match address {
+        Address::V4(octets) => octets.into(),
+        Address::V6(octets) => octets.into(),
+    }
+}
