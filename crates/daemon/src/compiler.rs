@@ -16,7 +16,7 @@ use guest_store::snapshot::write::Counts;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::config::Config;
-use crate::facts::{Facts, Millis};
+use crate::facts::{EarlierReports, Facts, Millis};
 use crate::host::Host;
 use crate::names::{self, Input, Pulse};
 use crate::service::log::Log;
@@ -348,12 +348,25 @@ impl Compiler {
         }
     }
 
-    /// Takes the snapshot away.
+    /// Takes the snapshot away from look-ups. The next daemon starts with what agents reported to this one.
     pub fn end(&mut self) {
-        if let Err(error) = self.snapshot.remove() {
+        if let Err(error) = self.snapshot.set_aside() {
             let (path, reason) = (self.snapshot.path().display(), guest_store::reason(&error));
-            self.log.error(format!("cannot remove {path}: {reason}"));
+            self.log.error(format!("cannot rename {path}: {reason}"));
         }
+    }
+
+    /// What agents reported to the daemon that ran before.
+    #[must_use]
+    pub fn earlier_reports(&self, now: Millis, hold: Duration) -> EarlierReports {
+        // A daemon that was killed left its snapshot in place.
+        let (left, aside) = (self.snapshot.path(), self.snapshot.old_path());
+        let path = if left.exists() { left } else { aside };
+        let hold = hold.as_secs().try_into().unwrap_or(i64::MAX);
+        let earlier = EarlierReports::read(path, &self.directory, (now, epoch()), hold);
+        // It may not exist, and is replaced when this daemon ends.
+        let _ = fs::remove_file(aside);
+        earlier
     }
 }
 

@@ -95,7 +95,7 @@ pub fn run(options: &Options, source: Source, log: Log) -> Result<(), Error> {
     let mut daemon = Daemon::new(options, config, source, log)?;
     let outcome = daemon.run(&mut signals);
     daemon.manager.stopping();
-    // A snapshot without its daemon counts for nothing; closing connections may take time.
+    // Look-ups don't use the snapshot of a daemon that has ended; closing connections may take time.
     daemon.compiler.end();
     drop(link);
     if let Some(connections) = daemon.connections.take() {
@@ -186,6 +186,7 @@ impl<'o> Daemon<'o> {
                 "{directory} does not exist, so there are no leases; libvirt creates it with its first network"
             ));
         }
+        daemon.facts.earlier = daemon.compiler.earlier_reports(daemon.now(), config.hold);
         daemon.connect(config).map_err(Error::Source)?;
         Ok(daemon)
     }

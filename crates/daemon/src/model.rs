@@ -172,3 +172,11 @@ pub struct ConnectionConfig {
     /// Stay connected while no guest runs, which keeps libvirt's daemon from ending by its timeout.
     pub keep_alive: bool,
 }
+
+impl ConnectionConfig {
+    /// The URI without its parameters, which may be secret.
+    #[must_use]
+    pub fn uri_without_parameters(&self) -> &str {
+        self.uri.split('?').next().unwrap_or(&self.uri)
+    }
+}

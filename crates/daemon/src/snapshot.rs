@@ -105,7 +105,7 @@ fn connection(connection: &Connection) -> ConnectionInfo {
     });
     ConnectionInfo {
         name: config.name.clone(),
-        uri: Some(config.uri.split('?').next().unwrap_or(&config.uri).into()),
+        uri: Some(config.uri_without_parameters().into()),
         here: connection.settings.here,
         state,
         since: Some(connection.since),

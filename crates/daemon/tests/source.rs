@@ -17,8 +17,7 @@ use daemon::source::{Connections, Source};
 use daemon::state::watch::Watch;
 use guest_names::address::Mac;
 use guest_names::snapshot::format::flags;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use support::{PATIENCE, Place, Snapshot, exists, status};
+use support::{Place, exists, status, until};
 
 /// Of each start, the connections and the way in.
 static STARTS: Mutex<Vec<(Vec<ConnectionConfig>, Outbox)>> = Mutex::new(Vec::new());
@@ -42,20 +41,6 @@ impl Connections for Fake {
 
     fn stop(self: Box<Self>) {
         STOPS.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-/// Waits for a snapshot that is as wanted.
-fn until(place: &Place, watch: &mut Watch, wanted: impl Fn(&Snapshot) -> bool) -> Snapshot {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        watch.take().unwrap();
-        if let Some(snapshot) = place.snapshot().filter(&wanted) {
-            return snapshot;
-        }
-        assert!(Instant::now() < end, "no such snapshot");
-        let limit = Timespec { tv_sec: 60, tv_nsec: 0 };
-        poll(&mut [PollFd::new(&*watch, PollFlags::IN)], Some(&limit)).unwrap();
     }
 }
 

@@ -13,6 +13,8 @@ pub struct ReplacedFile {
     path: PathBuf,
     /// The path with `.new` after it: the file while it is being written.
     new: PathBuf,
+    /// The path with `.old` after it: see [`ReplacedFile::set_aside`].
+    old: PathBuf,
     /// What this process last put there.
     current: Option<File>,
 }
@@ -21,9 +23,12 @@ impl ReplacedFile {
     /// Nothing is written yet.
     #[must_use]
     pub fn new(path: &Path) -> Self {
-        let mut new = OsString::from(path);
-        new.push(".new");
-        Self { path: path.to_owned(), new: new.into(), current: None }
+        let with = |suffix: &str| {
+            let mut path = OsString::from(path);
+            path.push(suffix);
+            path.into()
+        };
+        Self { path: path.to_owned(), new: with(".new"), old: with(".old"), current: None }
     }
 
     /// Where it is.
@@ -70,6 +75,27 @@ impl ReplacedFile {
         }
         current.set_modified(SystemTime::now())?;
         Ok(true)
+    }
+
+    /// Renames the file to [`ReplacedFile::old_path`], where nobody looks for it but the process that runs next.
+    ///
+    /// # Errors
+    /// It can't be renamed. It is removed then, if that can be done.
+    pub fn set_aside(&mut self) -> io::Result<()> {
+        self.current = None;
+        match fs::rename(&self.path, &self.old) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                remove(&self.path)?;
+                Err(error)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Where the file is after [`ReplacedFile::set_aside`].
+    #[must_use]
+    pub fn old_path(&self) -> &Path {
+        &self.old
     }
 
     /// Removes the file, if there is one.
@@ -125,6 +151,14 @@ mod tests {
         File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
         assert!(file.touch().unwrap());
         assert!(fs::metadata(&path).unwrap().modified().unwrap() > old);
+        file.set_aside().unwrap();
+        file.set_aside().unwrap();
+        assert_eq!(names(), ["hosts.old"]);
+        assert_eq!(fs::read_to_string(file.old_path()).unwrap(), "two");
+        file.replace(write("three")).unwrap();
+        file.set_aside().unwrap();
+        assert_eq!(fs::read_to_string(file.old_path()).unwrap(), "three");
+        fs::remove_file(file.old_path()).unwrap();
         file.remove().unwrap();
         file.remove().unwrap();
         assert_eq!(names(), [""; 0]);

@@ -55,6 +55,11 @@ impl Known {
         known
     }
 
+    /// A guest whose agent is silent, with what it reported before `since`.
+    pub(super) fn silent_since(guest: Guest, since: Millis) -> Self {
+        Self { guest, answered: None, silent_since: [Some(since), None] }
+    }
+
     /// Takes the addresses that this host's neighbour table has of the guest's NICs. A NIC is known by its MAC address
     /// on its own bridge: on another one, the MAC address may be somebody else's.
     pub(super) fn set_neighbours(&mut self, table: &Table) {
@@ -79,7 +84,7 @@ impl Known {
     /// Whether something that the source reported counts.
     fn has(&self, source: Source) -> bool {
         let mut told = self.guest.nics.iter().flat_map(|nic| &nic.addresses);
-        (source == Source::Agent && self.answered.is_some())
+        (source == Source::Agent && (self.answered.is_some() || self.guest.host_name.is_some()))
             || told.any(|told| told.source == source)
     }
 
@@ -124,7 +129,7 @@ impl Known {
     }
 
     /// Since when the source is silent that will be forgotten first, if any is.
-    pub(super) fn silent_since(&self) -> Option<Millis> {
+    pub(super) fn first_silence(&self) -> Option<Millis> {
         self.silent_since.iter().flatten().min().copied()
     }
 }
@@ -182,14 +187,14 @@ mod tests {
         let mut now = Known::new(told.clone(), Some(&known()), None, 10);
         let both = (Some("web"), vec!["10.0.0.8".to_owned(), "10.0.0.1".to_owned()]);
         assert_eq!(summary(&now), both);
-        assert_eq!((now.answered, now.silent_since()), (Some(0), Some(10)));
+        assert_eq!((now.answered, now.first_silence()), (Some(0), Some(10)));
         // It is reported again, and the agent stays silent.
         now = Known::new(told, Some(&now), None, 50);
-        assert_eq!((summary(&now), now.silent_since()), (both, Some(10)));
+        assert_eq!((summary(&now), now.first_silence()), (both, Some(10)));
         assert!(!now.expire(10 + HOLD - 1, HOLD));
         assert!(now.expire(10 + HOLD, HOLD));
         assert_eq!(summary(&now), (None, vec!["10.0.0.8".to_owned()]));
-        assert_eq!((now.answered, now.silent_since()), (None, None));
+        assert_eq!((now.answered, now.first_silence()), (None, None));
     }
 
     #[test]
@@ -202,7 +207,7 @@ mod tests {
             (Some("web"), vec!["10.0.0.2".to_owned(), "10.0.0.9".to_owned()])
         );
         // The neighbour table has had nothing since.
-        assert_eq!((now.answered, now.silent_since()), (Some(20), Some(10)));
+        assert_eq!((now.answered, now.first_silence()), (Some(20), Some(10)));
         assert!(now.expire(10 + HOLD, HOLD));
         assert_eq!(summary(&now), (Some("web"), vec!["10.0.0.2".to_owned()]));
     }
@@ -245,7 +250,7 @@ mod tests {
         assert_eq!(summary(&known), (None, vec!["10.0.0.1".to_owned()]));
         // The table alone says for how long.
         let known = Known::new(guest.clone(), Some(&known), Some(&Table::default()), 10);
-        assert_eq!((summary(&known), known.silent_since()), ((None, vec![]), None));
+        assert_eq!((summary(&known), known.first_silence()), ((None, vec![]), None));
         guest.nics[0].bridge = None;
         let known = Known::new(guest, None, Some(&table), 0);
         assert_eq!(summary(&known), (None, vec!["10.0.0.4".to_owned()]));

@@ -1,5 +1,6 @@
 //! What is known from libvirt, by connection.
 
+mod earlier;
 mod known;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use crate::config;
 use crate::model::{ConnectionState, Guest, Network, Source, Update};
 use crate::neighbours::table::{Event, Key, Table};
 
+pub use earlier::EarlierReports;
 pub use known::Known;
 
 /// A libvirt domain's UUID.
@@ -25,6 +27,8 @@ pub struct Facts {
     pub connections: Vec<Connection>,
     /// The neighbours of this host.
     neighbours: Table,
+    /// For guests that aren't known yet.
+    pub earlier: EarlierReports,
 }
 
 /// A connection, and what was reported over it.
@@ -80,7 +84,7 @@ impl Facts {
     /// as long as it is for one that is down, but for sources that aren't wanted any more.
     #[must_use]
     pub fn new(connections: &[config::Connection], before: Self, now: Millis, epoch: i64) -> Self {
-        let Self { connections: mut before, neighbours } = before;
+        let Self { connections: mut before, neighbours, earlier } = before;
         let connections = connections.iter().map(|settings| {
             let same = |one: &Connection| {
                 let (config, other) = (&one.settings.config, &settings.config);
@@ -114,7 +118,7 @@ impl Facts {
                 has_listed: false,
             }
         });
-        Self { connections: connections.collect(), neighbours }
+        Self { connections: connections.collect(), neighbours, earlier }
     }
 
     /// Takes an update in.
@@ -129,7 +133,7 @@ impl Facts {
         let Some(connection) = self.connections.get_mut(usize::from(id.0)) else {
             return Change::None;
         };
-        let table = &mut self.neighbours;
+        let (table, earlier) = (&mut self.neighbours, &mut self.earlier);
         match update {
             Update::State(_, state) => Change::facts_if(connection.enter(state, now, epoch)),
             Update::Networks(_, networks) => {
@@ -142,17 +146,21 @@ impl Facts {
                 let mut before = std::mem::take(&mut connection.guests);
                 let mut change = Change::facts_if(before.len() != guests.len());
                 for guest in guests {
-                    let old = before.remove(&guest.uuid);
+                    let old = before
+                        .remove(&guest.uuid)
+                        .or_else(|| earlier.take(&connection.settings, &guest));
                     let known = know(&connection.settings, guest, old.as_ref(), table, now);
                     change = change.max(Change::of_guest(old.as_ref(), &known));
                     connection.guests.insert(known.guest.uuid, known);
                 }
+                earlier.forget_stopped(&connection.settings);
                 change
             }
             Update::Guest(_, guest) => {
-                let old = connection.guests.get(&guest.uuid);
-                let known = know(&connection.settings, guest, old, table, now);
-                let change = Change::of_guest(old, &known);
+                let old = connection.guests.remove(&guest.uuid);
+                let old = old.or_else(|| earlier.take(&connection.settings, &guest));
+                let known = know(&connection.settings, guest, old.as_ref(), table, now);
+                let change = Change::of_guest(old.as_ref(), &known);
                 connection.guests.insert(known.guest.uuid, known);
                 change
             }
@@ -212,6 +220,7 @@ impl Facts {
     /// Drops what came over connections that have been down for `hold` milliseconds, and from sources that have
     /// been silent as long (see [`Known`]). Whether there was anything.
     pub fn expire(&mut self, now: Millis, hold: Millis) -> bool {
+        self.earlier.expire(now, hold);
         let macs = self.neighbours.expire(now, hold);
         let mut any = self.update_neighbours(&macs) != Change::None;
         for connection in &mut self.connections {
@@ -232,7 +241,7 @@ impl Facts {
     #[must_use]
     pub fn next_expiry(&self, hold: Millis) -> Option<Millis> {
         let since = |connection: &Connection| {
-            let silent = connection.guests.values().filter_map(Known::silent_since);
+            let silent = connection.guests.values().filter_map(Known::first_silence);
             silent.chain(connection.lost).min()
         };
         let expiry = self.connections.iter().filter_map(since).min().map(|since| since + hold);

@@ -10,8 +10,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use daemon::state::watch::Watch;
 use guest_names::io::Stamp;
 use guest_names::snapshot::format::{Entry, Meta, hash};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 /// However slow the machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -219,4 +221,22 @@ impl Drop for Running {
 
 pub(crate) fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
+}
+
+/// Waits for a snapshot that is as wanted.
+pub(crate) fn until(
+    place: &Place,
+    watch: &mut Watch,
+    wanted: impl Fn(&Snapshot) -> bool,
+) -> Snapshot {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        watch.take().unwrap();
+        if let Some(snapshot) = place.snapshot().filter(&wanted) {
+            return snapshot;
+        }
+        assert!(Instant::now() < end, "no such snapshot");
+        let limit = Timespec { tv_sec: 60, tv_nsec: 0 };
+        poll(&mut [PollFd::new(&*watch, PollFlags::IN)], Some(&limit)).unwrap();
+    }
 }

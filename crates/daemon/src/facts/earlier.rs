@@ -1,0 +1,139 @@
+//! What guest agents reported to the daemon that ran before this one, as far as its snapshot has it: an agent is only
+//! asked again some time after a restart.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::Path;
+
+use guest_names::address::{Address, Mac};
+use guest_names::snapshot::format::{Entry, Source as EntrySource, flags, kind};
+use guest_store::snapshot::Snapshot;
+
+use super::Millis;
+use super::known::Known;
+use crate::config::Connection;
+use crate::model::{Agent, Guest, Source, Told};
+
+/// Reports of agents, by connection and domain.
+#[derive(Debug, Default)]
+pub struct EarlierReports {
+    /// The name of each connection, and its URI without parameters.
+    connections: Vec<(String, Option<String>)>,
+    /// By an index into the connections, and the name of the domain.
+    reports: HashMap<(u16, Vec<u8>), Report>,
+    /// When the daemon that ran before gave its last sign of life.
+    since: Millis,
+}
+
+#[derive(Debug, Default)]
+struct Report {
+    host_name: Option<String>,
+    addresses: Vec<(Mac, IpAddr)>,
+}
+
+impl EarlierReports {
+    /// Reads the snapshot at `path` of a daemon whose state directory is `state`. `now` is both this daemon's time and
+    /// seconds since the epoch; `hold` is in seconds. A snapshot that is missing, unusable or too old has nothing.
+    #[must_use]
+    pub fn read(path: &Path, state: &Path, (now, epoch): (Millis, i64), hold: i64) -> Self {
+        let Ok(Some(snapshot)) = Snapshot::read(path, state) else { return Self::default() };
+        let age = epoch.saturating_sub(snapshot.modified);
+        if (0..hold).contains(&age) {
+            Self::of(&snapshot, now - age * 1000)
+        } else {
+            Self::default()
+        }
+    }
+
+    fn of(snapshot: &Snapshot, since: Millis) -> Self {
+        let connections = snapshot.info.connections.iter();
+        let mut earlier = Self {
+            connections: connections.map(|one| (one.name.clone(), one.uri.clone())).collect(),
+            reports: HashMap::new(),
+            since,
+        };
+        let mut owners: HashMap<(u16, [u8; 6]), Vec<u8>> = HashMap::new();
+        own_entries(snapshot, kind::GUEST, |entry, mac| {
+            owners.insert((entry.connection, mac.0), entry.name.to_vec());
+            // A lease may have been confirmed by the neighbour table, which is as good for this.
+            let is_reported = entry.source == EntrySource::Agent || entry.is(flags::CONFIRMED);
+            if let (true, Some(address)) = (is_reported, entry.address) {
+                let report = earlier.reports.entry((entry.connection, entry.name.to_vec()));
+                report.or_default().addresses.push((mac, to_std(address)));
+            }
+        });
+        own_entries(snapshot, kind::HOST, |entry, mac| {
+            // A lease that libvirt reports has a host name of its own. All others that are reported are agents'.
+            let Some(domain) = owners.get(&(entry.connection, mac.0)) else { return };
+            if entry.source != EntrySource::Lease {
+                let report = earlier.reports.entry((entry.connection, domain.clone())).or_default();
+                report.host_name.get_or_insert_with(|| String::from_utf8_lossy(entry.name).into());
+            }
+        });
+        earlier
+    }
+
+    /// Takes the report on a guest, which is now known over a connection with these settings.
+    pub(super) fn take(&mut self, settings: &Connection, guest: &Guest) -> Option<Known> {
+        if self.reports.is_empty() || !settings.config.agent {
+            return None;
+        }
+        let connection = self.connection(settings)?;
+        let report = self.reports.remove(&(connection, guest.name.as_bytes().to_vec()))?;
+        let mut nics = guest.nics.clone();
+        for nic in &mut nics {
+            let own = report.addresses.iter().filter(|(mac, _)| *mac == nic.mac);
+            nic.addresses = own
+                .map(|&(_, address)| Told { address, source: Source::Agent, expiry: 0 })
+                .collect();
+        }
+        let host_name = report.host_name;
+        let guest = Guest { host_name, agent: Agent::Silent, nics, ..guest.clone() };
+        Some(Known::silent_since(guest, self.since))
+    }
+
+    /// All guests of a connection with these settings are known: what is left is of guests that have stopped.
+    pub(super) fn forget_stopped(&mut self, settings: &Connection) {
+        if let Some(connection) = self.connection(settings) {
+            self.reports.retain(|(other, _), _| *other != connection);
+        }
+    }
+
+    /// The index of the connection that is the same.
+    fn connection(&self, settings: &Connection) -> Option<u16> {
+        let uri = settings.config.uri_without_parameters();
+        let is_same = |(name, old): &(String, Option<String>)| {
+            *name == settings.config.name && old.as_deref() == Some(uri)
+        };
+        self.connections.iter().position(is_same)?.try_into().ok()
+    }
+
+    /// Forgets all of it once it is `hold` old.
+    pub(super) fn expire(&mut self, now: Millis, hold: Millis) {
+        if self.since + hold <= now && !self.reports.is_empty() {
+            *self = Self::default();
+        }
+    }
+}
+
+/// Hands on what libvirt reported: the entries under a name of a NIC's guest itself, and not under an alias.
+fn own_entries(snapshot: &Snapshot, of: u8, mut take: impl FnMut(&Entry<'_>, Mac)) {
+    for record in snapshot.records() {
+        let Some(key) = record.key.strip_prefix(&[of]) else { continue };
+        for (_, entry) in &record.entries {
+            let name = entry.name.strip_suffix(b".").unwrap_or(entry.name);
+            if let (true, true, Some(mac)) =
+                (entry.is(flags::TOLD), name.eq_ignore_ascii_case(key), entry.mac)
+            {
+                take(entry, mac);
+            }
+        }
+    }
+}
+
+fn to_std(address: Address) -> IpAddr {
+    match address {
+        Address::V4(octets) => octets.into(),
+        Address::V6(octets) => octets.into(),
+    }
+}
