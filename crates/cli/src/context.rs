@@ -11,7 +11,7 @@ use crate::output::width_of;
 use crate::output::wrap::wrap;
 use crate::paths::Paths;
 
-/// The surroundings of one run.
+/// What every command needs to know.
 pub(crate) struct Context {
     pub(crate) paths: Paths,
     pub(crate) clock: Clock,
@@ -19,7 +19,7 @@ pub(crate) struct Context {
     pub(crate) color: Color,
     /// Colours on standard output.
     pub(crate) paint: Paint,
-    /// The terminal's columns; none where standard output is no terminal.
+    /// The terminal's columns; none if standard output isn't a terminal.
     pub(crate) width: Option<usize>,
 }
 
@@ -56,10 +56,10 @@ impl Context {
         }
     }
 
-    /// Says something on standard output.
+    /// Prints a message to standard output.
     ///
     /// # Errors
-    /// Nobody reads it.
+    /// It can't be written.
     pub(crate) fn print(&self, message: &str) -> Result<(), Error> {
         let message = printable(message);
         let lines = match self.width {
@@ -72,7 +72,7 @@ impl Context {
         Ok(())
     }
 
-    /// Says something on standard error.
+    /// Prints a message to standard error.
     pub(crate) fn say(&self, tone: Tone, message: &str) {
         let mut stderr = io::stderr();
         let paint = Paint::new(self.color, &stderr);
@@ -83,7 +83,7 @@ impl Context {
             false => vec![message],
         };
         for line in lines {
-            // Nobody is left to tell if this fails.
+            // A failure to write can't be reported anywhere.
             let _ = writeln!(stderr, "{}", paint.paint(tone, &line));
         }
     }

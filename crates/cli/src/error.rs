@@ -21,13 +21,13 @@ pub(crate) enum Error {
         /// What to do about it.
         next: Cow<'static, str>,
     },
-    /// What was found out could not be printed.
+    /// The output could not be written.
     Output(io::Error),
-    /// Out of file descriptors or of memory, or the files change faster than they can be read.
+    /// Out of file descriptors or memory, or the files change faster than they can be read.
     Exhausted,
-    /// What is wrong with nsswitch.conf.
+    /// nsswitch.conf can't be parsed.
     Nsswitch(PathBuf, ParseError),
-    /// Why nsswitch.conf isn't touched, and what to do.
+    /// Why nsswitch.conf isn't changed, and what to do.
     Refused(String),
     /// The file was changed while we worked on it.
     ChangedMeanwhile(PathBuf),
@@ -51,7 +51,7 @@ impl Error {
         move |source| Self::File { doing, path, source, next }
     }
 
-    /// Whether nobody reads our output any more, which is no failure.
+    /// Whether the reader of our output is gone, which isn't a failure.
     pub(crate) fn is_broken_pipe(&self) -> bool {
         matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
     }
@@ -71,21 +71,21 @@ impl fmt::Display for Error {
                 write!(f, "cannot {doing} {}: {}; {next}", path.display(), reason(source))
             }
             Self::Exhausted => f.write_str(
-                "out of file descriptors or of memory, or the leases change all the time; try again",
+                "out of file descriptors or memory, or the leases keep changing; try again",
             ),
             Self::Nsswitch(path, parse_error) => {
-                write!(f, "{} stays as it is: {parse_error}, and run this again", path.display())
+                write!(f, "{} was not changed: {parse_error}, and run this again", path.display())
             }
             Self::Refused(why) => f.write_str(why),
             Self::ChangedMeanwhile(path) => write!(
                 f,
-                "{} was changed by someone else at this moment, and stays as it is; run this again",
+                "another program changed {} at the same time, so it was not changed here; run this again",
                 path.display()
             ),
             Self::Command { command, why } => write!(f, "'{command}' failed: {why}"),
             Self::Terminal(source) => write!(
                 f,
-                "cannot use the terminal: {}; in a pipe it isn't needed: 'libvirt-nss watch | cat'",
+                "cannot use the terminal: {}; without one, run 'libvirt-nss watch | cat'",
                 reason(source)
             ),
             Self::Signals(source) => write!(f, "cannot wait for signals: {}", reason(source)),

@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Nobody is left to tell if this fails.
+            // A failure to write can't be reported anywhere.
             let _ = match error.kind() {
                 // It would name the hidden ones, too.
                 ErrorKind::MissingSubcommand => {
@@ -65,7 +65,7 @@ fn main() -> ExitCode {
         Ok(ended) => ended,
         Err(error) => {
             if error.is_broken_pipe() {
-                // As any program without Rust's runtime ends whose reader has gone: quietly.
+                // End quietly, like any program whose reader is gone.
                 let _ = emulate_default_handler(SIGPIPE);
             }
             context.warn(&error.to_string());

@@ -1,4 +1,4 @@
-//! Where everything is.
+//! The paths of everything that the command reads.
 
 use std::ffi::{CStr, OsStr};
 use std::fs;
@@ -28,7 +28,7 @@ impl Paths {
         }
     }
 
-    /// A place that is named from the root, below the root that is meant.
+    /// An absolute path, below the root in use.
     pub(crate) fn below(&self, path: impl AsRef<Path>) -> PathBuf {
         let path = path.as_ref();
         self.root.join(path.strip_prefix("/").unwrap_or(path))
@@ -43,7 +43,7 @@ impl Paths {
     /// The administrator's own lines of what older authselects make, from the root.
     pub(crate) const AUTHSELECT_USER: &str = "/etc/authselect/user-nsswitch.conf";
 
-    /// Whether a path is one of the system that is meant, and not above its root.
+    /// Whether a path belongs to the system in use, and isn't above its root.
     pub(crate) fn has(&self, path: &Path) -> bool {
         self.is_this_system() || path.starts_with(&self.root)
     }
@@ -82,7 +82,7 @@ impl Paths {
         self.below("/usr/etc/nsswitch.conf")
     }
 
-    /// Whether everything is where programs on this machine look for it.
+    /// Whether these are the paths that programs on this machine use.
     pub(crate) fn are_the_systems(&self) -> bool {
         self.is_this_system() && self.state_directory.is_none()
     }
@@ -134,7 +134,7 @@ impl Paths {
         fs::read_to_string(self.below("/etc/hostname")).unwrap_or_default().trim().to_owned()
     }
 
-    /// What a path that is named from the root stands for, past all links; named from the root too.
+    /// An absolute path with all links resolved within the root in use.
     ///
     /// # Errors
     /// A part of it is missing, or there are too many links.

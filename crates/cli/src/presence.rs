@@ -1,4 +1,4 @@
-//! What the state files and the daemon say of a name that no address was found for.
+//! Why a name has no address, by the state files and the daemon.
 
 use std::io;
 use std::net::IpAddr;
@@ -14,46 +14,46 @@ use crate::paths::Paths;
 use crate::state::lossy;
 use crate::state::rows::{AddressState, Row, all_rows};
 
-/// Names that are offered in place of one that there isn't.
+/// How many similar names are suggested.
 const SIMILAR: usize = 3;
 
-/// How alike two names must be for that: 1 is equal (Jaro-Winkler).
+/// How similar a name must be for that (Jaro-Winkler; 1 is equal).
 const ALIKE: f64 = 0.8;
 
-/// Why there is no address.
+/// Why a name has no address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Absence {
     /// No guest can have the name.
     Impossible,
-    /// The last lease has ended.
+    /// The last lease has expired.
     Expired(IpAddr, i64),
     /// A running guest's NIC on this bridge has no lease.
     NoLease(String),
-    /// It runs on this bridge, whose leases can't be read.
+    /// It runs on this bridge, whose leases can't all be read.
     Unclear(String),
-    /// It runs, and libvirt-nssd knows no address. The connection's name.
+    /// It runs, but libvirt-nssd knows no address: the connection's name.
     NoAddress(String),
-    /// The daemon denies this lease.
+    /// The daemon rejects the lease of this address.
     Denied(IpAddr),
-    /// Nothing has the name. Names that are similar.
+    /// No guest has the name: similar names.
     Unknown(Vec<String>),
 }
 
-/// What there is to say of a name.
+/// What is known about a name without an address.
 #[derive(Debug)]
 pub(crate) struct Presence {
     pub(crate) name: String,
     pub(crate) absence: Absence,
-    /// Files that may say more and couldn't be read, and why.
+    /// Files that may have more and couldn't be read completely, and why.
     pub(crate) unread: Vec<String>,
-    /// The name is a guest's host name with a domain behind it that its lease doesn't record.
+    /// What to do if the name is a guest's host name followed by a domain that its lease doesn't record.
     pub(crate) unrecorded_domain: Option<String>,
     /// Seconds since the epoch.
     now: i64,
 }
 
 impl Presence {
-    /// Reads the state files and the daemon's snapshot for a name that the look-up finds no address of.
+    /// Reads the state files and the daemon's snapshot for a name that has no address.
     pub(crate) fn read(paths: &Paths, name: &[u8], kinds: &[NameKind], now: i64) -> Self {
         let contents = Contents::read(&paths.state_directory());
         let snapshot = daemon::read(paths);
@@ -66,7 +66,7 @@ impl Presence {
         Self { name: lossy(name), absence, unread, unrecorded_domain, now }
     }
 
-    /// The reason, as the rest of a sentence about the guest.
+    /// The reason, as the second half of a sentence.
     pub(crate) fn reason(&self) -> String {
         let reason = match &self.absence {
             Absence::Impossible => "no guest can be called that".into(),
@@ -96,7 +96,7 @@ impl Presence {
         }
     }
 
-    /// Adds the files that could hold a better answer.
+    /// Adds the files that could have the answer but couldn't be read.
     fn with_unread_files(&self, reason: String) -> String {
         let unread = match self.absence {
             Absence::Unknown(_) | Absence::Unclear(_) => self.unread.as_slice(),
@@ -105,8 +105,7 @@ impl Presence {
         std::iter::once(reason).chain(unread.iter().cloned()).collect::<Vec<_>>().join("; ")
     }
 
-    /// The whole answer in one sentence, and what to do next: names that may have been meant, or where to
-    /// read on.
+    /// The whole answer in one sentence, with similar names or the next step.
     pub(crate) fn answer_and_next(&self, paths: &Paths) -> String {
         let next = match self.did_you_mean().as_str() {
             "" => format!("; see '{}'", paths.command(&format!("explain {}", self.name))),
@@ -115,7 +114,7 @@ impl Presence {
         self.answer() + &next
     }
 
-    /// The whole answer in one sentence, with names that may have been meant.
+    /// The whole answer in one sentence, with similar names.
     pub(crate) fn answer(&self) -> String {
         let name = &self.name;
         match &self.absence {
@@ -139,7 +138,7 @@ impl Presence {
     }
 }
 
-/// A state file that may have more in it than was read, and why.
+/// Why a state file may have more in it than was read.
 pub(crate) fn unread(file: &ReadFile) -> Option<String> {
     let name = file.path.file_name().unwrap_or_default();
     let name = lossy(name.as_bytes());
@@ -153,12 +152,12 @@ pub(crate) fn unread(file: &ReadFile) -> Option<String> {
     }
 }
 
-/// All of them; the directory itself where it can't be listed.
+/// The same for all state files; for the directory if it can't be listed.
 pub(crate) fn unread_files(paths: &Paths) -> Vec<String> {
     unread_in(&Contents::read(&paths.state_directory()), paths)
 }
 
-/// Why the daemon's snapshot isn't used, or not all of it.
+/// Why the daemon's snapshot isn't used, or only in part.
 pub(crate) fn unused_snapshot(snapshot: &Reading, now: i64) -> Option<String> {
     match snapshot {
         Ok(Some(snapshot)) if !snapshot.standing(now).told => Some(snapshot.silence(now)),
@@ -177,7 +176,7 @@ fn unread_in(contents: &io::Result<Contents>, paths: &Paths) -> Vec<String> {
     }
 }
 
-/// Whether a row is about the name, as the look-up compares names.
+/// Whether a row has the name, by the rules of a look-up.
 fn is_about(row: &Row, name: &[u8], kind: NameKind) -> bool {
     let Some(wanted) = kind.wanted(name) else { return false };
     match kind {
@@ -221,8 +220,7 @@ fn absence(rows: &[Row], name: &[u8], kinds: &[NameKind]) -> Absence {
     Absence::Unknown(similar(rows, &lossy(name), kinds))
 }
 
-/// What to do where the first labels are a guest's host name, and the others no domain of its network that
-/// the lease records.
+/// What to do if the first labels are a guest's host name, and its lease doesn't record the others as the domain.
 fn unrecorded_domain(rows: &[Row], name: &str) -> Option<String> {
     let name = name.strip_suffix('.').unwrap_or(name);
     let dots = name.match_indices('.').map(|(at, _)| at);

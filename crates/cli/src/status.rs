@@ -1,13 +1,13 @@
-//! The exit statuses. No number means two things, whichever subcommand ends with it.
+//! The exit statuses. Each number has the same meaning for all subcommands.
 
 use std::process::ExitCode;
 
 /// How the command ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
-    /// Done, found, or nothing to complain of.
+    /// Success.
     Ok = 0,
-    /// It could not be done; standard error says why.
+    /// Failure; standard error says why.
     Failed = 1,
     /// `resolve`, `explain`, `ssh`: no guest has the name or the address. As getent(1).
     NotFound = 2,
@@ -27,15 +27,15 @@ impl Status {
     /// For the manual pages.
     pub(crate) fn meaning(self) -> &'static str {
         match self {
-            Self::Ok => "Done; found; nothing to complain of.",
-            Self::Failed => "It could not be done; standard error says why, and what to do.",
+            Self::Ok => "Success.",
+            Self::Failed => "Failure; standard error says why, and what to do.",
             Self::NotFound => {
-                "No guest has the name or the address, or none of its addresses is of the family."
+                "No guest has the name or the address, or it has no address of the requested family."
             }
-            Self::Warnings => "Warnings, and no errors.",
+            Self::Warnings => "Warnings, but no errors.",
             Self::Errors => "Errors.",
             Self::NoAddress => "Timed out; a guest has no address.",
-            Self::PortClosed => "Timed out; every guest has an address, and a port doesn't answer.",
+            Self::PortClosed => "Timed out; every guest has an address, but a port doesn't answer.",
             Self::Usage => "Usage error.",
         }
     }

@@ -1,5 +1,4 @@
-//! Waiting for a change of the state files or of the daemon's snapshot: inotify(7), so that nothing is ever
-//! asked twice for nothing.
+//! Waiting for changes of the state files and of the daemon's snapshot with inotify(7), without polling.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -21,7 +20,7 @@ use crate::paths::Paths;
 enum Subject {
     /// libvirt's state directory.
     StateFiles,
-    /// The directory of the daemon's snapshot. What that says counts for a while after it was touched.
+    /// The directory of the daemon's snapshot, which also counts as changed when it is touched.
     Snapshot,
 }
 
@@ -48,14 +47,14 @@ impl Subject {
     }
 }
 
-/// Watches a directory; as long as that doesn't exist, the place where it would come to exist.
+/// Watches a directory, or, while that doesn't exist, the nearest one above it that does.
 pub(crate) struct Watcher {
     subject: Subject,
     place: Place,
 }
 
 impl Watcher {
-    /// From here on no change is missed.
+    /// From now on, no change is missed.
     ///
     /// # Errors
     /// The directory can't be watched.
@@ -85,12 +84,12 @@ impl Watcher {
         Error::file(
             "watch",
             directory,
-            "see to its mode and, where there are too many watches, raise \
-             fs.inotify.max_user_instances and fs.inotify.max_user_watches with sysctl",
+            "check its mode; if there are too many watches, raise fs.inotify.max_user_instances and \
+             fs.inotify.max_user_watches with sysctl",
         )
     }
 
-    /// Takes one batch of events. Whether there was something that matters.
+    /// Reads one batch of events, and returns whether any of them matters.
     fn step(&mut self) -> Result<bool, Errno> {
         let mut buffer = [const { MaybeUninit::uninit() }; 4096];
         let mut reader = Reader::new(&self.place, &mut buffer);
@@ -158,7 +157,7 @@ mod tests {
     use std::time::Duration;
     use testkit::scratch::Scratch;
 
-    /// Every way in which a file of leases can change is told, and nothing else is.
+    /// Every kind of change of a state file is reported, and nothing else.
     #[test]
     fn changes_and_no_others() {
         let directory = Scratch::new();
@@ -197,7 +196,7 @@ mod tests {
         fs::create_dir_all(&path).unwrap();
         told("all came again");
     }
-    /// The snapshot may come late; its time stamp counts, and nothing else beside it.
+    /// The snapshot may appear late; its time stamp counts as a change, and other files don't.
     #[test]
     fn changes_of_the_snapshot() {
         let directory = Scratch::new();

@@ -161,7 +161,7 @@ for name in plain plain-vm; do
 done
 if command_built; then
     command_use
-    check "libvirt-nss doctor reports it" says "is out of date: libvirt-nssd hasn't touched it for 1d" libvirt-nss doctor
+    check "libvirt-nss doctor reports it" says "is out of date: libvirt-nssd hasn't renewed its snapshot for 1d" libvirt-nss doctor
 else
     check_skip "the command" "make hasn't built libvirt-nss"
 fi

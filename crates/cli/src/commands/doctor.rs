@@ -39,7 +39,7 @@ fn status(findings: &[Finding]) -> Status {
     }
 }
 
-/// Shows what would be done, and does it if that is wanted. Whether it was done.
+/// Shows the fixes and applies them if that is wanted. Returns whether it did.
 fn fix(findings: &[Finding], options: &Doctor, context: &Context) -> Result<bool, Error> {
     let mut fixes: Vec<&Fix> = Vec::new();
     for fix in findings.iter().filter_map(|finding| finding.fix.as_ref()) {
@@ -49,7 +49,7 @@ fn fix(findings: &[Finding], options: &Doctor, context: &Context) -> Result<bool
     }
     context.print("")?;
     if fixes.is_empty() {
-        context.print("Nothing here can be fixed automatically.")?;
+        context.print("None of this can be fixed automatically.")?;
         return Ok(false);
     }
     context.print("Proposed change:")?;
@@ -66,7 +66,7 @@ fn fix(findings: &[Finding], options: &Doctor, context: &Context) -> Result<bool
     Ok(true)
 }
 
-/// Asks, where there is someone to ask.
+/// Asks, if there is a terminal to ask on.
 fn agreed() -> Result<bool, Error> {
     let stdin = io::stdin();
     if !stdin.is_terminal() {
@@ -125,7 +125,7 @@ fn headline(findings: &[Finding]) -> (Tone, String) {
         (errors, warnings) => (
             Tone::Bad,
             format!(
-                "Names of guests don't resolve, or not all of them: {}, {}.",
+                "Not all names of guests resolve: {}, {}.",
                 plural(errors, "error"),
                 plural(warnings, "warning")
             ),
@@ -146,7 +146,7 @@ struct JsonFinding<'f> {
     level: &'static str,
     text: &'f str,
     remedy: Option<&'f str>,
-    /// Whether `--fix` does something about it.
+    /// Whether `--fix` can fix it.
     fixable: bool,
 }
 

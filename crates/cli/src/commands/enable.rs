@@ -46,14 +46,14 @@ pub(crate) fn enable(options: &Enable, context: &Context) -> Result<Status, Erro
     tell_about_other(options, &conf, context)?;
     if options.authoritative {
         context.print(
-            "[UNAVAIL=return]: a guest's name is asked of nobody after these services, also where the \
-             guest has no address of the requested family",
+            "with [UNAVAIL=return], no later service is asked for the name of a guest, even if the guest has no \
+             address of the requested family",
         )?;
     }
     Ok(Status::Ok)
 }
 
-/// Where only one of the two is wanted and the other is there already: what turns that off.
+/// If only one of the two is requested and the other is there already: how to turn that off.
 fn tell_about_other(options: &Enable, conf: &Conf, context: &Context) -> Result<(), Error> {
     let other = match options.services {
         Services { guest: true, .. } => "libvirt",
@@ -104,11 +104,7 @@ fn change(conf: &Conf, edit_text: Edit<'_>, dry_run: bool, context: &Context) ->
     let parse_error = |parse_error| Error::Nsswitch(conf.path.clone(), parse_error);
     let edited = edit_text(&conf.text).map_err(parse_error)?;
     if edited == conf.text {
-        context.print(&format!(
-            "{}: nothing to change in '{}'",
-            conf.path.display(),
-            hosts(&edited)
-        ))?;
+        context.print(&format!("{} needs no change: '{}'", conf.path.display(), hosts(&edited)))?;
         return remarks(&edited, conf, context);
     }
     if dry_run {
@@ -116,7 +112,7 @@ fn change(conf: &Conf, edit_text: Edit<'_>, dry_run: bool, context: &Context) ->
     }
     if conf.owner == Owner::Store {
         return Err(Error::Refused(format!(
-            "{} is generated from the system's configuration; change the hosts line there (NixOS: \
+            "{} is generated from the system's configuration, so change the hosts line there (NixOS: \
              system.nssDatabases.hosts)",
             conf.path.display()
         )));
@@ -125,7 +121,7 @@ fn change(conf: &Conf, edit_text: Edit<'_>, dry_run: bool, context: &Context) ->
         return Ok(());
     }
     let new = NewVersion::reserve(&conf.target)?;
-    // Another run may have been at it until now.
+    // Another run may have changed it until now.
     let vendor = context.paths.vendor_nsswitch();
     let is_vendors = !conf.target.exists();
     let like = if is_vendors { &vendor } else { &conf.target };
@@ -133,7 +129,7 @@ fn change(conf: &Conf, edit_text: Edit<'_>, dry_run: bool, context: &Context) ->
     let edited = edit_text(&text).map_err(parse_error)?;
     let is_new = if is_vendors {
         link_backup(&conf.target)?;
-        context.print(&format!("{}: a copy of {}", conf.path.display(), vendor.display()))?;
+        context.print(&format!("{}: copied from {}", conf.path.display(), vendor.display()))?;
         true
     } else {
         keep_backup(&conf.target, &text, &edited)?
@@ -153,8 +149,8 @@ fn change(conf: &Conf, edit_text: Edit<'_>, dry_run: bool, context: &Context) ->
     remarks(&edited, conf, context)
 }
 
-/// The backup is the file as it was before ours came: one that has ours is no reason for a new one.
-/// Tells whether it was made now.
+/// The backup is the file from before our services were added; a file that has them doesn't replace it. Returns
+/// whether it was made now.
 fn keep_backup(target: &Path, text: &[u8], edited: &[u8]) -> Result<bool, Error> {
     let backup = backup(target);
     let ours = edit::present(text).unwrap_or_default();
@@ -165,17 +161,17 @@ fn keep_backup(target: &Path, text: &[u8], edited: &[u8]) -> Result<bool, Error>
     Ok(is_needed)
 }
 
-/// Where the file is a copy of the distribution's, the backup is a link to that, and tells so.
+/// If the file is a copy of the distribution's, the backup is a link to that one.
 fn link_backup(target: &Path) -> Result<(), Error> {
     let backup = backup(target);
     match symlink("../usr/etc/nsswitch.conf", &backup) {
-        // Of a run that was killed.
+        // From a run that was killed.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         linked => linked.map_err(Error::file("write", &backup, "run this as root (sudo)")),
     }
 }
 
-/// Once the file is what it was, nothing of us stays.
+/// Once the file is what it was, the backup goes too.
 fn forget_backup(conf: &Conf, now: &[u8], context: &Context) -> Result<(), Error> {
     let kept = backup(&conf.target);
     if !replace::read(&kept).is_ok_and(|before| before == now) {
@@ -187,7 +183,7 @@ fn forget_backup(conf: &Conf, now: &[u8], context: &Context) -> Result<(), Error
     replace::move_to(&kept, &conf.target)
 }
 
-/// What is to be done.
+/// What to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Task {
     Enable,
@@ -196,7 +192,7 @@ enum Task {
     Restore,
 }
 
-/// Where authselect makes the file. `simple`: what its feature does is what is wanted.
+/// Where authselect manages the file. `simple`: its feature does what is requested.
 fn by_authselect(
     conf: &Conf,
     task: Task,
@@ -207,11 +203,11 @@ fn by_authselect(
 ) -> Result<(), Error> {
     if !context.paths.is_this_system() {
         return Err(Error::Refused(format!(
-            "authselect makes {}, and only the running system's own can be asked; run this there",
+            "authselect manages {}, and only the running system's authselect can be used; run this there",
             conf.path.display()
         )));
     }
-    // Restored is what was changed.
+    // What was changed is restored.
     let user_file = backup(&context.paths.below(Paths::AUTHSELECT_USER));
     let simple = simple && !(task == Task::Restore && user_file.exists());
     match authselect::method()? {
@@ -220,7 +216,7 @@ fn by_authselect(
     }
 }
 
-/// The backup tells that it was `enable` that turned the feature on.
+/// The backup shows that `enable` turned the feature on.
 fn by_feature(
     conf: &Conf,
     task: Task,
@@ -237,7 +233,7 @@ fn by_feature(
     if is_on == on || (task == Task::Restore && !kept.exists()) {
         let state = if is_on { "on" } else { "off" };
         return context
-            .print(&format!("nothing to change: authselect's feature with-libvirt is {state}"));
+            .print(&format!("nothing to do: authselect's feature with-libvirt is {state}"));
     }
     let command = authselect::feature_command(on);
     if dry_run {
@@ -264,14 +260,13 @@ fn by_user_file(
     let Ok(text) = fs::read(&path) else {
         let why = match method {
             Method::Feature { .. } => {
-                "authselect's feature with-libvirt puts both services on the line, without actions, \
-                 and this system's authselect can't do anything else; run this without --guest, \
-                 --host and --authoritative"
+                "this system's authselect can only put both services on the line, without actions (feature \
+                 with-libvirt); run this without --guest, --host and --authoritative"
             }
             Method::UserFile => {
-                "authselect's profile has no feature with-libvirt; make a profile of your own that \
-                 has our services on its hosts line ('authselect create-profile', see \
-                 authselect-profiles(5)), or run 'authselect opt-out' and this again"
+                "authselect's profile has no feature with-libvirt; create a profile that has these services on its \
+                 hosts line ('authselect create-profile', see authselect-profiles(5)), or run 'authselect \
+                 opt-out' and this again"
             }
         };
         return Err(Error::Refused(why.into()));
@@ -289,7 +284,7 @@ fn by_user_file(
     context.print("done: authselect apply-changes")
 }
 
-/// What someone should know who has this line.
+/// Warns of oddities of the line.
 fn remarks(text: &[u8], conf: &Conf, context: &Context) -> Result<(), Error> {
     let line =
         parse(text).map_err(|parse_error| Error::Nsswitch(conf.path.clone(), parse_error))?;
@@ -297,16 +292,15 @@ fn remarks(text: &[u8], conf: &Conf, context: &Context) -> Result<(), Error> {
     if let (Some(ours), Some(files)) = (first_of_ours, line.position("files")) {
         if ours < files {
             context.warn(
-                "note: files comes after libvirt and libvirt_guest: a guest's name counts before one in \
-                 /etc/hosts",
+                "note: files comes after libvirt and libvirt_guest, so a guest's name overrides one in /etc/hosts",
             );
         }
     }
     if let Some(comment) = &line.comment {
         let comment = lossy(&text[comment.clone()]);
         context.warn(&format!(
-            "note: glibc 2.33 and newer take the words of '{}' for services; a comment needs a line \
-             of its own",
+            "note: glibc 2.33 and newer read the words of '{}' as services; move the comment to its own \
+             line",
             comment.trim_end()
         ));
     }

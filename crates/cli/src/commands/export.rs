@@ -20,7 +20,7 @@ use crate::status::Status;
 pub(crate) fn run(options: &Export, context: &Context) -> Result<Status, Error> {
     let listing = Listing::read(context)?;
     let mut rows: Vec<&Row> = listing.rows.iter().collect();
-    // A link-local address means nothing to a program that isn't given its interface.
+    // These formats can't say which interface a link-local address needs.
     rows.retain(|row| {
         row.resolves() != Resolves::No
             && row.address.is_some_and(|address| !state::address::needs_scope(address))
@@ -45,7 +45,7 @@ pub(crate) fn run(options: &Export, context: &Context) -> Result<Status, Error> 
     Ok(Status::Ok)
 }
 
-/// The names that a file may have, host name first: those that a program takes for host names.
+/// The names that programs accept as host names; the guest's host name first.
 fn names(row: &Row) -> Vec<&str> {
     let by_host = matches!(row.resolves(), Resolves::Host | Resolves::Both);
     let by_domain = matches!(row.resolves(), Resolves::Domain | Resolves::Both);
@@ -111,7 +111,7 @@ fn ansible(rows: &[&Row]) -> Value {
     Value::Object(inventory)
 }
 
-/// Ansible takes letters, digits and underscores.
+/// Ansible accepts letters, digits and underscores.
 fn group_name(network: &str) -> String {
     let letter = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '_' };
     format!("network_{}", network.chars().map(letter).collect::<String>())

@@ -120,14 +120,14 @@ struct JsonAddresses {
 pub(crate) struct JsonAddress {
     address: String,
     family: &'static str,
-    /// What a link-local address is to be used with.
+    /// The interface that a link-local address needs.
     scope: Option<String>,
     bridge: Option<String>,
     mac: Option<String>,
 }
 
 impl JsonAddress {
-    /// Of which nothing else is known.
+    /// An address of which nothing else is known.
     pub(crate) fn bare(address: IpAddr) -> Self {
         Self {
             address: address.to_string(),

@@ -1,4 +1,4 @@
-//! `libvirt-nss disable --restore`: undoing what `enable` did, and no more.
+//! `libvirt-nss disable --restore`: undoing what `enable` did, and nothing more.
 
 use std::fs;
 use std::io;
@@ -11,10 +11,10 @@ use crate::nsswitch::file::{self, Conf, backup, new_version};
 use crate::nsswitch::replace::{self, NewVersion};
 use crate::nsswitch::{OURS, edit};
 
-/// Back to what was before `enable`.
+/// Restores the file as it was before `enable`.
 ///
 /// # Errors
-/// The file is as it is, and so is its backup.
+/// The file and its backup are unchanged.
 pub(crate) fn run(conf: &Conf, dry_run: bool, context: &Context) -> Result<(), Error> {
     let kept = backup(&conf.target);
     if let Err(error) = fs::symlink_metadata(&kept) {
@@ -26,7 +26,7 @@ pub(crate) fn run(conf: &Conf, dry_run: bool, context: &Context) -> Result<(), E
         }
     }
     let before = replace::read(&kept)?;
-    let wishes: [(&[&str], bool); 6] = [
+    let choices: [(&[&str], bool); 6] = [
         (&OURS, false),
         (&OURS, true),
         (&["libvirt"], false),
@@ -34,7 +34,7 @@ pub(crate) fn run(conf: &Conf, dry_run: bool, context: &Context) -> Result<(), E
         (&["libvirt_guest"], false),
         (&["libvirt_guest"], true),
     ];
-    let untouched = wishes.iter().any(|&(services, authoritative)| {
+    let untouched = choices.iter().any(|&(services, authoritative)| {
         edit::enable(&before, services, authoritative).is_ok_and(|text| text == conf.text)
     });
     let restored = if untouched || before == conf.text {
@@ -57,7 +57,7 @@ pub(crate) fn run(conf: &Conf, dry_run: bool, context: &Context) -> Result<(), E
 fn undo(conf: &Conf, before: &[u8], restored: &[u8], context: &Context) -> Result<(), Error> {
     let kept = backup(&conf.target);
     let new = NewVersion::reserve(&conf.target)?;
-    // Another run may have been at it until now; of a vendor's file there is none here.
+    // Another run may have changed it until now; there is none here if it is the vendor's.
     if replace::read(&conf.target).is_ok_and(|now| now != conf.text) {
         return Err(Error::ChangedMeanwhile(conf.path.clone()));
     }
@@ -67,7 +67,7 @@ fn undo(conf: &Conf, before: &[u8], restored: &[u8], context: &Context) -> Resul
         }
         replace::remove(&kept)?;
         context.print(&format!(
-            "{}: changed since; what enable added is removed, the rest stays: '{}'",
+            "{}: removed what enable added, and kept later changes: '{}'",
             conf.path.display(),
             hosts(restored)
         ))
@@ -84,21 +84,21 @@ fn undo(conf: &Conf, before: &[u8], restored: &[u8], context: &Context) -> Resul
     }
 }
 
-/// The file is gone, and takes what `enable` added with it.
+/// The file is gone, and with it what `enable` added.
 ///
 /// # Errors
-/// Something of ours is still there.
+/// A file of ours couldn't be removed.
 pub(crate) fn without_file(dry_run: bool, context: &Context) -> Result<(), Error> {
     let path = context.paths.nsswitch();
-    // Without its directory there is nothing in it either.
+    // Without its directory there is nothing to remove.
     if let (false, Ok(target)) = (dry_run, file::place_of_missing(&context.paths)) {
         replace::remove(&backup(&target))?;
         forget_unfinished(&target)?;
     }
-    context.print(&format!("{}: it doesn't exist; nothing to undo", path.display()))
+    context.print(&format!("{} doesn't exist; nothing to undo", path.display()))
 }
 
-/// What a run that was killed left, if it isn't another run's that is at work: that is waited for.
+/// Removes what a killed run left. If another run is at work, it waits for that.
 fn forget_unfinished(target: &Path) -> Result<(), Error> {
     for path in [target, &backup(target)] {
         if new_version(path).exists() {

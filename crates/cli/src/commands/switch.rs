@@ -14,7 +14,7 @@ use crate::state::lossy;
 /// The change, as a diff.
 ///
 /// # Errors
-/// Nobody reads it.
+/// Standard output can't be written.
 pub(super) fn show(path: &Path, old: &[u8], new: &[u8], context: &Context) -> Result<(), Error> {
     let mut out = io::stdout().lock();
     for line in diff::lines(&path.display().to_string(), old, new, context.paint) {
@@ -31,11 +31,11 @@ pub(super) fn hosts(text: &[u8]) -> String {
     }
 }
 
-/// The copy that `enable` made of the distribution's file goes, and its link last, so that a run that
-/// is killed is known to the next one.
+/// Removes the copy that `enable` made of the distribution's file, and its link last, so that the next run can go on
+/// where a killed one stopped.
 ///
 /// # Errors
-/// It is still there.
+/// It couldn't be removed.
 pub(super) fn drop_copy(conf: &Conf, context: &Context) -> Result<(), Error> {
     replace::remove(&conf.target)?;
     replace::remove(&backup(&conf.target))?;

@@ -50,7 +50,7 @@ pub(crate) fn until_ready(
         }
     }
     let (sender, receiver) = channel();
-    // First watched, then read: what comes in between is not missed.
+    // Watch first, then read, so that no change in between is missed.
     watcher::spawn(&context.paths, &sender, Event::Changed)?;
     signals::spawn(&[SIGINT, SIGTERM, SIGHUP], sender.clone(), Event::Signal)?;
     let names = options.names_of_guests.iter().map(|name| lossy(name.as_bytes()));
@@ -73,7 +73,7 @@ struct Waiting<'w> {
     sender: Sender<Event>,
     receiver: Receiver<Event>,
     progress: Progress,
-    /// Of which it was said that no guest is called that.
+    /// The targets that were reported as unknown.
     reported: BTreeSet<usize>,
 }
 
@@ -102,7 +102,7 @@ impl Waiting<'_> {
         }
     }
 
-    /// Until something happens or is due.
+    /// Waits until something happens or is due.
     fn sleep(&mut self, deadline: Option<Instant>, now: Instant) -> Result<(), Error> {
         let due = self.targets.iter().filter_map(Target::due).min();
         let wake = [deadline, due, self.progress.due(now)].into_iter().flatten().min();
@@ -124,15 +124,15 @@ impl Waiting<'_> {
             }
             Some(Event::Signal(signal)) => {
                 self.progress.clear();
-                // As without a handler: whoever started us sees which signal it was.
+                // End by the signal, so that the parent sees which one it was.
                 signal_hook::low_level::emulate_default_handler(signal).map_err(Error::Signals)
             }
-            // It can't be: we hold a sender ourselves.
+            // Impossible: we hold a sender ourselves.
             None => Ok(()),
         }
     }
 
-    /// Looks up all that aren't ready.
+    /// Looks up all targets that aren't ready.
     fn look_up(&mut self) -> Result<(), Error> {
         for at in 0..self.targets.len() {
             if self.targets[at].ready().is_some() {
@@ -147,7 +147,7 @@ impl Waiting<'_> {
         Ok(())
     }
 
-    /// The addresses of the first kind of name that has any: what the modules answer.
+    /// The addresses that the modules return, for the first kind of name that has any.
     fn candidates(&self, at: usize) -> Result<Vec<Candidate>, Error> {
         let name = self.options.names_of_guests[at].as_bytes();
         let family = self.options.families.family();
@@ -161,7 +161,7 @@ impl Waiting<'_> {
         Ok(Vec::new())
     }
 
-    /// Why there is no address. A name that nothing has is reported at once, as it may be misspelt.
+    /// Why a target has no address. A name that no guest has is reported at once, as it may be misspelt.
     fn absence(&mut self, at: usize) -> Result<String, Error> {
         let name = self.options.names_of_guests[at].as_bytes();
         if let Some(family) = self.options.families.family() {

@@ -27,13 +27,13 @@ use crate::watcher;
 
 pub(crate) fn run(options: &Watch, context: &Context) -> Result<(), Error> {
     let (sender, receiver) = channel();
-    // First watched, then read: what comes in between is not missed.
+    // Watch first, then read, so that no change in between is missed.
     watcher::spawn(&context.paths, &sender, Event::Changed)?;
     let files = Files { options, context, read: None, snapshot: Ok(None) };
     let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
     if io::stdout().is_terminal() && !dumb && !options.json {
         signals::spawn(&[SIGTERM, SIGHUP], sender.clone(), Event::Signal)?;
-        screen::give_back_on_panic();
+        screen::restore_on_panic();
         let screen = Screen::open().map_err(Error::Terminal)?;
         screen::spawn_input(sender);
         on_screen(files, screen, &receiver)
@@ -42,11 +42,11 @@ pub(crate) fn run(options: &Watch, context: &Context) -> Result<(), Error> {
     }
 }
 
-/// The files, as they were read last.
+/// The files as they were last read.
 struct Files<'w> {
     options: &'w Watch,
     context: &'w Context,
-    /// None while there is no state directory, which comes with the first network.
+    /// None while there is no state directory: libvirt creates it for its first network.
     read: Option<Contents>,
     snapshot: Reading,
 }
@@ -62,7 +62,7 @@ impl Files<'_> {
         Ok(())
     }
 
-    /// Reads them, and says what is missing for it.
+    /// Reads them, and returns what is missing from the rows.
     fn read_for_screen(&mut self) -> Option<String> {
         let read = self.read();
         let directory = self.context.paths.state_directory();
@@ -76,12 +76,12 @@ impl Files<'_> {
                 let mut unread: Vec<String> =
                     contents.files.iter().filter_map(presence::unread).collect();
                 unread.extend(presence::unused_snapshot(&self.snapshot, self.context.clock.now()));
-                (!unread.is_empty()).then(|| format!("not all is known: {}", unread.join("; ")))
+                (!unread.is_empty()).then(|| format!("incomplete: {}", unread.join("; ")))
             }
         }
     }
 
-    /// What they come to at this moment.
+    /// The rows at this moment.
     fn rows(&self) -> Vec<Row> {
         let mut rows = all_rows(
             self.read.as_ref(),
@@ -93,7 +93,7 @@ impl Files<'_> {
         rows
     }
 
-    /// When rows change by themselves: the first of the leases that hold ends, or what the daemon told.
+    /// When rows change although no file does: when the first current lease ends, or the snapshot.
     fn next_end(&self, rows: &[Row]) -> Option<Duration> {
         let clock = self.context.clock;
         let until = match &self.snapshot {
@@ -104,21 +104,21 @@ impl Files<'_> {
     }
 }
 
-/// When the first of the leases that hold ends, or the second `until` is over.
+/// When the first current lease ends, or the second `until`.
 fn next_end(rows: &[Row], until: Option<i64>, clock: Clock) -> Option<Duration> {
     let Clock::System = clock else { return None };
     let holding = rows.iter().filter(|row| row.state != AddressState::Expired);
     let ends = holding.filter_map(|row| row.expiry.filter(|&expiry| expiry != 0));
     let next = ends.chain(until).min()?;
-    // A lease holds in the second in which it ends.
+    // A lease is still valid in the second in which it ends.
     let seconds = next.saturating_add(1).saturating_sub(clock.now()).max(1);
     Some(Duration::from_secs(seconds.unsigned_abs()))
 }
 
-/// What comes first: an event, or the time. `None`: the time.
+/// The next event; none if `patience` ends before.
 fn next_event(receiver: &Receiver<Event>, patience: Option<Duration>) -> Option<Event> {
     match patience {
-        // We hold a sender ourselves, or the thread that does has sent its last event.
+        // There is always a sender, or the last event has been received.
         Some(patience) => receiver.recv_timeout(patience).ok(),
         None => receiver.recv().ok(),
     }
@@ -203,7 +203,7 @@ fn on_screen(
                 return emulate_default_handler(signal).map_err(Error::Signals);
             }
             Some(Event::NoInput(error)) => return Err(Error::Terminal(error)),
-            // A time on the screen is another now, and no row.
+            // Only a time on the screen has changed.
             None if end.is_none_or(|end| Instant::now() < end) => {}
             event => {
                 if let Some(Event::Changed(change)) = event {
@@ -223,7 +223,7 @@ fn deadline(patience: Option<Duration>) -> Option<Instant> {
     patience.and_then(|patience| Instant::now().checked_add(patience))
 }
 
-/// Shows what the names of a row resolve to, and why; of a row without a name, its address.
+/// Shows what the names of a row resolve to, and why; for a row without a name, the same for its address.
 fn explain(view: &mut View, row: Option<Row>, context: &Context) -> Result<(), Error> {
     let Some(row) = row else { return Ok(()) };
     let style = Style { verbose: true, ..Style::new(view.width(), context) };

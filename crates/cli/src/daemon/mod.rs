@@ -1,4 +1,4 @@
-//! What libvirt-nssd knows: its snapshot, as people are told of it.
+//! libvirt-nssd's snapshot, in words for people.
 
 pub(crate) mod rows;
 
@@ -10,12 +10,12 @@ use guest_store::snapshot::read::{self, Unusable};
 use crate::output::duration;
 use crate::paths::Paths;
 
-/// A snapshot that is whole.
+/// A complete snapshot.
 pub(crate) struct Snapshot {
     pub(crate) compiled: read::Snapshot,
 }
 
-/// `Ok(None)` where there is none; an error where the modules pass it by.
+/// `Ok(None)` if there is none; an error if the modules don't use it.
 pub(crate) type Reading = Result<Option<Snapshot>, Unusable>;
 
 /// Reads the snapshot that belongs to the state directory.
@@ -26,17 +26,17 @@ pub(crate) fn read(paths: &Paths) -> Reading {
 }
 
 impl Snapshot {
-    /// What it says of itself to people.
+    /// Its record for people.
     pub(crate) fn info(&self) -> &Info {
         &self.compiled.info
     }
 
-    /// What of it counts.
+    /// Which parts of it are used.
     pub(crate) fn standing(&self, now: i64) -> Standing {
         self.compiled.standing(now)
     }
 
-    /// The name of the connection at a place of the daemon's configuration.
+    /// The name of a connection, by its index in the daemon's configuration.
     pub(crate) fn connection(&self, place: u16) -> String {
         let connection = self.info().connections.get(usize::from(place));
         match connection.map(|connection| &connection.name) {
@@ -45,32 +45,34 @@ impl Snapshot {
         }
     }
 
-    /// When it was compiled, for people.
+    /// When it was compiled.
     pub(crate) fn compiled(&self, now: i64) -> String {
         format!("compiled {}", ago(self.compiled.meta.compiled, now))
     }
 
-    /// Why what libvirt told doesn't count any more, for people; of a daemon that has been silent.
+    /// Why what came from libvirt no longer counts: the daemon has been silent for too long.
     pub(crate) fn silence(&self, now: i64) -> String {
         let hold = span(self.compiled.meta.hold.into());
         let modified = self.compiled.modified;
         if modified > now {
             let ahead = span(modified.saturating_sub(now));
-            return format!("its time stamp is {ahead} ahead of the clock (it holds for {hold})");
+            return format!(
+                "the time stamp of libvirt-nssd's snapshot is {ahead} ahead of the clock (it is valid for {hold})"
+            );
         }
         let silent = span(now.saturating_sub(modified));
-        format!("libvirt-nssd hasn't touched it for {silent} (it holds for {hold})")
+        format!("libvirt-nssd hasn't renewed its snapshot for {silent} (it is valid for {hold})")
     }
 
-    /// The last second in which what libvirt told counts, if nothing more comes, in seconds since the
-    /// epoch. `None`: it doesn't.
+    /// Until when what came from libvirt counts if the daemon stays silent, in seconds since the epoch. `None`: it
+    /// doesn't count now.
     pub(crate) fn counts_until(&self, now: i64) -> Option<i64> {
         let end = self.compiled.modified.saturating_add(self.compiled.meta.hold.into());
         self.standing(now).told.then_some(end)
     }
 }
 
-/// The name of the connection at a place of the daemon's configuration, as far as it is told.
+/// The name of a connection, by its index in the daemon's configuration, if it is known.
 pub(crate) fn connection(snapshot: &Reading, place: u16) -> String {
     match snapshot {
         Ok(Some(snapshot)) => snapshot.connection(place),
@@ -82,12 +84,12 @@ fn nameless(place: u16) -> String {
     format!("#{}", u32::from(place) + 1)
 }
 
-/// A span whose seconds matter as long as there are few.
+/// A span of time, in seconds up to five minutes.
 fn span(seconds: i64) -> String {
     if seconds < 300 { format!("{seconds}s") } else { duration::short(seconds) }
 }
 
-/// How long ago something was.
+/// How long ago something happened.
 pub(crate) fn ago(time: i64, now: i64) -> String {
     match now.saturating_sub(time) {
         0 => "just now".into(),
@@ -96,7 +98,7 @@ pub(crate) fn ago(time: i64, now: i64) -> String {
     }
 }
 
-/// Who told an address, for programs: one word, which stays, and is virsh domifaddr's where that has one.
+/// Where an address is known from: one word for programs, which doesn't change; as in virsh domifaddr if that has one.
 pub(crate) fn source_word(source: Source) -> &'static str {
     match source {
         Source::Files => "file",
@@ -106,10 +108,10 @@ pub(crate) fn source_word(source: Source) -> &'static str {
     }
 }
 
-/// Who told an address, for people.
+/// Where an address is known from, for people.
 pub(crate) fn source_text(source: Source) -> &'static str {
     match source {
-        Source::Files => "a state file's lease",
+        Source::Files => "a lease in a state file",
         Source::Lease => "libvirt's leases",
         Source::Agent => "the guest's agent",
         Source::Neighbour => "the ARP table",

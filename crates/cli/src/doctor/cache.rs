@@ -1,4 +1,4 @@
-//! A daemon that answers look-ups in glibc's place.
+//! A caching daemon that answers look-ups instead of glibc.
 
 use std::fs;
 use std::os::unix::net::UnixStream;
@@ -14,14 +14,13 @@ const NEGATIVE: &str = "20";
 
 pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
     if !answers(system) {
-        return vec![Finding::ok(CHECK, "no nscd answers in glibc's place")];
+        return vec![Finding::ok(CHECK, "no nscd caches look-ups")];
     }
     if system.paths.is_this_system() && runs("nsncd") {
-        let text = "nsncd answers in glibc's place: it loads the modules, programs don't";
+        let text = "nsncd answers look-ups: it loads the modules, programs don't";
         return vec![
-            Finding::new(CHECK, Level::Note, text).remedy(
-                "it must find the modules; restart it after they were installed or changed",
-            ),
+            Finding::new(CHECK, Level::Note, text)
+                .remedy("it must find the modules; restart it after they are installed or changed"),
         ];
     }
     let conf = fs::read_to_string(system.paths.nscd_conf()).unwrap_or_default();
@@ -33,29 +32,29 @@ pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
         })
     };
     if option("enable-cache").is_some_and(|value| value == "no") {
-        let text = "nscd runs, and keeps no names of hosts";
+        let text = "nscd runs, but doesn't cache host names";
         return vec![
             Finding::new(CHECK, Level::Note, text)
-                .remedy("restart it after the modules were installed or changed"),
+                .remedy("restart it after the modules are installed or changed"),
         ];
     }
     let seconds = option("negative-time-to-live").unwrap_or_else(|| NEGATIVE.into());
     let text = format!(
-        "nscd answers in glibc's place: a name that was asked for before its guest had an address \
-         stays unknown for {seconds} seconds"
+        "nscd caches look-ups: a name that was looked up before its guest had an address stays \
+         unknown for {seconds} seconds"
     );
     vec![
         Finding::new(CHECK, Level::Warning, text)
             .remedy(
-                "make it forget ('sudo nscd -i hosts'), or put 'enable-cache hosts no' into \
-                 /etc/nscd.conf; restart it after the modules were installed or changed",
+                "clear its cache ('sudo nscd -i hosts'), or put 'enable-cache hosts no' into \
+                 /etc/nscd.conf; restart it after the modules are installed or changed",
             )
             .fix(Fix::ForgetHosts),
     ]
 }
 
-/// Whether someone listens; of another system, whether the socket is there. One that is left where nobody
-/// listens any more does no harm: glibc does the look-up itself then.
+/// Whether something listens on the socket; for another system, whether the socket is there. A stale socket does no
+/// harm, as glibc then does the look-up itself.
 fn answers(system: &System<'_>) -> bool {
     let socket = system.paths.nscd_socket();
     match system.paths.is_this_system() {

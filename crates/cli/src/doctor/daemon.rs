@@ -20,10 +20,10 @@ const CHECK: &str = "daemon";
 const CONNECTION: &str = "daemon-connection";
 const ADDRESS: &str = "no-address";
 
-/// The next step wherever the daemon is to blame.
-const STATUS: &str = "'systemctl status libvirt-nssd' and 'journalctl -u libvirt-nssd' tell why";
+/// The next step for whatever is the daemon's fault.
+const STATUS: &str = "see 'systemctl status libvirt-nssd' and 'journalctl -u libvirt-nssd'";
 
-/// After a change of the state files the daemon has compiled anew by now. Seconds.
+/// Within so many seconds after a change of the state files, the daemon has compiled a new snapshot.
 const COMPILES_WITHIN: i64 = 10;
 
 pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
@@ -49,53 +49,52 @@ fn none(system: &System<'_>, path: &Path) -> Finding {
     if itself.exists() {
         let (itself, link) = (itself.display(), path.parent().unwrap_or(path).display());
         let text = format!(
-            "libvirt-nssd's snapshot {itself} is there, but look-ups don't find it: {link} doesn't lead \
-             there"
+            "look-ups don't find libvirt-nssd's snapshot {itself}: {link} doesn't point to it"
         );
         return Finding::new(CHECK, Level::Error, text).remedy(format!(
-            "libvirt-nssd makes that link in its home when it starts, which must be a directory of its \
-             user's: {STATUS}"
+            "libvirt-nssd makes that link in its home directory when it starts, and its user must own that \
+             directory: {STATUS}"
         ));
     }
     Finding::new(
         CHECK,
         Level::Note,
-        "libvirt-nssd doesn't run; only guests on bridges, with static addresses or on other hosts need it",
+        "libvirt-nssd doesn't run; it is only needed for guests on bridges, with static addresses or on other hosts",
     )
 }
 
-/// The modules pass it by.
+/// The modules don't use it.
 fn refused(unusable: &Unusable) -> Finding {
     let path = unusable.path.display();
     let remedy = match &unusable.why {
         Why::Refused(Refused::Writable { path, .. }) => format!(
-            "see who wrote there, as that may have been anyone: 'sudo chmod go-w {}', and 'sudo \
-             systemctl restart libvirt-nssd'",
+            "anyone may have written there, so look who did; then 'sudo chmod go-w {}' and \
+             'sudo systemctl restart libvirt-nssd'",
             path.display()
         ),
         Why::Refused(Refused::Unreadable(_)) | Why::Unreadable(_) => {
             format!("everyone must be able to read it (0644, its directory 0755): 'ls -ld {path}'")
         }
         Why::Refused(_) => format!(
-            "it isn't libvirt-nssd's work: see who put it there ('ls -l {path}'), remove it, and 'sudo \
-             systemctl restart libvirt-nssd'"
+            "libvirt-nssd didn't write it: look who did ('ls -l {path}'), remove it, and 'sudo systemctl \
+             restart libvirt-nssd'"
         ),
         Why::Version => {
-            "libvirt-nssd and this command are of different versions: install one version of all, and \
-             'sudo systemctl restart libvirt-nssd'"
+            "libvirt-nssd and this command have different versions: install the same version of all packages, \
+             and 'sudo systemctl restart libvirt-nssd'"
                 .into()
         }
         Why::Length { .. } | Why::Broken { .. } => {
-            "'sudo systemctl restart libvirt-nssd' has it written anew; it is replaced as a whole, so \
-             that something else than libvirt-nssd has changed it"
+            "'sudo systemctl restart libvirt-nssd' replaces it; something other than libvirt-nssd must have \
+             changed it"
                 .into()
         }
     };
     let text = match &unusable.why {
         Why::Broken { .. } => {
-            format!("{unusable}: look-ups that meet it read the state files alone")
+            format!("{unusable}: look-ups that come across it read only the state files")
         }
-        _ => format!("{unusable}: look-ups pass it by, and read the state files alone"),
+        _ => format!("{unusable}: look-ups don't use it, and read only the state files"),
     };
     Finding::new(CHECK, Level::Error, text).remedy(remedy)
 }
@@ -118,9 +117,9 @@ fn state(system: &System<'_>, snapshot: &Snapshot, path: &Path) -> Finding {
         return Finding::new(CHECK, Level::Error, text).remedy(remedy);
     }
     let stands = match (standing.leases, snapshot.compiled.meta.state) {
-        (true, _) => "stands for the state files",
-        (false, Some(_)) => "goes with the state files, which have changed since",
-        (false, None) => "goes with the state files, of which it says nothing",
+        (true, _) => "replaces the state files",
+        (false, Some(_)) => "is used with the state files, which have changed since",
+        (false, None) => "is used with the state files, which it doesn't cover",
     };
     let version =
         snapshot.info().version.as_ref().map(|version| format!(" of libvirt-nssd {version}"));
@@ -169,10 +168,10 @@ fn content(system: &System<'_>, snapshot: &Snapshot) -> String {
         all => format!("; {} of {all} connections up{running}", up.count()),
     };
     if guests.is_empty() {
-        return format!("no guest beyond them{connections}");
+        return format!("no further guests{connections}");
     }
-    let guests = super::state_files::count(guests.len(), "guest");
-    format!("{guests} beyond them ({addresses}){connections}")
+    let guests = super::state_files::count(guests.len(), "more guest");
+    format!("{guests} ({addresses}){connections}")
 }
 
 /// Programs look up as their own user.
@@ -189,8 +188,9 @@ fn closed(path: &Path) -> Option<Finding> {
         return None;
     };
     let place = place.display();
-    let text =
-        format!("{place} isn't open to everyone: programs of some users go by the state files");
+    let text = format!(
+        "not everyone may read {place}: programs of some users read the state files instead"
+    );
     Some(Finding::new(CHECK, Level::Warning, text).remedy(format!("sudo chmod {mode} {place}")))
 }
 
@@ -202,7 +202,7 @@ fn leases(system: &System<'_>, snapshot: &Snapshot, path: &Path) -> Option<Findi
             "libvirt-nssd can't read all of the state files ({unread}): look-ups read them themselves, \
              which takes longer"
         );
-        let remedy = "they must be regular files that everyone may read (0644)";
+        let remedy = "make them regular files that everyone may read (0644)";
         return Some(Finding::new(CHECK, Level::Warning, text).remedy(remedy));
     }
     if snapshot.standing(system.now).leases {
@@ -216,12 +216,12 @@ fn leases(system: &System<'_>, snapshot: &Snapshot, path: &Path) -> Option<Findi
     let path = path.display();
     let text = match snapshot.compiled.meta.state {
         Some(_) => format!(
-            "the state files changed {}, and {path} hasn't been compiled anew since: look-ups read \
-             them themselves, which takes longer",
+            "the state files changed {}, and {path} hasn't been renewed since: look-ups read them \
+             themselves, which takes longer",
             ago(changed, system.now)
         ),
         None => format!(
-            "{path} says nothing of the state files: look-ups read them themselves, which takes longer"
+            "{path} doesn't cover the state files: look-ups read them themselves, which takes longer"
         ),
     };
     let remedy = format!(
@@ -252,7 +252,7 @@ fn connection(connection: &ConnectionInfo, now: i64) -> Option<Finding> {
         _ => format!("libvirt-nssd isn't connected to {to}{since}{reason}"),
     };
     Some(Finding::new(CONNECTION, level, text).remedy(
-        "'sudo libvirt-nssd --check' tries all connections; its guests are forgotten until it is back",
+        "'sudo libvirt-nssd --check' tries all connections; its guests don't resolve until it is back",
     ))
 }
 
@@ -261,12 +261,12 @@ fn agents(connection: &ConnectionInfo) -> Option<Finding> {
     let why = connection.no_agents.as_ref()?;
     let text = format!("libvirt-nssd can't ask the guest agents of {}: {why}", connection.name);
     Some(Finding::new(CONNECTION, Level::Warning, text).remedy(
-        "'sudo libvirt-nssd --check' tries it as the service's user; if agents are not wanted, set 'agent = \
-         false' in /etc/libvirt-nss.toml",
+        "'sudo libvirt-nssd --check' tries it as the service's user; if you don't want agents to be asked, set \
+         'agent = false' in /etc/libvirt-nss.toml",
     ))
 }
 
-/// Guests that only the daemon knows, and nobody finds.
+/// Guests that only the daemon knows, without an address.
 pub(super) fn without_address(system: &System<'_>) -> Vec<Finding> {
     let rows = system.rows.iter().filter(|row| row.state == rows::AddressState::NoAddress);
     let guests = rows.filter_map(|row| Some((row.domain.as_deref()?, row.via.as_ref()?)));
@@ -276,10 +276,10 @@ pub(super) fn without_address(system: &System<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let (verb, it) = if guests.len() == 1 { ("runs", "it doesn't") } else { ("run", "they don't") };
-    let text = format!("{} {verb}, and no address is known: {it} resolve", list(&guests));
+    let text = format!("{} {verb} without a known address: {it} resolve", list(&guests));
     vec![Finding::new(ADDRESS, Level::Warning, text).remedy(
-        "a guest may still boot ('libvirt-nss wait NAME'); with the QEMU guest agent in it, a guest reports \
-         its addresses itself",
+        "if a guest is still booting, 'libvirt-nss wait NAME' returns when it is up; with the QEMU guest agent \
+         installed, a guest reports its addresses itself",
     )]
 }
 

@@ -9,14 +9,14 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::nsswitch::replace;
 
-/// A remedy that can do no harm.
+/// A remedy that is always safe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fix {
     /// Put these services where they are asked.
     Enable(Vec<&'static str>),
-    /// Remove a file that nobody will miss.
+    /// Remove a leftover file.
     Remove(PathBuf),
-    /// Make nscd forget the names of hosts.
+    /// Clear nscd's cache of host names.
     ForgetHosts,
 }
 
@@ -24,7 +24,7 @@ impl Fix {
     /// Shows it, or does it.
     ///
     /// # Errors
-    /// It can't be done; nothing was changed.
+    /// It failed, and nothing was changed.
     pub(crate) fn run(&self, show_only: bool, context: &Context) -> Result<(), Error> {
         match self {
             Self::Enable(services) => {

@@ -1,4 +1,4 @@
-//! Guests whose names can't do what people expect of them.
+//! Guests whose names don't work as people expect.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -34,14 +34,14 @@ pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
     findings
 }
 
-/// The leases and other addresses of this host's running guests that hold, with the guest's name.
+/// The current leases and other addresses of this host's running guests, with the guest's name.
 fn attached<'s>(system: &'s System<'_>) -> impl Iterator<Item = (&'s str, &'s Row)> {
     let attached = |row: &&Row| row.state == AddressState::Attached && !row.is_elsewhere();
     let rows = system.rows.iter().filter(attached);
     rows.filter_map(|row| Some((row.domain.as_deref()?, row)))
 }
 
-/// `a, b and c`; of many the first.
+/// `a, b and c`; of many only the first.
 pub(super) fn list(names: impl IntoIterator<Item = impl AsRef<str>>) -> String {
     const SHOWN: usize = 8;
     let mut names: Vec<String> = names.into_iter().map(|name| name.as_ref().to_owned()).collect();
@@ -93,19 +93,19 @@ fn shared_client_ids(system: &System<'_>) -> Vec<Finding> {
     shared
         .map(|(id, domains)| {
             let text = format!(
-                "{} have one DHCP client id ({id}), as clones with one machine-id do: they \
+                "{} share a DHCP client id ({id}), as clones with the same machine-id do, so they \
                  take each other's address",
                 list(domains)
             );
             Finding::new("shared-client-id", Level::Warning, text).remedy(
-                "in all but one of them: 'rm /etc/machine-id && systemd-machine-id-setup', and \
-                 reboot; in the image that they come from: virt-sysprep",
+                "in all but one of them, 'rm /etc/machine-id && systemd-machine-id-setup' and reboot; \
+                 run virt-sysprep on the image that they come from",
             )
         })
         .collect()
 }
 
-/// Bridges that don't exist any more and still have current leases.
+/// Bridges that no longer exist but have current leases.
 fn stopped_networks(system: &System<'_>) -> Vec<Finding> {
     let mut leases: BTreeMap<&str, usize> = BTreeMap::new();
     let gone = |row: &&Row| row.state == AddressState::NoBridge && row.address.is_some();
@@ -117,11 +117,11 @@ fn stopped_networks(system: &System<'_>) -> Vec<Finding> {
         .map(|(bridge, count)| {
             let leases = super::state_files::count(count, "lease");
             let text = format!(
-                "{bridge} doesn't exist, and {leases} of it still resolve: its network was stopped"
+                "{bridge} no longer exists, as its network was stopped, but {leases} of it still resolve"
             );
             Finding::new("no-bridge", Level::Warning, text).remedy(format!(
-                "start the network ('virsh net-list --all', 'virsh net-start NAME'), or remove \
-                 {}/{bridge}.status if it is gone for good",
+                "start the network ('virsh net-list --all', 'virsh net-start NAME'); if it is gone for \
+                 good, remove {}/{bridge}.status",
                 system.paths.state_directory().display()
             ))
         })
@@ -148,8 +148,8 @@ fn expired(system: &System<'_>) -> Vec<Finding> {
         if expired.len() == 1 { ("lease", "doesn't") } else { ("leases", "don't") };
     let text = format!("{} {verb} resolve: the {leases} expired", list(&expired));
     vec![Finding::new("expired-lease", Level::Warning, text).remedy(
-        "a running guest that doesn't renew its lease is paused, or its DHCP client or its network is down; \
-         see its console ('virsh console')",
+        "such a guest is paused, or its DHCP client or its network is down; look at its console ('virsh \
+         console')",
     )]
 }
 
@@ -175,9 +175,9 @@ fn without_lease(system: &System<'_>) -> Vec<Finding> {
         if without.len() == 1 { ("has", "it doesn't") } else { ("have", "they don't") };
     let text = format!("{} {verb} no lease: {it} resolve", list(&places));
     vec![Finding::new("no-lease", Level::Warning, text).remedy(
-        "a guest may still boot ('libvirt-nss wait NAME'); or be a clone whose machine-id another guest has \
-         too, which takes its lease away (systemd-machine-id-setup); or have a static address: let it use \
-         DHCP, and reserve the address in the network (virsh net-update)",
+        "a guest that is still booting gets one soon ('libvirt-nss wait NAME'); a clone may share its machine-id \
+         with another guest, which takes its lease away (systemd-machine-id-setup); a guest with a static \
+         address needs libvirt-nssd, or DHCP with a reserved address (virsh net-update)",
     )]
 }
 
@@ -198,10 +198,9 @@ fn unusable_names(system: &System<'_>) -> Vec<Finding> {
         }
     }
     if !host_names.is_empty() {
-        let text = format!("no look-up finds the host names of {}", list(host_names));
+        let text = format!("no look-up finds these guests by host name: {}", list(host_names));
         findings.push(Finding::new("unusable-name", Level::Warning, text).remedy(
-            "a host name has letters, digits and hyphens, and isn't one that programs reserve, like \
-             localhost (hostnamectl set-hostname)",
+            "use letters, digits and hyphens, and no reserved name such as localhost (hostnamectl set-hostname)",
         ));
     }
     if !refused.is_empty() {
@@ -215,14 +214,14 @@ fn unusable_names(system: &System<'_>) -> Vec<Finding> {
         let odd = list(odd.iter().map(|name| format!("\"{name}\"")));
         let text = format!("ssh and other programs may refuse these domain names: {odd}");
         findings.push(Finding::new("unusable-name", Level::Note, text).remedy(
-            "use the host name, or rename the domain (virsh domrename) with letters, digits and hyphens",
+            "use the guest's host name, or rename the domain (virsh domrename) with letters, digits and hyphens",
         ));
     }
     findings
 }
 
-/// A name that the module libvirt answers from a lease that was left behind, while a running guest is
-/// called that: the module libvirt_guest, which would know, isn't asked any more.
+/// Names for which the module libvirt returns a lease that no running guest has, although a running domain has that
+/// name: then libvirt_guest isn't asked.
 fn hidden_by_stale(system: &System<'_>) -> Vec<Finding> {
     let same = |a: &Option<String>, b: &Option<String>| match (a, b) {
         (Some(a), Some(b)) => a.eq_ignore_ascii_case(b),
@@ -241,12 +240,12 @@ fn hidden_by_stale(system: &System<'_>) -> Vec<Finding> {
             let name = stale.host_name.as_deref().unwrap_or_default();
             let address = stale.address.map(|address| address.to_string()).unwrap_or_default();
             let left = match stale.expiry {
-                Some(0) | None => "for ever".into(),
+                Some(0) | None => "forever".into(),
                 Some(expiry) => format!("for {}", duration::left(expiry, system.now)),
             };
             let text = format!(
-                "{name} resolves to {address}, a lease that no running guest has, and not to the \
-                 running guest {name}; {left}, or until that guest sends its name to DHCP"
+                "{name} resolves to {address}, a lease that no running guest has, instead of the running \
+                 guest {name}; {left}, or until that guest sends its host name to DHCP"
             );
             let mac = stale.mac.map(|mac| mac.to_string()).unwrap_or_default();
             Finding::new("stale-lease", Level::Warning, text).remedy(format!(

@@ -7,14 +7,15 @@ use super::{Finding, Level, System};
 
 const CHECK: &str = "leases-helper";
 
-/// Ours alone calls itself that.
+/// Only our helper contains this.
 const MARK: &[u8] = b"(libvirt-nss)";
 
 pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
     let found: Vec<PathBuf> =
         system.paths.leases_helpers().into_iter().filter(|path| path.is_file()).collect();
     if found.is_empty() {
-        let text = "libvirt_leaseshelper isn't there: no libvirt on this host hands out addresses";
+        let text =
+            "there is no libvirt_leaseshelper, so libvirt hands out no addresses on this host";
         return vec![Finding::new(CHECK, Level::Note, text)];
     }
     found
@@ -27,19 +28,21 @@ pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
                     Level::Warning,
                     format!("{shown} can't be read: {}", crate::error::reason(&error)),
                 )
-                .remedy("see to its mode: 0755 is usual"),
+                .remedy("check its mode; 0755 is usual"),
                 Ok(bytes) if bytes.windows(MARK.len()).any(|window| window == MARK) => {
-                    Finding::ok(CHECK, format!("{shown} is the one of libvirt-nss"))
+                    Finding::ok(CHECK, format!("{shown} is that of libvirt-nss"))
                 }
                 Ok(_) => Finding::new(
                     CHECK,
                     Level::Note,
                     format!(
-                        "{shown} is libvirt's own: guests resolve by name.domain only where the \
-                         host name has it, and a damaged list of leases is overwritten"
+                        "{shown} is libvirt's own: NAME.DOMAIN doesn't resolve, and a damaged list \
+                         of leases is overwritten"
                     ),
                 )
-                .remedy("'sudo make install' in libvirt-nss puts ours in its place"),
+                .remedy(
+                    "install the leases helper of libvirt-nss (package libvirt-nss-leaseshelper)",
+                ),
             }
         })
         .collect()

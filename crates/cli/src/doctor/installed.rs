@@ -1,4 +1,4 @@
-//! The modules: there, for this machine, loadable, whose.
+//! The modules: whether they are installed, for this machine, loadable, and whose they are.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::nsswitch::OURS;
 const CHECK: &str = "modules";
 
 const INSTALL: &str =
-    "install the package, or run 'sudo make install' in the sources of libvirt-nss";
+    "install the package libvirt-nss-modules, or run 'make install' in the sources of libvirt-nss";
 
 pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
     let on_line = system.services();
@@ -51,17 +51,17 @@ fn whose(service: &str, path: &Path, bytes: Option<&[u8]>) -> Finding {
         Some(Maker::Libvirt) => Finding::new(
             CHECK,
             Level::Note,
-            format!("{service}: {path} is libvirt's own, not the one of libvirt-nss"),
+            format!("{service}: {path} is libvirt's own, not that of libvirt-nss"),
         )
         .remedy(
-            "this command shows what libvirt-nss does; libvirt's own module answers differently in some cases",
+            "this command shows what the module of libvirt-nss does; libvirt's own differs in some cases",
         ),
         _ => Finding::ok(CHECK, format!("{service}: {path}")),
     }
 }
 
 fn not_loadable(service: &str, level: Level, installed: &[Installed], why: &str) -> Finding {
-    // dlerror(3): there is no such file in any directory that is searched.
+    // As dlerror(3) says that no directory that is searched has the file.
     let nowhere = why.is_empty() || why.contains("cannot open shared object file");
     if installed.is_empty() && nowhere {
         let name = modules::file_name(service);
@@ -72,7 +72,7 @@ fn not_loadable(service: &str, level: Level, installed: &[Installed], why: &str)
     Finding::new(CHECK, level, text).remedy(INSTALL)
 }
 
-/// Why programs of another system don't load the file, as far as that can be seen from outside.
+/// Why programs of another system can't load the file, as far as that is visible from outside.
 fn wrong(module: &Installed) -> Option<String> {
     let path = module.path.display();
     let bytes = match &module.content {
@@ -80,14 +80,14 @@ fn wrong(module: &Installed) -> Option<String> {
         Ok(bytes) => bytes,
     };
     let Some(own) = Architecture::of(bytes) else {
-        return Some(format!("{path} is not a library"));
+        return Some(format!("{path} is not a shared library"));
     };
     match module.path.parent().and_then(Architecture::searching) {
         Some(searching) if searching == own => None,
         Some(_) => Some(format!("{path} is for another architecture than the C library beside it")),
-        None => Some(format!(
-            "{path} is where the dynamic linker doesn't look (see ld.so(8), ldconfig(8))"
-        )),
+        None => {
+            Some(format!("the dynamic linker doesn't look for {path} (see ld.so(8), ldconfig(8))"))
+        }
     }
 }
 
@@ -113,11 +113,11 @@ fn other_architectures(system: &System<'_>) -> Vec<Finding> {
         .map(|(_, directory, _)| {
             let library = directory.join("libc.so.6");
             let text = format!(
-                "programs of another architecture, which use {}, have no module and don't find guests",
+                "programs of another architecture, which use {}, have no modules and don't find guests",
                 library.display()
             );
             Finding::new(CHECK, Level::Note, text)
-                .remedy("install the modules for that architecture too, if you need them")
+                .remedy("install the modules of that architecture too, if you need them there")
         })
         .collect()
 }

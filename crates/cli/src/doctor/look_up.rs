@@ -1,4 +1,4 @@
-//! One real look-up, as programs make it: getaddrinfo(3) for the name of a running guest.
+//! One real look-up, as programs do it: getaddrinfo(3) for the name of a running guest.
 
 use std::net::{IpAddr, ToSocketAddrs as _};
 
@@ -23,17 +23,17 @@ pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
         Ok(found) => found.map(|found| found.ip()).collect(),
         Err(error) => {
             let text = format!(
-                "getaddrinfo doesn't find {name}, although {service} would answer {expected}: {error}"
+                "getaddrinfo doesn't find {name}, although {service} has {expected}: {error}"
             );
             return vec![bad(text, &name)];
         }
     };
     if found.contains(&expected) {
-        return vec![Finding::ok(CHECK, format!("getaddrinfo finds {name}: {expected}"))];
+        return vec![Finding::ok(CHECK, format!("getaddrinfo finds {name} at {expected}"))];
     }
     let found: Vec<String> = found.iter().map(ToString::to_string).collect();
     let found = found.join(", ");
-    vec![bad(format!("getaddrinfo finds {found} for {name}, and not {expected}"), &name)]
+    vec![bad(format!("getaddrinfo returns {found} for {name}, not {expected}"), &name)]
 }
 
 fn bad(text: String, name: &str) -> Finding {

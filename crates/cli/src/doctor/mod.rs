@@ -31,7 +31,7 @@ pub(crate) enum Level {
     Note,
     /// Could be better.
     Warning,
-    /// Guests' names don't resolve for it, or not all.
+    /// Because of it, guests' names don't resolve, or not all of them.
     Error,
 }
 
@@ -49,7 +49,7 @@ impl Level {
 /// What a check found.
 #[derive(Debug)]
 pub(crate) struct Finding {
-    /// Which check it was; the words stay, for programs.
+    /// Which check it was, for programs: the words don't change.
     pub(crate) check: &'static str,
     pub(crate) level: Level,
     pub(crate) text: String,

@@ -1,4 +1,5 @@
-//! The state directory and its files: there, readable for everyone, whole; and what a crash left.
+//! The state directory and its files: whether they are there, readable for everyone and undamaged; and what a
+//! crash left behind.
 
 use std::fs;
 use std::io;
@@ -20,7 +21,7 @@ const DIRECTORY: &str = "state-directory";
 const FILE: &str = "state-files";
 const LEFTOVER: &str = "leftovers";
 
-/// What is younger may still be at work. Seconds.
+/// The writer of a younger file may still be at work. Seconds.
 const AT_WORK: i64 = 60;
 
 pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
@@ -36,7 +37,7 @@ pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
     let mut findings = vec![readable(system, &directory, contents)];
     let wrong: Vec<Finding> = contents.files.iter().flat_map(file).collect();
     if wrong.is_empty() && !contents.files.is_empty() {
-        findings.push(Finding::ok(FILE, "all state files are whole and readable for everyone"));
+        findings.push(Finding::ok(FILE, "all state files are undamaged and readable for everyone"));
     }
     findings.extend(wrong);
     let mut left = leftovers(system, &directory, contents);
@@ -52,13 +53,13 @@ fn unreadable(directory: &Path, error: &io::Error) -> Finding {
     let text = format!("{}: {}", directory.display(), crate::error::reason(error));
     if error.kind() == io::ErrorKind::NotFound {
         Finding::new(DIRECTORY, Level::Warning, text).remedy(
-            "libvirt makes it with its first network: 'virsh net-start default' (package \
+            "libvirt creates it when it starts its first network: 'virsh net-start default' (package \
              libvirt-daemon-system, or libvirt-daemon-driver-network)",
         )
     } else {
         Finding::new(DIRECTORY, Level::Error, text).remedy(format!(
-            "it must be a directory that everyone can list, as programs look names up as their own \
-             user: 'sudo chmod o+rx {}', and o+x for the directories above",
+            "everyone must be able to list it, as programs look names up as their own user: 'sudo \
+             chmod o+rx {}', and o+x for the directories above it",
             directory.display()
         ))
     }
@@ -77,7 +78,7 @@ fn readable(system: &System<'_>, directory: &Path, contents: &Contents) -> Findi
         return Finding::new(
             DIRECTORY,
             Level::Warning,
-            format!("{shown} isn't open to everyone: programs of some users find no guest"),
+            format!("not everyone may use {shown}: programs of some users find no guests"),
         )
         .remedy(format!("sudo chmod {mode} {shown}"));
     }
@@ -108,13 +109,14 @@ fn file(file: &ReadFile) -> Vec<Finding> {
         let at = if at == 0 { String::new() } else { format!(" from byte {at} on") };
         let text = format!("{path} can't be read{at}: {}", fault_text(fault));
         return vec![Finding::new(FILE, Level::Error, text).remedy(
-            "it must be a regular file that everyone may read (0644); if something else is in its \
-             place, move it away: libvirt writes it anew",
+            "it must be a regular file that everyone may read (0644); if it is something else, move it \
+             away, and libvirt writes a new one",
         )];
     }
     let mut findings = Vec::new();
     if fs::metadata(&file.path).is_ok_and(|status| status.mode() & 0o004 == 0) {
-        let text = format!("{path} isn't open to everyone: programs of some users miss its guests");
+        let text =
+            format!("not everyone may read {path}: programs of some users don't find its guests");
         let finding = Finding::new(FILE, Level::Warning, text);
         findings.push(finding.remedy(format!("sudo chmod o+r {path}")));
     }
@@ -132,30 +134,31 @@ fn file(file: &ReadFile) -> Vec<Finding> {
         let text = format!("{path} is damaged: {}{more}", first.join("; "));
         findings.push(Finding::new(FILE, Level::Error, text).remedy(match file.kind {
             Kind::Leases => {
-                "our modules read the rest. libvirt's own helper loses the whole list with the next \
-                 lease, ours keeps what can be read; a guest that renews its lease is in it again"
+                "the modules of libvirt-nss read the rest. At the next lease, libvirt's own helper drops \
+                 the whole list; that of libvirt-nss keeps what can be read, and a guest that renews its \
+                 lease is listed again"
             }
             Kind::Macs => {
-                "our modules read the rest; libvirt writes it anew when a guest on the bridge starts \
-                 or stops, or 'systemctl restart virtnetworkd' (or libvirtd)"
+                "the modules of libvirt-nss read the rest; libvirt rewrites the file when a guest on the \
+                 bridge starts or stops, or on 'systemctl restart virtnetworkd' (or libvirtd)"
             }
         }));
     }
     findings
 }
 
-/// New versions that never got into place, and lists that our helper put aside.
+/// New versions that never replaced the old ones, and lists that our leases helper moved aside.
 fn leftovers(system: &System<'_>, directory: &Path, contents: &Contents) -> Vec<Finding> {
     let mut findings = Vec::new();
     for name in &contents.names {
         let path = directory.join(name);
         let name = name.to_string_lossy();
         if name.contains(".status.broken-") {
-            let text = format!("{}: a damaged list of leases that was put aside", path.display());
+            let text =
+                format!("{} is a damaged list of leases that was moved aside", path.display());
             findings.push(
-                Finding::new(LEFTOVER, Level::Note, text).remedy(
-                    "see what damaged it, and remove the file when it isn't needed any more",
-                ),
+                Finding::new(LEFTOVER, Level::Note, text)
+                    .remedy("find out what damaged it, then remove the file"),
             );
         } else if name.ends_with(".new") {
             findings.extend(left(system, &path));
@@ -170,14 +173,14 @@ fn leftovers_of_switch(system: &System<'_>) -> Vec<Finding> {
     places.iter().filter_map(|place| left(system, &new_version(place))).collect()
 }
 
-/// A file that was written to be renamed, and wasn't.
+/// A file that was to replace another one, and didn't.
 fn left(system: &System<'_>, path: &Path) -> Option<Finding> {
     let age = system.now - fs::symlink_metadata(path).ok()?.mtime();
     if age < AT_WORK {
         return None;
     }
     let text = format!(
-        "{} was to replace another file {} ago, and its writer died before",
+        "{} is left over from a program that died {} ago while it replaced a file",
         path.display(),
         duration::short(age)
     );

@@ -1,4 +1,4 @@
-//! The `hosts` line: ours on it, and asked.
+//! The `hosts` line: whether our services are on it, and are asked.
 
 use super::fix::Fix;
 use super::{Finding, Level, System};
@@ -11,9 +11,9 @@ const CHECK: &str = "hosts-line";
 
 /// Where the file is made from the system's configuration.
 const CONFIGURE: &str = "change it in the system's configuration (NixOS: system.nssDatabases.hosts); \
-                         'libvirt-nss enable --dry-run' tells where ours belong";
+                         'libvirt-nss enable --dry-run' shows where the services belong";
 
-/// With what puts these services where they are asked.
+/// Adds what puts these services where they are asked.
 fn enabling(
     finding: Finding,
     system: &System<'_>,
@@ -49,26 +49,23 @@ pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
     match present.as_slice() {
         [] => {
             let text =
-                format!("{path}, line {}: neither libvirt nor libvirt_guest is there", line.number);
+                format!("{path}, line {}, has neither libvirt nor libvirt_guest", line.number);
             let finding = Finding::new(CHECK, Level::Error, text);
             findings.push(enabling(finding, system, &conf.owner, &OURS));
         }
         [one] => {
             let other = OURS.iter().find(|name| *name != one).copied().unwrap_or_default();
             let what = match other {
-                "libvirt" => "the host names that guests chose",
+                "libvirt" => "guests' host names",
                 _ => "the names of libvirt domains",
             };
             findings.push(
                 Finding::new(
                     CHECK,
                     Level::Note,
-                    format!(
-                        "{path}, line {}: {other} isn't there: {what} don't resolve",
-                        line.number
-                    ),
+                    format!("{path}, line {}, has no {other}: {what} don't resolve", line.number),
                 )
-                .remedy(format!("{}, if they should", enable(system))),
+                .remedy(format!("{}, if you want them to", enable(system))),
             );
         }
         _ => {}
@@ -76,7 +73,7 @@ pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
     let place = format!("{path}, line {}", line.number);
     let is_refused = edit::enable(&conf.text, &present, false).is_err();
     findings.extend(hidden(&line, &present, &place).map(|finding| match is_refused {
-        // Another finding says what must be removed first.
+        // Another finding says what to remove first.
         true => finding,
         false => enabling(finding, system, &conf.owner, &present),
     }));
@@ -93,7 +90,7 @@ pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Ours that stand behind what hides them.
+/// Services of ours after one that keeps look-ups from them.
 fn hidden(line: &HostsLine, present: &[&'static str], place: &str) -> Option<Finding> {
     let first = order::first_hiding(line)?;
     let behind: Vec<&'static str> = present
@@ -121,27 +118,25 @@ fn by_what(service: &Service, ours: &str) -> (Level, String) {
         "resolve" if ends => (
             Level::Error,
             format!(
-                "{ours} asked while systemd-resolved runs: resolve, which comes first, ends the look-up"
+                "{ours} asked while systemd-resolved runs: resolve comes first and ends the look-up"
             ),
         ),
         "dns" | "resolve" if !ends => (
             Level::Warning,
             format!(
-                "{ours} asked before {name}: every guest's name goes to the DNS first, which takes \
-                 time, and where another host may have it"
+                "{ours} asked before {name}: every guest's name goes to the DNS first, which takes time \
+                 and may return another host"
             ),
         ),
         mdns if mdns.starts_with("mdns") => (
             Level::Warning,
-            format!(
-                "{ours} asked for names under .local: {name}, which comes first, ends the look-up"
-            ),
+            format!("{ours} asked for names in .local: {name} comes first and ends the look-up"),
         ),
-        _ => (Level::Error, format!("{ours} asked: {name}, which comes first, ends the look-up")),
+        _ => (Level::Error, format!("{ours} asked: {name} comes first and ends the look-up")),
     }
 }
 
-/// Whether nothing on the line comes after it.
+/// Whether it is the last service of the line.
 fn is_last(line: &HostsLine, service: &Service) -> bool {
     line.services.last() == Some(service)
 }
@@ -150,14 +145,14 @@ fn oddities(line: &HostsLine, text: &[u8], place: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let ours = line.services.iter().filter(|service| OURS.contains(&service.name.as_str()));
     for service in ours.clone() {
-        // Nobody but who stands after it minds the others.
+        // That is harmless where no service follows.
         if !service.actions.ends(Status::Success) {
             let after = line.services.iter().skip_while(|other| *other != service).nth(1);
             let drops = after.is_some() || service.actions.after(Status::Success) == Action::Merge;
             if drops {
                 let list = service.list.clone().map(|list| lossy(&text[list])).unwrap_or_default();
                 let what = format!(
-                    "{place}: {} {list}: glibc goes on after its answer and drops it",
+                    "{place}: {} {list} makes glibc drop its answer and go on",
                     service.name
                 );
                 findings.push(
@@ -171,19 +166,19 @@ fn oddities(line: &HostsLine, text: &[u8], place: &str) -> Vec<Finding> {
                 Finding::new(
                     CHECK,
                     Level::Error,
-                    format!("{place}: {} ends the look-up of every name that isn't a guest's: the DNS is never asked", service.name),
+                    format!("{place}: {} ends the look-up of every name that no guest has, so the DNS is never asked", service.name),
                 )
                 .remedy(
-                    "remove that action; [UNAVAIL=return] is what keeps guests' names from the DNS",
+                    "remove that action; to keep guests' names from the DNS, use [UNAVAIL=return]",
                 ),
             );
         }
     }
     for name in OURS {
         if ours.clone().filter(|service| service.name == name).count() > 1 {
-            let text = format!("{place}: {name} is there twice, and is asked twice");
+            let text = format!("{place}, has {name} twice, so it is asked twice");
             let finding = Finding::new(CHECK, Level::Warning, text);
-            findings.push(finding.remedy("remove the second"));
+            findings.push(finding.remedy("remove one of them"));
         }
     }
     let first = ours.clone().next().and_then(|service| line.position(&service.name));
@@ -193,8 +188,8 @@ fn oddities(line: &HostsLine, text: &[u8], place: &str) -> Vec<Finding> {
                 CHECK,
                 Level::Note,
                 format!(
-                    "{place}: files comes after libvirt and libvirt_guest: a guest's name counts before \
-                     one in /etc/hosts"
+                    "{place}: files comes after libvirt and libvirt_guest, so a guest's name overrides one in \
+                     /etc/hosts"
                 ),
             ));
         }
@@ -205,11 +200,11 @@ fn oddities(line: &HostsLine, text: &[u8], place: &str) -> Vec<Finding> {
                 CHECK,
                 Level::Warning,
                 format!(
-                    "{place}: glibc 2.33 and newer take the words of '{}' for services",
+                    "{place}: glibc 2.33 and newer read the words of '{}' as services",
                     lossy(&text[comment.clone()]).trim_end()
                 ),
             )
-            .remedy("give the comment a line of its own"),
+            .remedy("move the comment to its own line"),
         );
     }
     findings

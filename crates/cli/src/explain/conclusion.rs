@@ -34,7 +34,7 @@ impl Explanation {
         }
     }
 
-    /// The error that getaddrinfo(3) gives where no service that can't be asked here has an answer.
+    /// The error that getaddrinfo(3) returns, unless a service that can't be asked here has an answer.
     pub(crate) fn error(&self) -> Option<GaiError> {
         match self.walk.end {
             End::Failed(error) => Some(error),
@@ -56,7 +56,7 @@ impl Explanation {
             End::Failed(error) => self.failed(error),
         };
         if self.nscd {
-            let note = "nscd answers programs here, and may still have an older answer";
+            let note = "nscd caches look-ups here, and may still have an older answer";
             conclusion.reasons.push(note.into());
         }
         conclusion
@@ -113,7 +113,7 @@ impl Explanation {
         Conclusion { answer: (Tone::Bad, answer), reasons, next }
     }
 
-    /// One of ours that has the answer, wherever it stands.
+    /// One of our modules that has an answer, wherever it is on the line.
     fn would_answer(&self) -> Option<&ModuleAnswer> {
         let has = |own: &&ModuleAnswer| own.not_loadable.is_none() && !own.addresses.is_empty();
         self.ours.iter().find(has)
@@ -159,7 +159,7 @@ impl Explanation {
         (reasons, next_of(presence, &self.paths, has_daemon))
     }
 
-    /// Why the answer of one of ours doesn't reach programs.
+    /// Why programs don't get the answer of one of our modules.
     fn lost(&self, own: &ModuleAnswer, enable: &str) -> (Vec<String>, Option<String>) {
         let walk = &self.walk;
         let service = lookup::service(own.kind);

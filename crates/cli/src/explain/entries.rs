@@ -1,4 +1,4 @@
-//! The daemon's snapshot in a look-up: what it had under the name, and what became of that.
+//! The entries that the daemon's snapshot had under the name, and what became of them.
 
 use std::net::IpAddr;
 
@@ -10,10 +10,10 @@ use guest_names::snapshot::format::{Entry, Source, flags};
 use crate::state::address;
 use crate::state::{MacAddress, lossy};
 
-/// What it told.
+/// What the snapshot had.
 #[derive(Default)]
 pub(crate) struct SnapshotStory {
-    /// What of it counts, once it was asked; `Some(None)`: it is broken.
+    /// What it is used for, once it was read; `Some(None)`: it is broken.
     pub(crate) standing: Option<Option<Standing>>,
     /// Under the name, in the file's order.
     pub(crate) entries: Vec<EntryStory>,
@@ -28,42 +28,41 @@ pub(crate) struct EntryStory {
     pub(crate) address: Option<IpAddr>,
     pub(crate) mac: Option<MacAddress>,
     pub(crate) bridge: Option<String>,
-    /// Seconds since the epoch; 0: never, or it is no lease.
+    /// Seconds since the epoch; 0: never, or it isn't a lease.
     pub(crate) expiry: i64,
     pub(crate) source: Source,
-    /// Its place in the daemon's configuration.
+    /// The connection's index in the daemon's configuration.
     pub(crate) connection: u16,
     flags: u8,
-    /// It went on to be ranked.
+    /// It became a candidate.
     taken: bool,
 }
 
 /// What became of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
-    /// It says that there is such a guest, and no address.
+    /// It says that the guest exists, without an address.
     Known,
-    /// As a candidate.
+    /// It was a candidate.
     Candidate(Outcome),
-    /// It is of a name that doesn't answer to the one that is asked for.
+    /// It has another name.
     Other,
-    /// It is a state file's lease, and the files have changed since.
+    /// It is a lease of the state files, which have changed since.
     ReadAnew,
     /// The lease has ended.
     Expired,
-    /// The daemon took the name or the address from it: the guest's agent doesn't have the address, or a
-    /// guest that comes first has the name.
+    /// The daemon rejects it: the guest agent doesn't report the address, or another guest takes precedence.
     Denied,
     /// The daemon has been silent for too long.
     Silent,
-    /// A guest of a connection that comes before the state files has the name.
+    /// A guest of a connection that takes precedence over the state files has the name.
     BehindOthers,
     /// It is another host's guest, and the state files have the name.
     BehindFiles,
 }
 
 impl Fate {
-    /// For programs: one word, which stays.
+    /// One word for programs, which doesn't change.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Known => "known",
@@ -79,7 +78,7 @@ impl Fate {
     }
 }
 
-/// For programs: what became of a candidate.
+/// What became of a candidate: one word for programs.
 pub(crate) fn outcome_word(outcome: Outcome) -> &'static str {
     match outcome {
         Outcome::Taken => "taken",
@@ -96,7 +95,7 @@ pub(crate) fn outcome_word(outcome: Outcome) -> &'static str {
 }
 
 impl SnapshotStory {
-    /// Takes in that it was asked.
+    /// The snapshot was read.
     pub(crate) fn asked(&mut self, standing: Option<Standing>) {
         self.standing = Some(standing);
         if standing.is_none() {
@@ -104,7 +103,7 @@ impl SnapshotStory {
         }
     }
 
-    /// Takes in an entry, and whether it counts.
+    /// An entry was read, and became a candidate or not.
     pub(crate) fn entry(&mut self, at: u32, entry: &Entry<'_>, taken: bool) {
         let bridge = entry.bridge.as_bytes();
         self.entries.push(EntryStory {
@@ -121,8 +120,7 @@ impl SnapshotStory {
         });
     }
 
-    /// Whether the state files weren't read, as a guest of a connection that comes before them has the
-    /// name.
+    /// Whether a guest of a connection that takes precedence has the name, so that the state files weren't read.
     pub(crate) fn wins(&self) -> bool {
         let before = |entry: &EntryStory| entry.taken && entry.flags & flags::BEFORE != 0;
         let beside = matches!(self.standing, Some(Some(Standing { leases: false, .. })));
@@ -156,7 +154,7 @@ impl SnapshotStory {
             (true, _) if is(flags::DENIED) && standing.told => Fate::Denied,
             (_, true) if !standing.told => Fate::Silent,
             _ if ended => Fate::Expired,
-            // Such an entry the daemon doesn't write.
+            // The daemon doesn't write such an entry.
             _ => Fate::Other,
         }
     }

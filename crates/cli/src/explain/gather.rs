@@ -46,7 +46,7 @@ pub(crate) fn explain(
     })
 }
 
-/// The addresses of the family that isn't asked for.
+/// The addresses of the other family, if one is requested.
 fn other_family(question: &Question, context: &Context) -> Result<Vec<String>, Error> {
     let Some(family) = question.family else { return Ok(Vec::new()) };
     let mut others = Vec::new();
@@ -75,7 +75,7 @@ fn ask(kind: NameKind, question: &Question, context: &Context) -> Result<ModuleA
         Some(&mut story),
     )?;
     story.sort(kind);
-    // Elsewhere the module that programs load is none of this machine's.
+    // With --root, programs load a module of another system.
     let not_loadable = if context.paths.are_the_systems() {
         loader::load(&modules::file_name(lookup::service(kind))).err()
     } else {

@@ -22,30 +22,30 @@ use guest_store::{fault_text, file_name};
 #[derive(Serialize)]
 pub(crate) struct Json<'e> {
     name: &'e str,
-    /// `null` for both.
+    /// `null`: both.
     family: Option<&'static str>,
     nsswitch: &'e str,
     line: Option<&'e str>,
     line_number: Option<usize>,
-    /// Why there is no line to follow.
+    /// Why there is no usable line.
     error: Option<&'e str>,
     steps: Vec<JsonStep<'e>>,
-    /// `answered`: by libvirt or libvirt_guest; `other`: by another service; `failed`; `open`: nobody has an
-    /// answer but perhaps those in `open`; `unclear`: the hosts line can't be followed.
+    /// `answered`: by libvirt or libvirt_guest; `other`: by another service; `failed`; `open`: no answer, unless a
+    /// service in `open` has one; `unclear`: the hosts line can't be followed.
     end: &'static str,
-    /// The services that were asked and may have an answer of their own: they can't be asked here.
+    /// The services that are asked and may have an answer: they can't be asked here.
     open: Vec<&'e str>,
-    /// Whose answer programs get, if anybody's.
+    /// The service whose answer programs get.
     answered_by: Option<&'e str>,
-    /// That answer, where it is known here: of libvirt, libvirt_guest or files.
+    /// That answer, if it is known here: of libvirt, libvirt_guest or files.
     addresses: Vec<JsonAddress>,
-    /// The error of getaddrinfo(3) where nobody has an answer: `EAI_NONAME`, `EAI_NODATA` or `EAI_SYSTEM`.
+    /// The error of getaddrinfo(3) if there is no answer: `EAI_NONAME`, `EAI_NODATA` or `EAI_SYSTEM`.
     result_error: Option<&'static str>,
     /// Why no guest answers to the name; `null` where one does.
     absence: Option<JsonAbsence>,
     /// For people: the answer, the reasons, the next step.
     conclusion: JsonConclusion,
-    /// libvirt-nssd's; `null` where there is none.
+    /// libvirt-nssd's; `null` if there is none.
     snapshot: Option<JsonSnapshot>,
     services: Vec<JsonService>,
 }
@@ -60,7 +60,7 @@ pub(super) struct JsonConclusion {
 #[derive(Serialize)]
 struct JsonAbsence {
     reason: &'static str,
-    /// What the lease was for that has expired, or that isn't given out.
+    /// The address of the lease that has expired or is rejected.
     address: Option<IpAddr>,
     /// When it expired, in seconds since the epoch.
     expiry: Option<i64>,
@@ -110,12 +110,11 @@ impl JsonAbsence {
 
 #[derive(Serialize)]
 struct JsonSnapshot {
-    /// Why the modules pass it by; what follows is `null` then.
+    /// Why the modules don't use it; the others are `null` then.
     error: Option<String>,
-    /// The daemon's version, where that is told.
+    /// The daemon's version, if known.
     version: Option<String>,
-    /// When it was compiled, when it was last touched, and for how many seconds from then on what libvirt
-    /// told counts. Seconds since the epoch.
+    /// When it was compiled and last touched, in seconds since the epoch, and for how many seconds after that it counts.
     compiled: Option<i64>,
     touched: Option<i64>,
     hold: Option<u32>,
@@ -124,8 +123,8 @@ struct JsonSnapshot {
 /// What the snapshot has under the name.
 #[derive(Serialize)]
 struct JsonEntries {
-    /// `for-files`: it stands for the state files. `with-files`: they have changed since, and are read.
-    /// `leases`: it stands for the files, and what libvirt told doesn't count. `out-of-date`, `broken`.
+    /// `for-files`: it replaces the state files. `with-files`: they have changed since, and are read too. `leases`: it
+    /// replaces the files, and nothing else in it is used. `out-of-date`, `broken`.
     standing: &'static str,
     entries: Vec<JsonEntry>,
 }

@@ -1,7 +1,7 @@
-//! The whole way of a look-up by name, step by step: the `hosts` line, the services on it, the daemon's
-//! snapshot, the files and records that ours read, and what glibc makes of it all.
+//! A look-up by name, step by step: the `hosts` line, the services on it, the daemon's snapshot, the files and records
+//! that our modules read, and what glibc makes of it.
 //!
-//! What our services say comes from the modules' own code; an observer writes down what it did.
+//! The modules' own code does the look-ups; an observer records what it did.
 
 pub(crate) mod conclusion;
 mod entries;
@@ -47,19 +47,19 @@ impl Question {
     }
 }
 
-/// What one of our services says, and how it came to that.
+/// The answer of one of our modules, and how it came about.
 pub(crate) struct ModuleAnswer {
     pub(crate) kind: NameKind,
     pub(crate) found: Found,
-    /// The answer, in its order.
+    /// The addresses, in the order of the answer.
     pub(crate) addresses: Vec<Candidate>,
     pub(crate) story: Story,
-    /// Why a program can't load the module, where that could be tried.
+    /// Why programs can't load the module, if that could be tried.
     pub(crate) not_loadable: Option<String>,
 }
 
 impl ModuleAnswer {
-    /// As the module says it to glibc.
+    /// The status that the module returns to glibc.
     pub(crate) fn status(&self) -> Status {
         match self.found {
             _ if self.not_loadable.is_some() => Status::Unavail,
@@ -70,18 +70,18 @@ impl ModuleAnswer {
     }
 }
 
-/// All of it.
+/// Everything about one look-up.
 pub(crate) struct Explanation {
     pub(crate) question: Question,
     pub(crate) walk: Walk,
     pub(crate) ours: Vec<ModuleAnswer>,
-    /// What there is of the daemon.
+    /// The daemon's snapshot.
     pub(crate) snapshot: Reading,
-    /// What the files say of the name, where our services have no address of the family.
+    /// Why the files and the daemon have no address, if they have none.
     pub(crate) presence: Presence,
     /// The guest's addresses of the family that wasn't asked for.
     pub(crate) other_family: Vec<String>,
-    /// nscd answers in glibc's place.
+    /// nscd answers look-ups.
     pub(crate) nscd: bool,
     /// The system that was looked at.
     pub(crate) paths: Paths,

@@ -1,5 +1,5 @@
-//! What the other services of a `hosts` line would say to a name, as far as that can be told without
-//! asking them: nothing here goes to the network.
+//! What the other services of a `hosts` line would answer, as far as that is known without asking them: nothing here
+//! goes to the network.
 
 use std::fs;
 use std::net::IpAddr;
@@ -12,14 +12,14 @@ use crate::paths::Paths;
 use crate::state::address;
 use crate::state::lossy;
 
-/// What a service says.
+/// What a service answers.
 pub(crate) struct Reply {
-    /// Where it isn't `certain`: what it says of a name that it doesn't know.
+    /// If it isn't `certain`: the status for a name that it doesn't know.
     pub(crate) status: Status,
     pub(crate) certain: bool,
     /// Why, for people.
     pub(crate) why: String,
-    /// Its answer, where that is known here.
+    /// The addresses in its answer, if they are known here.
     pub(crate) addresses: Vec<IpAddr>,
 }
 
@@ -33,14 +33,14 @@ impl Reply {
     }
 }
 
-/// Asks what `service` would say.
+/// What `service` would answer.
 pub(crate) fn reply_of(service: &str, question: &Question, paths: &Paths) -> Reply {
     match service {
         "files" => files(question, paths),
         "myhostname" => myhostname(question, paths),
         "mymachines" => Reply::perhaps(
             Status::NotFound,
-            "answers for containers and machines that systemd-machined has registered",
+            "has the containers and machines that systemd-machined has registered",
         ),
         "resolve" => resolve(paths),
         "dns" => Reply::perhaps(Status::NotFound, "asks the name servers of /etc/resolv.conf"),
@@ -48,20 +48,20 @@ pub(crate) fn reply_of(service: &str, question: &Question, paths: &Paths) -> Rep
             Reply::perhaps(Status::NotFound, "asks a directory on the network")
         }
         mdns if mdns.starts_with("mdns") => multicast(question),
-        _ => Reply::perhaps(Status::NotFound, "isn't known to this command"),
+        _ => Reply::perhaps(Status::NotFound, "isn't a service that this command knows"),
     }
 }
 
 /// The name that a service has for an address.
 pub(crate) enum Name {
     Is(String),
-    /// Certainly none.
+    /// It certainly has none.
     None(Status),
     /// It can't be asked here.
     Open,
 }
 
-/// Asks what name `service` has for an address.
+/// The name that `service` has for an address.
 pub(crate) fn name_of(service: &str, address: IpAddr, paths: &Paths) -> Name {
     match service {
         "files" => {
@@ -107,7 +107,7 @@ fn files(question: &Question, paths: &Paths) -> Reply {
             Some(Family::V4) => " with an IPv4 address",
             Some(Family::V6) => " with an IPv6 address",
         };
-        Reply::certainly(Status::NotFound, format!("{path} has no line for the name{family}"))
+        Reply::certainly(Status::NotFound, format!("{path} doesn't have the name{family}"))
     } else {
         let shown: Vec<String> =
             lines.iter().map(|(found, line)| format!("{found} (line {line})")).collect();
@@ -117,7 +117,7 @@ fn files(question: &Question, paths: &Paths) -> Reply {
     }
 }
 
-/// nss-myhostname(8): this host's own name, and three that stand for it.
+/// nss-myhostname(8): this host's own name, and localhost, _gateway and _outbound.
 fn myhostname(question: &Question, paths: &Paths) -> Reply {
     let name = question.name.strip_suffix('.').unwrap_or(&question.name).to_ascii_lowercase();
     let own = paths.host_name().to_ascii_lowercase();
@@ -125,28 +125,28 @@ fn myhostname(question: &Question, paths: &Paths) -> Reply {
     let local =
         local || name == "localhost.localdomain" || name.ends_with(".localhost.localdomain");
     if name == own || local || name == "_gateway" || name == "_outbound" {
-        Reply::certainly(Status::Success, "it is this host's own name")
+        Reply::certainly(Status::Success, "it is a name of this host")
     } else {
-        Reply::certainly(Status::NotFound, "answers only for this host's own name")
+        Reply::certainly(Status::NotFound, "only has this host's own name")
     }
 }
 
-/// nss-resolve(8): UNAVAIL where systemd-resolved doesn't run.
+/// nss-resolve(8): UNAVAIL if systemd-resolved doesn't run.
 fn resolve(paths: &Paths) -> Reply {
     let socket = paths.resolved_socket();
     if socket.exists() {
         Reply::perhaps(Status::NotFound, "asks systemd-resolved, which runs")
     } else {
-        Reply::certainly(Status::Unavail, "would ask systemd-resolved, which doesn't run")
+        Reply::certainly(Status::Unavail, "asks systemd-resolved, which doesn't run")
     }
 }
 
-/// nss-mdns: names under `.local`, if it isn't told of others in /etc/mdns.allow.
+/// nss-mdns: names in `.local`, unless /etc/mdns.allow lists others.
 fn multicast(question: &Question) -> Reply {
     let name = question.name.strip_suffix('.').unwrap_or(&question.name).to_ascii_lowercase();
     if name.ends_with(".local") {
-        Reply::perhaps(Status::NotFound, "asks the hosts of the local network (.local)")
+        Reply::perhaps(Status::NotFound, "asks the hosts of the local network")
     } else {
-        Reply::certainly(Status::Unavail, "answers only for names under .local")
+        Reply::certainly(Status::Unavail, "only has names in .local")
     }
 }

@@ -1,4 +1,4 @@
-//! The reverse look-up: the name of an address, as getnameinfo(3) and gethostbyaddr(3) ask for it.
+//! The reverse look-up: the name of an address, as getnameinfo(3) and gethostbyaddr(3) look it up.
 
 use std::net::IpAddr;
 
@@ -16,16 +16,16 @@ use crate::nsswitch::line::{Status as Answer, parse};
 use crate::output::paint::Tone;
 use crate::presence;
 
-/// What the services on the hosts line make of an address.
+/// What the services on the hosts line have for an address.
 #[derive(Default)]
 struct Walk {
-    /// Who has a name, and which.
+    /// The service that has a name, and the name.
     answer: Option<(String, String)>,
-    /// Services that were asked before and may have an answer of their own.
+    /// Services that are asked and may have a name.
     open: Vec<String>,
     /// One of ours is on the line.
     has_ours: bool,
-    /// One of ours would have answered, and isn't asked, as this one ends the look-up.
+    /// One of ours would answer, but isn't asked: its name, the answer, and the service that ends the look-up.
     hidden: Option<(String, String, String)>,
 }
 
@@ -113,7 +113,7 @@ impl ReverseExplanation {
 
 fn unclear(address: IpAddr, why: String) -> Conclusion {
     Conclusion {
-        answer: (Tone::Bad, format!("the name that programs get for {address} can't be predicted")),
+        answer: (Tone::Bad, format!("cannot predict which name programs get for {address}")),
         reasons: vec![why],
         next: None,
     }
@@ -125,10 +125,10 @@ impl Walk {
         let mut next = None;
         let answer = match &self.answer {
             Some((service, name)) => {
-                reasons.push(format!("{service} has the address"));
+                reasons.push(format!("answered by {service}"));
                 if let [first, ..] = self.open.as_slice() {
                     reasons
-                        .push(format!("unless {first}, which is asked before, has a name for it"));
+                        .push(format!("unless {first}, which is asked first, has a name for it"));
                 }
                 (Tone::Good, format!("{address} is {name}"))
             }
@@ -136,12 +136,12 @@ impl Walk {
                 let enable = context.paths.sudo_command("enable");
                 if let Some((service, name, by)) = &self.hidden {
                     reasons.push(format!(
-                        "{service} would answer {name} and isn't asked: {by} ends the look-up before it"
+                        "{service} would answer {name}, but {by} ends the look-up before it"
                     ));
-                    next = Some(format!("'{enable}' moves it where it is asked"));
+                    next = Some(format!("'{enable}' moves {service} before {by}"));
                 } else if !self.has_ours {
                     reasons.push("neither libvirt nor libvirt_guest is on the hosts line".into());
-                    next = Some(format!("'{enable}'"));
+                    next = Some(enable);
                 } else {
                     reasons.push(match presence::unread_files(&context.paths).as_slice() {
                         [] => "no guest has it".into(),
@@ -163,7 +163,7 @@ impl Walk {
                 (Tone::Bad, text)
             }
         };
-        let why = "a look-up of the address itself (getaddrinfo) asks no service; this is the reverse one";
+        let why = "this is the reverse look-up; getaddrinfo returns an address as it is, without asking any service";
         reasons.push(why.into());
         Conclusion { answer, reasons, next }
     }

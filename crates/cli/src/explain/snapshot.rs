@@ -1,4 +1,4 @@
-//! The daemon's snapshot, for people.
+//! What the daemon's snapshot had under the name, for people.
 
 use guest_names::snapshot::Standing;
 use guest_names::snapshot::format::Source;
@@ -11,7 +11,7 @@ use crate::output::duration;
 use crate::output::paint::Tone;
 
 impl Page<'_> {
-    /// Tells of it where there is one. Whether the state files were read too.
+    /// Adds what it had, if there is one. Returns whether the state files were read too.
     pub(super) fn snapshot(&mut self, explanation: &Explanation, own: &ModuleAnswer) -> bool {
         let story = &own.story.snapshot;
         let Some(standing) = story.standing else {
@@ -20,7 +20,7 @@ impl Page<'_> {
             }
             return true;
         };
-        // A look-up doesn't meet what is broken elsewhere in it.
+        // A look-up doesn't notice damage elsewhere in it.
         if let (Err(unusable), Some(_)) = (&explanation.snapshot, standing) {
             self.text(2, Tone::Bad, &format!("libvirt-nssd's snapshot is damaged: {unusable}"));
         }
@@ -33,17 +33,17 @@ impl Page<'_> {
             self.record(entry.at, &text_of.what(entry), tone, &fate);
         }
         if story.entries.is_empty() && standing.is_some() {
-            self.text(4, Tone::Faint, "nothing about the name");
+            self.text(4, Tone::Faint, "nothing under this name");
         }
         if story.wins() {
-            let text = "The state files aren't read: names of that connection come before theirs.";
+            let text = "The state files aren't read: names of that connection take precedence.";
             self.text(2, Tone::Plain, text);
         }
         !story.wins() && !standing.is_some_and(|standing| standing.leases)
     }
 }
 
-/// Puts it into words.
+/// The snapshot in words.
 struct SnapshotText<'t> {
     reading: &'t Reading,
     /// Seconds since the epoch.
@@ -51,7 +51,7 @@ struct SnapshotText<'t> {
 }
 
 impl SnapshotText<'_> {
-    /// None where it is damaged, or came just now.
+    /// None if it is damaged, or has only just appeared.
     fn snapshot(&self) -> Option<&Snapshot> {
         self.reading.as_ref().ok()?.as_ref()
     }
@@ -63,30 +63,30 @@ impl SnapshotText<'_> {
         }
     }
 
-    /// What of the snapshot counts.
+    /// What the snapshot is used for.
     fn standing(&self, standing: Option<Standing>) -> (Tone, String) {
         let compiled =
             self.snapshot().map(|snapshot| format!(", {},", snapshot.compiled(self.now)));
         let snapshot = format!("libvirt-nssd's snapshot{}", compiled.unwrap_or_default());
         let of_files = match self.snapshot().map(|snapshot| snapshot.compiled.meta.state) {
             Some(Some(_)) => ", which have changed since",
-            Some(None) => ", of which it says nothing",
+            Some(None) => ", which it doesn't cover",
             None => "",
         };
         let (tone, text) = match standing {
-            None => (Tone::Bad, "is broken, and passed by".into()),
+            None => (Tone::Bad, "is broken and isn't used".into()),
             Some(Standing { leases: true, told: true }) => {
-                (Tone::Plain, "stands for the state files".into())
+                (Tone::Plain, "replaces the state files".into())
             }
             Some(Standing { leases: true, told: false }) => (
                 Tone::Warning,
                 format!(
-                    "stands for the state files; what libvirt told doesn't count, as {}",
+                    "replaces the state files, but nothing else in it is used: {}",
                     self.silence()
                 ),
             ),
             Some(Standing { leases: false, told: true }) => {
-                (Tone::Plain, format!("goes with the state files{of_files}"))
+                (Tone::Plain, format!("is used with the state files{of_files}"))
             }
             Some(Standing { leases: false, told: false }) => {
                 (Tone::Warning, format!("is out of date: {}", self.silence()))
@@ -95,7 +95,7 @@ impl SnapshotText<'_> {
         (tone, format!("{snapshot} {text}"))
     }
 
-    /// What an entry says.
+    /// The content of an entry.
     fn what(&self, entry: &EntryStory) -> String {
         let mut parts = vec![entry.name.clone()];
         parts.push(match entry.address {
@@ -124,25 +124,26 @@ impl SnapshotText<'_> {
 
     fn fate(&self, fate: Fate, entry: &EntryStory) -> (Tone, String) {
         let why = match fate {
-            Fate::Known => return (Tone::Good, "the guest that is asked for".into()),
+            Fate::Known => return (Tone::Good, "the requested guest".into()),
             Fate::Candidate(outcome) => return outcome_of(outcome),
             Fate::ReadAnew => {
-                let text = "doesn't count: the state files have changed since, and are read";
+                let text = "skipped: the state files have changed since, and are read instead";
                 return (Tone::Plain, text.into());
             }
-            Fate::Other => "it isn't of the name that is asked for".into(),
+            Fate::Other => "it has another name".into(),
             Fate::Expired => format!("the lease ended {}", duration::left(entry.expiry, self.now)),
-            Fate::Denied => "the guest's agent doesn't have the address, or a guest that comes \
-                             first has the name"
+            Fate::Denied => "the guest agent doesn't report the address, or another guest takes \
+                             precedence"
                 .into(),
             Fate::Silent => self.silence(),
             Fate::BehindOthers => {
-                "a guest of a connection that comes before the state files has the name".into()
+                "a guest of a connection that takes precedence over the state files has the name"
+                    .into()
             }
             Fate::BehindFiles => {
-                "it is another host's guest, and the name is one of this host's".into()
+                "the guest runs on another host, and a guest of this host has the name".into()
             }
         };
-        (Tone::Warning, format!("doesn't count: {why}"))
+        (Tone::Warning, format!("skipped: {why}"))
     }
 }

@@ -1,4 +1,4 @@
-//! What a look-up did: files, records, candidates.
+//! What a look-up did: the files it read, their records, and its candidates.
 
 use std::net::IpAddr;
 
@@ -30,7 +30,7 @@ pub(crate) struct Story {
     pub(crate) candidates: Vec<(Candidate, Fate)>,
 }
 
-/// One file's part in it.
+/// A file that it read.
 pub(crate) struct FileStory {
     pub(crate) bridge: Bridge,
     pub(crate) kind: Kind,
@@ -39,7 +39,7 @@ pub(crate) struct FileStory {
     pub(crate) records: Vec<Record>,
 }
 
-/// A record that was met.
+/// A record of a file.
 pub(crate) struct Record {
     /// Where it starts, in bytes.
     pub(crate) start: u32,
@@ -68,7 +68,7 @@ pub(crate) enum What {
 }
 
 impl Story {
-    /// Brings the files into an order that doesn't depend on the directory's: as they are read otherwise.
+    /// Sorts the files, so that their order doesn't depend on the directory's.
     pub(crate) fn sort(&mut self, kind: NameKind) {
         self.files.sort_by_key(|file| {
             let bridge = file.bridge.as_bytes().to_vec();

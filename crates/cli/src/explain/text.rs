@@ -19,12 +19,12 @@ use crate::output::wrap::wrap;
 use crate::state::lossy;
 use guest_store::{fault_text, file_name};
 
-/// How it is written.
+/// How it is printed.
 pub(crate) struct Style {
     pub(crate) paint: Paint,
     /// In columns.
     pub(crate) width: usize,
-    /// The whole way of the look-up.
+    /// Every step of the look-up.
     pub(crate) verbose: bool,
     /// Records of other names too.
     pub(crate) all: bool,
@@ -48,7 +48,7 @@ impl Style {
     }
 }
 
-/// The lines: the conclusion, and with `verbose` how it came to that.
+/// The lines: the conclusion, and with `verbose` every step.
 pub(crate) fn lines(explanation: &Explanation, style: &Style) -> Vec<String> {
     let mut page = Page { lines: Vec::new(), style };
     page.conclusion(&explanation.conclusion());
@@ -61,7 +61,7 @@ pub(crate) fn lines(explanation: &Explanation, style: &Style) -> Vec<String> {
     page.lines
 }
 
-/// The lines of a conclusion alone.
+/// The lines of only a conclusion.
 pub(crate) fn conclusion_lines(conclusion: &Conclusion, style: &Style) -> Vec<String> {
     let mut page = Page { lines: Vec::new(), style };
     page.conclusion(conclusion);
@@ -139,13 +139,13 @@ impl Page<'_> {
         let (tone, goes) = match (asked.ends, reply.status) {
             (true, Status::Success) => (Tone::Good, "ends here"),
             (true, _) => (Tone::Bad, "ends here, without an answer"),
-            (false, Status::Success) => (Tone::Warning, "goes on, and drops the answer"),
+            (false, Status::Success) => (Tone::Warning, "drops the answer and goes on"),
             (false, _) => (Tone::Plain, "goes on"),
         };
         let text = if reply.certain {
             format!("{}: {status}, {goes}", reply.why)
         } else {
-            format!("{}; where it has no answer: {status}, {goes}", reply.why)
+            format!("{}; without an answer: {status}, {goes}", reply.why)
         };
         self.text(6, tone, &text);
     }
@@ -153,23 +153,23 @@ impl Page<'_> {
     fn own(&mut self, explanation: &Explanation, own: &ModuleAnswer) {
         let service = lookup::service(own.kind);
         let place = if !explanation.walk.has(service) {
-            ", which is not on the hosts line, would say"
+            ", which is not on the hosts line, would return"
         } else if !explanation.walk.asks(service) {
-            ", which is not asked, would say"
+            ", which is not asked, would return"
         } else {
-            " says"
+            " returns"
         };
         let status = own.status().word();
         self.heading(&format!("{service}{place} {status}"));
         if let Some(why) = &own.not_loadable {
             self.text(2, Tone::Bad, &format!("The module can't be loaded: {why}."));
-            self.text(2, Tone::Plain, "The rest is what it would do.");
+            self.text(2, Tone::Plain, "This is what it would do:");
         }
         let name = explanation.question.name.as_bytes();
         if own.kind.wanted(name).is_none() {
             let why = match own.kind {
-                NameKind::HostName => "It can't be the host name of a guest; no file is read.",
-                NameKind::Domain => "It can't be the name of a domain; no file is read.",
+                NameKind::HostName => "No guest can have this host name, so no file is read.",
+                NameKind::Domain => "No domain can have this name, so no file is read.",
             };
             self.text(2, Tone::Plain, why);
             return;
@@ -179,7 +179,7 @@ impl Page<'_> {
             let text = format!("{}: {}", self.style.directory, fault_text(fault));
             self.text(2, Tone::Bad, &text);
         } else if own.story.files.is_empty() && read_on {
-            let text = format!("{} has no file for it to read.", self.style.directory);
+            let text = format!("{} contains no files of libvirt.", self.style.directory);
             self.text(2, Tone::Plain, &text);
         }
         for file in &own.story.files {
@@ -203,7 +203,7 @@ impl Page<'_> {
             Some((0, fault)) => {
                 let mut text = fault_text(fault);
                 if file.kind == Kind::Macs {
-                    text += ": no NIC on this bridge counts as a running guest's";
+                    text += ": no NIC on this bridge is known to be a running guest's";
                 }
                 self.text(4, Tone::Bad, &text);
             }
@@ -223,12 +223,12 @@ impl Page<'_> {
         self.text(4, Tone::Faint, &others);
     }
 
-    /// What stands at a byte of a file, and what became of it.
+    /// What is at a byte of a file, and what became of it.
     pub(super) fn record(&mut self, at: u32, what: &str, tone: Tone, fate: &str) {
         let first = self.lines.len();
         self.text(15, Tone::Plain, what);
         let start = format!("    {:<11}", format!("byte {at}"));
-        // What is far into a large file has a line of its own.
+        // A position far into a large file gets its own line.
         match self.lines.get_mut(first).filter(|_| start.ends_with(' ')) {
             Some(line) => line.replace_range(..15, &start),
             None => self.lines.insert(first, start),
@@ -237,7 +237,7 @@ impl Page<'_> {
     }
 }
 
-/// What a record says.
+/// The content of a record.
 fn what(record: &Record, now: i64) -> String {
     match &record.what {
         What::NotJson(_) => "a record".into(),
@@ -261,7 +261,7 @@ fn what(record: &Record, now: i64) -> String {
     }
 }
 
-/// What became of a record; faint where it was never about the name.
+/// What became of a record; faint if it is about another name.
 fn fate_of(
     story: &Story,
     kind: NameKind,
@@ -276,10 +276,8 @@ fn fate_of(
         }
         What::Map { wanted: false, .. } => (Tone::Faint, "another guest".into()),
         What::Map { wanted: true, .. } => match kind {
-            NameKind::Domain => (Tone::Good, "the guest that was asked for".into()),
-            NameKind::HostName => {
-                (Tone::Good, "a running guest with the NIC of such a lease".into())
-            }
+            NameKind::Domain => (Tone::Good, "the requested guest".into()),
+            NameKind::HostName => (Tone::Good, "a running guest whose NIC has such a lease".into()),
         },
         What::Lease { verdict: Err(BadRecord::Mistyped), .. } => {
             (Tone::Bad, "skipped: a value has the wrong type".into())
@@ -294,7 +292,7 @@ fn fate_of(
         }
         What::Lease { verdict: Ok(Verdict::Candidate), .. } => match story.fate(file, record) {
             Some(outcome) => outcome_of(outcome),
-            None => (Tone::Warning, "skipped: it was gone when the answer was made".into()),
+            None => (Tone::Warning, "skipped: it was gone when the answer was assembled".into()),
         },
     }
 }
@@ -303,13 +301,15 @@ fn fate_of(
 pub(super) fn outcome_of(outcome: Fate) -> (Tone, String) {
     let why = match outcome {
         Fate::Taken => return (Tone::Good, "taken".into()),
-        Fate::LeftBehind => "left behind: a running guest has the host name, and not this NIC",
-        Fate::OtherCase => "another domain has exactly this name, upper and lower case included",
-        Fate::Duplicate => "the address is in the answer already",
+        Fate::LeftBehind => {
+            "left behind: the host name belongs to a running guest with another NIC"
+        }
+        Fate::OtherCase => "another domain has exactly this name, in upper and lower case too",
+        Fate::Duplicate => "the address is already in the answer",
         Fate::OtherFamily => "the other address family was requested",
-        Fate::Outranked => "another lease of the address ranks first",
+        Fate::Outranked => "another lease of the address takes precedence",
         Fate::OtherClient => "the NIC has a newer lease with another client id",
-        Fate::LinkLocal => "link-local: the guest has a better address, or this one has no scope",
+        Fate::LinkLocal => "link-local: the guest has a better address, or the scope is unknown",
         Fate::BehindConnection => "a guest of an earlier connection has the name",
         Fate::BehindFiles => "another host's guest: a guest of this host has the name",
     };

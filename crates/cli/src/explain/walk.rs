@@ -1,5 +1,5 @@
-//! Along the `hosts` line, as glibc goes (nss/getaddrinfo.c): service after service, until one has an
-//! answer or an action ends it.
+//! Following the `hosts` line like glibc (nss/getaddrinfo.c): service by service, until one has an answer or an
+//! action ends the look-up.
 
 use guest_names::address::Family;
 use guest_names::name::NameKind;
@@ -14,7 +14,7 @@ use crate::nsswitch::line::{Action, Status, parse};
 use crate::paths::Paths;
 use crate::state::lossy;
 
-/// The way that a look-up goes.
+/// The course of a look-up.
 pub(crate) struct Walk {
     /// As people name the file.
     pub(crate) path: String,
@@ -22,7 +22,7 @@ pub(crate) struct Walk {
     pub(crate) line: Result<(usize, String), String>,
     pub(crate) steps: Vec<Step>,
     pub(crate) end: End,
-    /// The step whose action, or answer, ended it before the line's end came or at it.
+    /// The step whose answer or action ended it.
     pub(crate) ended_by: Option<usize>,
 }
 
@@ -31,11 +31,11 @@ pub(crate) struct Step {
     pub(crate) service: String,
     /// Its actions as they are written, with the brackets.
     pub(crate) actions: Option<String>,
-    /// None where the look-up has ended before it.
+    /// None if the look-up ended before it.
     pub(crate) asked: Option<Asked>,
 }
 
-/// What an asked service does with the look-up.
+/// What a service that is asked does.
 pub(crate) struct Asked {
     pub(crate) reply: others::Reply,
     pub(crate) ends: bool,
@@ -48,9 +48,9 @@ pub(crate) enum End {
     Answered(NameKind),
     /// Another service has.
     AnsweredByOther,
-    /// Nobody has, as far as that is certain: see [`Walk::open`].
+    /// No service has, as far as is certain: see [`Walk::open`].
     Failed(GaiError),
-    /// Which way glibc goes can't be told.
+    /// It isn't known what glibc does.
     Unclear,
 }
 
@@ -133,8 +133,7 @@ impl Walk {
             let merges = end == End::Unclear;
             steps.push(Step { service: name, actions, asked: Some(Asked { reply, ends }) });
             if merges {
-                let why =
-                    "[SUCCESS=merge] is for groups, and glibc leaves open what it does to hosts";
+                let why = "[SUCCESS=merge] is for groups, and glibc doesn't define what it does for hosts";
                 return Self { steps, ..unclear(format!("{why}; remove it")) };
             }
         }
@@ -163,7 +162,7 @@ impl Walk {
         asked.into_iter().find(|(_, reply)| reply.status == Status::Success)
     }
 
-    /// The services that were asked and of which it isn't known whether they have an answer.
+    /// The services that are asked and may or may not have an answer.
     pub(crate) fn open(&self) -> Vec<&str> {
         let asked = self
             .steps
@@ -173,8 +172,8 @@ impl Walk {
     }
 }
 
-/// What getaddrinfo(3) has after a service, in place of what it had before: glibc (nss/getaddrinfo.c) keeps
-/// the outcome of the service that it asked last, also where an action makes it go on after an answer.
+/// The result of getaddrinfo(3) after a service, which replaces the one before: glibc (nss/getaddrinfo.c) keeps that of
+/// the service that it asked last, even if an action makes it go on after an answer.
 fn after(
     before: End,
     reply: &others::Reply,
@@ -182,7 +181,7 @@ fn after(
     family: Option<Family>,
 ) -> End {
     match (reply.status, own) {
-        // It has no function to call. For IPv4 alone, what a service before it left stays.
+        // It has no function to call. For IPv4 alone, the result before it stays.
         (_, Some(own)) if own.not_loadable.is_some() => match (before, family) {
             (End::Failed(_), Some(Family::V4)) => before,
             _ => End::Failed(GaiError::System),
@@ -199,10 +198,10 @@ fn our_reply(own: &ModuleAnswer) -> others::Reply {
     let why = match (&own.not_loadable, own.found, own.kind) {
         (Some(why), ..) => format!("the module can't be loaded: {why}"),
         (None, Found::Data, _) => match own.addresses.len() {
-            1 => "it has 1 address".into(),
-            count => format!("it has {count} addresses"),
+            1 => "has 1 address".into(),
+            count => format!("has {count} addresses"),
         },
-        (None, Found::NoData, _) => "it knows the guest, and has no address of it".into(),
+        (None, Found::NoData, _) => "knows the guest, but no address".into(),
         (None, Found::Unknown, NameKind::HostName) => format!("no current lease has this {kind}"),
         (None, Found::Unknown, NameKind::Domain) => format!("no running guest has this {kind}"),
     };

@@ -1,5 +1,5 @@
-//! The manual pages: what clap_mangen makes of the definitions, and around it what a page has that help
-//! hasn't: exit statuses, files, environment, and where to read on.
+//! The manual pages: what clap_mangen makes of the definitions, and what help doesn't have: exit statuses, files,
+//! environment and related pages.
 
 use std::io;
 
@@ -163,7 +163,7 @@ fn exit_statuses(roff: &mut Roff, name: &str) {
 fn environment(roff: &mut Roff) {
     entries(
         roff,
-        &[("NO_COLOR", "If it is set and not empty, no colours, unless `--color` asks for them.")],
+        &[("NO_COLOR", "If it is set and not empty, there are no colours without `--color`.")],
     );
 }
 
@@ -171,17 +171,17 @@ fn files(roff: &mut Roff, name: &str) {
     const LEASES: [(&str, &str); 2] = [
         (
             "/var/lib/libvirt/dnsmasq/*.status",
-            "The leases of each bridge, by libvirt_leaseshelper(8).",
+            "The leases of each bridge, written by libvirt_leaseshelper(8).",
         ),
         (
             "/var/lib/libvirt/dnsmasq/*.macs",
-            "The domains that run on each bridge and their MACs, by libvirtd(8).",
+            "The running domains on each bridge and their MACs, written by libvirtd(8).",
         ),
     ];
     const SWITCH: (&str, &str) =
-        ("/etc/nsswitch.conf", "Which services are asked for a host's name, and in which order.");
+        ("/etc/nsswitch.conf", "Which services are asked for host names, and in which order.");
     const BACKUP: (&str, &str) =
-        ("/etc/nsswitch.conf.libvirt-nss-backup", "What it was before `enable`.");
+        ("/etc/nsswitch.conf.libvirt-nss-backup", "The file before `enable` changed it.");
     const DROP_IN: (&str, &str) = (
         drop_in::LINK,
         "What `ssh enable` adds to ssh_config(5): a link to a file in /usr/share/libvirt-nss/ssh.",

@@ -6,7 +6,7 @@ use crate::output::paint::{Paint, Tone};
 use crate::output::table::{self, Cell, Column};
 use crate::state::rows::{AddressState, Resolves, Row};
 
-/// The columns, and what stands in them.
+/// The columns for these rows.
 pub(crate) fn columns(rows: &[&Row]) -> [Column; 11] {
     let column = |title, elastic, dispensable| {
         let hidden = match title {
@@ -17,7 +17,7 @@ pub(crate) fn columns(rows: &[&Row]) -> [Column; 11] {
         };
         Column { title, mark: None, elastic, hidden, dispensable }
     };
-    // A bridge can go without a loss where the networks' names stand beside it.
+    // The bridge is dispensable if the network is shown.
     let networks = rows.iter().all(|row| row.network.is_some());
     [
         column("DOMAIN", true, None),
@@ -80,7 +80,7 @@ pub(crate) fn lines(rows: &[&Row], now: i64, room: Option<usize>, paint: Paint) 
     table::lines(&columns(rows), &cells, room, paint)
 }
 
-/// A name that is the same as in the row above stands back.
+/// Dims a name that is the same as in the row above.
 fn dim_repeats(rows: &[&Row], cells: &mut [Vec<Cell>]) {
     for (at, pair) in rows.windows(2).enumerate() {
         let same =

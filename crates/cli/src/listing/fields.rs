@@ -49,12 +49,11 @@ pub(crate) struct JsonRow<'r> {
     client_id: Option<&'r str>,
     expiry: Option<i64>,
     state: &'static str,
-    /// Who says so: `file`, or over libvirt's API `lease`, `agent`, `arp` or, without an address,
-    /// `libvirt`.
+    /// Where it is known from: `file`, or from libvirt's API `lease`, `agent`, `arp` or, without an address, `libvirt`.
     source: &'static str,
-    /// Of what only the daemon knows: the connection to the guest's libvirt.
+    /// The daemon's connection to the guest's libvirt, for what only the daemon knows.
     connection: Option<&'r str>,
-    /// By which names the address is found: `both`, `host`, `domain` or `no`.
+    /// Which names find the address: `both`, `host`, `domain` or `no`.
     resolves: &'static str,
 }
 

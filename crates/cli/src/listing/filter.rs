@@ -7,7 +7,7 @@ use crate::pattern::Pattern;
 use crate::state::rows::Row;
 
 impl Filter {
-    /// Where no row is of the network that is asked for: the networks and bridges that there are.
+    /// If no row matches the requested network: which networks and bridges there are.
     pub(crate) fn unknown_network(&self, rows: &[Row]) -> Option<String> {
         let pattern = self.network.as_ref()?;
         let places = rows.iter().filter_map(|row| Some((row.bridge()?, row.network.as_deref())));
@@ -26,8 +26,8 @@ impl Filter {
             })
             .collect();
         Some(match names.as_slice() {
-            [] => "; there are no networks with guests or leases".into(),
-            names => format!("; the networks with guests or leases are: {}", names.join(", ")),
+            [] => "; no network has guests or leases".into(),
+            names => format!("; these networks have guests or leases: {}", names.join(", ")),
         })
     }
 

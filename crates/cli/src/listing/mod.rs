@@ -16,9 +16,9 @@ use crate::presence;
 use crate::state;
 use crate::state::rows::{Row, all_rows};
 
-/// Everything that could be read.
+/// All rows, and what they were read from.
 pub(crate) struct Listing {
-    /// None where there is no state directory, and libvirt-nssd's snapshot is used.
+    /// None if there is no state directory, but a snapshot of libvirt-nssd.
     contents: Option<Contents>,
     snapshot: Reading,
     /// Expired leases too.
@@ -29,13 +29,13 @@ impl Listing {
     /// Reads the state files and the snapshot.
     ///
     /// # Errors
-    /// The state directory can't be read, and there is no snapshot to list without it.
+    /// The state directory can't be read, and there is no snapshot to use without it.
     pub(crate) fn read(context: &Context) -> Result<Self, Error> {
         let now = context.clock.now();
         let snapshot = daemon::read(&context.paths);
         let is_used = matches!(&snapshot, Ok(Some(snapshot)) if snapshot.standing(now).told);
         let contents = match Contents::read(&context.paths.state_directory()) {
-            // libvirt makes it for its first network; a host may have guests on others alone.
+            // libvirt creates it for its first network; a host may only have guests elsewhere.
             Err(error) if error.kind() == io::ErrorKind::NotFound && is_used => None,
             read => Some(read.map_err(|error| state::unreadable(&context.paths, error))?),
         };
@@ -43,14 +43,14 @@ impl Listing {
         Ok(Self { contents, snapshot, rows })
     }
 
-    /// Warns of what isn't in the rows, or only in part.
+    /// Warns about guests and leases that are missing from the rows.
     pub(crate) fn warn_of_gaps(&self, context: &Context) {
         if let Some(contents) = &self.contents {
             warn_of_unread_files(contents, context);
         }
         if let Some(why) = presence::unused_snapshot(&self.snapshot, context.clock.now()) {
             context.warn(&format!(
-                "guests that only libvirt-nssd's snapshot knows are missing: {why}; see '{}'",
+                "guests that only libvirt-nssd knows are missing: {why}; see '{}'",
                 context.paths.command("doctor")
             ));
         }

@@ -78,7 +78,7 @@ pub(crate) fn library_directories(paths: &Paths) -> Vec<PathBuf> {
 pub(crate) struct Architecture([u8; 4]);
 
 impl Architecture {
-    /// `None` for what is no library.
+    /// `None` if it isn't a shared library.
     pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
         let header = bytes.first_chunk::<20>().filter(|header| header.starts_with(b"\x7fELF"))?;
         Some(Self([header[4], header[5], header[18], header[19]]))

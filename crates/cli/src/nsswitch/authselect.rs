@@ -1,4 +1,4 @@
-//! Systems on which authselect(8) makes nsswitch.conf out of profiles (Fedora, RHEL): it is asked to.
+//! Systems on which authselect(8) generates nsswitch.conf from profiles (Fedora, RHEL): it makes the change.
 
 use std::process::{Command, Stdio};
 
@@ -12,14 +12,14 @@ const FEATURE: &str = "with-libvirt";
 pub(crate) enum Method {
     /// The profile has [`FEATURE`]. Whether it is on.
     Feature { on: bool },
-    /// It hasn't; the administrator's own lines come from `user-nsswitch.conf`.
+    /// It doesn't; the administrator's own lines come from `user-nsswitch.conf`.
     UserFile,
 }
 
 /// Asks authselect.
 ///
 /// # Errors
-/// It isn't there, or says no.
+/// It isn't installed, or refuses.
 pub(crate) fn method() -> Result<Method, Error> {
     let current = ask(&["current", "--raw"])?;
     let mut words = current.split_whitespace();
@@ -41,12 +41,12 @@ pub(crate) fn set_feature(on: bool) -> Result<(), Error> {
     ask(&[action, FEATURE]).map(drop)
 }
 
-/// The command that [`set_feature`] is.
+/// The command that [`set_feature`] runs.
 pub(crate) fn feature_command(on: bool) -> String {
     format!("authselect {} {FEATURE}", if on { "enable-feature" } else { "disable-feature" })
 }
 
-/// Takes a changed `user-nsswitch.conf` over.
+/// Applies a changed `user-nsswitch.conf`.
 ///
 /// # Errors
 /// As [`method`].

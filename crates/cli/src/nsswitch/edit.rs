@@ -1,15 +1,15 @@
-//! Changes of the `hosts` line, from text to text. Whatever isn't meant stays as it is, byte for byte.
+//! Changes of the `hosts` line, from text to text. Everything else stays the same, byte for byte.
 
 use super::line::{HostsLine, ParseError, Service, Status, parse};
 use super::order::first_hiding;
 use super::{OURS, is_ours};
 use crate::state::lossy;
 
-/// What keeps a guest's name from the services behind ours.
+/// Keeps guests' names from the services after ours.
 const AUTHORITATIVE: &str = "[UNAVAIL=return]";
 
-/// Puts `services`, some of [`OURS`], where they belong. Those that are there stay, wherever they stand
-/// before what would hide them; else they are moved. `authoritative`: each gets [`AUTHORITATIVE`].
+/// Puts `services`, some of [`OURS`], where they belong. Those that are already asked stay where they are; others are
+/// moved. `authoritative`: each gets [`AUTHORITATIVE`].
 ///
 /// # Errors
 /// Why the file isn't touched.
@@ -30,8 +30,8 @@ pub(crate) fn enable(
                 if service.actions.ends(Status::NotFound) {
                     let hiding = first.map_or("", |first| &line.services[first].name);
                     let why = format!(
-                        "{name} stands behind {hiding}, and would end every look-up if it stood \
-                         where it is asked"
+                        "{name} comes after {hiding}, and its action would end every look-up if it were moved \
+                         before it"
                     );
                     return Err(parse_error(text, &line, why));
                 }
@@ -44,8 +44,8 @@ pub(crate) fn enable(
     if let Some(service) = keeps_others_away(&line) {
         let list = lossy(&text[service.list.clone().unwrap_or_default()]);
         let why = format!(
-            "{} {list} ends the look-up of every name that isn't a guest's, so that the services after it are \
-             never asked",
+            "{} {list} ends the look-up of every name that no guest has, so the services after it are never \
+             asked",
             service.name
         );
         return Err(parse_error(text, &line, why));
@@ -70,7 +70,7 @@ pub(crate) fn enable(
     Ok(text)
 }
 
-/// One of ours that ends the look-up of names that it doesn't know, although there are others after it.
+/// One of ours that ends the look-up of names that it doesn't have, although other services follow.
 fn keeps_others_away(line: &HostsLine) -> Option<&Service> {
     let (_, before_last) = line.services.split_last()?;
     let ends =
@@ -86,7 +86,7 @@ fn make_authoritative(text: &[u8], name: &str) -> Result<Vec<u8>, ParseError> {
         return Ok(text.to_vec());
     }
     if service.list.is_some() {
-        let why = format!("{name} has actions already; add UNAVAIL=return to them by hand");
+        let why = format!("{name} already has actions; add UNAVAIL=return to them by hand");
         return Err(parse_error(text, &line, why));
     }
     let mut text = text.to_vec();
@@ -94,7 +94,7 @@ fn make_authoritative(text: &[u8], name: &str) -> Result<Vec<u8>, ParseError> {
     Ok(text)
 }
 
-/// Takes `services` off the line, with their actions.
+/// Removes `services` from the line, with their actions.
 ///
 /// # Errors
 /// Why the file isn't touched.
@@ -106,7 +106,7 @@ pub(crate) fn disable(text: &[u8], services: &[&str]) -> Result<Vec<u8>, ParseEr
     Ok(text)
 }
 
-/// Takes [`AUTHORITATIVE`] from `services`, which stay.
+/// Removes [`AUTHORITATIVE`] from `services`, which stay.
 ///
 /// # Errors
 /// Why the file isn't touched.
@@ -120,7 +120,7 @@ pub(crate) fn make_ordinary(text: &[u8], services: &[&str]) -> Result<Vec<u8>, P
         if text[list.clone()].eq_ignore_ascii_case(AUTHORITATIVE.as_bytes()) {
             text.drain(service.word.end..list.end);
         } else if service.actions.ends(Status::Unavail) {
-            let why = format!("{name} has other actions too; take UNAVAIL=return out by hand");
+            let why = format!("{name} has other actions too; remove UNAVAIL=return by hand");
             return Err(parse_error(&text, &line, why));
         }
     }
@@ -130,13 +130,13 @@ pub(crate) fn make_ordinary(text: &[u8], services: &[&str]) -> Result<Vec<u8>, P
 /// Which of ours are on the line.
 ///
 /// # Errors
-/// Why that can't be told.
+/// Why the file can't be read as one.
 pub(crate) fn present(text: &[u8]) -> Result<Vec<&'static str>, ParseError> {
     let line = parse(text)?;
     Ok(OURS.into_iter().filter(|name| line.position(name).is_some()).collect())
 }
 
-/// Takes a service off, with its list and the blanks behind it; of the last one, those before it.
+/// Removes a service with its list and the blanks after it; for the last one, those before it.
 fn take_off(text: &[u8], name: &str) -> Result<Vec<u8>, ParseError> {
     let line = parse(text)?;
     let Some(at) = only_position(text, &line, name)? else { return Ok(text.to_vec()) };
@@ -145,7 +145,7 @@ fn take_off(text: &[u8], name: &str) -> Result<Vec<u8>, ParseError> {
         (Some(next), _) => service.word.start..next.word.start,
         (None, Some(before)) => before.end()..service.end(),
         (None, None) => {
-            return Err(parse_error(text, &line, format!("{name} is its only service")));
+            return Err(parse_error(text, &line, format!("{name} is the only service")));
         }
     };
     let mut text = text.to_vec();
@@ -156,7 +156,7 @@ fn take_off(text: &[u8], name: &str) -> Result<Vec<u8>, ParseError> {
 fn only_position(text: &[u8], line: &HostsLine, name: &str) -> Result<Option<usize>, ParseError> {
     match line.services.iter().filter(|service| service.name == name).count() {
         0 | 1 => Ok(line.position(name)),
-        _ => Err(parse_error(text, line, format!("{name} stands there twice"))),
+        _ => Err(parse_error(text, line, format!("{name} appears twice"))),
     }
 }
 
@@ -183,8 +183,8 @@ mod tests {
         line(enable(format!("{text}\n").as_bytes(), services, authoritative))
     }
 
-    /// Each `NAME.before` becomes `NAME.after` or is refused with the words of `NAME.refused`. What was
-    /// done is done once, and is undone by the way back where nothing of ours was there before.
+    /// Each `NAME.before` becomes `NAME.after` or is refused with the words of `NAME.refused`. Enabling again changes
+    /// nothing, and disabling restores the text if nothing of ours was in it.
     #[test]
     fn golden_files() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/nsswitch");
@@ -222,7 +222,7 @@ mod tests {
         let both = b"hosts: files libvirt libvirt_guest dns\n";
         assert_eq!(line(disable(both, &GUEST)), "hosts: files libvirt dns");
         assert_eq!(line(disable(both, &["libvirt"])), "hosts: files libvirt_guest dns");
-        assert!(line(disable(b"hosts: libvirt\n", &OURS)).contains("its only service"));
+        assert!(line(disable(b"hosts: libvirt\n", &OURS)).contains("the only service"));
     }
 
     #[test]
@@ -233,7 +233,7 @@ mod tests {
         {
             assert_eq!(enabled(before, &OURS, true), made);
         }
-        // Where it keeps every other name from the DNS, it isn't for us to say what was meant.
+        // Such a line keeps every other name from the DNS; only the administrator knows what was meant.
         for list in ["[!SUCCESS=return]", "[NOTFOUND=return]", "[!UNAVAIL=return]"] {
             let refused = enabled(&format!("hosts: files libvirt {list} dns"), &GUEST, true);
             assert!(refused.contains("the services after it are never asked"), "{refused}");

@@ -7,16 +7,16 @@ use super::replace;
 use crate::error::Error;
 use crate::paths::Paths;
 
-/// Who has the say over the file.
+/// Who manages the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Owner {
-    /// Nobody but the administrator.
+    /// The administrator.
     Administrator,
-    /// authselect(8) makes it from a profile.
+    /// authselect(8), which generates it from a profile.
     Authselect,
-    /// The distribution's below /usr/etc, which counts where /etc has none.
+    /// The distribution: the file below /usr/etc is used, as /etc has none.
     Vendor,
-    /// It is made from the system's configuration and can't be written to (NixOS, Guix).
+    /// The system's configuration, from which it is generated; it is read-only (NixOS, Guix).
     Store,
 }
 
@@ -25,7 +25,7 @@ pub(crate) enum Owner {
 pub(crate) struct Conf {
     /// As people name it.
     pub(crate) path: PathBuf,
-    /// What that stands for, past all links; of a vendor's file, where a copy has to go.
+    /// The real file, with all links resolved; for a vendor's file, where a copy goes.
     pub(crate) target: PathBuf,
     pub(crate) owner: Owner,
     pub(crate) text: Vec<u8>,
@@ -66,10 +66,10 @@ pub(crate) fn is_gone(paths: &Paths) -> bool {
     !path.is_symlink() && !path.exists() && !paths.vendor_nsswitch().is_file()
 }
 
-/// Where the file would be that isn't there, past the links to its directory.
+/// Where the missing file would be, with the links of its directory resolved.
 ///
 /// # Errors
-/// There is no such directory.
+/// Its directory doesn't exist.
 pub(crate) fn place_of_missing(paths: &Paths) -> Result<PathBuf, Error> {
     let path = paths.nsswitch();
     let name = path.file_name().unwrap_or_default().to_owned();
@@ -79,15 +79,15 @@ pub(crate) fn place_of_missing(paths: &Paths) -> Result<PathBuf, Error> {
 }
 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> Error {
-    Error::file("read", path, "see nsswitch.conf(5), or say with --root which system is meant")
+    Error::file("read", path, "see nsswitch.conf(5), or use --root for another system")
 }
 
-/// Where a copy of the file lies as it was before the command changed it.
+/// The backup: the file as it was before the command changed it.
 pub(crate) fn backup(target: &Path) -> PathBuf {
     with_name(target, "", ".libvirt-nss-backup")
 }
 
-/// Where a new version of a file grows, in the file's own directory.
+/// Where a new version of a file is written, in the same directory.
 pub(crate) fn new_version(target: &Path) -> PathBuf {
     with_name(target, ".", ".libvirt-nss-new")
 }

@@ -1,8 +1,9 @@
 //! The `hosts` line, as glibc reads it (nss/nss_database.c, nss/nss_action_parse.c): names of databases
 //! and services count by case, statuses and actions don't; the colon is optional; a service takes one
-//! list of actions. What glibc would stop at, or read otherwise than a person does, is no line.
+//! list of actions. A line that glibc rejects, or reads differently from what a person would, is an error.
 //!
-//! One thing passes: since glibc 2.33 a comment doesn't end at a `#` within a line, its words are services.
+//! With one exception: since glibc 2.33 a `#` within a line doesn't start a comment, and the words after it are
+//! services.
 
 use std::fmt;
 use std::ops::Range;
@@ -38,11 +39,11 @@ impl Status {
 pub(crate) enum Action {
     Return,
     Continue,
-    /// Meant for groups, where answers are put together.
+    /// For groups, where answers are combined.
     Merge,
 }
 
-/// The actions of a service, those among them that nobody wrote.
+/// The actions of a service, including the defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Actions([Action; 4]);
 
@@ -109,9 +110,9 @@ pub(crate) enum ParseError {
     NoLine,
     /// How many.
     SeveralLines(usize),
-    /// A line of this name, which glibc doesn't know.
+    /// A line with this name, which glibc doesn't know.
     OtherCase(String),
-    /// The line ends with the file: glibc 2.33 and newer pass over such a line.
+    /// The file ends with the line: glibc 2.33 and newer ignore it.
     NoNewline,
     /// What is wrong in which line.
     Line {
@@ -123,21 +124,19 @@ pub(crate) enum ParseError {
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Nul => f.write_str("it holds NUL bytes, which no nsswitch.conf does; put it right"),
+            Self::Nul => f.write_str("it contains NUL bytes; correct it"),
             Self::NoLine => f.write_str("it has no hosts line; add one, e.g. 'hosts: files dns'"),
             Self::SeveralLines(count) => {
-                write!(f, "it has {count} hosts lines, of which glibc follows one; leave one")
+                write!(f, "it has {count} hosts lines, of which glibc uses one; remove the others")
             }
             Self::OtherCase(word) => write!(
                 f,
-                "it has a line '{word}:', which glibc doesn't know, as names count by case there; \
-                 correct it"
+                "it has a line '{word}:', but glibc wants 'hosts:' in lower case; correct it"
             ),
             Self::NoNewline => f.write_str(
-                "it ends with its hosts line and no newline behind it, and glibc 2.33 and newer pass \
-                 over such a line; end it",
+                "its hosts line, the last one, doesn't end with a newline, so glibc 2.33 and newer ignore it; add one",
             ),
-            Self::Line { why, line } => write!(f, "{why}, in '{line}'; correct that line"),
+            Self::Line { why, line } => write!(f, "{why} in '{line}'; correct that line"),
         }
     }
 }
@@ -217,7 +216,7 @@ impl Reader<'_> {
                     comment = Some(self.at..self.text.len());
                     break;
                 }
-                Some(b'[') => return Err("a list of actions that follows no service".into()),
+                Some(b'[') => return Err("a list of actions without a service before it".into()),
                 Some(_) => services.push(self.service()?),
             }
         }
@@ -232,7 +231,7 @@ impl Reader<'_> {
         let name = lossy(&self.text[word.clone()]);
         let good = |byte: u8| byte.is_ascii_alphanumeric() || b"_.+-".contains(&byte);
         if !name.bytes().all(good) {
-            return Err(format!("'{name}' is no service"));
+            return Err(format!("'{name}' is not a valid service"));
         }
         self.pass(is_blank);
         let mut actions = Actions::DEFAULT;
@@ -249,7 +248,7 @@ impl Reader<'_> {
     fn list(&mut self, actions: &mut Actions) -> Result<Range<usize>, String> {
         let start = self.at;
         let Some(length) = self.text[start..].iter().position(|&byte| byte == b']') else {
-            return Err("a list of actions without its ']'".into());
+            return Err("a list of actions without ']'".into());
         };
         let inside = lossy(&self.text[start + 1..start + length]);
         self.at = start + length + 1;
@@ -259,7 +258,7 @@ impl Reader<'_> {
 }
 
 fn read_actions(list: &str, actions: &mut Actions) -> Result<(), String> {
-    let bad = || format!("'[{list}]' is no list of actions");
+    let bad = || format!("'[{list}]' is not a valid list of actions");
     let blanks = |character: char| character.is_ascii() && is_blank(character as u8);
     let letters =
         |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphabetic());
@@ -268,7 +267,7 @@ fn read_actions(list: &str, actions: &mut Actions) -> Result<(), String> {
         return Err("an empty list of actions".into());
     }
     while !rest.is_empty() {
-        // STATUS = ACTION, blanks around the = or none; behind the action a blank or the end.
+        // STATUS=ACTION, with optional blanks around the =; after the action, a blank or the end.
         let (status, behind) = rest.split_once('=').ok_or_else(bad)?;
         let behind = behind.trim_start_matches(blanks);
         let (action, next) = behind.split_once(blanks).unwrap_or((behind, ""));
@@ -294,7 +293,7 @@ fn read_actions(list: &str, actions: &mut Actions) -> Result<(), String> {
 
 fn known_status(word: &str) -> Result<Status, String> {
     let known = Status::ALL.into_iter().find(|status| word.eq_ignore_ascii_case(status.word()));
-    known.ok_or_else(|| format!("'{}' is no status", word.to_ascii_uppercase()))
+    known.ok_or_else(|| format!("'{}' is not a status", word.to_ascii_uppercase()))
 }
 
 fn known_action(word: &str) -> Result<Action, String> {
@@ -302,7 +301,7 @@ fn known_action(word: &str) -> Result<Action, String> {
         "RETURN" => Ok(Action::Return),
         "CONTINUE" => Ok(Action::Continue),
         "MERGE" => Ok(Action::Merge),
-        other => Err(format!("'{other}' is no action")),
+        other => Err(format!("'{other}' is not an action")),
     }
 }
 

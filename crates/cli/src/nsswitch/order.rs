@@ -2,20 +2,20 @@
 //!
 //! Services are asked from left to right, until one has an answer or ends the look-up without one. Ours go
 //! directly before the first service that
-//! - is `dns` or `resolve`: a guest's name would be asked of the network first, with a wait, a trace, and
-//!   another host's answer where a domain is searched or a wildcard stands in it; or
+//! - is `dns` or `resolve`: otherwise every guest's name goes to the network first, which takes time, leaves traces, and
+//!   may find another host through a search domain or a wildcard; or
 //! - ends the look-up on anything but success, as in `mdns4_minimal [NOTFOUND=return]` and
-//!   `resolve [!UNAVAIL=return]`: behind it they might not be asked at all.
+//!   `resolve [!UNAVAIL=return]`: after it they might not be asked at all.
 //!
-//! Where no service is of that kind, they go to the end. That is as late as it can be: what stands before
-//! (files, myhostname, mymachines) keeps its word, so that no guest can take the name of this host or one
-//! of /etc/hosts by asking DHCP for it. What ours carry themselves hides nothing from each other, unless it
-//! is NOTFOUND: `libvirt [UNAVAIL=return]` is how a guest's name is kept from the DNS.
+//! If there is no such service, they go to the end. That is as late as possible, so that the services before them (files,
+//! myhostname, mymachines) take precedence: no guest can take the name of this host or one of /etc/hosts by sending it to
+//! DHCP. Our own actions don't keep look-ups from each other, except NOTFOUND: `libvirt [UNAVAIL=return]` keeps a guest's
+//! name from the DNS.
 
 use super::is_ours;
 use super::line::{HostsLine, Service, Status};
 
-/// Whether ours must stand before it.
+/// Whether ours must come before it.
 pub(crate) fn hides(service: &Service) -> bool {
     match service.name.as_str() {
         "dns" | "resolve" => true,
@@ -31,7 +31,7 @@ pub(crate) fn ends_without_answer(service: &Service) -> bool {
         .any(|status| service.actions.ends(status))
 }
 
-/// The number of the first service that ours must stand before.
+/// The index of the first service that ours must come before.
 pub(crate) fn first_hiding(line: &HostsLine) -> Option<usize> {
     line.services.iter().position(hides)
 }

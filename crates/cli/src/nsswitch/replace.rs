@@ -11,21 +11,20 @@ use rustix::io::Errno;
 use super::file::new_version;
 use crate::error::Error;
 
-/// The next step where something can't be written.
-const AS_ROOT: &str = "run this as root (sudo), or with --dry-run to see the change; on a read-only \
-                       system change its image";
+/// The next step if something can't be written.
+const AS_ROOT: &str = "run this as root (sudo), or use --dry-run to see the change; on a read-only \
+                       system, change its image";
 
-/// The next step where a file system is mounted over the very file, as containers have it.
-const MOUNTED: &str = "something is mounted over it; change the file that is mounted, outside of this \
-                       container";
+/// The next step if the file itself is a mount point, as in containers.
+const MOUNTED: &str = "it is a mount point; change the mounted file, outside of this container";
 
-/// The next step where something stands in the place of a file that this command writes or reads.
-const NOT_A_FILE: &str = "see what put it there ('ls -l'), remove it, and run this again";
+/// The next step if something else is where a file should be.
+const NOT_A_FILE: &str = "find out what put it there ('ls -l'), remove it, and run this again";
 
-/// How often the place of a new version may be taken away before that is an error.
+/// How often another program may replace the new version before that is an error.
 const TRIES: usize = 16;
 
-/// An open regular file, and what is to be taken over from it.
+/// An open regular file, and its status.
 pub(crate) struct Original {
     path: PathBuf,
     file: File,
@@ -69,25 +68,24 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
 }
 
 fn not_a_file(doing: &'static str, path: &Path) -> Error {
-    Error::file(doing, path, NOT_A_FILE)(io::Error::other("it is not a regular file of its own"))
+    Error::file(doing, path, NOT_A_FILE)(io::Error::other("not a regular file with a single name"))
 }
 
-/// The file in which a new version grows, and with it the sole right to change the old one: only who may
-/// write in that directory can hold it, and a run that was killed holds nothing.
+/// The file that a new version is written to. It is locked, so only one run at a time changes the target; only those
+/// who may write in that directory can hold the lock, and a killed run doesn't.
 pub(crate) struct NewVersion {
     target: PathBuf,
     path: PathBuf,
     file: File,
-    /// It has become the target, or is on the way there.
+    /// It has become the target.
     used: bool,
 }
 
 impl NewVersion {
-    /// Waits until no other run has it.
+    /// Waits until no other run holds it.
     ///
     /// # Errors
-    /// Nothing can be written there, or something else is in its place: a link, which could lead out of the
-    /// system that is meant, or a FIFO.
+    /// It can't be written, or isn't a regular file: a link could lead out of the system below `--root`.
     pub(crate) fn reserve(target: &Path) -> Result<Self, Error> {
         let path = new_version(target);
         let failed = |error: io::Error| Error::file("write", &path, AS_ROOT)(error);
@@ -117,13 +115,12 @@ impl NewVersion {
                 _ => {}
             }
         }
-        let next = "something replaces it all the time: see what does, and run this again";
+        let next = "another program keeps replacing it: find out which, and run this again";
         Err(Error::file("write", &path, next)(Errno::BUSY.into()))
     }
 
-    /// Gives the target new content. Owner, mode, ACL and SELinux label are those of `like`, which is the
-    /// target as a rule. `read` is what the content was made from: where that has become another, nothing
-    /// is changed.
+    /// Gives the target new content. Owner, mode, ACL and SELinux label are those of `like`, usually the target itself.
+    /// `read` is the content that the new one was made from: if the file has changed since, it stays as it is.
     ///
     /// # Errors
     /// Nothing was changed.
@@ -150,9 +147,9 @@ impl NewVersion {
                 file.set_permissions(fs::Permissions::from_mode(like.status.mode() & 0o7777))
             })
             .map_err(Error::file(
-                "keep owner, mode and label of",
+                "keep the owner, mode and label of",
                 &like.path,
-                "run this as root (sudo), and see that the file system can keep them",
+                "run this as root (sudo), on a file system that supports them",
             ))?;
         if with_time {
             let time = like.status.modified();
@@ -166,7 +163,7 @@ impl NewVersion {
 impl Drop for NewVersion {
     fn drop(&mut self) {
         if !self.used {
-            // What can't be removed now, the next run takes for its own.
+            // If it can't be removed, the next run uses it.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -195,15 +192,15 @@ fn keep_owner(file: &File, like: &Metadata) -> io::Result<()> {
 }
 
 /// The extended attributes that say who may use a file: its SELinux label and its ACL (selinux(8), acl(5)).
-/// Others belong to the content or to the very file: IMA's and EVM's signatures would be wrong on new
-/// content, and capabilities make a program of it.
+/// Others depend on the content or the file: IMA's and EVM's signatures would be wrong for new content, and
+/// capabilities are for programs.
 const ATTRIBUTES: [&str; 2] = ["security.selinux", "system.posix_acl_access"];
 
 fn copy_attributes(from: &File, to: &File) -> io::Result<()> {
     for name in ATTRIBUTES {
         let Some(value) = attribute(from, name)? else { continue };
         match fsetxattr(to, name, &value, XattrFlags::empty()) {
-            // The kernel gave the new file the same label by itself, and nobody may set one.
+            // The kernel has given the new file the same label, and won't let us set one.
             Err(Errno::PERM | Errno::ACCESS | Errno::NOTSUP)
                 if attribute(to, name).is_ok_and(|own| own.as_ref() == Some(&value)) => {}
             set => set?,
@@ -212,9 +209,9 @@ fn copy_attributes(from: &File, to: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// `None` where the file has none of that name, or the file system keeps none.
+/// `None` if the file has none of that name, or the file system doesn't support them.
 fn attribute(file: &File, name: &str) -> io::Result<Option<Vec<u8>>> {
-    // The most that the kernel lets one have (xattr(7)).
+    // The kernel's limit (xattr(7)).
     let mut value = vec![0; 64 << 10];
     match fgetxattr(file, name, value.as_mut_slice()) {
         Ok(length) => {
@@ -226,7 +223,7 @@ fn attribute(file: &File, name: &str) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Puts one file in the place of another, with all that it has.
+/// Renames a file over another one, and flushes that to the disk.
 ///
 /// # Errors
 /// Nothing was changed, or the disk didn't confirm it.
@@ -243,13 +240,13 @@ pub(crate) fn move_to(new: &Path, path: &Path) -> Result<(), Error> {
         _ => Path::new("."),
     };
     let synced = File::open(directory).and_then(|directory| directory.sync_all());
-    synced.map_err(Error::file("bring to the disk", directory, "check the disk"))
+    synced.map_err(Error::file("flush", directory, "check the disk"))
 }
 
 /// Removes a file, if it is there.
 ///
 /// # Errors
-/// It is still there.
+/// It couldn't be removed.
 pub(crate) fn remove(path: &Path) -> Result<(), Error> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -42,7 +42,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     // Longer than anyone waits, and short of what a clock can count.
     match seconds.filter(|&seconds| seconds <= 1e9).map(Duration::try_from_secs_f64) {
         Some(Ok(duration)) => Ok(duration),
-        _ => Err("write seconds, or a number with s, m or h behind it: 90, 1.5, 5m, 2h".into()),
+        _ => Err("use a number of seconds, or one with the unit s, m or h: 90, 1.5, 5m, 2h".into()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Names come from guests: what could drive a terminal, break a line or can't be seen is shown as an escape.
+//! Names come from guests, so characters that control a terminal, break a line or are invisible are escaped.
 
 use std::io;
 
@@ -10,7 +10,7 @@ pub(crate) fn printable(text: &str) -> String {
     escaped(text, is_harmful)
 }
 
-/// The same for a line of a file that is to be applied as it is shown: a tab stays.
+/// The same for a line of a diff, in which a tab stays, so that the diff can be applied.
 pub(crate) fn printable_line(line: &str) -> String {
     escaped(line, |character| character != '\t' && is_harmful(character))
 }
@@ -26,8 +26,8 @@ fn escaped(text: &str, is_harmful: impl Fn(char) -> bool) -> String {
     })
 }
 
-/// Control characters, and Unicode's Default_Ignorable_Code_Point: marks of writing direction, joiners and
-/// blanks of no width, with which two names look the same. And the line separators.
+/// Control characters; Unicode's Default_Ignorable_Code_Point, such as direction marks, joiners and zero-width spaces,
+/// which make different names look the same; and line separators.
 fn is_harmful(character: char) -> bool {
     character.is_control()
         || matches!(character,
@@ -38,8 +38,8 @@ fn is_harmful(character: char) -> bool {
             | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// JSON, as serde_json writes it pretty, with a newline at its end; what a terminal would act upon, or what
-/// can't be seen, is written as `\uXXXX`, which is the same to a program that reads it.
+/// Pretty-printed JSON with a newline at its end; control and invisible characters are written as `\uXXXX`, which means
+/// the same to programs.
 ///
 /// # Errors
 /// It can't be written.
@@ -48,9 +48,9 @@ pub(crate) fn write_json(out: &mut impl io::Write, value: &impl Serialize) -> io
     writeln!(out, "{}", json_line(&text))
 }
 
-/// The same of JSON that is text already.
+/// The same for JSON text.
 pub(crate) fn json_line(text: &str) -> String {
-    // Outside of strings JSON has no such characters, but newlines.
+    // Outside of strings, JSON has no such characters except newlines.
     let mut units = [0; 2];
     text.chars().fold(String::with_capacity(text.len()), |mut out, character| {
         if character != '\n' && is_harmful(character) {
@@ -64,8 +64,8 @@ pub(crate) fn json_line(text: &str) -> String {
     })
 }
 
-/// A field of the plain format: `-` stands for nothing, `\t`, `\n`, `\\` and `\u{..}` for what can't
-/// stand in a field, `\-` for a lone dash.
+/// A field of the plain format: `-` for no value; `\t`, `\n`, `\\` and `\u{..}` for characters that a field can't
+/// contain; `\-` for a single dash.
 pub(crate) fn field(text: Option<&str>) -> String {
     match text {
         None => "-".into(),
@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(field(Some("a\tb\\c\nd\x07")), "a\\tb\\\\c\\nd\\u{7}");
     }
 
-    /// What it writes is the same to who reads it.
+    /// Programs read what was written.
     #[test]
     fn json_is_ascii_where_it_must_be() {
         for text in ["a\x7fb", "\u{9b}31m", "\u{200b}", "\u{e0001}x", "ä \" \\ \n \t"] {

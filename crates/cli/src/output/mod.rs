@@ -1,4 +1,4 @@
-//! How things look: on a terminal, in a pipe, to a program.
+//! Output for terminals, pipes and programs.
 
 use std::os::fd::AsFd;
 
@@ -8,7 +8,7 @@ pub(crate) mod paint;
 pub(crate) mod table;
 pub(crate) mod wrap;
 
-/// A terminal's columns; 80 where it doesn't tell.
+/// A terminal's columns; 80 if they are unknown.
 pub(crate) fn width_of(terminal: impl AsFd) -> usize {
     let columns = rustix::termios::tcgetwinsize(terminal).map_or(0, |size| size.ws_col);
     if columns == 0 { 80 } else { columns.into() }

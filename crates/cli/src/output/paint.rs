@@ -1,20 +1,20 @@
-//! Colours, where there is someone to see them.
+//! Colours, if standard output is a terminal.
 
 use std::io::IsTerminal;
 
 use crate::args::Color;
 
-/// What a piece of text is to say by its colour.
+/// The meaning of a colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
     Plain,
-    /// As it should be.
+    /// All is well.
     Good,
     /// Could be better.
     Warning,
     /// Wrong.
     Bad,
-    /// Of little weight.
+    /// Less important.
     Faint,
     /// A heading, or the answer.
     Strong,
@@ -42,7 +42,7 @@ impl Paint {
     }
 }
 
-/// What the cursor is on. Not a colour: it is shown without colours too.
+/// Reverse video, for the row under the cursor: not a colour, so it is used without colours too.
 pub(crate) fn reversed(text: &str) -> String {
     format!("\x1b[7m{text}\x1b[0m")
 }

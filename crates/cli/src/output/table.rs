@@ -1,4 +1,4 @@
-//! Columns that fit.
+//! Tables that fit the terminal.
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
@@ -7,23 +7,23 @@ use super::paint::{Paint, Tone};
 /// Blanks between two columns.
 const GAP: usize = 2;
 
-/// No column is made narrower than this.
+/// The least width of a column.
 const NARROWEST: usize = 8;
 
 /// A column of a table.
 pub(crate) struct Column {
     pub(crate) title: &'static str,
-    /// Behind the title: by which column the rows are sorted.
+    /// Shown after the title of the column that rows are sorted by.
     pub(crate) mark: Option<char>,
     /// Its texts may be cut.
     pub(crate) elastic: bool,
-    /// It isn't shown: it has nothing to say.
+    /// It isn't shown, as it has no content.
     pub(crate) hidden: bool,
-    /// Where the table is too wide, the column with the lowest number goes first.
+    /// If the table is too wide, the column with the lowest number is dropped first.
     pub(crate) dispensable: Option<u8>,
 }
 
-/// One text in a table. It holds nothing that a terminal would act upon.
+/// A text in a table. It contains no control characters.
 pub(crate) struct Cell {
     pub(crate) text: String,
     pub(crate) tone: Tone,
@@ -39,8 +39,8 @@ impl Cell {
     }
 }
 
-/// Lines with a heading, each as long as `room` (terminal columns) at most if that can be done without
-/// cutting what must be whole.
+/// A heading and the rows as lines, no longer than `room` (terminal columns) unless columns that mustn't be cut need
+/// more.
 pub(crate) fn lines(
     columns: &[Column],
     rows: &[Vec<Cell>],
@@ -50,8 +50,7 @@ pub(crate) fn lines(
     lines_as_wide(columns, &natural_widths(columns, rows), rows, room, paint)
 }
 
-/// The same with columns as wide as `widths` where there is room, so that they stay where they are from page
-/// to page.
+/// The same with columns of at least these widths if there is room, so that they don't move from page to page.
 pub(crate) fn lines_as_wide(
     columns: &[Column],
     widths: &[usize],
@@ -73,14 +72,14 @@ impl Column {
     }
 }
 
-/// As wide as each column's longest text.
+/// The widths of each column's longest text.
 pub(crate) fn natural_widths(columns: &[Column], rows: &[Vec<Cell>]) -> Vec<usize> {
     let mut widths: Vec<usize> = columns.iter().map(|column| column.heading().width()).collect();
     widen(&mut widths, rows);
     widths
 }
 
-/// Makes room for these rows too.
+/// Widens the columns for these rows too.
 pub(crate) fn widen(widths: &mut [usize], rows: &[Vec<Cell>]) {
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -89,7 +88,7 @@ pub(crate) fn widen(widths: &mut [usize], rows: &[Vec<Cell>]) {
     }
 }
 
-/// The widths to show; none for a column that is left out.
+/// The widths to use; none for a column that is dropped.
 fn fit(columns: &[Column], natural: &[usize], room: Option<usize>) -> Vec<Option<usize>> {
     let shown = columns.iter().map(|column| !column.hidden);
     let mut widths: Vec<Option<usize>> =
@@ -111,7 +110,7 @@ fn fit(columns: &[Column], natural: &[usize], room: Option<usize>) -> Vec<Option
         }
         widths[at] = None;
     }
-    // The widest gives way first.
+    // The widest is narrowed first.
     while total(&widths) > room {
         let elastic = widths.iter_mut().zip(columns).filter(|(_, column)| column.elastic);
         let widest = elastic.filter_map(|(width, _)| width.as_mut()).max();
@@ -129,7 +128,7 @@ fn line(row: &[Cell], widths: &[Option<usize>], paint: Paint) -> String {
     for (cell, width) in row.iter().zip(widths) {
         let Some(width) = *width else { continue };
         let text = cut(&cell.text, width);
-        // Blanks come with the next text: none end a line.
+        // Blanks are added with the next text, so that no line ends with them.
         line.extend(std::iter::repeat_n(' ', if text.is_empty() { 0 } else { pending }));
         if text.is_empty() {
             pending += width + GAP;
@@ -141,7 +140,7 @@ fn line(row: &[Cell], widths: &[Option<usize>], paint: Paint) -> String {
     line
 }
 
-/// At most `width` terminal columns of `text`, an ellipsis where something is missing.
+/// `text` cut to `width` terminal columns, with an ellipsis if something is missing.
 pub(crate) fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
@@ -200,7 +199,7 @@ mod tests {
     fn too_narrow() {
         assert_eq!(render(Some(40))[1], "a-rather-long-name  default  10.0.0.1");
         assert_eq!(render(Some(30))[1], "a-rather-l…  default  10.0.0.1");
-        // What can't be done isn't.
+        // It can't get any narrower.
         assert_eq!(render(Some(5))[1], "a-rathe…  default  10.0.0.1");
         assert_eq!(render(Some(5))[2], "名前      lab");
     }

@@ -2,8 +2,8 @@
 
 use unicode_width::UnicodeWidthStr as _;
 
-/// Breaks `text` at blanks, so that no line is longer than `width` columns unless a word is. Blanks at the
-/// start and between words that stay together are kept.
+/// Breaks `text` at blanks into lines of at most `width` columns, unless a word is longer. Blanks at the start and
+/// within lines are kept.
 pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();

@@ -18,7 +18,7 @@ pub(crate) fn from_std(address: IpAddr) -> Address {
     }
 }
 
-/// Whether it means nothing without an interface.
+/// Whether the address is only meaningful with an interface.
 pub(crate) fn needs_scope(address: IpAddr) -> bool {
     from_std(address).is_link_local_v6()
 }

@@ -14,18 +14,18 @@ pub(crate) fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The state directory can't be listed, and what to do about it.
+/// The error for a state directory that can't be listed.
 pub(crate) fn unreadable(paths: &Paths, error: std::io::Error) -> Error {
     let next = match error.kind() {
         std::io::ErrorKind::NotFound => {
-            "libvirt makes it with its first network: start one with 'virsh net-start default', \
-                 or say with --state-dir where it is"
+            "libvirt creates it when it starts its first network ('virsh net-start default'); if it is \
+                 elsewhere, use --state-dir"
         }
         std::io::ErrorKind::PermissionDenied => {
-            "everyone may read it by default: see to its mode and to those above it, or run this \
-                 as root"
+            "everyone may read it by default: check its mode and those of the directories above it, or run \
+                 this as root"
         }
-        _ => "say with --state-dir where libvirt's leases are",
+        _ => "use --state-dir if libvirt's leases are elsewhere",
     };
     Error::file("read", &paths.state_directory(), next)(error)
 }

@@ -1,10 +1,10 @@
 //! Which libvirt network a bridge belongs to.
 //!
-//! The state files are named for the bridge and say nothing of the network. What does:
-//! - `NETWORK.conf`, dnsmasq's configuration: surest, and readable for root alone;
-//! - `NETWORK.hostsfile`, the network's reservations, which everyone can read: where the MAC or the
-//!   address of one stands on a bridge, that is the network's;
-//! - where one bridge and one network are left over, they belong together.
+//! The state files are named after the bridge and don't contain the network. It is known from:
+//! - `NETWORK.conf`, dnsmasq's configuration, which is certain but readable for root alone;
+//! - `NETWORK.hostsfile`, the network's reservations, which everyone can read: a bridge with a reserved MAC or address
+//!   is the network's;
+//! - exclusion: if one bridge and one network are left, they belong together.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -18,7 +18,7 @@ use super::{MacAddress, address, lossy};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Network {
     pub(crate) name: String,
-    /// Its DNS domain, if that can be read and there is one.
+    /// Its DNS domain, if it has one that can be read.
     pub(crate) domain: Option<String>,
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct Network {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Networks(BTreeMap<String, Network>);
 
-/// What one network's files say.
+/// What the files of one network contain.
 struct Candidate {
     network: Network,
     bridge: Option<String>,
@@ -45,7 +45,7 @@ impl Networks {
                 bridge: None,
                 reserved: BTreeSet::new(),
             });
-            // Not readable is as good as not there: only root may read the configuration.
+            // Only root may read the configuration; for others it might as well be missing.
             let bytes = fs::read(contents.directory.join(file_name)).unwrap_or_default();
             match suffix {
                 ".conf" => read_configuration(&lossy(&bytes), candidate),
@@ -68,7 +68,7 @@ impl Networks {
             }
             None => true,
         });
-        // Whose reservations are met on which bridges.
+        // On which bridges each network's reservations appear.
         let mut met = vec![BTreeSet::new(); candidates.len()];
         let mut reserving: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (at, candidate) in candidates.iter().enumerate() {
@@ -95,7 +95,7 @@ impl Networks {
         }
         let mut left = Vec::new();
         for (candidate, met) in candidates.into_iter().zip(met) {
-            // Two bridges with one network's reservations: then it says nothing.
+            // A network's reservations on two bridges prove nothing.
             let only = met.first().filter(|_| met.len() == 1);
             match only.and_then(|bridge| bridges.remove(bridge)) {
                 Some(bridge) => drop(networks.0.insert(bridge, candidate.network)),
@@ -110,7 +110,7 @@ impl Networks {
         networks
     }
 
-    /// The bridge's network, where it is known.
+    /// The bridge's network, if it is known.
     pub(crate) fn of(&self, bridge: &str) -> Option<&Network> {
         self.0.get(bridge)
     }
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_configuration_tells() {
+    fn by_configuration() {
         let directory = Scratch::new();
         directory.write("virbr7.macs", "[\n\n]\n");
         directory.write("virbr8.macs", "[\n\n]\n");
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn reservations_tell() {
+    fn by_reservations() {
         let directory = Scratch::new();
         for bridge in ["virbr0", "virbr1", "virbr2", "virbr3"] {
             directory.write(format!("{bridge}.status"), "");
@@ -192,13 +192,13 @@ mod tests {
         let networks = networks(&directory);
         assert_eq!(name(&networks, "virbr1"), Some("lab"));
         assert_eq!(name(&networks, "virbr2"), Some("six"));
-        // Two networks are left over, for two bridges.
+        // Two networks are left for two bridges.
         assert_eq!(name(&networks, "virbr0"), None);
         assert_eq!(name(&networks, "virbr3"), None);
     }
 
     #[test]
-    fn one_that_is_left_over() {
+    fn the_last_one_left() {
         let directory = Scratch::new();
         directory.write("virbr0.status", "");
         directory.write("virbr0.macs", "[\n\n]\n");
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reservation_on_two_bridges_tells_nothing() {
+    fn a_reservation_on_two_bridges_proves_nothing() {
         let directory = Scratch::new();
         for bridge in ["virbr0", "virbr1"] {
             let macs = r#"[{"domain": "web", "macs": ["52:54:00:00:00:01"]}]"#;

@@ -1,4 +1,4 @@
-//! Guests and leases side by side: what `list` and `watch` show.
+//! Guests and leases as rows: what `list` and `watch` show.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -17,34 +17,34 @@ use crate::paths::Paths;
 /// A lease, or a NIC without one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Row {
-    /// libvirt's name of the guest. Of a lease that no running guest has it isn't known.
+    /// The libvirt domain; unknown for a lease that no running guest has.
     pub(crate) domain: Option<String>,
     pub(crate) host_name: Option<String>,
     /// Further host names, which the guest's agent reports.
     pub(crate) other_host_names: Vec<String>,
-    /// Empty for a NIC that is on no bridge of this host.
+    /// Empty for a NIC that isn't on a bridge of this host.
     pub(crate) bridge: String,
     pub(crate) network: Option<String>,
     /// The network's DNS domain.
     pub(crate) network_domain: Option<String>,
-    /// The domain that the lease records, by which alone `name.domain` resolves.
+    /// The domain that the lease records: only with this one does `name.domain` resolve.
     pub(crate) lease_domain: Option<String>,
     pub(crate) address: Option<IpAddr>,
     pub(crate) mac: Option<MacAddress>,
-    /// By which the guest told DHCP itself apart: a client id, or a DUID; hexadecimal bytes, colons between.
+    /// The DHCP client id or DUID that the guest sent: hexadecimal bytes, separated by colons.
     pub(crate) client_id: Option<String>,
     /// Seconds since the epoch; 0 never ends. None without a lease.
     pub(crate) expiry: Option<i64>,
     pub(crate) state: AddressState,
-    /// It is all that there is to say of a running guest's NIC: an expired lease is shown then, too.
+    /// It is the only row of a running guest's NIC, so it is shown even if its lease has expired.
     pub(crate) stands_for_nic: bool,
-    /// The names that a link-local address isn't given for, as they have another address.
+    /// The names for which this link-local address isn't returned, as they have another address.
     pub(crate) yields: [Option<NameKind>; 2],
-    /// None for what the state files say.
+    /// None for what the state files have.
     pub(crate) via: Option<Via>,
 }
 
-/// By which of its names an address is found.
+/// Which names find an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Resolves {
     Both,
@@ -54,7 +54,7 @@ pub(crate) enum Resolves {
 }
 
 impl Resolves {
-    /// For people and programs: one word, which stays.
+    /// One word for people and programs, which doesn't change.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Both => "both",
@@ -65,13 +65,13 @@ impl Resolves {
     }
 }
 
-/// Who told libvirt-nssd of a row.
+/// Where libvirt-nssd knows a row from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Via {
     pub(crate) source: Source,
     /// The name of the connection to the guest's libvirt.
     pub(crate) connection: String,
-    /// That is another host's.
+    /// The guest runs on another host.
     pub(crate) elsewhere: bool,
 }
 
@@ -96,7 +96,7 @@ impl Row {
         self.host_name.as_deref().filter(|_| self.state != AddressState::Expired)
     }
 
-    /// By which names a look-up finds the address.
+    /// Which names find the address in a look-up.
     pub(crate) fn resolves(&self) -> Resolves {
         let current = matches!(
             self.state,
@@ -128,7 +128,7 @@ impl Row {
         self.state != AddressState::Expired || self.stands_for_nic
     }
 
-    /// Who says so: one word, which stays.
+    /// Where it is known from: one word, which doesn't change.
     pub(crate) fn source(&self) -> &'static str {
         match (&self.via, self.state) {
             (Some(_), AddressState::NoAddress) => "libvirt",
@@ -160,7 +160,7 @@ pub(crate) fn all_rows(
     all
 }
 
-/// Which names each row's address, where that is link-local, isn't given for.
+/// For each row with a link-local address, the names for which it isn't returned.
 fn link_local_yields(rows: &[Row]) -> Vec<[Option<NameKind>; 2]> {
     let is_link_local = |row: &Row| row.address.is_some_and(address::needs_scope);
     let names = |row: &Row| {
@@ -325,7 +325,7 @@ mod tests {
         assert_eq!(shown(&directory), expected);
     }
 
-    /// The leases of which a look-up is told.
+    /// The leases that a look-up reports.
     #[derive(Default)]
     struct SeenLeases(Vec<(u32, String)>);
 

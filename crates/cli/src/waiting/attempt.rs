@@ -1,4 +1,4 @@
-//! Trying a port.
+//! Trying to connect to a port.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, SocketAddrV6, TcpStream};
@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::Event;
 use crate::error::reason;
 
-/// An attempt that isn't answered at all is given up, and made again: while a guest boots, the first
-/// packets to it are lost.
+/// An attempt without any answer is given up after this time and repeated, as the first packets to a booting guest are
+/// lost.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long after the n-th failure in a row a port is tried again.
@@ -22,7 +22,7 @@ pub(crate) fn pause(failures: u32) -> Duration {
 
 /// How an attempt ended.
 pub(crate) struct Outcome {
-    /// Which target's it was.
+    /// The index of the target.
     pub(crate) target: usize,
     pub(crate) address: IpAddr,
     /// Why it failed.
@@ -54,7 +54,7 @@ pub(crate) fn start(
     });
 }
 
-/// 0 where there is no such interface: the attempt then fails and says why.
+/// 0 if there is no such interface: the attempt then fails and reports it.
 fn interface_index(name: &str) -> u32 {
     let index = std::fs::read_to_string(format!("/sys/class/net/{name}/ifindex"));
     index.ok().and_then(|index| index.trim().parse().ok()).unwrap_or(0)

@@ -2,10 +2,10 @@
 
 use std::ffi::{CStr, CString};
 
-/// Reads a port.
+/// Parses a port.
 ///
 /// # Errors
-/// What it isn't.
+/// Why it isn't one, for people.
 pub(crate) fn parse(text: &str) -> Result<u16, String> {
     if text.bytes().all(|byte| byte.is_ascii_digit()) {
         let port = text.parse().ok().filter(|&port: &u16| port > 0);
@@ -16,8 +16,8 @@ pub(crate) fn parse(text: &str) -> Result<u16, String> {
 }
 
 fn by_name(name: &CStr) -> Option<u16> {
-    // SAFETY: both are strings that end with a NUL. The answer is in static memory, which nobody else uses:
-    // the command line is read before the first thread starts.
+    // SAFETY: both are strings that end with a NUL. The answer is in static memory, which nothing else uses: the command
+    // line is parsed before the first thread starts.
     let service = unsafe { libc::getservbyname(name.as_ptr(), c"tcp".as_ptr()) };
     // SAFETY: it is null or points to a whole answer.
     let service = unsafe { service.as_ref() }?;
@@ -35,7 +35,7 @@ mod tests {
         for bad in ["0", "65536", "", "-1", "no such service"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
-        // Where services(5) has it, it has this number everywhere.
+        // If services(5) has it, its number is this.
         assert!(matches!(parse("ssh"), Ok(22) | Err(_)));
     }
 }

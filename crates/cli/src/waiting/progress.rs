@@ -1,4 +1,4 @@
-//! What is told while nothing happens: a spinner on a terminal, lines of text where they are asked for.
+//! What is shown while waiting: a spinner on a terminal, or lines of text with --verbose.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use crate::output::escape::printable;
 use crate::output::table::cut;
 use crate::output::{self, duration};
 
-/// Between two pictures of the spinner.
+/// Time between two pictures of the spinner.
 const TICK: Duration = Duration::from_millis(100);
 
 const PICTURES: [&str; 10] = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
@@ -16,13 +16,13 @@ const PLAIN_PICTURES: [&str; 4] = ["-", "\\", "|", "/"];
 /// Standard error while the command waits.
 pub(crate) struct Progress {
     began: Instant,
-    /// There is a terminal to draw on.
+    /// Standard error is a terminal.
     draws: bool,
-    /// Changes are told line by line.
-    tells: bool,
+    /// Each change is printed as a line.
+    prints_lines: bool,
     pictures: &'static [&'static str],
     drawn: bool,
-    told: String,
+    printed: String,
 }
 
 impl Progress {
@@ -30,14 +30,14 @@ impl Progress {
         Self {
             began,
             draws: !verbose && io::stderr().is_terminal(),
-            tells: verbose,
+            prints_lines: verbose,
             pictures: if output::is_utf8() { &PICTURES } else { &PLAIN_PICTURES },
             drawn: false,
-            told: String::new(),
+            printed: String::new(),
         }
     }
 
-    /// When it wants to be shown again, if at all.
+    /// When it has to be drawn again.
     pub(crate) fn due(&self, now: Instant) -> Option<Instant> {
         self.draws.then(|| now + TICK)
     }
@@ -45,10 +45,10 @@ impl Progress {
     pub(crate) fn show(&mut self, states: &[String], now: Instant) {
         let elapsed = now.saturating_duration_since(self.began);
         let state = printable(&states.join("; "));
-        if self.tells && state != self.told {
-            // Nobody is left to tell if this fails; neither below.
+        if self.prints_lines && state != self.printed {
+            // A failure to write can't be reported anywhere, neither here nor below.
             let _ = writeln!(io::stderr(), "libvirt-nss: {state}");
-            self.told = state;
+            self.printed = state;
         } else if self.draws {
             let at = (elapsed.as_millis() / TICK.as_millis()) as usize % self.pictures.len();
             let time = duration::short(elapsed.as_secs() as i64);

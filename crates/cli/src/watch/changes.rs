@@ -1,4 +1,4 @@
-//! What is different between two lists.
+//! The differences between two lists.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -6,8 +6,7 @@ use std::net::IpAddr;
 use crate::state::MacAddress;
 use crate::state::rows::{AddressState, Row};
 
-/// What makes two rows one and the same lease, or NIC without one; of what only libvirt-nssd knows, its
-/// connection and the domain too.
+/// Identifies a lease, or a NIC without one; for guests that only libvirt-nssd knows, by connection and domain too.
 pub(crate) type RowId =
     (String, Option<MacAddress>, Option<IpAddr>, Option<(String, Option<String>)>);
 
@@ -20,27 +19,27 @@ pub(crate) fn id(row: &Row) -> RowId {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) what: What,
-    /// As it is now; what is gone, as it was.
+    /// The row as it is now, or as it was before it was gone.
     pub(crate) row: Row,
 }
 
 /// What has happened to a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum What {
-    /// It was there from the start.
+    /// It was there at the start.
     Is,
     New,
     Gone,
-    /// It ends at another time.
+    /// Its expiry time changed.
     Renewed,
-    /// It has another state.
+    /// Its state changed.
     Turned,
-    /// The guest or its network is called otherwise.
+    /// The name of the guest or of its network changed.
     Renamed,
 }
 
 impl What {
-    /// One word, which stays; of a turn it is the state.
+    /// One word for programs, which doesn't change; for a change of state, the new state.
     pub(crate) fn word(self, state: AddressState) -> &'static str {
         match self {
             Self::Is => "is",
@@ -53,7 +52,7 @@ impl What {
     }
 }
 
-/// The changes from one list to another, in the order of the new one, what is gone last.
+/// The changes from one list to another, in the order of the new one; what is gone comes last.
 pub(crate) fn between(old: &[Row], new: &[Row]) -> Vec<Change> {
     let mut before: BTreeMap<RowId, &Row> = old.iter().map(|row| (id(row), row)).collect();
     let mut changes = Vec::new();
@@ -69,7 +68,7 @@ pub(crate) fn between(old: &[Row], new: &[Row]) -> Vec<Change> {
     changes
 }
 
-/// The weightiest.
+/// The most important difference of two versions of a row.
 fn difference(old: &Row, new: &Row) -> Option<What> {
     let names = |row: &Row| {
         [&row.domain, &row.host_name, &row.network, &row.network_domain].map(Clone::clone)

@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-/// What a key stands for while the list or an explanation is shown.
+/// The command of a key while the list or an explanation is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Command {
     Quit,
@@ -10,7 +10,7 @@ pub(crate) enum Command {
     Suspend,
     Help,
     Filter,
-    /// Drop the filter, or close what lies over the list.
+    /// Drop the filter, or close the explanation.
     Escape,
     NextColumn,
     PreviousColumn,
@@ -21,7 +21,7 @@ pub(crate) enum Command {
     Move(Motion),
 }
 
-/// Where the cursor, or the text, goes.
+/// A movement of the cursor or of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Motion {
     Up,
@@ -33,7 +33,7 @@ pub(crate) enum Motion {
 }
 
 impl Motion {
-    /// From a position among `count`, `page` of which are visible at once.
+    /// The new position among `count`, of which `page` are visible at once.
     pub(crate) fn apply(self, position: usize, count: usize, page: usize) -> usize {
         let last = count.saturating_sub(1);
         let to = match self {
@@ -48,7 +48,7 @@ impl Motion {
     }
 }
 
-/// Keys that do the same everywhere, also while a filter is typed.
+/// Keys that do the same everywhere, even while a filter is typed.
 pub(crate) fn interrupt(key: KeyEvent) -> Option<Command> {
     match key.code {
         KeyCode::Char('c' | 'C') if is_control(key) => Some(Command::Quit),
@@ -57,7 +57,7 @@ pub(crate) fn interrupt(key: KeyEvent) -> Option<Command> {
     }
 }
 
-/// None for a key without a meaning.
+/// The command of a key, if it has one.
 pub(crate) fn command(key: KeyEvent) -> Option<Command> {
     let control = is_control(key);
     Some(match key.code {
@@ -83,7 +83,7 @@ pub(crate) fn command(key: KeyEvent) -> Option<Command> {
     })
 }
 
-/// Whether the key was pressed, and not let go.
+/// Whether the key was pressed, not released.
 pub(crate) fn is_press(key: KeyEvent) -> bool {
     key.kind != KeyEventKind::Release
 }

@@ -6,7 +6,7 @@ use super::changes::Change;
 use crate::listing::fields::{JsonRow, plain};
 use crate::output::escape::json_line;
 
-/// Tabs between the fields: the time, what happened, and the fields of `list --plain`.
+/// The time, what happened, and the fields of `list --plain`, separated by tabs.
 pub(crate) fn text(change: &Change, now: i64) -> String {
     format!("{}\t{}\t{}", utc(now), change.what.word(change.row.state), plain(&change.row))
 }
@@ -18,7 +18,7 @@ pub(crate) fn json(change: &Change, now: i64) -> String {
         change: change.what.word(change.row.state),
         row: JsonRow::new(&change.row),
     };
-    // Strings and numbers alone: nothing in it can fail.
+    // It has only strings and numbers, which can't fail.
     json_line(&serde_json::to_string(&line).unwrap_or_default())
 }
 

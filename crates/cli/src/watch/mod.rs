@@ -1,4 +1,4 @@
-//! The list, live: what `libvirt-nss watch` shows and makes of keys and changes.
+//! The live list: what `libvirt-nss watch` shows, and how it reacts to keys and changes.
 
 pub(crate) mod changes;
 mod keys;
@@ -16,10 +16,10 @@ use crate::error::Error;
 pub(crate) enum Event {
     /// Leases or NICs may have changed.
     Changed(Result<(), Error>),
-    /// A key, or another size of the terminal.
+    /// A key, or a new size of the terminal.
     Input(Input),
     /// A signal that ends the command.
     Signal(i32),
-    /// The terminal gives no more keys.
+    /// The terminal can't be read any more.
     NoInput(std::io::Error),
 }

@@ -4,14 +4,14 @@ use std::cmp::Ordering;
 
 use crate::state::rows::Row;
 
-/// The columns by which rows are sorted, in turn: the first of those of a list.
+/// The columns that rows can be sorted by: the first ones of a list.
 const NAMES: [&str; 8] =
     ["domain", "host", "bridge", "network", "address", "MAC", "time left", "state"];
 
-/// By which column rows are sorted.
+/// How rows are sorted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Order {
-    /// Its place among the columns of a list.
+    /// The column's index in a list.
     pub(crate) column: usize,
     pub(crate) descending: bool,
 }
@@ -31,14 +31,14 @@ impl Order {
         format!("by {}, {direction}", NAMES[self.column])
     }
 
-    /// How two rows follow each other; equal ones stay in the list's own order.
+    /// Compares two rows; equal ones keep the order of the list.
     pub(crate) fn compare(self, a: &Row, b: &Row) -> Ordering {
         let order = compare(a, b, self.column);
         if self.descending { order.reverse() } else { order }
     }
 }
 
-/// What has nothing in the column comes last.
+/// Rows without a value in the column come last.
 fn compare(a: &Row, b: &Row, column: usize) -> Ordering {
     fn last<T: Ord>(a: &Option<T>, b: &Option<T>) -> Ordering {
         (a.is_none(), a).cmp(&(b.is_none(), b))
@@ -50,7 +50,7 @@ fn compare(a: &Row, b: &Row, column: usize) -> Ordering {
         3 => last(&a.network, &b.network),
         4 => last(&a.address, &b.address),
         5 => last(&a.mac, &b.mac),
-        // What never ends has the most time left.
+        // A lease that never ends has the most time left.
         6 => {
             let left = |row: &Row| row.expiry.map(|expiry| (expiry == 0, expiry));
             last(&left(a), &left(b))

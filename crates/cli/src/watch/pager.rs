@@ -1,4 +1,4 @@
-//! An explanation over the list, to be scrolled through.
+//! A text over the list that can be scrolled.
 
 use super::keys::Command;
 use crate::output::paint::{Paint, Tone};
@@ -13,17 +13,17 @@ pub(crate) struct Pager {
 }
 
 impl Pager {
-    /// `lines` are as long as the screen is wide, at most.
+    /// `lines` are no longer than the screen is wide.
     pub(crate) fn new(title: String, lines: Vec<String>) -> Self {
         Self { title, lines, top: 0 }
     }
 
-    /// New text in the place of the old; the position stays.
+    /// Replaces the text; the position stays.
     pub(crate) fn replace(&mut self, lines: Vec<String>) {
         self.lines = lines;
     }
 
-    /// Whether it is to be closed.
+    /// Handles a command. Returns whether to close the text.
     pub(crate) fn obey(&mut self, command: Command, height: usize) -> bool {
         match command {
             Command::Escape | Command::Quit | Command::Explain => return true,
@@ -55,7 +55,7 @@ impl Pager {
     }
 }
 
-/// Lines of text: all but the title and the keys.
+/// How many lines of text fit: all but the title and the line of keys.
 fn page(height: usize) -> usize {
     height.saturating_sub(2).max(1)
 }

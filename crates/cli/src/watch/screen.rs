@@ -1,4 +1,4 @@
-//! The terminal: its second screen, taken and given back.
+//! The terminal: its alternate screen, and restoring it.
 
 use std::io::{self, Write as _};
 use std::sync::mpsc::Sender;
@@ -13,17 +13,17 @@ use crossterm::terminal::{
 
 use super::Event;
 
-/// The second screen, as long as it is there.
+/// The alternate screen, until it is dropped.
 pub(crate) struct Screen {
     /// The lines that it shows.
     lines: Vec<String>,
 }
 
 impl Screen {
-    /// Takes the terminal.
+    /// Switches the terminal to the alternate screen.
     ///
     /// # Errors
-    /// It can't do that.
+    /// The terminal doesn't support it.
     pub(crate) fn open() -> io::Result<Self> {
         enable_raw_mode()?;
         let screen = Self { lines: Vec::new() };
@@ -31,7 +31,7 @@ impl Screen {
         Ok(screen)
     }
 
-    /// Columns and lines; 80 and 24 where it doesn't tell.
+    /// Columns and lines; 80 and 24 if they are unknown.
     pub(crate) fn size() -> (usize, usize) {
         match size() {
             Ok((columns, lines)) if columns > 0 && lines > 0 => (columns.into(), lines.into()),
@@ -39,13 +39,12 @@ impl Screen {
         }
     }
 
-    /// The terminal has another size, and may show anything.
+    /// Forgets what the terminal shows, as after a change of its size.
     pub(crate) fn invalidate(&mut self) {
         self.lines.clear();
     }
 
-    /// Shows the lines. Those that it shows already aren't sent, and the others go in one write, so that
-    /// nothing flickers.
+    /// Shows the lines. Unchanged ones aren't sent, and the others go in one write, so that nothing flickers.
     ///
     /// # Errors
     /// The terminal is gone.
@@ -69,26 +68,26 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        give_back();
+        restore();
     }
 }
 
-fn give_back() {
-    // A terminal that is gone needs nothing given back.
+fn restore() {
+    // A terminal that is gone needs no restoring.
     let _ = execute!(io::stdout(), Show, LeaveAlternateScreen);
     let _ = disable_raw_mode();
 }
 
-/// Has the terminal given back before a panic ends the process.
-pub(crate) fn give_back_on_panic() {
+/// Restores the terminal before a panic ends the process.
+pub(crate) fn restore_on_panic() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
-        give_back();
+        restore();
         report(info);
     }));
 }
 
-/// Sends what is typed, and other sizes of the terminal.
+/// Sends keys, and changes of the terminal's size.
 pub(crate) fn spawn_input(sender: Sender<Event>) {
     thread::spawn(move || {
         loop {

@@ -1,4 +1,4 @@
-//! What the screen shows, and what keys do to it. It draws nothing itself.
+//! What the screen shows, and how keys change it. It does no output itself.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::output::paint::{Paint, Tone, reversed};
 use crate::output::table::{self, Cell, Column, cut};
 use crate::state::rows::{AddressState, Row};
 
-/// How long a change stands out. Seconds.
+/// How long a change is highlighted. Seconds.
 const FRESH: i64 = 5;
 
 /// What a key asks of the caller.
@@ -31,7 +31,7 @@ pub(crate) enum Request {
     Suspend,
 }
 
-/// What the keys go to.
+/// Which part of the screen gets the keys.
 enum Mode {
     List,
     /// The filter is being typed.
@@ -47,15 +47,15 @@ pub(crate) struct View {
     order: Order,
     /// Expired leases too.
     all: bool,
-    /// Rows must have this somewhere.
+    /// Only rows that contain this are shown.
     filter: String,
     /// Columns and lines of the terminal.
     size: (usize, usize),
     rows: Vec<Row>,
-    /// The rows that are to be seen, in order: indices.
+    /// Indices of the rows that pass the filters, in order.
     shown: Vec<usize>,
     columns: Vec<Column>,
-    /// Of the columns, for all rows that are to be seen.
+    /// The widths that the columns need for all of these.
     widths: Vec<usize>,
     /// The selected one of `shown`.
     cursor: usize,
@@ -63,7 +63,7 @@ pub(crate) struct View {
     top: usize,
     /// When a row changed last.
     changed: BTreeMap<RowId, i64>,
-    /// What is wrong, if anything.
+    /// A problem to show, if any.
     pub(crate) trouble: Option<String>,
 }
 
@@ -99,13 +99,13 @@ impl View {
         &self.rows
     }
 
-    /// The first rows: none of them stands out.
+    /// The first rows, none of which is highlighted.
     pub(crate) fn begin(&mut self, rows: Vec<Row>, now: i64) {
         self.rows = rows;
         self.arrange(now);
     }
 
-    /// Replaces the rows; what is new or different stands out for a while, and the cursor stays on its row.
+    /// Replaces the rows; new and changed ones are highlighted for a while, and the cursor stays on its row.
     pub(crate) fn update(&mut self, rows: Vec<Row>, now: i64) {
         let selected = self.selected().map(id);
         for change in between(&self.rows, &rows) {
@@ -116,7 +116,7 @@ impl View {
         self.select(selected);
     }
 
-    /// Changes that have stood out for long enough.
+    /// Ends the highlighting of changes that are old enough.
     pub(crate) fn forget_old_changes(&mut self, now: i64) {
         self.changed.retain(|_, since| now - *since < FRESH);
     }
@@ -126,7 +126,7 @@ impl View {
         self.shown.get(self.cursor).and_then(|&at| self.rows.get(at))
     }
 
-    /// The row that an explanation is shown of.
+    /// The row that is being explained.
     pub(crate) fn explained(&self) -> Option<&Row> {
         match &self.mode {
             Mode::Explanation(row, _) => Some(row),
@@ -134,7 +134,7 @@ impl View {
         }
     }
 
-    /// Shows the explanation of a row, or what has become of the one that is shown.
+    /// Shows the explanation of a row, or updates the one that is shown.
     pub(crate) fn explain(&mut self, row: Row, title: String, lines: Vec<String>) {
         match &mut self.mode {
             Mode::Explanation(_, pager) => pager.replace(lines),
@@ -142,7 +142,7 @@ impl View {
         }
     }
 
-    /// Does what a key is for.
+    /// Handles a key.
     pub(crate) fn press(&mut self, key: KeyEvent, now: i64) -> Request {
         if !keys::is_press(key) {
             return Request::Show;
@@ -192,7 +192,7 @@ impl View {
         self.move_to(0);
     }
 
-    /// All rows are there again, and the cursor stays where it is.
+    /// Shows all rows again; the cursor stays on its row.
     fn drop_filter(&mut self, now: i64) {
         let selected = self.selected().map(id);
         self.filter.clear();
@@ -229,7 +229,7 @@ impl View {
         self.move_to(0);
     }
 
-    /// Lines for rows: all but the title, the heading and the line of keys.
+    /// How many rows fit: all lines but the title, the heading and the line of keys.
     fn page(&self) -> usize {
         self.size.1.saturating_sub(3).max(1)
     }
@@ -243,7 +243,7 @@ impl View {
         self.follow_cursor();
     }
 
-    /// Moves the cursor to a row, if that is shown.
+    /// Moves the cursor to a row, if it is shown.
     fn select(&mut self, row: Option<RowId>) {
         let is_it = |&at: &usize| row.as_ref() == Some(&id(&self.rows[at]));
         let position = self.shown.iter().position(is_it);
@@ -261,7 +261,7 @@ impl View {
         self.all || row.is_current()
     }
 
-    /// Chooses the rows that are to be seen and puts them in order.
+    /// Filters and sorts the rows.
     fn arrange(&mut self, now: i64) {
         let filter = self.filter.to_lowercase();
         let is_shown =
@@ -284,13 +284,13 @@ impl View {
         self.move_to(self.cursor);
     }
 
-    /// The rows on the screen, and whether the cursor is on them.
+    /// The rows on the screen, and whether each is selected.
     fn visible(&self) -> impl Iterator<Item = (&Row, bool)> {
         let shown = self.shown.iter().enumerate().skip(self.top).take(self.page());
         shown.map(|(position, &at)| (&self.rows[at], position == self.cursor))
     }
 
-    /// The whole screen: as many lines as there are, none longer than there is room.
+    /// The whole screen: exactly as many lines as it has, none too long.
     pub(crate) fn lines(&self, now: i64, paint: Paint) -> Vec<String> {
         let (width, height) = self.size;
         let mut lines = vec![self.title(paint)];
@@ -336,7 +336,7 @@ impl View {
         let rows: Vec<Vec<Cell>> = self.visible().map(|(row, _)| self.row(row, now)).collect();
         let lines =
             |paint| table::lines_as_wide(&self.columns, &self.widths, &rows, Some(width), paint);
-        // Too narrow a terminal cuts what no column can give: it has no colours then.
+        // On a terminal that is too narrow for the columns, lines are cut and have no colours.
         let plain = lines(Paint::none());
         let selected = self.visible().position(|(_, selected)| selected).map(|at| at + 1);
         let pairs = lines(paint).into_iter().zip(plain).enumerate();
@@ -355,13 +355,13 @@ impl View {
             .collect()
     }
 
-    /// In how many seconds the screen looks different if nothing else happens: by the times that are left, and
-    /// by changes that stand out.
+    /// In how many seconds the screen changes if nothing else happens, because of the remaining times and the
+    /// highlighting.
     pub(crate) fn next_change(&self, now: i64) -> Option<u64> {
         let of_times = self.visible().filter_map(|(row, _)| {
             let left = row.expiry.filter(|&expiry| expiry != 0)?.saturating_sub(now);
             Some(match left {
-                // Minutes are shown from the first on, and an hour ago the hours.
+                // Up to a minute, seconds are shown; then minutes.
                 60.. => left % 60 + 1,
                 -59..60 => 1,
                 _ => 60 - left.saturating_neg() % 60,
@@ -399,7 +399,7 @@ impl View {
     }
 }
 
-/// Beside the title of the column by which rows are sorted.
+/// The mark of the sorted column.
 fn mark(descending: bool) -> char {
     match (descending, output::is_utf8()) {
         (false, true) => '▲',

@@ -316,7 +316,7 @@ fn what_stands_in_the_way() {
             assert_eq!(output.status.code(), Some(1), "{line}: {said}");
             assert!(said.contains(&format!("etc/{name}: ")), "{line}: {said}");
             assert!(
-                said.contains("not a regular file of its own; see what put it there"),
+                said.contains("not a regular file with a single name; find out what put it there"),
                 "{said}"
             );
             same(DEBIAN, "before", &etc.join("nsswitch.conf"));
@@ -329,7 +329,11 @@ fn what_stands_in_the_way() {
     assert!(sandbox.run("mkfifo $WORK/etc/nsswitch.conf.libvirt-nss-backup").status.success());
     let output = sandbox.run("timeout 60 libvirt-nss --root $WORK disable --restore");
     assert_eq!(output.status.code(), Some(1));
-    assert!(String::from_utf8(output.stderr).unwrap().contains("libvirt-nss-backup: it is not"));
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("libvirt-nss-backup: not a regular file")
+    );
 }
 
 /// The directory itself may be a link: below the root it stays below it.
@@ -362,10 +366,7 @@ fn a_file_that_is_mounted() {
                   mount --bind $WORK/mounted $WORK/etc/nsswitch.conf && libvirt-nss --root $WORK enable";
     let output = sandbox.command("unshare").args(["--mount", "sh", "-c", script]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        said.contains("nsswitch.conf: Device or resource busy; something is mounted over it"),
-        "{said}"
-    );
+    assert!(said.contains("nsswitch.conf: Device or resource busy; it is a mount point"), "{said}");
     assert_eq!(output.status.code(), Some(1));
     same(DEBIAN, "before", &sandbox.work().join("mounted"));
     assert_eq!(fs::read_dir(sandbox.work().join("etc")).unwrap().count(), 1);
@@ -420,17 +421,17 @@ fn authselect_with_the_feature() {
                  touch /etc/nsswitch.conf.libvirt-nss-backup; libvirt-nss disable --restore; ls -A /etc";
     let Some(text) = with_authselect("with-libvirt with-ecryptfs", false, lines) else { return };
     let expected = "\
-nothing to change: authselect's feature with-libvirt is off
+nothing to do: authselect's feature with-libvirt is off
 this would run: authselect enable-feature with-libvirt
 done: authselect enable-feature with-libvirt
-nothing to change: authselect's feature with-libvirt is on
+nothing to do: authselect's feature with-libvirt is on
 done: authselect disable-feature with-libvirt
-nothing to change: authselect's feature with-libvirt is off
-nothing to change: authselect's feature with-libvirt is off
+nothing to do: authselect's feature with-libvirt is off
+nothing to do: authselect's feature with-libvirt is off
 authselect
 nsswitch.conf
-libvirt-nss: authselect's feature with-libvirt puts both services on the line, without actions, and \
-this system's authselect can't do anything else; run this without --guest, --host and --authoritative
+libvirt-nss: this system's authselect can only put both services on the line, without actions (feature \
+with-libvirt); run this without --guest, --host and --authoritative
 authselect enable-feature with-libvirt
 authselect disable-feature with-libvirt
 ";
@@ -459,7 +460,7 @@ hosts: files libvirt_guest dns myhostname
 ";
     assert_eq!(text, expected);
     let text = with_authselect("with-ecryptfs", false, "libvirt-nss enable").unwrap();
-    assert!(text.contains("has no feature with-libvirt; make a profile"), "{text}");
+    assert!(text.contains("has no feature with-libvirt; create a profile"), "{text}");
 }
 
 #[test]

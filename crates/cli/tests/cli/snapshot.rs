@@ -326,7 +326,7 @@ fn waiting_for_a_daemon_that_was_silent() {
     system.publish(&names(0), Some(system.stamp(false)), 100);
     let mut waiting = Waiting::start(&sandbox, "--root s wait -v app");
     let silent = "libvirt-nss: app has no address yet: no guest has this name in the files that could \
-                  be read; libvirt-nssd hasn't touched it for 100s (it holds for 90s)";
+                  be read; libvirt-nssd hasn't renewed its snapshot for 100s (it is valid for 90s)";
     assert_eq!(waiting.says(), silent);
     set_modified(&system.path(), NOW - 1);
     assert_eq!(waiting.ends(), ("172.20.0.5\n".into(), Some(0)));
