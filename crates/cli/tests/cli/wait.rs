@@ -174,7 +174,7 @@ fn the_time_is_up() {
         &state.join("virbr0.status"),
         &format!("[{}]", lease("127.92.1.8", "52:54:00:00:00:01", "web")),
     );
-    let line = format!("--state-dir $WORK/state wait --timeout 0.5 --port {port} web");
+    let line = format!("--state-dir $WORK/state wait --timeout 2 --port {port} web");
     let mut waiting = Waiting::start(&sandbox, &line);
     assert_eq!(
         waiting.says(),
