@@ -35,5 +35,7 @@ mod names;
 mod reverse;
 #[path = "suite/snapshot.rs"]
 mod snapshot;
+#[path = "suite/stack.rs"]
+mod stack;
 #[path = "suite/table.rs"]
 mod table;

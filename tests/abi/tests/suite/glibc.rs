@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use abi::snapshot::{LEASED, TOLD};
-use abi::{Lease, MacMap, Modules, Snapshot, StateDir, sandbox};
+use abi::{Lease, MacMap, Modules, StateDir, sandbox};
 
 use crate::support::later;
 
@@ -64,9 +63,14 @@ fn lines(command: &mut Command) -> Vec<String> {
 
 #[track_caller]
 fn run(command: &mut Command) -> Output {
+    run_with_messages(command.env_remove("LIBVIRT_NSS_DEBUG"))
+}
+
+/// As [`run`], with `LIBVIRT_NSS_DEBUG` as the command has it.
+#[track_caller]
+pub(crate) fn run_with_messages(command: &mut Command) -> Output {
     command
         .env("LD_LIBRARY_PATH", Modules::ours().directory())
-        .env_remove("LIBVIRT_NSS_DEBUG")
         .output()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
@@ -389,86 +393,4 @@ fn python() {
         let wanted = ["web ['192.168.122.10', 'fd00::10']", "db-vm ['192.168.122.20']"];
         assert_eq!(lines(&mut command), wanted);
     });
-}
-
-/// PTHREAD_STACK_MIN. Programs with small threads: microsocks (32 KiB), cntlm (64 KiB).
-const SMALLEST_STACK: &str = "16384";
-
-/// What every look-up comes to on the main thread comes in a thread with the smallest stack, too: by name, by
-/// address, all guests, through either module, with little and with much to read.
-#[test]
-fn the_smallest_stack_suffices() {
-    for line in ["libvirt", "libvirt_guest", "libvirt libvirt_guest"] {
-        with_hosts_line(line, |state| {
-            guests(state);
-            for many in [false, true] {
-                if many {
-                    crowd(state);
-                }
-                for snapshot in [None, Some(TOLD), Some(LEASED)] {
-                    match snapshot {
-                        Some(LEASED) => daemons(LEASED).publish(state),
-                        Some(flags) => daemons(flags).publish_beside(),
-                        None => Snapshot::withdraw(),
-                    }
-                    on_the_smallest_stack();
-                }
-            }
-            Snapshot::withdraw();
-            sandbox::hide_state_directory().expect("a mount");
-            on_the_smallest_stack();
-        });
-    }
-}
-
-/// Files that are read through a mapping, names with many addresses, damage, and long names.
-fn crowd(state: &StateDir) {
-    let mac = |i: u32| format!("52:54:00:01:{:02x}:{:02x}", i / 256, i % 256);
-    let leases: Vec<_> = (0..2000)
-        .map(|i| {
-            let name = if i < 700 { "many".to_owned() } else { format!("{}-{i}", "x".repeat(50)) };
-            Lease::v4(&format!("10.1.{}.{}", i / 250, i % 250), &mac(i), &name, later())
-        })
-        .collect();
-    let macs: Vec<String> = (0..700).map(mac).collect();
-    let macs: Vec<&str> = macs.iter().map(String::as_str).collect();
-    state.leases("virbr7", &leases);
-    state.macs("virbr7", &[MacMap::new("many-vm", &macs)]);
-    state.write("virbr8.status", "[{\"hostname\": \"web\", \"ip-address\":").fifo("virbr9.status");
-    state.write("virbr8.macs", "{\"a\":".repeat(30_000));
-}
-
-/// The same guests, and one that only the daemon knows.
-fn daemons(flags: u8) -> Snapshot {
-    let add = |snapshot: Snapshot, kind: &str, suffix: &str| {
-        (1..200).fold(snapshot, |snapshot, i| {
-            let name = if i < 100 { "web" } else { "told" };
-            let (key, own) = (format!("{kind}{name}{suffix}"), format!("{name}{suffix}"));
-            snapshot.entry(&key, flags, &own, &format!("10.3.0.{i}"), "virbr0")
-        })
-    };
-    add(add(Snapshot::default(), "h", ""), "g", "-vm")
-}
-
-#[track_caller]
-fn on_the_smallest_stack() {
-    let long = ["y".repeat(60), "y".repeat(60), "y".repeat(60), "y".repeat(60)].join(".");
-    let names = ["web", "web-vm", "db", "many", "many-vm", "told", "nobody", "localhost", &long];
-    let mut asked: Vec<Vec<&str>> = vec![vec!["-l"]];
-    for name in names {
-        for how in [&[][..], &["-c"], &["-4"], &["-6"], &["-m", "-6"], &["-g"]] {
-            asked.push([how, &[name]].concat());
-        }
-    }
-    for address in ["192.168.122.10", "fd00::10", "10.1.0.5", "10.3.0.5", "10.9.9.9"] {
-        asked.push(vec!["-n", address]);
-    }
-    for arguments in asked {
-        let expected = resolve(&arguments);
-        let small = [&["-s", SMALLEST_STACK], &arguments[..]].concat();
-        assert_eq!(resolve(&small), expected, "{arguments:?}");
-        let mut debug = Command::new(resolve_program());
-        let output = run(debug.args(&small)).status;
-        assert!(output.success(), "{arguments:?}: {output}");
-    }
 }

@@ -1,20 +1,22 @@
-/* resolve [-s BYTES] [-4|-6] [-c] [-m] [-a] [-g] NAME
- * resolve [-s BYTES] -n ADDRESS
- * resolve [-s BYTES] -l
+/* resolve [-s BYTES] [-d COUNT] [-4|-6] [-c] [-m] [-a] [-g] NAME...
+ * resolve [-s BYTES] [-d COUNT] -n ADDRESS...
+ * resolve [-s BYTES] [-d COUNT] -l
  *
- * Asks glibc as any C program does and prints a line each: "canonical NAME", "ADDRESS" or
+ * Asks glibc as any C program does, for one name after the other, and prints a line each: "canonical NAME", "ADDRESS" or
  * "ADDRESS%SCOPE", or "error SYMBOL" alone. -4, -6: that family; -c: AI_CANONNAME; -m:
  * AI_V4MAPPED | AI_ALL; -a: AI_ADDRCONFIG; -g: gethostbyname instead of getaddrinfo; -n:
  * getnameinfo with NI_NAMEREQD; -l: gethostent, to the end, and how many there are; -s: ask in a thread
- * with a stack of so many bytes. */
+ * with a stack of so many bytes; -d: once glibc has loaded the modules, leave only so many descriptors. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -91,33 +93,8 @@ static int ask_in_thread(size_t stack)
         || pthread_create(&thread, &attributes, ask, NULL) || pthread_join(thread, NULL);
 }
 
-int main(int argc, char **argv)
+static void print(void)
 {
-    size_t stack = 0;
-    int option;
-
-    while ((option = getopt(argc, argv, "46cmagnls:")) != -1) {
-        switch (option) {
-        case '4': hints.ai_family = AF_INET; break;
-        case '6': hints.ai_family = AF_INET6; break;
-        case 'c': hints.ai_flags |= AI_CANONNAME; break;
-        case 'm': hints.ai_flags |= AI_V4MAPPED | AI_ALL; break;
-        case 'a': hints.ai_flags |= AI_ADDRCONFIG; break;
-        case 'g': how = BY_GETHOSTBYNAME; break;
-        case 'n': how = BY_ADDRESS; break;
-        case 'l': how = LIST; break;
-        case 's': stack = strtoul(optarg, NULL, 10); break;
-        default: return 2;
-        }
-    }
-    if (optind + (how != LIST) != argc)
-        return 2;
-    name = argv[optind];
-    if (!stack)
-        ask(NULL);
-    else if (ask_in_thread(stack))
-        return 3;
-
     if (how == LIST) {
         printf("%d\n", count);
     } else if (how == BY_GETHOSTBYNAME && !host) {
@@ -138,5 +115,52 @@ int main(int argc, char **argv)
         for (const struct addrinfo *info = all; info; info = info->ai_next)
             print_address(info);
     }
+}
+
+/* Loads the modules, and makes all but COUNT descriptors unavailable. */
+static int leave_descriptors(int left)
+{
+    struct rlimit limit;
+    int free = 0, end = 0;
+
+    gethostbyname("localhost");
+    while (free < left || fcntl(end, F_GETFD) >= 0)
+        free += fcntl(end++, F_GETFD) < 0;
+    limit.rlim_cur = limit.rlim_max = end;
+    return setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int main(int argc, char **argv)
+{
+    size_t stack = 0;
+    int option, descriptors = -1;
+
+    while ((option = getopt(argc, argv, "46cmagnls:d:")) != -1) {
+        switch (option) {
+        case '4': hints.ai_family = AF_INET; break;
+        case '6': hints.ai_family = AF_INET6; break;
+        case 'c': hints.ai_flags |= AI_CANONNAME; break;
+        case 'm': hints.ai_flags |= AI_V4MAPPED | AI_ALL; break;
+        case 'a': hints.ai_flags |= AI_ADDRCONFIG; break;
+        case 'g': how = BY_GETHOSTBYNAME; break;
+        case 'n': how = BY_ADDRESS; break;
+        case 'l': how = LIST; break;
+        case 's': stack = strtoul(optarg, NULL, 10); break;
+        case 'd': descriptors = atoi(optarg); break;
+        default: return 2;
+        }
+    }
+    if ((optind == argc) != (how == LIST))
+        return 2;
+    if (descriptors >= 0 && leave_descriptors(descriptors))
+        return 4;
+    do {
+        name = argv[optind];
+        if (!stack)
+            ask(NULL);
+        else if (ask_in_thread(stack))
+            return 3;
+        print();
+    } while (++optind < argc);
     return 0;
 }
