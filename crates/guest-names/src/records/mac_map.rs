@@ -20,6 +20,8 @@ pub struct MacMap<'t> {
     rest: u32,
     /// There are some.
     has_rest: bool,
+    /// Where the window was before the first of them were read.
+    back: Option<u32>,
     /// One of the keys has a value of the wrong type.
     mistyped: bool,
 }
@@ -37,7 +39,7 @@ impl<'t> MacMap<'t> {
     pub fn new(domain: &'t mut Text) -> Self {
         domain.clear();
         let macs = [Mac([0; 6]); MACS_AT_ONCE];
-        Self { domain, macs, len: 0, rest: 0, has_rest: false, mistyped: false }
+        Self { domain, macs, len: 0, rest: 0, has_rest: false, back: None, mistyped: false }
     }
 
     /// Replaces this record by the one at the window's place, whose next byte is `{`, with its first MACs.
@@ -46,6 +48,7 @@ impl<'t> MacMap<'t> {
         self.domain.clear();
         self.len = 0;
         self.has_rest = false;
+        self.back = None;
         self.mistyped = false;
         let mut object = Object::new(KEYS);
         loop {
@@ -57,12 +60,16 @@ impl<'t> MacMap<'t> {
         }
     }
 
-    /// Replaces the MACs by those that come after them. `false`: there are none. The window stays where it was.
+    /// Replaces the MACs by those that come after them. `false`: there are none, and the window is where it was before
+    /// the first call.
     pub fn read_rest<F: StateFile>(&mut self, window: &mut Window<'_, F>) -> bool {
         if !self.has_rest {
+            if let Some(back) = self.back.take() {
+                window.seek(back);
+            }
             return false;
         }
-        let end = window.offset();
+        self.back.get_or_insert(window.offset());
         window.seek(self.rest);
         self.len = 0;
         self.has_rest = false;
@@ -71,7 +78,6 @@ impl<'t> MacMap<'t> {
         while let (Ok(Some((key, value))), false) = (object.next(window), self.has_rest) {
             self.set(key, value, window.offset());
         }
-        window.seek(end);
         true
     }
 
@@ -169,15 +175,17 @@ mod tests {
                 (0..count).map(|last| format!("\"52:54:00:00:00:{last:02x}\"")).collect();
             let text = format!("{{\"macs\": [{}], \"domain\": \"web\"}}", macs.join(","));
             record(&text, |map, window, _| {
-                let (mut seen, end) = (Vec::new(), window.offset());
+                // As where objects in the record are to be read next.
+                window.seek(1);
+                let mut seen = Vec::new();
                 loop {
                     assert!(map.is_good());
                     seen.extend(map.macs().iter().map(|mac| mac.0[5]));
                     if !map.read_rest(window) {
                         break;
                     }
-                    assert_eq!(window.offset(), end);
                 }
+                assert_eq!(window.offset(), 1);
                 assert_eq!(seen, (0..count).collect::<Vec<u8>>());
             });
         }
