@@ -2,6 +2,7 @@
 //! of several sizes.
 
 use guest_names::json::{Malformed, Object, Parsed, Value, next_object};
+use guest_names::text::Text;
 use guest_names::window::{FRONT, Window};
 
 use testkit::memory::File;
@@ -44,7 +45,8 @@ fn readings(text: &[u8], buffer: usize, piece: usize) -> Vec<Reading> {
     let mut readings = Vec::new();
     while next_object(&mut window) {
         let start = window.offset() as usize;
-        let (mut object, mut events) = (Object::new(KEY_LIST), Vec::new());
+        let mut text = Text::new();
+        let (mut object, mut events) = (Object::new(KEY_LIST, &mut text), Vec::new());
         let parsed = loop {
             match object.next(&mut window) {
                 Ok(Some((key, value))) => events.push(event(key, value)),

@@ -30,6 +30,20 @@ pub trait StateFile {
     fn size(&mut self) -> u64;
 }
 
+/// A file that couldn't be opened is empty.
+impl<F: StateFile> StateFile for Option<F> {
+    fn read_at(&mut self, offset: u32, room: &mut [u8]) -> Result<usize, Fault> {
+        match self {
+            Some(file) => file.read_at(offset, room),
+            None => Ok(0),
+        }
+    }
+
+    fn size(&mut self) -> u64 {
+        self.as_mut().map_or(0, F::size)
+    }
+}
+
 /// A read that ends early, and not at a multiple of so many bytes in the file, has reached the file's end:
 /// nothing needs to be read again to know it. A read of a file comes back short at its end or where a signal
 /// interrupts it (POSIX, read(2)), and what has been copied by then are whole pages, or sectors of 512

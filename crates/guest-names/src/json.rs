@@ -55,7 +55,7 @@ const MEMBERS: u32 = 0b1;
 const ELEMENTS: u32 = 0b10;
 
 /// Reads one object, member by member.
-pub struct Object {
+pub struct Object<'t> {
     /// The keys that matter, separated by commas. One text: a table of texts would be pointers, which the dynamic
     /// linker has to set in every process.
     keys: &'static [u8],
@@ -69,20 +69,21 @@ pub struct Object {
     /// How many objects have been met, itself among them.
     objects: u32,
     /// The string that was read last.
-    text: Text,
+    text: &'t mut Text,
 }
 
-impl Object {
-    /// Before the `{`. `keys` are those of the members that are handed out, separated by commas.
+impl<'t> Object<'t> {
+    /// Before the `{`. `keys` are those of the members that are handed out, separated by commas. `text` is memory for
+    /// one string at a time.
     #[must_use]
-    pub fn new(keys: &'static [u8]) -> Self {
-        Self { keys, key: None, open: 0, begins: false, objects: 0, text: Text::new() }
+    pub fn new(keys: &'static [u8], text: &'t mut Text) -> Self {
+        Self { keys, key: None, open: 0, begins: false, objects: 0, text }
     }
 
     /// After a value in the array of the member with the `key`-th of the keys: the next one comes next.
     #[must_use]
-    pub(crate) fn in_array(keys: &'static [u8], key: usize) -> Self {
-        Self { key: Some(key), open: ELEMENTS, objects: 1, ..Self::new(keys) }
+    pub(crate) fn in_array(keys: &'static [u8], key: usize, text: &'t mut Text) -> Self {
+        Self { key: Some(key), open: ELEMENTS, objects: 1, ..Self::new(keys, text) }
     }
 
     /// The next member with one of the keys: which key it is, and the value. `None` after the object's end.
@@ -154,7 +155,7 @@ impl Object {
         if reader.blank()? != b'"' {
             return Err(Malformed);
         }
-        reader.string(&mut self.text)?;
+        reader.string(self.text)?;
         if self.open == MEMBERS {
             let key = self.text.as_bytes();
             self.key = self.keys.split(|&byte| byte == b',').position(|known| known == key);
@@ -170,7 +171,7 @@ impl Object {
         let mut reader = Reader(window);
         Ok(match reader.blank()? {
             b'"' => {
-                reader.string(&mut self.text)?;
+                reader.string(self.text)?;
                 Token::String
             }
             b'-' | b'0'..=b'9' => reader.number()?,

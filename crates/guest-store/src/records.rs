@@ -100,10 +100,10 @@ fn read_leases(
 }
 
 fn read_mac_maps(reading: &mut Reading<'_>, bridge: BridgeIndex, contents: &mut Contents) {
-    let mut domain = Text::new();
+    let (mut domain, mut scratch) = (Text::new(), Text::new());
     let mut map = MacMap::new(&mut domain);
     while let Some(start) = reading.scan.next(&mut reading.window) {
-        let parsed = map.read(&mut reading.window);
+        let parsed = map.read(&mut reading.window, &mut scratch);
         if !reading.accept(start, parsed) {
             continue;
         }
@@ -112,7 +112,7 @@ fn read_mac_maps(reading: &mut Reading<'_>, bridge: BridgeIndex, contents: &mut 
             continue;
         }
         let mut macs = map.macs().to_vec();
-        while map.read_rest(&mut reading.window) {
+        while map.read_rest(&mut reading.window, &mut scratch) {
             macs.extend(map.macs());
         }
         contents.add_domain(bridge, map.domain.as_bytes(), &macs);

@@ -322,7 +322,7 @@ fn look_up(task: Task<'_>) -> Reply {
     }
 }
 
-/// Four pages at a time are read fastest: on an 80 KB file, in 0.7 of the time.
+/// Four pages at a time are read fastest: an 80 KB file takes 0.8 of the time.
 #[inline(never)]
 fn with_ample_stack(task: Task<'_>) -> Reply {
     let (mut room, mut listing) = (Room([0; LARGE_BUFFER]), [0; 1536]);
@@ -334,7 +334,7 @@ fn with_ample_stack(task: Task<'_>) -> Reply {
 /// In threads of 16 KiB (PTHREAD_STACK_MIN) a whole getaddrinfo has to find room.
 #[inline(never)]
 fn with_little_stack(snapshot: Option<Opened<File>>, task: Task<'_>) -> Reply {
-    let (mut room, mut listing) = (Room([0; SMALL_BUFFER]), [0; 448]);
+    let (mut room, mut listing) = (Room([0; SMALL_BUFFER]), [0; 320]);
     let mut candidates = [Candidate::EMPTY; 3];
     let memory = Memory { buffer: &mut room.0, candidates: &mut candidates };
     run(snapshot, task, memory, &mut listing)

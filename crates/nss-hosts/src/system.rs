@@ -236,15 +236,14 @@ fn stack_limit() -> u64 {
     unsafe { limit.assume_init() }.rlim_cur
 }
 
-/// The host's node name; empty where the system doesn't say.
+/// The host's node name; empty if the system doesn't say.
 pub(crate) fn node_name(name: &mut Text) {
-    let mut system = core::mem::MaybeUninit::<libc::utsname>::zeroed();
-    // SAFETY: `system` has room for what is written.
-    unsafe { libc::syscall(libc::SYS_uname, system.as_mut_ptr()) };
-    // SAFETY: all zeroes is a valid utsname, and so is what the kernel wrote.
-    let system = unsafe { system.assume_init_ref() };
-    name.clear();
-    system.nodename.iter().take_while(|&&byte| byte != 0).for_each(|&byte| name.push(byte as u8));
+    // `struct new_utsname` of the kernel: six texts, each ended by a NUL. The node name is the second.
+    let mut texts = [[0u8; 65]; 6];
+    // SAFETY: `texts` has room for what is written.
+    unsafe { libc::syscall(libc::SYS_uname, texts.as_mut_ptr()) };
+    let [_, node, ..] = &texts;
+    name.set(node.split(|&byte| byte == 0).next().unwrap_or(&[]));
 }
 
 /// Keeps this thread from being cancelled, until it goes.

@@ -12,10 +12,7 @@ use crate::text::Text;
 
 impl<D: StateDir, S: System> StateFiles<'_, D, S> {
     /// The MAC map of a bridge, all of it.
-    pub(crate) fn all_mac_maps(
-        &mut self,
-        bridge: Bridge,
-    ) -> Result<Option<MacMaps<'_, D::File>>, Exhausted> {
+    pub(crate) fn all_mac_maps(&mut self, bridge: Bridge) -> MacMaps<'_, D::File> {
         self.needles.clear();
         self.mac_maps(bridge)
     }
@@ -33,7 +30,7 @@ impl<D: StateDir, S: System> StateFiles<'_, D, S> {
         macs.truncate(0);
         self.needles.clear();
         self.needles.add_name(wanted);
-        let Some(mut maps) = self.mac_maps(bridge)? else { return Ok(()) };
+        let mut maps = self.mac_maps(bridge);
         while let Some(map) = maps.next() {
             let Some(fit) = wanted.fit(map.domain.as_bytes()) else { continue };
             if fit.is_whole() {
@@ -85,29 +82,28 @@ impl<D: StateDir, S: System> StateFiles<'_, D, S> {
         if !any {
             return Ok(());
         }
-        if let Some(mut maps) = self.mac_maps(bridge)? {
-            while let Some(map) = maps.next() {
-                let mut is_owner = false;
-                for &mac in map.macs() {
-                    let key = mac_key(Some(mac));
-                    let from = lower_bound(candidates, |other| mac_key(other.mac) < key);
-                    let same = candidates.get_mut(from..).unwrap_or(&mut []).iter_mut();
-                    for candidate in same.take_while(|candidate| candidate.mac == Some(mac)) {
-                        is_owner |= is_open(candidate);
-                        if is_open(candidate) {
-                            candidate.attached = Attached::Yes;
-                        }
+        let mut maps = self.mac_maps(bridge);
+        while let Some(map) = maps.next() {
+            let mut is_owner = false;
+            for &mac in map.macs() {
+                let key = mac_key(Some(mac));
+                let from = lower_bound(candidates, |other| mac_key(other.mac) < key);
+                let same = candidates.get_mut(from..).unwrap_or(&mut []).iter_mut();
+                for candidate in same.take_while(|candidate| candidate.mac == Some(mac)) {
+                    is_owner |= is_open(candidate);
+                    if is_open(candidate) {
+                        candidate.attached = Attached::Yes;
                     }
-                }
-                if is_owner {
-                    if let Some(domain) = &mut domain {
-                        domain.set(map.domain.as_bytes());
-                    }
-                    maps.set_wanted();
                 }
             }
-            maps.close()?;
+            if is_owner {
+                if let Some(domain) = &mut domain {
+                    domain.set(map.domain.as_bytes());
+                }
+                maps.set_wanted();
+            }
         }
+        maps.close()?;
         // What the MAC map doesn't have is attached to nothing.
         for candidate in candidates.iter_mut().filter(|candidate| is_open(candidate)) {
             candidate.attached = Attached::No;

@@ -13,24 +13,30 @@ use crate::scan::{Accepted, Scan};
 use crate::text::Text;
 use crate::window::Window;
 
-/// An open file, and how far it has been read.
+/// A file, and how far it has been read.
 pub(super) struct Records<'f, F> {
-    window: Window<'f, F>,
+    window: Window<'f, Option<F>>,
     scan: Scan<'f>,
     observer: Option<&'f mut dyn Observer>,
+    /// Whether it could be opened, or there is none to read.
+    opened: Result<(), Exhausted>,
 }
 
 impl<'f, F: StateFile> Records<'f, F> {
     pub(super) fn new(
-        file: F,
+        opened: Result<Option<F>, Exhausted>,
         buffer: &'f mut [u8],
         needles: &'f Needles,
         observer: &'f mut Option<&mut dyn Observer>,
     ) -> Self {
         let observer = observing(observer);
-        // Observers are told of every record.
+        // Observers get every record.
         let needles = if observer.is_some() { &[] } else { needles.as_slice() };
-        Self { window: Window::new(file, buffer), scan: Scan::new(needles), observer }
+        let (file, opened) = match opened {
+            Ok(file) => (file, Ok(())),
+            Err(exhausted) => (None, Err(exhausted)),
+        };
+        Self { window: Window::new(file, buffer), scan: Scan::new(needles), observer, opened }
     }
 
     /// Whether the object that was read is a record.
@@ -42,9 +48,9 @@ impl<'f, F: StateFile> Records<'f, F> {
         accepted == Accepted::Record
     }
 
-    /// Ends the reading; reports a fault that ended it before the file's own end.
+    /// Reports a fault that ended the reading before the file's end.
     fn close(&mut self) -> Result<(), Exhausted> {
-        let Some(fault) = self.window.fault() else { return Ok(()) };
+        let Some(fault) = self.window.fault() else { return self.opened };
         if let Some(observer) = &mut self.observer {
             observer.broken_off(self.window.offset(), fault);
         }
@@ -107,6 +113,8 @@ impl<F: StateFile> Leases<'_, F> {
 pub(crate) struct MacMaps<'f, F> {
     records: Records<'f, F>,
     map: MacMap<'f>,
+    /// What strings are read into.
+    scratch: &'f mut Text,
     /// Where the record starts that was read last.
     start: u32,
     /// A part of it has been given, and the observer doesn't know of it yet.
@@ -116,13 +124,24 @@ pub(crate) struct MacMaps<'f, F> {
 }
 
 impl<'f, F: StateFile> MacMaps<'f, F> {
-    pub(super) fn new(records: Records<'f, F>, domain: &'f mut Text) -> Self {
-        Self { records, map: MacMap::new(domain), start: 0, is_open: false, is_wanted: false }
+    pub(super) fn new(
+        records: Records<'f, F>,
+        domain: &'f mut Text,
+        scratch: &'f mut Text,
+    ) -> Self {
+        Self {
+            records,
+            map: MacMap::new(domain),
+            scratch,
+            start: 0,
+            is_open: false,
+            is_wanted: false,
+        }
     }
 
     /// The next part of a record. `None` at the file's end.
     pub(crate) fn next(&mut self) -> Option<&MacMap<'f>> {
-        if !(self.is_open && self.map.read_rest(&mut self.records.window)) {
+        if !(self.is_open && self.map.read_rest(&mut self.records.window, self.scratch)) {
             self.report();
             self.read_next_record()?;
         }
@@ -132,7 +151,7 @@ impl<'f, F: StateFile> MacMaps<'f, F> {
     fn read_next_record(&mut self) -> Option<()> {
         loop {
             self.start = self.records.scan.next(&mut self.records.window)?;
-            let parsed = self.map.read(&mut self.records.window);
+            let parsed = self.map.read(&mut self.records.window, self.scratch);
             if self.records.accept(self.start, parsed) {
                 self.is_open = true;
                 self.is_wanted = false;

@@ -147,8 +147,7 @@ impl<D: StateDir, S: System> Lookup<'_, D, S> {
         let sought = Sought::Address(address);
         let mut listing = Listing::of(Kind::Leases);
         while let Some(bridge) = self.files.next(&mut listing)? {
-            let leases = self.files.leases(bridge, listing.file, sought)?;
-            let Some(mut leases) = leases else { continue };
+            let mut leases = self.files.leases(bridge, listing.file, sought);
             while let Some(candidate) = leases.next() {
                 let host_name = leases.lease().hostname.as_bytes();
                 if kind == NameKind::HostName && !is_given(system, host_name) {
@@ -172,9 +171,7 @@ impl<D: StateDir, S: System> Lookup<'_, D, S> {
     fn read_host_name(&mut self, of: &Candidate, name: &mut Text) -> Result<(), Exhausted> {
         let Some(address) = of.address else { return Ok(()) };
         let sought = Sought::Address(address);
-        let Some(mut leases) = self.files.leases(of.bridge, 0, sought)? else {
-            return Ok(());
-        };
+        let mut leases = self.files.leases(of.bridge, 0, sought);
         while let Some(candidate) = leases.next() {
             let is_same = candidate.mac == of.mac && candidate.expiry == of.expiry;
             if is_same && candidate.offset() == of.offset() {

@@ -3,6 +3,7 @@
 use super::context::{Lookup, is_own_name, told};
 use super::rules::{Rules, settle};
 use crate::address::Family;
+use crate::bridge::Bridge;
 use crate::candidate::{Candidate, Precedence};
 use crate::files::{GuestMac, Listing, Sought};
 use crate::io::{Exhausted, Kind, StateDir, System};
@@ -139,12 +140,7 @@ impl<D: StateDir, S: System> Lookup<'_, D, S> {
         let sought = Sought::Host(wanted);
         let mut listing = Listing::of(Kind::Leases);
         while let Some(bridge) = self.files.next(&mut listing)? {
-            let leases = self.files.leases(bridge, listing.file, sought)?;
-            let Some(mut leases) = leases else { continue };
-            while let Some(candidate) = leases.next() {
-                self.candidates.push(candidate)?;
-            }
-            leases.close()?;
+            self.add_leases(bridge, listing.file, sought)?;
         }
         Ok(())
     }
@@ -157,18 +153,28 @@ impl<D: StateDir, S: System> Lookup<'_, D, S> {
         let mut listing = Listing::of(Kind::Macs);
         while let Some(bridge) = self.files.next(&mut listing)? {
             self.files.macs_of_guest(bridge, wanted, &mut macs, &mut self.candidates)?;
-            if macs.is_empty() {
-                continue;
+            if !macs.is_empty() {
+                let sought = Sought::Guest(wanted, macs.as_slice());
+                self.add_leases(bridge, listing.file, sought)?;
             }
-            let sought = Sought::Guest(wanted, macs.as_slice());
-            let leases = self.files.leases(bridge, listing.file, sought)?;
-            let Some(mut leases) = leases else { continue };
-            while let Some(candidate) = leases.next() {
-                self.candidates.push(candidate)?;
-            }
-            leases.close()?;
         }
         Ok(())
+    }
+
+    /// Adds the leases of a bridge that are `sought`; its file is the `file`-th. Never inlined: its stack is free again
+    /// while MAC maps are read.
+    #[inline(never)]
+    fn add_leases(
+        &mut self,
+        bridge: Bridge,
+        file: u32,
+        sought: Sought<'_>,
+    ) -> Result<(), Exhausted> {
+        let mut leases = self.files.leases(bridge, file, sought);
+        while let Some(candidate) = leases.next() {
+            self.candidates.push(candidate)?;
+        }
+        leases.close()
     }
 }
 

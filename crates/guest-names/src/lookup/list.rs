@@ -191,8 +191,7 @@ impl<D: StateDir, S: System> Lookup<'_, D, S> {
         let system = self.files.system;
         let mut listing = Listing::of(Kind::Leases);
         while let Some(bridge) = self.files.next(&mut listing)? {
-            let opened = self.files.leases(bridge, listing.file, Sought::Any)?;
-            let Some(mut leases) = opened else { continue };
+            let mut leases = self.files.leases(bridge, listing.file, Sought::Any);
             while let Some(candidate) = leases.next() {
                 let (name, domain) = names_of(leases.lease());
                 if name.is_empty() {
@@ -222,8 +221,7 @@ impl<D: StateDir, S: System> Lookup<'_, D, S> {
         let mut listing = Listing::of(Kind::Macs);
         while let Some(bridge) = self.files.next(&mut listing)? {
             nics.truncate(0);
-            let opened = self.files.all_mac_maps(bridge)?;
-            let Some(mut maps) = opened else { continue };
+            let mut maps = self.files.all_mac_maps(bridge);
             while let Some(map) = maps.next() {
                 let name = map.domain.as_bytes();
                 if NameKind::Domain.wanted(name).is_none() {
@@ -236,10 +234,12 @@ impl<D: StateDir, S: System> Lookup<'_, D, S> {
                 }
             }
             maps.close()?;
+            if nics.is_empty() {
+                continue;
+            }
             sort(nics.as_mut_slice(), &|a: &Nic, b: &Nic| a.key < b.key);
             let nics = nics.as_slice();
-            let opened = self.files.leases(bridge, listing.file, Sought::Any)?;
-            let Some(mut leases) = opened else { continue };
+            let mut leases = self.files.leases(bridge, listing.file, Sought::Any);
             while let Some(candidate) = leases.next() {
                 let candidate = Candidate { attached: Attached::Yes, ..candidate };
                 let key = mac_key(candidate.mac);

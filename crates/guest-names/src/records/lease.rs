@@ -75,7 +75,8 @@ impl Lease {
         mut note: impl FnMut(usize, Value<'_>),
     ) -> Parsed {
         self.clear();
-        let mut object = Object::new(KEYS);
+        let mut text = Text::new();
+        let mut object = Object::new(KEYS, &mut text);
         loop {
             match object.next(window) {
                 Ok(Some((key, value))) => {

@@ -42,15 +42,16 @@ impl<'t> MacMap<'t> {
         Self { domain, macs, len: 0, rest: 0, has_rest: false, back: None, mistyped: false }
     }
 
-    /// Replaces this record by the one at the window's place, whose next byte is `{`, with its first MACs.
+    /// Replaces this record by the one at the window's place, whose next byte is `{`, with its first MACs. Strings are read
+    /// into `scratch`.
     #[inline(never)]
-    pub fn read<F: StateFile>(&mut self, window: &mut Window<'_, F>) -> Parsed {
+    pub fn read<F: StateFile>(&mut self, window: &mut Window<'_, F>, scratch: &mut Text) -> Parsed {
         self.domain.clear();
         self.len = 0;
         self.has_rest = false;
         self.back = None;
         self.mistyped = false;
-        let mut object = Object::new(KEYS);
+        let mut object = Object::new(KEYS, scratch);
         loop {
             match object.next(window) {
                 Ok(Some((key, value))) => self.set(key, value, window.offset()),
@@ -62,7 +63,11 @@ impl<'t> MacMap<'t> {
 
     /// Replaces the MACs by those that come after them. `false`: there are none, and the window is where it was before
     /// the first call.
-    pub fn read_rest<F: StateFile>(&mut self, window: &mut Window<'_, F>) -> bool {
+    pub fn read_rest<F: StateFile>(
+        &mut self,
+        window: &mut Window<'_, F>,
+        scratch: &mut Text,
+    ) -> bool {
         if !self.has_rest {
             if let Some(back) = self.back.take() {
                 window.seek(back);
@@ -73,7 +78,7 @@ impl<'t> MacMap<'t> {
         window.seek(self.rest);
         self.len = 0;
         self.has_rest = false;
-        let mut object = Object::in_array(KEYS, MACS);
+        let mut object = Object::in_array(KEYS, MACS, scratch);
         // That the whole is valid is known.
         while let (Ok(Some((key, value))), false) = (object.next(window), self.has_rest) {
             self.set(key, value, window.offset());
@@ -128,7 +133,7 @@ mod tests {
         let mut window =
             Window::new(InMemory { bytes: text.as_bytes(), piece: usize::MAX }, &mut buffer);
         let mut map = MacMap::new(&mut domain);
-        let parsed = map.read(&mut window);
+        let parsed = map.read(&mut window, &mut Text::new());
         check(&mut map, &mut window, parsed)
     }
 
@@ -147,7 +152,7 @@ mod tests {
                 assert!(map.is_good());
                 assert_eq!(map.domain.as_bytes(), "my v\u{e4}".as_bytes());
                 assert_eq!(map.macs().iter().map(|mac| mac.0[5]).collect::<Vec<_>>(), [1, 2]);
-                assert!(!map.read_rest(window));
+                assert!(!map.read_rest(window, &mut Text::new()));
             });
         }
     }
@@ -181,7 +186,7 @@ mod tests {
                 loop {
                     assert!(map.is_good());
                     seen.extend(map.macs().iter().map(|mac| mac.0[5]));
-                    if !map.read_rest(window) {
+                    if !map.read_rest(window, &mut Text::new()) {
                         break;
                     }
                 }
