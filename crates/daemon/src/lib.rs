@@ -12,6 +12,7 @@ pub mod model;
 pub mod names;
 pub mod neighbours;
 pub mod outlets;
+mod rtnetlink;
 pub mod service;
 pub mod snapshot;
 pub mod source;

@@ -6,34 +6,22 @@ use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use ipnet::IpNet;
-use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
-};
+use netlink_packet_core::NetlinkPayload;
 use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteMessage, RouteNextHop, RouteType, RouteVia,
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use rustix::io::Errno;
 use rustix::net::netdevice::index_to_name;
-use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, sendto, socket_with};
+use rustix::net::{RecvFlags, SocketFlags, recv};
 
 use super::Host;
+use crate::rtnetlink::{DATAGRAM_MAX, Messages, open, request_list};
 
 /// The bits of RTNLGRP_IPV4_ROUTE, group 7, and RTNLGRP_IPV6_ROUTE, group 11.
 const ROUTE_GROUPS: u32 = 1 << 6 | 1 << 10;
 
-/// The kernel's messages of a list are at most 32 KiB long, unless a longer buffer was used before.
-const LONGEST: usize = 32 << 10;
-
-/// Length of a message's header, and what messages are aligned to.
-const HEADER: usize = 16;
-const ALIGNMENT: usize = 4;
-
-/// linux/netlink.h: the list is inconsistent, as a table changed meanwhile.
-const NLM_F_DUMP_INTR: u16 = 0x10;
-
-/// So often is it listed again where it changes meanwhile.
+/// How often to list the routes again where they change meanwhile.
 const ATTEMPTS: u32 = 8;
 
 /// A socket that is readable when a route has changed.
@@ -45,9 +33,7 @@ impl Events {
     /// # Errors
     /// Out of descriptors; AF_NETLINK is forbidden (a sandbox).
     pub(super) fn open() -> io::Result<Self> {
-        let events = open(SocketFlags::NONBLOCK)?;
-        bind(&events, &SocketAddrNetlink::new(0, ROUTE_GROUPS))?;
-        Ok(Self(events))
+        open(ROUTE_GROUPS, SocketFlags::NONBLOCK).map(Self)
     }
 
     /// Takes what has come. Whether that was anything: what it says is for [`read`] to find out.
@@ -74,20 +60,14 @@ impl AsFd for Events {
     }
 }
 
-fn open(flags: SocketFlags) -> io::Result<OwnedFd> {
-    let flags = flags | SocketFlags::CLOEXEC;
-    // Without a protocol: NETLINK_ROUTE is 0.
-    Ok(socket_with(rustix::net::AddressFamily::NETLINK, SocketType::RAW, flags, None)?)
-}
-
 /// All routes, as of now.
 ///
 /// # Errors
 /// As [`Events::open`]; the kernel's.
 pub(super) fn read() -> io::Result<Host> {
-    let socket = open(SocketFlags::empty())?;
+    let socket = open(0, SocketFlags::empty())?;
     for attempt in 1..=ATTEMPTS {
-        request(&socket, attempt)?;
+        request_list(&socket, RouteNetlinkMessage::GetRoute(RouteMessage::default()), attempt)?;
         if let Some(routes) = receive(&socket, attempt)? {
             return Ok(host(&routes, |index| index_to_name(&socket, index).ok()));
         }
@@ -95,38 +75,23 @@ pub(super) fn read() -> io::Result<Host> {
     Err(io::Error::other("the routing tables change all the time"))
 }
 
-fn request(socket: &OwnedFd, sequence: u32) -> io::Result<()> {
-    let message = RouteNetlinkMessage::GetRoute(RouteMessage::default());
-    let mut header = NetlinkHeader::default();
-    (header.flags, header.sequence_number) = (NLM_F_REQUEST | NLM_F_DUMP, sequence);
-    let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
-    message.finalize();
-    let mut bytes = vec![0; message.buffer_len()];
-    message.serialize(&mut bytes);
-    sendto(socket, &bytes, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
-    Ok(())
-}
-
 /// The routes of one list; `None` if they changed meanwhile. The kernel makes each piece of the list as it is
 /// received, so that doesn't wait for anything.
 fn receive(socket: &OwnedFd, sequence: u32) -> io::Result<Option<Vec<RouteMessage>>> {
     let (mut routes, mut changed) = (Vec::new(), false);
-    let mut buffer = vec![0; LONGEST];
+    let mut buffer = vec![0; DATAGRAM_MAX];
     loop {
         let length = match recv(socket, buffer.as_mut_slice(), RecvFlags::empty()) {
             Ok((_, length)) => length,
             Err(Errno::INTR) => continue,
             Err(errno) => return Err(errno.into()),
         };
-        let mut bytes = buffer.get(..length).unwrap_or_default();
-        while bytes.len() >= HEADER {
-            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(bytes);
-            let message = message.map_err(io::Error::other)?;
-            let NetlinkHeader { length, flags, sequence_number, .. } = message.header;
-            changed |= flags & NLM_F_DUMP_INTR != 0;
+        for message in Messages(buffer.get(..length).unwrap_or_default()) {
+            let message = message?;
+            changed |= message.is_interrupted;
             match message.payload {
                 // The rest of a list that was given up.
-                _ if sequence_number != sequence => {}
+                _ if message.sequence != sequence => {}
                 NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRoute(route)) => {
                     routes.push(route);
                 }
@@ -134,8 +99,6 @@ fn receive(socket: &OwnedFd, sequence: u32) -> io::Result<Option<Vec<RouteMessag
                 NetlinkPayload::Error(error) => return Err(error.to_io()),
                 _ => {}
             }
-            let next = (length as usize).next_multiple_of(ALIGNMENT);
-            bytes = bytes.get(next.max(HEADER)..).unwrap_or_default();
         }
     }
 }

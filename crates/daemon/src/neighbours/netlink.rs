@@ -6,9 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use guest_names::address::Mac;
-use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
-};
+use netlink_packet_core::NetlinkPayload;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
@@ -16,22 +14,13 @@ use netlink_packet_route::neighbour::{
 use rustix::io::Errno;
 use rustix::net::netdevice::index_to_name;
 use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recvfrom, sendto,
-    socket_with,
-};
+use rustix::net::{RecvFlags, SocketFlags, recvfrom};
 
 use super::table::{Entry, Event, Interface};
+use crate::rtnetlink::{DATAGRAM_MAX, Messages, open, request_list};
 
 /// The bit of RTNLGRP_NEIGH, group 3, in the address of a socket.
 const NEIGHBOUR_GROUP: u32 = 1 << 2;
-
-/// The kernel's messages of a list are at most 32 KiB long, unless a longer buffer was used before.
-const LONGEST: usize = 32 << 10;
-
-/// Length of a message's header, and what messages are aligned to.
-const HEADER: usize = 16;
-const ALIGNMENT: usize = 4;
 
 /// What was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,11 +45,8 @@ impl Socket {
     /// # Errors
     /// Out of descriptors; AF_NETLINK is forbidden (a sandbox).
     pub fn open() -> io::Result<Self> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        // Without a protocol: NETLINK_ROUTE is 0.
-        let fd = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
-        bind(&fd, &SocketAddrNetlink::new(0, NEIGHBOUR_GROUP))?;
-        Ok(Self { fd, buffer: vec![0; LONGEST] })
+        let fd = open(NEIGHBOUR_GROUP, SocketFlags::NONBLOCK)?;
+        Ok(Self { fd, buffer: vec![0; DATAGRAM_MAX] })
     }
 
     /// Has the kernel list all its entries.
@@ -68,15 +54,7 @@ impl Socket {
     /// # Errors
     /// The kernel's, which is busy with an earlier list, say.
     pub fn list(&self) -> io::Result<()> {
-        let message = RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default());
-        let mut header = NetlinkHeader::default();
-        header.flags = NLM_F_REQUEST | NLM_F_DUMP;
-        let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
-        message.finalize();
-        let mut bytes = vec![0; message.buffer_len()];
-        message.serialize(&mut bytes);
-        sendto(&self.fd, &bytes, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
-        Ok(())
+        request_list(&self.fd, RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default()), 0)
     }
 
     /// Takes all that has come.
@@ -121,17 +99,12 @@ fn interface(socket: &OwnedFd, index: u32) -> Option<Interface> {
 }
 
 /// Reads the messages of one datagram. `interface` gives the interface of an index.
-fn read(
-    mut bytes: &[u8],
-    interface: impl Fn(u32) -> Option<Interface>,
-    received: &mut Vec<Received>,
-) {
-    while bytes.len() >= HEADER {
-        let Ok(message) = NetlinkMessage::<RouteNetlinkMessage>::deserialize(bytes) else {
+fn read(bytes: &[u8], interface: impl Fn(u32) -> Option<Interface>, received: &mut Vec<Received>) {
+    for message in Messages(bytes) {
+        let Ok(message) = message else {
             received.push(Received::Incomplete);
             return;
         };
-        let NetlinkHeader { length, flags, .. } = message.header;
         match message.payload {
             NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewNeighbour(neighbour)) => {
                 received.extend(event(&neighbour, &interface).map(Received::Event));
@@ -147,16 +120,11 @@ fn read(
             }
             _ => {}
         }
-        if flags & NLM_F_DUMP_INTR != 0 {
+        if message.is_interrupted {
             received.push(Received::Incomplete);
         }
-        let next = (length as usize).next_multiple_of(ALIGNMENT);
-        bytes = bytes.get(next.max(HEADER)..).unwrap_or_default();
     }
 }
-
-/// linux/netlink.h: the list is inconsistent, as the table changed meanwhile.
-const NLM_F_DUMP_INTR: u16 = 0x10;
 
 /// `None` for entries of other tables and those that others' neighbours have (proxies).
 fn key(neighbour: &NeighbourMessage) -> Option<(u32, IpAddr)> {

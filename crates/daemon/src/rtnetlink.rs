@@ -1,0 +1,91 @@
+//! rtnetlink(7): sockets, requests for lists, and the messages of one datagram.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use netlink_packet_core::{
+    NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_route::RouteNetlinkMessage;
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, bind, sendto, socket_with};
+
+/// The kernel's datagrams of a list are at most 32 KiB long, unless a longer buffer was used before.
+pub(crate) const DATAGRAM_MAX: usize = 32 << 10;
+
+/// Length of a message's header, and what messages are aligned to.
+const HEADER: usize = 16;
+const ALIGNMENT: usize = 4;
+
+/// linux/netlink.h: the list is inconsistent, as the table changed meanwhile.
+const NLM_F_DUMP_INTR: u16 = 0x10;
+
+/// A socket that receives the events of these groups, by their bits.
+///
+/// # Errors
+/// Out of descriptors; AF_NETLINK is forbidden (a sandbox).
+pub(crate) fn open(groups: u32, flags: SocketFlags) -> io::Result<OwnedFd> {
+    let flags = flags | SocketFlags::CLOEXEC;
+    // Without a protocol: NETLINK_ROUTE is 0.
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
+    if groups != 0 {
+        bind(&socket, &SocketAddrNetlink::new(0, groups))?;
+    }
+    Ok(socket)
+}
+
+/// Asks the kernel for the list that `message` is about. Its messages have this sequence number.
+///
+/// # Errors
+/// The kernel's, which is busy with an earlier list, say.
+pub(crate) fn request_list(
+    socket: &OwnedFd,
+    message: RouteNetlinkMessage,
+    sequence: u32,
+) -> io::Result<()> {
+    let mut header = NetlinkHeader::default();
+    (header.flags, header.sequence_number) = (NLM_F_REQUEST | NLM_F_DUMP, sequence);
+    let mut message = NetlinkMessage::new(header, NetlinkPayload::from(message));
+    message.finalize();
+    let mut bytes = vec![0; message.buffer_len()];
+    message.serialize(&mut bytes);
+    sendto(socket, &bytes, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
+    Ok(())
+}
+
+/// One message.
+pub(crate) struct Message {
+    pub(crate) payload: NetlinkPayload<RouteNetlinkMessage>,
+    /// That of the request; 0 for an event.
+    pub(crate) sequence: u32,
+    /// The list that it is part of is inconsistent.
+    pub(crate) is_interrupted: bool,
+}
+
+/// The messages of a datagram. After one that can't be read there are no more.
+pub(crate) struct Messages<'d>(pub(crate) &'d [u8]);
+
+impl Iterator for Messages<'_> {
+    type Item = io::Result<Message>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.len() < HEADER {
+            return None;
+        }
+        let message = match NetlinkMessage::<RouteNetlinkMessage>::deserialize(self.0) {
+            Ok(message) => message,
+            Err(error) => {
+                self.0 = &[];
+                return Some(Err(io::Error::other(error)));
+            }
+        };
+        let NetlinkHeader { length, flags, sequence_number, .. } = message.header;
+        let next = (length as usize).next_multiple_of(ALIGNMENT);
+        self.0 = self.0.get(next.max(HEADER)..).unwrap_or_default();
+        Some(Ok(Message {
+            payload: message.payload,
+            sequence: sequence_number,
+            is_interrupted: flags & NLM_F_DUMP_INTR != 0,
+        }))
+    }
+}
