@@ -8,7 +8,7 @@ use std::thread;
 
 use guest_names::io::Kind;
 use guest_names::snapshot::format;
-use guest_store::watch::Place;
+use guest_store::watch::DirectoryWatch;
 use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
@@ -50,7 +50,7 @@ impl Subject {
 /// Watches a directory, or, while that doesn't exist, the nearest one above it that does.
 pub(crate) struct Watcher {
     subject: Subject,
-    place: Place,
+    place: DirectoryWatch,
 }
 
 impl Watcher {
@@ -60,7 +60,7 @@ impl Watcher {
     /// The directory can't be watched.
     fn new(directory: &Path, subject: Subject) -> Result<Self, Error> {
         let failed = |error: io::Error| Self::failed(directory)(error);
-        let place = Place::new(directory, subject.flags(), CreateFlags::empty());
+        let place = DirectoryWatch::new(directory, subject.flags(), CreateFlags::empty());
         let mut place = place.map_err(failed)?;
         place.arm().map_err(|errno| failed(errno.into()))?;
         Ok(Self { subject, place })

@@ -12,18 +12,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use daemon::backend::Backend;
 use daemon::config::{Config, Naming};
 use daemon::daemon::Options;
 use daemon::facts::Facts;
 use daemon::host::Host;
 use daemon::inbox::Outbox;
 use daemon::model::{
-    Agent, ConnectionId, ConnectionState, Guest, Network, Nic, Source as ReportedBy, Told, Update,
+    Agent, ConnectionId, ConnectionState, Guest, Network, Nic, ReportedAddress, ReportedBy, Update,
 };
 use daemon::names::{Input, compile};
 use daemon::service::{log::Log, memory};
 use daemon::snapshot::write;
-use daemon::source::Source;
 use daemon::state::Files;
 use daemon::state::watch::Watch;
 use guest_names::address::Mac;
@@ -84,7 +84,8 @@ fn address(number: usize) -> IpAddr {
 }
 
 fn guest(number: usize, network: &str, addresses: &[IpAddr]) -> Guest {
-    let told = |&address: &IpAddr| Told { address, source: ReportedBy::Agent, expiry: 0 };
+    let told =
+        |&address: &IpAddr| ReportedAddress { address, source: ReportedBy::Agent, expiry: 0 };
     let mut uuid = [0; 16];
     uuid[..8].copy_from_slice(&number.to_be_bytes());
     Guest {
@@ -183,7 +184,7 @@ fn be_the_daemon(place: &Path) {
         state_directory: place.join("state"),
         snapshot_directory: place.join("run"),
     };
-    let source = Source {
+    let backend = Backend {
         start: |connections, outbox| {
             for connection in connections {
                 let id = connection.id;
@@ -199,7 +200,7 @@ fn be_the_daemon(place: &Path) {
         },
         check: |_, _| Err("nothing to be tried".into()),
     };
-    daemon::daemon::run(&options, source, Log::new("libvirt-nssd")).unwrap();
+    daemon::daemon::run(&options, backend, Log::new("libvirt-nssd")).unwrap();
 }
 
 fn v6(number: usize) -> IpAddr {

@@ -13,12 +13,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use daemon::backend::Backend;
 use daemon::daemon::Options;
 use daemon::model::{
-    Agent, ConnectionId, ConnectionState, Guest, Network, Nic, Source as Told, Update,
+    Agent, ConnectionId, ConnectionState, Guest, Network, Nic, ReportedBy, Update,
 };
 use daemon::service::{log::Log, memory};
-use daemon::source::Source;
 use daemon::state::watch::Watch;
 use guest_names::address::Mac;
 use guest_names::snapshot::format::Meta;
@@ -53,7 +53,7 @@ fn be_the_daemon(place: &Path) {
         state_directory: place.join("state"),
         snapshot_directory: place.join("run"),
     };
-    let source = Source {
+    let backend = Backend {
         start: |_, outbox| {
             let guests = std::env::var(GUESTS).map_err(|error| error.to_string())?;
             let guests: usize = guests.parse().map_err(|_| String::from("no number"))?;
@@ -74,7 +74,7 @@ fn be_the_daemon(place: &Path) {
         },
         check: |_, _| Err("nothing to be tried".into()),
     };
-    daemon::daemon::run(&options, source, Log::new("libvirt-nssd")).unwrap();
+    daemon::daemon::run(&options, backend, Log::new("libvirt-nssd")).unwrap();
 }
 
 fn mac(number: usize) -> Mac {
@@ -88,9 +88,9 @@ fn addresses(number: usize) -> [String; 2] {
 }
 
 fn guest(number: usize) -> Guest {
-    let told = addresses(number).map(|address| daemon::model::Told {
+    let told = addresses(number).map(|address| daemon::model::ReportedAddress {
         address: address.parse().unwrap(),
-        source: Told::Agent,
+        source: ReportedBy::Agent,
         expiry: 0,
     });
     let bridge = number % BRIDGES;

@@ -3,11 +3,11 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use crate::backend::Backend;
 use crate::config::{self, Config};
 use crate::daemon::Options;
 use crate::service::log::count;
 use crate::service::user;
-use crate::source::Source;
 use crate::state::Files;
 
 /// How long one connection may take.
@@ -17,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// `out` can't be written to.
-pub fn run(options: &Options, source: Source, out: &mut dyn Write) -> io::Result<bool> {
+pub fn run(options: &Options, backend: Backend, out: &mut dyn Write) -> io::Result<bool> {
     let config = match config::read(options.config.as_deref()) {
         Ok(config) => config,
         Err(error) => {
@@ -27,7 +27,7 @@ pub fn run(options: &Options, source: Source, out: &mut dyn Write) -> io::Result
     };
     writeln!(out, "user: {}", user::describe())?;
     let leases = leases(options, out)?;
-    let connections = connections(&config, source, out)?;
+    let connections = connections(&config, backend, out)?;
     Ok(leases && connections)
 }
 
@@ -58,12 +58,12 @@ fn leases(options: &Options, out: &mut dyn Write) -> io::Result<bool> {
 }
 
 /// All at once: one that hangs holds up no other.
-fn connections(config: &Config, source: Source, out: &mut dyn Write) -> io::Result<bool> {
+fn connections(config: &Config, backend: Backend, out: &mut dyn Write) -> io::Result<bool> {
     let outcomes: Vec<_> = std::thread::scope(|scope| {
         let tries: Vec<_> = config
             .connections
             .iter()
-            .map(|connection| scope.spawn(|| (source.check)(&connection.config, TIMEOUT)))
+            .map(|connection| scope.spawn(|| (backend.check)(&connection.config, TIMEOUT)))
             .collect();
         tries.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
     });

@@ -47,7 +47,7 @@ pub struct Compiler {
     /// The state of the directory that [`Compiler::files`] is.
     certified: Option<Stamp>,
     unread: Vec<String>,
-    /// See [`names::Names::limited`].
+    /// See [`names::CompiledNames::limited`].
     limited: Vec<String>,
     host: Host,
     /// The directory may be another than what was read.
@@ -56,7 +56,7 @@ pub struct Compiler {
     facts_changed: Option<Instant>,
     /// No attempt before that.
     not_before: Instant,
-    /// See [`names::Names::until`].
+    /// See [`names::CompiledNames::until`].
     until: Option<i64>,
     undecided: bool,
     published: Option<Published>,

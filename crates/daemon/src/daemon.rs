@@ -12,6 +12,7 @@ use guest_store::snapshot::FILE_NAME;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
+use crate::backend::{Backend, Connections};
 use crate::compiler::{Compiler, epoch};
 use crate::config::{self, Config};
 use crate::facts::{Change, Facts, Millis};
@@ -25,7 +26,6 @@ use crate::service::lock::{self, Lock};
 use crate::service::log::{Log, count};
 use crate::service::notify::Manager;
 use crate::service::signals::{Signals, Wish};
-use crate::source::{Connections, Source};
 use crate::starts::Starts;
 use crate::state::watch::Watch;
 
@@ -52,7 +52,7 @@ pub enum Error {
     /// It isn't alone, or can't tell.
     Lock(lock::Error),
     /// The connections to libvirt can't be started.
-    Source(String),
+    Connections(String),
     /// The system doesn't give what it needs.
     System {
         /// As in "cannot `doing`".
@@ -69,7 +69,7 @@ impl fmt::Display for Error {
         match self {
             Self::Config(error) => error.fmt(f),
             Self::Lock(error) => error.fmt(f),
-            Self::Source(reason) => f.write_str(reason),
+            Self::Connections(reason) => f.write_str(reason),
             Self::System { doing, source } => {
                 write!(f, "cannot {doing}: {}", guest_store::reason(source))
             }
@@ -87,12 +87,12 @@ impl Error {
 ///
 /// # Errors
 /// See [`Error`]. There is no snapshot then.
-pub fn run(options: &Options, source: Source, log: Log) -> Result<(), Error> {
+pub fn run(options: &Options, backend: Backend, log: Log) -> Result<(), Error> {
     let mut signals = Signals::new().map_err(Error::system("wait for signals"))?;
     let config = config::read(options.config.as_deref()).map_err(Error::Config)?;
     let lock = Lock::take(&options.snapshot_directory).map_err(Error::Lock)?;
     let link = link(options, log);
-    let mut daemon = Daemon::new(options, config, source, log)?;
+    let mut daemon = Daemon::new(options, config, backend, log)?;
     let outcome = daemon.run(&mut signals);
     daemon.manager.stopping();
     // Look-ups don't use the snapshot of a daemon that has ended; closing connections may take time.
@@ -124,7 +124,7 @@ fn link(options: &Options, log: Log) -> Option<Link> {
 struct Daemon<'o> {
     options: &'o Options,
     config: Config,
-    source: Source,
+    backend: Backend,
     log: Log,
     manager: Manager,
     watch: Watch,
@@ -149,7 +149,12 @@ struct Daemon<'o> {
 }
 
 impl<'o> Daemon<'o> {
-    fn new(options: &'o Options, config: Config, source: Source, log: Log) -> Result<Self, Error> {
+    fn new(
+        options: &'o Options,
+        config: Config,
+        backend: Backend,
+        log: Log,
+    ) -> Result<Self, Error> {
         let now = Instant::now();
         let watch =
             Watch::new(&options.state_directory).map_err(Error::system("watch directories"))?;
@@ -159,7 +164,7 @@ impl<'o> Daemon<'o> {
         let snapshot = ReplacedFile::new(&options.snapshot_directory.join(FILE_NAME));
         let mut daemon = Self {
             options,
-            source,
+            backend,
             log,
             manager: Manager::new(log),
             watch,
@@ -187,7 +192,7 @@ impl<'o> Daemon<'o> {
             ));
         }
         daemon.facts.earlier = daemon.compiler.earlier_reports(daemon.now(), config.hold);
-        daemon.connect(config).map_err(Error::Source)?;
+        daemon.connect(config).map_err(Error::Connections)?;
         Ok(daemon)
     }
 
@@ -225,7 +230,7 @@ impl<'o> Daemon<'o> {
         let outbox = self.inbox.open();
         let connections = match configs.is_empty() {
             true => None,
-            false => Some((self.source.start)(configs, outbox.clone())?),
+            false => Some((self.backend.start)(configs, outbox.clone())?),
         };
         // Nothing fails from here on.
         if let Some(old) = std::mem::replace(&mut self.connections, connections) {

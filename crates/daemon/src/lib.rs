@@ -1,5 +1,6 @@
 //! `libvirt-nssd`: compiles what libvirt knows of guests into the snapshot that look-ups read.
 
+pub mod backend;
 pub mod check;
 pub mod compiler;
 pub mod config;
@@ -15,6 +16,5 @@ pub mod outlets;
 mod rtnetlink;
 pub mod service;
 pub mod snapshot;
-pub mod source;
 pub mod starts;
 pub mod state;

@@ -6,12 +6,12 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use daemon::backend::Backend;
 use daemon::libvirt::{self, Agents, Libvirt};
 use daemon::service::{log::Log, memory, user};
-use daemon::source::Source;
 
 /// Where guests are known from.
-const LIBVIRT: Source = Source {
+const LIBVIRT: Backend = Backend {
     start: |connections, outbox| {
         let libvirt = Libvirt::start(connections, move |update| outbox.put(update));
         Ok(Box::new(libvirt.map_err(|error| error.to_string())?))

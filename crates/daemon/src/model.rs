@@ -13,7 +13,7 @@ pub struct ConnectionId(pub u16);
 
 /// Where an address is known from: the sources of virDomainInterfaceAddresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Source {
+pub enum ReportedBy {
     /// A DHCP server of libvirt's; virNetworkGetDHCPLeases too.
     Lease,
     /// The guest's agent.
@@ -25,11 +25,11 @@ pub enum Source {
 /// An address that a guest's NIC is said to have. Raw: what is not to be believed is dropped by
 /// [`crate::names::trust`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Told {
+pub struct ReportedAddress {
     /// The address, without a scope.
     pub address: IpAddr,
     /// Who said so.
-    pub source: Source,
+    pub source: ReportedBy,
     /// Seconds since the epoch; 0 where no end was reported.
     pub expiry: i64,
 }
@@ -45,7 +45,7 @@ pub struct Nic {
     /// none.
     pub bridge: Option<String>,
     /// What it is said to have.
-    pub addresses: Vec<Told>,
+    pub addresses: Vec<ReportedAddress>,
 }
 
 /// What the agent of a guest has said.

@@ -8,8 +8,8 @@ use guest_store::snapshot::info::{self, ConnectionInfo, FilesInfo, Info, Network
 use guest_store::snapshot::write::{Counts, Writer};
 
 use crate::facts::{Connection, Facts};
-use crate::model::{ConnectionState, Network, Source};
-use crate::names::{Names, Pulse};
+use crate::model::{ConnectionState, Network, ReportedBy};
+use crate::names::{CompiledNames, Pulse};
 use crate::state::Files;
 
 /// Writes a snapshot to the start of `out`, with what `info` makes of the number of names.
@@ -18,7 +18,7 @@ use crate::state::Files;
 /// `out` can't be written; the snapshot would be larger than 4 GiB.
 pub fn write(
     out: impl Write + Seek,
-    names: &mut Names,
+    names: &mut CompiledNames,
     meta: Meta,
     info: impl FnOnce(Counts) -> Info,
     pulse: &mut Pulse<'_>,
@@ -86,9 +86,9 @@ fn connection(connection: &Connection) -> ConnectionInfo {
     let mut addresses: BTreeMap<String, usize> = BTreeMap::new();
     for reported in guests().flat_map(|known| &known.guest.nics).flat_map(|nic| &nic.addresses) {
         let source = match reported.source {
-            Source::Lease => "lease",
-            Source::Agent => "agent",
-            Source::Neighbour => "neighbour",
+            ReportedBy::Lease => "lease",
+            ReportedBy::Agent => "agent",
+            ReportedBy::Neighbour => "neighbour",
         };
         match addresses.get_mut(source) {
             Some(count) => *count += 1,

@@ -6,7 +6,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::PathBuf;
 
-use guest_store::watch::Place;
+use guest_store::watch::DirectoryWatch;
 use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
@@ -17,7 +17,7 @@ const RENAMED: WatchFlags = WatchFlags::MOVED_TO;
 const STATUS: &[u8] = b".xml";
 
 /// Watches on libvirt's directories of running guests.
-pub struct Starts(Vec<Place>);
+pub struct Starts(Vec<DirectoryWatch>);
 
 impl Starts {
     /// Watches `directories`, which need not exist yet.
@@ -26,7 +26,7 @@ impl Starts {
     /// There are too many watches on the system.
     pub fn new(directories: &[PathBuf]) -> io::Result<Self> {
         let watch = |directory: &PathBuf| {
-            let mut place = Place::new(directory, RENAMED, CreateFlags::NONBLOCK)?;
+            let mut place = DirectoryWatch::new(directory, RENAMED, CreateFlags::NONBLOCK)?;
             place.arm()?;
             Ok(place)
         };
@@ -51,7 +51,7 @@ impl Starts {
     }
 }
 
-fn take(place: &mut Place) -> io::Result<bool> {
+fn take(place: &mut DirectoryWatch) -> io::Result<bool> {
     let mut buffer = [const { MaybeUninit::uninit() }; 4096];
     let mut reader = Reader::new(&*place, &mut buffer);
     let itself = ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::UNMOUNT;

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
+use daemon::backend::Connections as _;
 use daemon::libvirt::{Agents, Error, Libvirt, check};
 use daemon::model::{
-    Agent, ConnectionConfig, ConnectionId, ConnectionState, Guest, Network, Source, Update,
+    Agent, ConnectionConfig, ConnectionId, ConnectionState, Guest, Network, ReportedBy, Update,
 };
-use daemon::source::Connections as _;
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -118,7 +118,7 @@ fn addresses_come_from_the_arp_table() {
     let told = &web.nics[0].addresses;
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].address.to_string(), "192.168.122.129");
-    assert_eq!((told[0].source, told[0].expiry), (Source::Neighbour, 0));
+    assert_eq!((told[0].source, told[0].expiry), (ReportedBy::Neighbour, 0));
 }
 
 #[test]

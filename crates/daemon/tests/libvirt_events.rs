@@ -4,9 +4,9 @@
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
+use daemon::backend::Connections as _;
 use daemon::libvirt::Libvirt;
 use daemon::model::{ConnectionConfig, ConnectionId, ConnectionState, Guest, Update};
-use daemon::source::Connections as _;
 use virt::connect::Connect;
 
 const LONG: Duration = Duration::from_secs(20);

@@ -8,7 +8,8 @@ use daemon::config::{Connection, Naming};
 use daemon::facts::Facts;
 use daemon::host::Host;
 use daemon::model::{
-    Agent, ConnectionConfig, ConnectionId, Guest, Network, NetworkLease, Nic, Source, Told, Update,
+    Agent, ConnectionConfig, ConnectionId, Guest, Network, NetworkLease, Nic, ReportedAddress,
+    ReportedBy, Update,
 };
 use daemon::names::{Input, compile};
 use daemon::state::Files;
@@ -82,10 +83,15 @@ fn random_nic(random: &mut Rng, networks: &[Network]) -> Nic {
             (maybe(random, "unknown".into()), maybe(random, bridge))
         }
     };
-    let addresses = (0..random.usize(..4)).map(|_| Told {
+    let addresses = (0..random.usize(..4)).map(|_| ReportedAddress {
         address: random_address(random),
         source: *random
-            .choice(&[Source::Lease, Source::Agent, Source::Agent, Source::Neighbour])
+            .choice(&[
+                ReportedBy::Lease,
+                ReportedBy::Agent,
+                ReportedBy::Agent,
+                ReportedBy::Neighbour,
+            ])
             .unwrap(),
         expiry: if random.bool() { 0 } else { random_expiry(random) },
     });
@@ -150,7 +156,7 @@ fn random_world(random: &mut Rng) -> World {
                         (0..random.usize(..3)).map(|_| random_nic(random, networks)).collect();
                     if !answered {
                         for nic in &mut nics {
-                            nic.addresses.retain(|told| told.source != Source::Agent);
+                            nic.addresses.retain(|told| told.source != ReportedBy::Agent);
                         }
                     }
                     let host_name = random.choice(&HOSTS).filter(|_| answered);
@@ -320,7 +326,9 @@ impl World {
             let mut nics = others.flat_map(|other| self.nics(connection, other));
             nics.any(|other| {
                 let link_local = to_address(address).is_link_local_v6();
-                let agents = |told: &Told| told.source == Source::Agent && told.address == address;
+                let agents = |told: &ReportedAddress| {
+                    told.source == ReportedBy::Agent && told.address == address
+                };
                 other.addresses.iter().any(agents)
                     && self.can_have(connection, other, address)
                     && (!link_local || other.bridge == nic.bridge)
@@ -354,7 +362,7 @@ impl World {
                     (to_address(lease.address), lease.expiry, name)
                 }));
             }
-            let told = nic.addresses.iter().filter(|told| told.source == Source::Lease);
+            let told = nic.addresses.iter().filter(|told| told.source == ReportedBy::Lease);
             reported.extend(told.map(|told| (to_address(told.address), told.expiry, None)));
             for (address, expiry, name) in reported {
                 // The files' come first.
@@ -372,9 +380,9 @@ impl World {
         }
         let leased = believed.clone();
         for nic in self.nics(connection, guest) {
-            for told in nic.addresses.iter().filter(|told| told.source != Source::Lease) {
+            for told in nic.addresses.iter().filter(|told| told.source != ReportedBy::Lease) {
                 let address = to_address(told.address);
-                if told.source == Source::Neighbour && lost(address) {
+                if told.source == ReportedBy::Neighbour && lost(address) {
                     continue;
                 }
                 let same = |one: &&mut Believed| one.address == address && one.leased;
@@ -383,7 +391,7 @@ impl World {
                 let same_kind = |one: &Believed| {
                     one.mac == Some(nic.mac) && length(one.address) == length(address)
                 };
-                let is_neighbour = told.source == Source::Neighbour;
+                let is_neighbour = told.source == ReportedBy::Neighbour;
                 if is_neighbour && !here && leased.iter().any(same_kind) {
                     continue;
                 }
@@ -584,7 +592,7 @@ fn agent_names(guest: &Guest, address: Address) -> bool {
         .nics
         .iter()
         .flat_map(|nic| &nic.addresses)
-        .any(|told| told.source == Source::Agent && to_address(told.address) == address)
+        .any(|told| told.source == ReportedBy::Agent && to_address(told.address) == address)
 }
 
 fn to_address(address: IpAddr) -> Address {

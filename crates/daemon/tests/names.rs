@@ -9,7 +9,7 @@ use std::path::Path;
 use daemon::config::{Config, Naming};
 use daemon::facts::Facts;
 use daemon::host::Host;
-use daemon::model::{Agent, ConnectionId, Guest, Nic, Source as ReportedBy, Told, Update};
+use daemon::model::{Agent, ConnectionId, Guest, Nic, ReportedAddress, ReportedBy, Update};
 use daemon::names::{Input, compile};
 use daemon::snapshot::write;
 use daemon::state::Files;
@@ -121,12 +121,12 @@ fn guests(state: &State, random: &mut Random) -> Vec<Guest> {
     let mut guest = |number: u8, name: &str, nics: Vec<(Bridge, Mac)>| {
         let answers = random.one_in(2);
         let nics = nics.into_iter().map(|(bridge, mac)| {
-            let told = |address, source| Told { address, source, expiry: 0 };
+            let told = |address, source| ReportedAddress { address, source, expiry: 0 };
             let own = state.leases.iter().filter(|lease| {
                 lease.bridge == bridge && lease.mac == Some(mac) && is_current(lease, NOW)
             });
             let own = own.map(|lease| address_text(lease.address).parse().unwrap());
-            let mut addresses: Vec<Told> =
+            let mut addresses: Vec<ReportedAddress> =
                 own.filter(|_| answers).map(|address| told(address, ReportedBy::Agent)).collect();
             let source = if answers { ReportedBy::Agent } else { ReportedBy::Neighbour };
             let more = (0..random.below(3)).map(|_| told(unleased(random), source));

@@ -8,7 +8,9 @@ use std::net::IpAddr;
 use daemon::config::{Config, Naming};
 use daemon::facts::Facts;
 use daemon::host::Host;
-use daemon::model::{Agent, ConnectionId, Guest, Network, Nic, Source as ReportedBy, Told, Update};
+use daemon::model::{
+    Agent, ConnectionId, Guest, Network, Nic, ReportedAddress, ReportedBy, Update,
+};
 use daemon::names::{Input, compile};
 use daemon::outlets::answers::Answers;
 use daemon::outlets::zones::Zones;
@@ -39,7 +41,7 @@ fn guests(random: &mut Random) -> Vec<Guest> {
                     let v4 = IpAddr::from([10, 9, 0, random.below(4) as u8]);
                     let v6 = ["fd00::9", "fe80::9"][random.below(2)].parse().unwrap();
                     let address = if random.one_in(2) { v4 } else { v6 };
-                    Told { address, source: ReportedBy::Agent, expiry: 0 }
+                    ReportedAddress { address, source: ReportedBy::Agent, expiry: 0 }
                 })
                 .collect();
             let mac = Mac([2, 0, 0, 9, 0, number]);

@@ -7,12 +7,12 @@ use std::slice::from_ref;
 use std::sync::Mutex;
 use std::thread;
 
+use daemon::backend::{Backend, Connections};
 use daemon::daemon::{Options, run};
 use daemon::model::{
-    Agent, ConnectionId, ConnectionState, Guest, Nic, Source as ReportedBy, Told, Update,
+    Agent, ConnectionId, ConnectionState, Guest, Nic, ReportedAddress, ReportedBy, Update,
 };
 use daemon::service::log::Log;
-use daemon::source::{Connections, Source};
 use daemon::state::watch::Watch;
 use guest_names::address::Mac;
 use support::{Place, Snapshot, status, until};
@@ -20,7 +20,7 @@ use support::{Place, Snapshot, status, until};
 /// What libvirt reports to the next daemon.
 static REPORTED: Mutex<Vec<Guest>> = Mutex::new(Vec::new());
 
-const SOURCE: Source = Source {
+const BACKEND: Backend = Backend {
     start: |_, outbox| {
         let id = ConnectionId(0);
         outbox.put(Update::State(id, ConnectionState::Up));
@@ -41,10 +41,8 @@ impl Connections for Fake {
 /// A guest with a lease, and another address that only its agent reports.
 fn guest(agent: Agent) -> Guest {
     let answers = agent == Agent::Answered;
-    let reported = ["10.0.0.9", "10.0.0.10"].into_iter().filter(|_| answers).map(|address| Told {
-        address: address.parse().unwrap(),
-        source: ReportedBy::Agent,
-        expiry: 0,
+    let reported = ["10.0.0.9", "10.0.0.10"].into_iter().filter(|_| answers).map(|address| {
+        ReportedAddress { address: address.parse().unwrap(), source: ReportedBy::Agent, expiry: 0 }
     });
     Guest {
         uuid: [1; 16],
@@ -72,7 +70,7 @@ fn run_until(place: &Place, guests: &[Guest], wanted: impl Fn(&Snapshot) -> bool
         state_directory: place.path("state"),
         snapshot_directory: place.path("run"),
     };
-    let daemon = thread::spawn(move || run(&options, SOURCE, Log::new("libvirt-nssd")));
+    let daemon = thread::spawn(move || run(&options, BACKEND, Log::new("libvirt-nssd")));
     let snapshot = until(place, &mut watch, wanted);
     // SAFETY: kill(2) has no preconditions; the process is this one, whose daemon takes the signal.
     assert_eq!(unsafe { libc::kill(std::process::id() as i32, libc::SIGTERM) }, 0);

@@ -2,7 +2,7 @@
 
 use guest_names::io::{Fault, Kind};
 use guest_names::json::Parsed;
-use guest_names::records::lease::Lease as Record;
+use guest_names::records::lease::Lease as LeaseRecord;
 use guest_names::records::mac_map::MacMap;
 use guest_names::scan::{Accepted, Scan};
 use guest_names::text::Text;
@@ -65,7 +65,7 @@ fn read_leases(
     detail: Detail,
     contents: &mut Contents,
 ) {
-    let (mut lease, mut client_id) = (Record::new(), Text::new());
+    let (mut lease, mut client_id) = (LeaseRecord::new(), Text::new());
     while let Some(start) = reading.scan.next(&mut reading.window) {
         let parsed = match detail {
             Detail::Full => lease.read_with_client_id(&mut reading.window, &mut client_id),

@@ -14,7 +14,7 @@ const ITSELF: WatchFlags =
     WatchFlags::DELETE_SELF.union(WatchFlags::MOVE_SELF).union(WatchFlags::ONLYDIR);
 
 /// A watch on a directory; as long as that doesn't exist, on the place where it would come to exist.
-pub struct Place {
+pub struct DirectoryWatch {
     directory: PathBuf,
     inside: WatchFlags,
     inotify: OwnedFd,
@@ -22,7 +22,7 @@ pub struct Place {
     armed: Option<(i32, bool)>,
 }
 
-impl Place {
+impl DirectoryWatch {
     /// Nothing is watched yet. `inside` is what is to be told of the directory once it is there.
     ///
     /// # Errors
@@ -89,7 +89,7 @@ impl Place {
     }
 }
 
-impl AsFd for Place {
+impl AsFd for DirectoryWatch {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.inotify.as_fd()
     }

@@ -10,9 +10,9 @@ use guest_names::snapshot::format::{Entry, Source as EntrySource, flags, kind};
 use guest_store::snapshot::Snapshot;
 
 use super::Millis;
-use super::known::Known;
+use super::guest::KnownGuest;
 use crate::config::Connection;
-use crate::model::{Agent, Guest, Source, Told};
+use crate::model::{Agent, Guest, ReportedAddress, ReportedBy};
 
 /// Reports of agents, by connection and domain.
 #[derive(Debug, Default)]
@@ -74,7 +74,7 @@ impl EarlierReports {
     }
 
     /// Takes the report on a guest, which is now known over a connection with these settings.
-    pub(super) fn take(&mut self, settings: &Connection, guest: &Guest) -> Option<Known> {
+    pub(super) fn take(&mut self, settings: &Connection, guest: &Guest) -> Option<KnownGuest> {
         if self.reports.is_empty() || !settings.config.agent {
             return None;
         }
@@ -84,12 +84,16 @@ impl EarlierReports {
         for nic in &mut nics {
             let own = report.addresses.iter().filter(|(mac, _)| *mac == nic.mac);
             nic.addresses = own
-                .map(|&(_, address)| Told { address, source: Source::Agent, expiry: 0 })
+                .map(|&(_, address)| ReportedAddress {
+                    address,
+                    source: ReportedBy::Agent,
+                    expiry: 0,
+                })
                 .collect();
         }
         let host_name = report.host_name;
         let guest = Guest { host_name, agent: Agent::Silent, nics, ..guest.clone() };
-        Some(Known::silent_since(guest, self.since))
+        Some(KnownGuest::silent_since(guest, self.since))
     }
 
     /// All guests of a connection with these settings are known: what is left is of guests that have stopped.

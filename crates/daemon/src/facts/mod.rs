@@ -1,18 +1,18 @@
 //! What is known from libvirt, by connection.
 
 mod earlier;
-mod known;
+mod guest;
 
 use std::collections::BTreeMap;
 
 use guest_names::address::Mac;
 
 use crate::config;
-use crate::model::{ConnectionState, Guest, Network, Source, Update};
+use crate::model::{ConnectionState, Guest, Network, ReportedBy, Update};
 use crate::neighbours::table::{Event, Key, Table};
 
 pub use earlier::EarlierReports;
-pub use known::Known;
+pub use guest::KnownGuest;
 
 /// A libvirt domain's UUID.
 pub type Uuid = [u8; 16];
@@ -43,7 +43,7 @@ pub struct Connection {
     /// Its networks.
     pub networks: Vec<Network>,
     /// Its running guests.
-    pub guests: BTreeMap<Uuid, Known>,
+    pub guests: BTreeMap<Uuid, KnownGuest>,
     /// Since when the connection has been down.
     lost: Option<Millis>,
     /// Why guest agents can't be asked, where that is so.
@@ -69,7 +69,7 @@ impl Change {
         if changed { Self::Facts } else { Self::None }
     }
 
-    fn of_guest(old: Option<&Known>, new: &Known) -> Self {
+    fn of_guest(old: Option<&KnownGuest>, new: &KnownGuest) -> Self {
         match old {
             Some(old) if old.guest != new.guest => Self::Facts,
             Some(_) if new.answered.is_some() => Self::Repeated,
@@ -98,13 +98,13 @@ impl Facts {
             let wants_neighbours = settings.neighbours || settings.config.arp;
             for known in guests.values_mut() {
                 if !settings.config.agent {
-                    known.forget(Source::Agent);
+                    known.forget(ReportedBy::Agent);
                 }
                 if !settings.config.host_keys {
                     known.guest.host_keys = None;
                 }
                 if !wants_neighbours {
-                    known.forget(Source::Neighbour);
+                    known.forget(ReportedBy::Neighbour);
                 }
             }
             Connection {
@@ -218,7 +218,7 @@ impl Facts {
     }
 
     /// Drops what came over connections that have been down for `hold` milliseconds, and from sources that have
-    /// been silent as long (see [`Known`]). Whether there was anything.
+    /// been silent as long (see [`KnownGuest`]). Whether there was anything.
     pub fn expire(&mut self, now: Millis, hold: Millis) -> bool {
         self.earlier.expire(now, hold);
         let macs = self.neighbours.expire(now, hold);
@@ -241,7 +241,7 @@ impl Facts {
     #[must_use]
     pub fn next_expiry(&self, hold: Millis) -> Option<Millis> {
         let since = |connection: &Connection| {
-            let silent = connection.guests.values().filter_map(Known::first_silence);
+            let silent = connection.guests.values().filter_map(KnownGuest::first_silence);
             silent.chain(connection.lost).min()
         };
         let expiry = self.connections.iter().filter_map(since).min().map(|since| since + hold);
@@ -259,19 +259,19 @@ impl Facts {
 fn know(
     settings: &config::Connection,
     guest: Guest,
-    old: Option<&Known>,
+    old: Option<&KnownGuest>,
     neighbours: &mut Table,
     now: Millis,
-) -> Known {
+) -> KnownGuest {
     if !settings.neighbours {
-        return Known::new(guest, old, None, now);
+        return KnownGuest::new(guest, old, None, now);
     }
     for nic in &guest.nics {
         if !old.is_some_and(|old| old.has_nic(nic.mac)) {
             neighbours.ask_about(nic.mac, now);
         }
     }
-    Known::new(guest, old, Some(neighbours), now)
+    KnownGuest::new(guest, old, Some(neighbours), now)
 }
 
 impl Connection {

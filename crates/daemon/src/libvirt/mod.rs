@@ -23,10 +23,10 @@ mod callbacks;
 mod check;
 mod connection;
 mod error;
+mod guest;
 mod host_keys;
 mod inbox;
 mod keeper;
-mod known;
 mod pace;
 #[allow(unsafe_code, reason = "calls that `virt` doesn't wrap")]
 mod raw;
@@ -46,8 +46,8 @@ pub use error::Error;
 
 use inbox::{Inbox, Message};
 
+use crate::backend::Connections;
 use crate::model::{ConnectionConfig, Update};
-use crate::source::Connections;
 
 /// How long [`Libvirt::stop`] waits for threads that are about to end.
 const LAST_WAIT: Duration = Duration::from_millis(500);

@@ -13,7 +13,7 @@ use virt::error::{Error, ErrorNumber};
 use virt::sys;
 
 use super::error::{is, is_unsupported, one_line, words};
-use super::known::{Description, Names};
+use super::guest::{Description, SharedNames};
 use super::raw;
 use super::threads;
 use super::xml::{DomainXml, NetworkXml};
@@ -79,7 +79,7 @@ pub(super) fn xml_of_each(
 pub(super) fn description(
     domain: &Domain,
     xml: Result<String, Error>,
-    names: &mut Names,
+    names: &mut SharedNames,
 ) -> Result<Option<Description>, Failed> {
     let xml = match xml {
         Ok(xml) => xml,
@@ -99,7 +99,7 @@ pub(super) fn description(
 pub(super) fn lookup(
     connect: &Connect,
     uuid: [u8; 16],
-    names: &mut Names,
+    names: &mut SharedNames,
 ) -> Result<Option<Description>, Failed> {
     match connect.lookup_domain_by_uuid(uuid::Uuid::from_bytes(uuid)) {
         Ok(domain) => description(&domain, domain.xml_desc(0), names),

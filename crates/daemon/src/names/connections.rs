@@ -2,7 +2,7 @@
 
 use guest_names::bridge::Bridge;
 
-use crate::facts::{Connection, Facts, Known};
+use crate::facts::{Connection, Facts, KnownGuest};
 use crate::model::{self, Network};
 
 /// The rank of a connection's names. Those of the files come first where no connection leads to this host.
@@ -21,7 +21,7 @@ pub(super) fn home(facts: &Facts) -> Option<&Connection> {
 }
 
 /// All guests, with the numbers that they have in [`super::limits::Holder`].
-pub(super) fn guests(facts: &Facts) -> impl Iterator<Item = (u32, &Connection, &Known)> {
+pub(super) fn guests(facts: &Facts) -> impl Iterator<Item = (u32, &Connection, &KnownGuest)> {
     let guests = facts
         .connections
         .iter()
@@ -30,7 +30,7 @@ pub(super) fn guests(facts: &Facts) -> impl Iterator<Item = (u32, &Connection, &
 }
 
 /// Those of this host.
-pub(super) fn guests_here(facts: &Facts) -> impl Iterator<Item = (u32, &Connection, &Known)> {
+pub(super) fn guests_here(facts: &Facts) -> impl Iterator<Item = (u32, &Connection, &KnownGuest)> {
     guests(facts).filter(|(_, connection, _)| connection.settings.here)
 }
 

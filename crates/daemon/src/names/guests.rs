@@ -22,7 +22,7 @@ use super::table::{Class, Fact, Span, Table};
 use super::trust::{self, NicOf, Trust, Verdict, agent_host_name, is_reachable};
 use super::{Input, Notes, Pulse, earliest};
 use crate::config::Naming;
-use crate::facts::{Connection, Known};
+use crate::facts::{Connection, KnownGuest};
 use crate::model::{self, Network, NetworkLease};
 
 /// Adds the rows of all connections. `notes` gets the time when a lease ends that keeps an address from being
@@ -194,7 +194,7 @@ impl<'n> Addresses<'n> {
 }
 
 /// A name of a guest, and its aliases by network: mostly there is one.
-struct Names<'n> {
+struct NameKeys<'n> {
     kind: u8,
     text: &'n [u8],
     name: Span,
@@ -202,7 +202,7 @@ struct Names<'n> {
     aliases: Vec<(Option<&'n str>, Aliases)>,
 }
 
-impl<'n> Names<'n> {
+impl<'n> NameKeys<'n> {
     fn aliases_on(
         &mut self,
         table: &mut Table,
@@ -239,7 +239,7 @@ impl<'i> Adding<'_, 'i> {
         self.connection.settings.here
     }
 
-    fn guest(&mut self, known: &'i Known, number: u32) {
+    fn guest(&mut self, known: &'i KnownGuest, number: u32) {
         let holder = Holder::Guest(number);
         let nics = known.guest.nics.iter();
         let nics: Vec<NicOf<'i>> =
@@ -252,7 +252,7 @@ impl<'i> Adding<'_, 'i> {
         for &of in &nics {
             self.reported_leases(known, of, &mut addresses);
         }
-        for source in [model::Source::Agent, model::Source::Neighbour] {
+        for source in [model::ReportedBy::Agent, model::ReportedBy::Neighbour] {
             for &of in &nics {
                 self.claims(known, of, source, &mut addresses);
             }
@@ -284,7 +284,7 @@ impl<'i> Adding<'_, 'i> {
     /// addresses, which its own host does.
     fn note_for_ssh(
         &mut self,
-        known: &'i Known,
+        known: &'i KnownGuest,
         nics: &[NicOf<'i>],
         believed: &[(Believed<'i>, u32)],
     ) {
@@ -306,7 +306,7 @@ impl<'i> Adding<'_, 'i> {
     }
 
     /// The addresses of a guest on networks that only its host reaches, leased ones first.
-    fn addresses_behind(&self, known: &'i Known) -> Vec<IpAddr> {
+    fn addresses_behind(&self, known: &'i KnownGuest) -> Vec<IpAddr> {
         let (mut leased, mut claimed) = (Vec::new(), Vec::new());
         for nic in &known.guest.nics {
             let of = NicOf::anywhere(self.input, self.connection, known, nic);
@@ -314,7 +314,7 @@ impl<'i> Adding<'_, 'i> {
             leased.extend(on_network.map(|lease| (lease.address, lease.expiry)));
             for reported in &nic.addresses {
                 match reported.source {
-                    model::Source::Lease => leased.push((reported.address, reported.expiry)),
+                    model::ReportedBy::Lease => leased.push((reported.address, reported.expiry)),
                     _ if of.can_have(self.input, reported.address) => {
                         claimed.push(reported.address)
                     }
@@ -358,7 +358,7 @@ impl<'i> Adding<'_, 'i> {
     }
 
     /// The leases that libvirt reports of a NIC.
-    fn reported_leases(&self, known: &'i Known, of: NicOf<'i>, addresses: &mut Addresses<'i>) {
+    fn reported_leases(&self, known: &'i KnownGuest, of: NicOf<'i>, addresses: &mut Addresses<'i>) {
         let on_networks = self.leases.of(of.nic.mac, of.nic.network.as_deref());
         let on_networks = on_networks.map(|lease| {
             let host_name = lease.host_name.as_deref().unwrap_or("");
@@ -366,7 +366,7 @@ impl<'i> Adding<'_, 'i> {
         });
         let on_nic = of.nic.addresses.iter();
         let on_nic = on_nic
-            .filter(|reported| reported.source == model::Source::Lease)
+            .filter(|reported| reported.source == model::ReportedBy::Lease)
             .map(|reported| (reported.address, reported.expiry, ""));
         for (ip, expiry, host_name) in on_networks.chain(on_nic) {
             let address = trust::address(ip);
@@ -399,14 +399,14 @@ impl<'i> Adding<'_, 'i> {
     /// What the agent or a neighbour table says of a NIC.
     fn claims(
         &self,
-        known: &'i Known,
+        known: &'i KnownGuest,
         of: NicOf<'i>,
-        source: model::Source,
+        source: model::ReportedBy,
         addresses: &mut Addresses<'i>,
     ) {
         for reported in of.nic.addresses.iter().filter(|reported| reported.source == source) {
             let address = trust::address(reported.address);
-            let is_agent = source == model::Source::Agent;
+            let is_agent = source == model::ReportedBy::Agent;
             let lost = !is_agent && known.answered.is_some() && !names(known, address);
             if lost || addresses.confirm(address) {
                 continue;
@@ -453,7 +453,7 @@ impl<'i> Adding<'_, 'i> {
     fn domain_name(&mut self, text: &'i [u8], holder: Holder, believed: &[(Believed<'i>, u32)]) {
         let name = self.table.name(text);
         let Some(own) = suffix::own_key(self.table, kind::GUEST, text) else { return };
-        let mut names = Names { kind: kind::GUEST, text, name, own, aliases: Vec::new() };
+        let mut names = NameKeys { kind: kind::GUEST, text, name, own, aliases: Vec::new() };
         for (one, fact) in believed {
             self.add(&mut names, one, *fact, false);
         }
@@ -473,7 +473,7 @@ impl<'i> Adding<'_, 'i> {
                 let own = suffix::own_key(self.table, kind::HOST, one.host_name);
                 let Some(own) = own else { continue };
                 let (text, aliases) = (one.host_name, Vec::new());
-                let mut names = Names { kind: kind::HOST, text, name, own, aliases };
+                let mut names = NameKeys { kind: kind::HOST, text, name, own, aliases };
                 self.add(&mut names, one, *fact, false);
             }
         }
@@ -483,7 +483,7 @@ impl<'i> Adding<'_, 'i> {
     fn agent_name(&mut self, text: &'i [u8], believed: &[(Believed<'i>, u32)]) {
         let name = self.table.name(text);
         let Some(own) = suffix::own_key(self.table, kind::HOST, text) else { return };
-        let mut names = Names { kind: kind::HOST, text, name, own, aliases: Vec::new() };
+        let mut names = NameKeys { kind: kind::HOST, text, name, own, aliases: Vec::new() };
         for (one, fact) in believed {
             let same = one.host_name.eq_ignore_ascii_case(text);
             if one.is_leased() && same && !one.confirmed {
@@ -495,10 +495,10 @@ impl<'i> Adding<'_, 'i> {
     }
 
     /// Adds a name, its aliases and its way back for one address.
-    fn add(&mut self, names: &mut Names<'i>, one: &Believed<'i>, fact: u32, borrowed: bool) {
+    fn add(&mut self, names: &mut NameKeys<'i>, one: &Believed<'i>, fact: u32, borrowed: bool) {
         let confirmed = if one.confirmed { flags::CONFIRMED } else { 0 };
         let flags = flags::TOLD | flags::ATTACHED | confirmed;
-        let Names { kind, name, own, .. } = *names;
+        let NameKeys { kind, name, own, .. } = *names;
         let naming = self.input.naming;
         let aliases = names.aliases_on(self.table, naming, one.network, self.connection);
         let aliases = aliases.into_iter().flatten();

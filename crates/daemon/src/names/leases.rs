@@ -14,7 +14,7 @@ use super::limits::Holder;
 use super::suffix;
 use super::table::{Class, Fact, Span, Table};
 use super::{Input, Pulse};
-use crate::facts::{Connection, Facts, Known};
+use crate::facts::{Connection, Facts, KnownGuest};
 use crate::model::{self, Network};
 
 /// What libvirt's guests make of a lease of the files.
@@ -71,7 +71,7 @@ impl Owned {
         at: u32,
         guest: u32,
         connection: &Connection,
-        known: &Known,
+        known: &KnownGuest,
         index: &Index<'_>,
     ) {
         let (Some(owner), Some(lease)) = (self.leases.get_mut(at as usize), index.lease(at)) else {
@@ -94,9 +94,9 @@ impl Owned {
 }
 
 /// Whether the guest's agent names the address.
-pub(super) fn names(known: &Known, address: Address) -> bool {
+pub(super) fn names(known: &KnownGuest, address: Address) -> bool {
     known.guest.nics.iter().flat_map(|nic| &nic.addresses).any(|told| {
-        told.source == model::Source::Agent && super::trust::address(told.address) == address
+        told.source == model::ReportedBy::Agent && super::trust::address(told.address) == address
     })
 }
 

@@ -8,7 +8,7 @@ use guest_store::contents::BridgeIndex;
 use super::Input;
 use super::connections::guests;
 use super::table::Table;
-use crate::facts::{Connection, Known};
+use crate::facts::{Connection, KnownGuest};
 
 /// So many addresses that no state file of this host has are taken from one guest.
 pub(super) const ADDRESSES: usize = 64;
@@ -39,7 +39,7 @@ impl Holder {
         match self {
             Self::Guest(number) => {
                 let guest = guests(input.facts).find(|&(other, ..)| other == number);
-                let name = |(_, connection, known): (u32, &Connection, &Known)| {
+                let name = |(_, connection, known): (u32, &Connection, &KnownGuest)| {
                     let on = &connection.settings.config.name;
                     format!("guest {} of connection {on}", known.guest.name)
                 };

@@ -55,7 +55,7 @@ impl Input<'_> {
 }
 
 /// The names, ready to be written down.
-pub struct Names {
+pub struct CompiledNames {
     table: Table,
     /// See [`Input::node`].
     node: Vec<u8>,
@@ -69,7 +69,7 @@ pub struct Names {
     pub ssh: SshRecords,
 }
 
-/// Where [`Names::each`] puts the entries of a key.
+/// Where [`CompiledNames::each`] puts the entries of a key.
 pub type Take<'t, E> = dyn FnMut(&[u8], &mut dyn Iterator<Item = Entry<'_>>) -> Result<(), E> + 't;
 
 /// What is called again and again during a long compilation.
@@ -78,7 +78,7 @@ pub type Pulse<'p> = dyn FnMut() + 'p;
 /// What is found out besides.
 #[derive(Default)]
 struct Notes {
-    /// See [`Names::until`].
+    /// See [`CompiledNames::until`].
     until: Option<i64>,
     /// Whose addresses are too many.
     limited: Vec<Holder>,
@@ -97,7 +97,7 @@ impl Notes {
 
 /// Applies the rules.
 #[must_use]
-pub fn compile(input: Input<'_>, pulse: &mut Pulse<'_>) -> Names {
+pub fn compile(input: Input<'_>, pulse: &mut Pulse<'_>) -> CompiledNames {
     let index = Index::new(input.files, input.now);
     let mut table = Table::default();
     let mut notes = Notes::default();
@@ -109,7 +109,7 @@ pub fn compile(input: Input<'_>, pulse: &mut Pulse<'_>) -> Names {
     pulse();
     let mut limited = limits::addresses(input, &notes.limited);
     limited.extend(limits::limit_same_hash(input, &mut table));
-    Names {
+    CompiledNames {
         table,
         node: input.node.to_vec(),
         until: notes.until,
@@ -119,7 +119,7 @@ pub fn compile(input: Input<'_>, pulse: &mut Pulse<'_>) -> Names {
     }
 }
 
-impl Names {
+impl CompiledNames {
     /// See [`Input::node`].
     #[must_use]
     pub fn node(&self) -> &[u8] {

@@ -19,7 +19,7 @@ use super::index::octets;
 use super::table::{Class, Span, Table};
 use super::{Input, Pulse, suffix};
 use crate::config::ssh_host;
-use crate::facts::{Connection, Known};
+use crate::facts::{Connection, KnownGuest};
 use crate::model::{Network, Nic};
 
 /// So many addresses of a guest are kept on the way through its host, of which one is used.
@@ -77,7 +77,7 @@ impl Holder {
 }
 
 /// The id of a guest in the snapshot.
-pub(super) fn id_of(connection: &Connection, known: &Known) -> GuestId {
+pub(super) fn id_of(connection: &Connection, known: &KnownGuest) -> GuestId {
     GuestId { connection: connection.settings.config.id.0, uuid: known.guest.uuid }
 }
 

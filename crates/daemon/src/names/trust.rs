@@ -10,8 +10,8 @@ use ipnet::IpNet;
 use super::Input;
 use super::connections::{bridge_of, guests, network_on};
 use super::index::{Index, octets};
-use crate::facts::{Connection, Known};
-use crate::model::{Guest, Network, Nic, Source};
+use crate::facts::{Connection, KnownGuest};
+use crate::model::{Guest, Network, Nic, ReportedBy};
 
 /// guest-names' form of an address. An IPv4 address that is written as an IPv6 one stays one of those, and is
 /// not believed.
@@ -71,7 +71,7 @@ impl<'i> NicOf<'i> {
     pub(super) fn new(
         input: Input<'i>,
         connection: &'i Connection,
-        known: &'i Known,
+        known: &'i KnownGuest,
         nic: &'i Nic,
     ) -> Option<Self> {
         let of = Self::anywhere(input, connection, known, nic);
@@ -83,7 +83,7 @@ impl<'i> NicOf<'i> {
     pub(super) fn anywhere(
         input: Input<'i>,
         connection: &'i Connection,
-        known: &'i Known,
+        known: &'i KnownGuest,
         nic: &'i Nic,
     ) -> Self {
         let here = connection.settings.here;
@@ -228,22 +228,23 @@ fn has_nic(guest: &Guest, mac: Option<Mac>) -> bool {
 }
 
 /// Something to sort addresses by. Link-local ones are each link's own.
-type Place = ((usize, [u8; 16]), Bridge);
+type LinkAddress = ((usize, [u8; 16]), Bridge);
 
-fn place(address: Address, bridge: Bridge) -> Place {
+fn link_address(address: Address, bridge: Bridge) -> LinkAddress {
     let bridge = if address.is_link_local_v6() { bridge } else { Bridge::NONE };
     (octets(address), bridge)
 }
 
 /// The addresses that agents report, and of which guest each is.
-struct Claims(Vec<(Place, [u8; 16])>);
+struct Claims(Vec<(LinkAddress, [u8; 16])>);
 
 impl Claims {
     fn new(input: Input<'_>) -> Self {
         let mut claims = Vec::new();
         for (_, connection, known) in guests(input.facts) {
             for nic in &known.guest.nics {
-                let agents = |told: &&crate::model::Told| told.source == Source::Agent;
+                let agents =
+                    |told: &&crate::model::ReportedAddress| told.source == ReportedBy::Agent;
                 if !nic.addresses.iter().any(|told| agents(&told)) {
                     continue;
                 }
@@ -251,7 +252,8 @@ impl Claims {
                 let own = nic.addresses.iter().filter(agents).map(|told| told.address);
                 // A guest takes no address from others by claims that don't count anyway.
                 let own = own.filter(|&ip| of.can_have(input, ip));
-                claims.extend(own.map(|ip| (place(address(ip), of.bridge), known.guest.uuid)));
+                claims
+                    .extend(own.map(|ip| (link_address(address(ip), of.bridge), known.guest.uuid)));
             }
         }
         claims.sort_unstable();
@@ -262,7 +264,7 @@ impl Claims {
     /// Whether the agent of another guest reports the address: then it belongs to neither. During a migration one
     /// guest runs on two hosts.
     fn has_other(&self, address: Address, bridge: Bridge, uuid: &[u8; 16]) -> bool {
-        let place = place(address, bridge);
+        let place = link_address(address, bridge);
         let from = self.0.partition_point(|(other, _)| *other < place);
         let rest = self.0.get(from..).unwrap_or(&[]);
         rest.iter().take_while(|(other, _)| *other == place).any(|(_, other)| other != uuid)

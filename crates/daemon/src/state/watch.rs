@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use guest_store::watch::Place;
+use guest_store::watch::DirectoryWatch;
 use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
@@ -18,7 +18,7 @@ const INSIDE: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::ATTRIB);
 
 /// A watch on the state directory, which may come and go.
-pub struct Watch(Place);
+pub struct Watch(DirectoryWatch);
 
 impl Watch {
     /// Nothing is watched yet.
@@ -26,7 +26,7 @@ impl Watch {
     /// # Errors
     /// There are too many watchers on the system.
     pub fn new(directory: &Path) -> io::Result<Self> {
-        Place::new(directory, INSIDE, CreateFlags::NONBLOCK).map(Self)
+        DirectoryWatch::new(directory, INSIDE, CreateFlags::NONBLOCK).map(Self)
     }
 
     /// Takes what has happened. Whether any of it matters.
@@ -56,7 +56,7 @@ impl Watch {
         Ok(any)
     }
 
-    /// See [`Place::arm`].
+    /// See [`DirectoryWatch::arm`].
     ///
     /// # Errors
     /// As there.
@@ -64,7 +64,7 @@ impl Watch {
         Ok(self.0.arm()?)
     }
 
-    /// See [`Place::is_on_directory`].
+    /// See [`DirectoryWatch::is_on_directory`].
     #[must_use]
     pub fn is_on_directory(&self) -> bool {
         self.0.is_on_directory()

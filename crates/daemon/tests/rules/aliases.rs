@@ -1,6 +1,6 @@
 //! What may follow a name.
 
-use daemon::model::Source;
+use daemon::model::ReportedBy;
 
 use crate::world::*;
 
@@ -43,7 +43,7 @@ fn a_derived_name_and_an_alias_are_one() {
     world.networks(here, vec![network("default", BR, Some("lab"), false)]);
     world.lease_in("virbr0", 1, "10.0.0.1", "web", "lab");
     world.runs("virbr0", "vm", 1);
-    let told = [(Source::Agent, "10.0.0.1"), (Source::Agent, "fd00::1")];
+    let told = [(ReportedBy::Agent, "10.0.0.1"), (ReportedBy::Agent, "fd00::1")];
     let mut vm = guest(1, "vm", vec![nic(1, BR, DEFAULT, &told)]);
     vm.host_name = Some("web".into());
     world.guest(here, vm);
@@ -108,7 +108,7 @@ fn a_name_in_the_zone_comes_before_qualified_ones() {
     let rack = world.there("rack");
     for (number, name) in [(1, "web"), (2, "web.rack")] {
         let told = format!("10.0.0.{number}");
-        let nics = vec![nic(number, None, None, &[(Source::Agent, told.as_str())])];
+        let nics = vec![nic(number, None, None, &[(ReportedBy::Agent, told.as_str())])];
         world.guest(rack, guest(number, name, nics));
     }
     let compiled = world.compiled();

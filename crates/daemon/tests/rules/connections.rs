@@ -1,6 +1,6 @@
 //! Guests of several hosts.
 
-use daemon::model::Source;
+use daemon::model::ReportedBy;
 
 use crate::world::*;
 
@@ -9,8 +9,12 @@ fn two_connections_with_one_name() {
     let mut world = World::default();
     let first = world.there("first");
     let second = world.there("second");
-    world.guest(first, guest(1, "vm", vec![nic(1, None, None, &[(Source::Agent, "10.1.0.1")])]));
-    world.guest(second, guest(2, "VM", vec![nic(2, None, None, &[(Source::Agent, "10.2.0.1")])]));
+    world
+        .guest(first, guest(1, "vm", vec![nic(1, None, None, &[(ReportedBy::Agent, "10.1.0.1")])]));
+    world.guest(
+        second,
+        guest(2, "VM", vec![nic(2, None, None, &[(ReportedBy::Agent, "10.2.0.1")])]),
+    );
     let compiled = world.compiled();
     compiled.is("g vm", &["10.1.0.1 TAe agent vm"]);
     compiled.is("g vm.first", &["10.1.0.1 TAe agent vm"]);
@@ -29,7 +33,8 @@ fn this_host_between_others() {
     let behind = world.there("behind");
     for (id, number) in [(before, 1), (behind, 2)] {
         let told = format!("10.{number}.0.1");
-        let mut vm = guest(number, "vm", vec![nic(number, None, None, &[(Source::Agent, &told)])]);
+        let mut vm =
+            guest(number, "vm", vec![nic(number, None, None, &[(ReportedBy::Agent, &told)])]);
         vm.host_name = Some(if id == before { "one" } else { "two" }.into());
         world.guest(id, vm);
     }
@@ -57,7 +62,7 @@ fn this_host_between_others() {
 fn files_before_all_others() {
     let mut world = World::default();
     let there = world.there("rack");
-    let mut vm = guest(1, "vm", vec![nic(1, None, None, &[(Source::Agent, "10.1.0.1")])]);
+    let mut vm = guest(1, "vm", vec![nic(1, None, None, &[(ReportedBy::Agent, "10.1.0.1")])]);
     vm.host_name = Some("web".into());
     world.guest(there, vm);
     world.lease("virbr0", 5, "10.0.0.5", "web");
@@ -74,7 +79,7 @@ fn a_running_guest_before_what_was_left_behind() {
     let mut world = World::default();
     world.here();
     let there = world.there("rack");
-    let mut vm = guest(1, "vm", vec![nic(1, None, None, &[(Source::Agent, "10.1.0.1")])]);
+    let mut vm = guest(1, "vm", vec![nic(1, None, None, &[(ReportedBy::Agent, "10.1.0.1")])]);
     vm.host_name = Some("web".into());
     world.guest(there, vm);
     world.lease("virbr0", 5, "10.0.0.5", "web");
@@ -96,7 +101,7 @@ fn two_connections_to_this_host() {
     world.runs("virbr0", "vm", 1);
     world.runs("virbr0", "box", 2);
     world.guest(qemu, guest(1, "vm", vec![nic(1, BR, None, &[])]));
-    let told = [(Source::Neighbour, "10.0.0.2"), (Source::Neighbour, "10.0.0.3")];
+    let told = [(ReportedBy::Neighbour, "10.0.0.2"), (ReportedBy::Neighbour, "10.0.0.3")];
     world.guest(lxc, guest(2, "box", vec![nic(2, BR, None, &told)]));
     let compiled = world.compiled();
     compiled.is(

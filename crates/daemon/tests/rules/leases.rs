@@ -1,6 +1,6 @@
 //! Leases, and what libvirt reports of their guests.
 
-use daemon::model::{Source, Update};
+use daemon::model::{ReportedBy, Update};
 use daemon::state::files::BEFORE_START;
 
 use crate::world::*;
@@ -62,8 +62,11 @@ fn a_guest_of_this_host() {
     world.networks(here, vec![network("default", BR, Some("lab.example"), false)]);
     world.lease("virbr0", 1, "10.0.0.1", "web");
     world.runs("virbr0", "web-vm", 1);
-    let told =
-        [(Source::Agent, "10.0.0.1"), (Source::Agent, "fd00::1"), (Source::Agent, "fe80::1")];
+    let told = [
+        (ReportedBy::Agent, "10.0.0.1"),
+        (ReportedBy::Agent, "fd00::1"),
+        (ReportedBy::Agent, "fe80::1"),
+    ];
     let mut vm = guest(1, "web-vm", vec![nic(1, BR, DEFAULT, &told)]);
     vm.host_name = Some("Inside".into());
     world.guest(here, vm);
@@ -109,9 +112,9 @@ fn a_lease_has_its_host_name_alone() {
     for (bridge, last) in [("virbr0", 1), ("virbr1", 2), ("virbr1", 3)] {
         world.runs(bridge, "vm", last);
     }
-    let agents = |address| [(Source::Agent, address)];
+    let agents = |address| [(ReportedBy::Agent, address)];
     let nics = vec![
-        nic(1, BR, None, &[(Source::Agent, "10.0.0.1"), (Source::Agent, "10.0.0.77")]),
+        nic(1, BR, None, &[(ReportedBy::Agent, "10.0.0.1"), (ReportedBy::Agent, "10.0.0.77")]),
         nic(2, Some("virbr1"), None, &agents("10.0.1.1")),
         nic(3, Some("virbr1"), None, &agents("10.0.1.2")),
     ];
@@ -148,7 +151,7 @@ fn a_lease_keeps_its_name_until_it_ends() {
     world.lease("virbr0", 1, "10.0.0.1", "web").expiry = 1_200;
     world.lease("virbr0", 1, "10.0.0.2", "old");
     world.runs("virbr0", "vm", 1);
-    let mut vm = guest(1, "vm", vec![nic(1, BR, None, &[(Source::Agent, "10.0.0.2")])]);
+    let mut vm = guest(1, "vm", vec![nic(1, BR, None, &[(ReportedBy::Agent, "10.0.0.2")])]);
     vm.host_name = Some("web".into());
     world.updates.push((0, Update::Guest(here, vm)));
     let compiled = world.compiled();
@@ -182,10 +185,10 @@ fn what_the_agent_leaves_out() {
     world.files.first_seen = vec![BEFORE_START, 6_000];
     world.runs("virbr0", "vm", 1);
     let told = [
-        (Source::Agent, "10.0.0.9"),
-        (Source::Neighbour, "10.0.0.8"),
-        (Source::Lease, "10.0.0.7"),
-        (Source::Lease, "10.0.0.9"),
+        (ReportedBy::Agent, "10.0.0.9"),
+        (ReportedBy::Neighbour, "10.0.0.8"),
+        (ReportedBy::Lease, "10.0.0.7"),
+        (ReportedBy::Lease, "10.0.0.9"),
     ];
     world.guest(here, guest(1, "vm", vec![nic(1, BR, DEFAULT, &told)]));
     let compiled = world.compiled();
@@ -214,9 +217,9 @@ fn an_agent_that_is_silent_denies_nothing() {
     world.lease("virbr0", 1, "10.0.0.1", "web");
     world.runs("virbr0", "vm", 1);
     let told = [
-        (Source::Neighbour, "10.0.0.1"),
-        (Source::Neighbour, "10.0.0.2"),
-        (Source::Lease, "10.0.0.1"),
+        (ReportedBy::Neighbour, "10.0.0.1"),
+        (ReportedBy::Neighbour, "10.0.0.2"),
+        (ReportedBy::Lease, "10.0.0.1"),
     ];
     world.guest(here, guest(1, "vm", vec![nic(1, BR, DEFAULT, &told)]));
     let compiled = world.compiled();

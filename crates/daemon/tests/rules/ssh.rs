@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use daemon::model::{Guest, Source};
+use daemon::model::{Guest, ReportedBy};
 use guest_store::snapshot::ssh::{GuestId, SshGuest};
 
 use crate::world::*;
@@ -116,7 +116,7 @@ fn names_that_two_guests_share() {
     let mut world = World::default();
     let first = world.there("first");
     let second = world.there("second");
-    let on = |address| vec![nic(1, None, None, &[(Source::Agent, address)])];
+    let on = |address| vec![nic(1, None, None, &[(ReportedBy::Agent, address)])];
     world.guest(first, with_key(guest(1, "vm", on("10.1.0.1"))));
     // It has no key, and differs in case.
     world.guest(second, guest(2, "VM", on("10.2.0.1")));
@@ -144,7 +144,7 @@ fn names_that_a_domain_of_the_files_shares() {
     let there = world.there("there");
     world.guest(
         there,
-        with_key(guest(1, "vm", vec![nic(1, None, None, &[(Source::Agent, "10.1.0.1")])])),
+        with_key(guest(1, "vm", vec![nic(1, None, None, &[(ReportedBy::Agent, "10.1.0.1")])])),
     );
     Ssh::of(&world).is("vm", "ssh-ed25519 KEY1");
     world.runs("virbr0", "vm", 5);
@@ -158,7 +158,7 @@ fn a_guest_that_is_migrated() {
     let mut world = World::default();
     let here = world.here();
     let there = world.there("there");
-    let on = |address| vec![nic(1, None, None, &[(Source::Agent, address)])];
+    let on = |address| vec![nic(1, None, None, &[(ReportedBy::Agent, address)])];
     world.guest(here, with_key(guest(1, "vm", on("10.1.0.1"))));
     let mut copy = guest(1, "vm", on("10.1.0.1"));
     copy.host_keys = Some(["ssh-ed25519 OTHER".into()].into());
@@ -178,12 +178,12 @@ fn addresses_that_are_leased_to_one_guest() {
     let here = world.here();
     // Leased, and reported by the agents of others; those take nothing.
     let mut web = with_key(leased(&mut world, 1, "web", "web"));
-    web.nics[0].addresses = nic(1, None, None, &[(Source::Agent, "10.0.0.1")]).addresses;
+    web.nics[0].addresses = nic(1, None, None, &[(ReportedBy::Agent, "10.0.0.1")]).addresses;
     world.guest(here, web);
     let told = [
-        (Source::Agent, "10.0.0.1"),
-        (Source::Agent, "10.0.0.77"),
-        (Source::Neighbour, "10.0.0.78"),
+        (ReportedBy::Agent, "10.0.0.1"),
+        (ReportedBy::Agent, "10.0.0.77"),
+        (ReportedBy::Neighbour, "10.0.0.78"),
     ];
     world.guest(here, with_key(guest(2, "evil", vec![nic(2, BR, DEFAULT, &told)])));
     // Leased to two, on two bridges.
@@ -206,12 +206,12 @@ fn behind(world: &mut World, uri: &str) -> daemon::model::ConnectionId {
     nat.leases = vec![network_lease(1, "192.168.122.5", "far", 2_000)];
     world.networks(there, vec![nat, network("routed", Some("virbr1"), None, true)]);
     let told = [
-        (Source::Agent, "192.168.122.6"),
+        (ReportedBy::Agent, "192.168.122.6"),
         // The host, another subnet, and what no guest has.
-        (Source::Agent, "192.168.122.1"),
-        (Source::Agent, "10.9.9.9"),
-        (Source::Agent, "127.0.0.1"),
-        (Source::Agent, "fe80::1"),
+        (ReportedBy::Agent, "192.168.122.1"),
+        (ReportedBy::Agent, "10.9.9.9"),
+        (ReportedBy::Agent, "127.0.0.1"),
+        (ReportedBy::Agent, "fe80::1"),
     ];
     world.guest(there, with_key(guest(1, "far", vec![nic(1, BR, DEFAULT, &told)])));
     there
@@ -238,7 +238,7 @@ fn guests_that_only_their_host_reaches() {
     // A second NIC that this host reaches.
     let nics = vec![
         nic(1, BR, DEFAULT, &[]),
-        nic(2, None, Some("routed"), &[(Source::Agent, "10.5.0.1")]),
+        nic(2, None, Some("routed"), &[(ReportedBy::Agent, "10.5.0.1")]),
     ];
     world.guest(there, with_key(guest(1, "far", nics)));
     Ssh::of(&world).is("far", "ssh-ed25519 KEY1");

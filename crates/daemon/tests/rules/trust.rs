@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use daemon::host::Host;
-use daemon::model::Source;
+use daemon::model::ReportedBy;
 use guest_names::snapshot::format;
 
 use crate::world::*;
@@ -31,15 +31,18 @@ fn what_is_not_believed() {
     world.runs("virbr0", "victim", 5);
     // 10.0.0.6 is leased to something that is not a guest of libvirt.
     world.lease("virbr0", 6, "10.0.0.6", "gone");
-    let told: Vec<_> = lies.iter().map(|&address| (Source::Agent, address)).collect();
+    let told: Vec<_> = lies.iter().map(|&address| (ReportedBy::Agent, address)).collect();
     for (id, number) in [(here, 1), (there, 2)] {
         let mut liar =
             guest(number, &format!("liar{number}"), vec![nic(number, None, None, &told)]);
         liar.host_name = Some("localhost".into());
         world.guest(id, liar);
     }
-    world.guest(here, guest(3, "heir", vec![nic(3, None, None, &[(Source::Agent, "10.0.0.6")])]));
-    let arp = [(Source::Neighbour, "10.0.0.5"), (Source::Lease, "10.0.0.5")];
+    world.guest(
+        here,
+        guest(3, "heir", vec![nic(3, None, None, &[(ReportedBy::Agent, "10.0.0.6")])]),
+    );
+    let arp = [(ReportedBy::Neighbour, "10.0.0.5"), (ReportedBy::Lease, "10.0.0.5")];
     world.guest(there, guest(4, "arp", vec![nic(4, None, None, &arp)]));
     let compiled = world.compiled();
     for liar in ["liar1", "liar2"] {
@@ -65,7 +68,7 @@ fn a_guest_may_have_its_own_leases_address() {
     let here = world.here();
     world.lease("virbr0", 1, "10.0.0.1", "web");
     world.runs("virbr0", "vm", 1);
-    let nics = vec![nic(1, BR, None, &[]), nic(2, BR, None, &[(Source::Agent, "10.0.0.1")])];
+    let nics = vec![nic(1, BR, None, &[]), nic(2, BR, None, &[(ReportedBy::Agent, "10.0.0.1")])];
     world.guest(here, guest(1, "vm", nics));
     let compiled = world.compiled();
     compiled.is("h web.vm.internal", &["10.0.0.1 TA files web until 2000"]);
@@ -79,7 +82,7 @@ fn link_local_addresses_need_a_bridge_of_this_host() {
     let mut world = World::default();
     let here = world.here();
     let there = world.there("rack");
-    let told = [(Source::Agent, "fe80::1")];
+    let told = [(ReportedBy::Agent, "fe80::1")];
     world.guest(here, guest(1, "bridged", vec![nic(1, Some("br0"), None, &told)]));
     world.guest(here, guest(2, "macvtap", vec![nic(2, None, None, &told)]));
     world.guest(there, guest(3, "far", vec![nic(3, Some("br0"), None, &told)]));
@@ -99,7 +102,7 @@ fn networks_that_mean_nothing_here() {
         network_lease(9, "192.168.122.9", "x", 0),
     ];
     world.networks(there, vec![nat, network("lan", None, None, true)]);
-    let agent = |last| vec![(Source::Agent, format!("192.168.122.{last}"))];
+    let agent = |last| vec![(ReportedBy::Agent, format!("192.168.122.{last}"))];
     let on = |number: u8, network: Option<&str>| {
         let told = agent(number);
         let told: Vec<_> =
@@ -159,7 +162,7 @@ fn a_networks_subnets() {
         "fd00:2::7",
         "fd69::2",
     ];
-    let reported = reported.map(|address| (Source::Agent, address));
+    let reported = reported.map(|address| (ReportedBy::Agent, address));
     world.guest(here, guest(1, "here", vec![nic(1, BR, DEFAULT, &reported)]));
     world.guest(there, guest(2, "there", vec![nic(2, BR, DEFAULT, &reported)]));
     let compiled = world.compiled();
@@ -186,7 +189,7 @@ fn a_bridges_subnets() {
         let reported = reported.map(|address| {
             // Each has its own.
             (
-                Source::Agent,
+                ReportedBy::Agent,
                 address.replace(".7", &format!(".{last}")).replace("::7", &format!("::{last}")),
             )
         });
@@ -223,7 +226,7 @@ fn link_local_addresses() {
         let own = own.iter().map(|subnet| ("br0".to_owned(), subnet.parse().unwrap()));
         world.host.subnets = own.collect();
         let reported = [Some("fe80::7"), more].into_iter().flatten();
-        let reported: Vec<_> = reported.map(|address| (Source::Agent, address)).collect();
+        let reported: Vec<_> = reported.map(|address| (ReportedBy::Agent, address)).collect();
         world.guest(here, guest(1, "vm", vec![nic(1, Some("br0"), None, &reported)]));
         addresses(&world.compiled(), "vm")
     };
@@ -237,7 +240,7 @@ fn link_local_addresses() {
     let mut default = network("default", BR, None, false);
     default.subnets = subnets(&["192.168.122.1/24"]);
     world.networks(here, vec![default]);
-    world.guest(here, guest(1, "vm", vec![nic(1, BR, DEFAULT, &[(Source::Agent, "fe80::7")])]));
+    world.guest(here, guest(1, "vm", vec![nic(1, BR, DEFAULT, &[(ReportedBy::Agent, "fe80::7")])]));
     assert_eq!(addresses(&world.compiled(), "vm"), [""; 0]);
 }
 
@@ -247,7 +250,8 @@ fn an_address_that_several_guests_report() {
     let mut world = World::default();
     let (here, there) = (world.here(), world.there("rack"));
     let mut vm = |id, number: u8, uuid: u8, addresses: &[&str]| {
-        let reported: Vec<_> = addresses.iter().map(|&address| (Source::Agent, address)).collect();
+        let reported: Vec<_> =
+            addresses.iter().map(|&address| (ReportedBy::Agent, address)).collect();
         let mut vm =
             guest(number, &format!("vm{number}"), vec![nic(number, None, None, &reported)]);
         vm.uuid = [uuid; 16];
@@ -277,7 +281,7 @@ fn a_lie_takes_no_address_from_its_owner() {
     world.networks(here, vec![default]);
     world.lease("virbr0", 1, "192.168.122.5", "web");
     world.runs("virbr0", "web-vm", 1);
-    let agent = |address| (Source::Agent, address);
+    let agent = |address| (ReportedBy::Agent, address);
     world.guest(here, guest(1, "web-vm", vec![nic(1, BR, DEFAULT, &[agent("192.168.122.5")])]));
     world.guest(here, guest(2, "static", vec![nic(2, Some("br0"), None, &[agent("10.5.0.7")])]));
     let lies = [agent("192.168.122.5"), agent("10.5.0.7")];
@@ -297,7 +301,7 @@ fn reported_leases_of_others() {
     let mut lan = network("lan", None, None, true);
     lan.leases = vec![network_lease(1, "10.1.0.1", "web", 1_700)];
     world.networks(rack, vec![lan]);
-    let claim = [(Source::Agent, "10.1.0.1")];
+    let claim = [(ReportedBy::Agent, "10.1.0.1")];
     world.guest(rack, guest(1, "web-vm", vec![nic(1, None, Some("lan"), &claim)]));
     world.guest(rack, guest(2, "liar", vec![nic(2, None, None, &claim)]));
     world.guest(other, guest(3, "other", vec![nic(1, None, None, &claim)]));
@@ -314,7 +318,7 @@ fn host_names_of_agents() {
         let mut world = World::default();
         let here = world.here();
         world.networks(here, vec![network("default", BR, Some("lab.example"), false)]);
-        let mut vm = guest(1, "vm", vec![nic(1, BR, DEFAULT, &[(Source::Agent, "10.0.0.1")])]);
+        let mut vm = guest(1, "vm", vec![nic(1, BR, DEFAULT, &[(ReportedBy::Agent, "10.0.0.1")])]);
         vm.host_name = Some(name.into());
         world.guest(here, vm);
         let keys = world.compiled().keys;
@@ -342,10 +346,12 @@ fn a_guest_with_too_many_addresses() {
     world.runs("virbr0", "vm", 1);
     let all: Vec<String> =
         (0..100).flat_map(|n| [format!("10.0.0.{n}"), format!("10.0.1.{n}")]).collect();
-    let reported: Vec<_> = all.iter().map(|address| (Source::Agent, address.as_str())).collect();
+    let reported: Vec<_> =
+        all.iter().map(|address| (ReportedBy::Agent, address.as_str())).collect();
     world.guest(here, guest(1, "vm", vec![nic(1, BR, None, &reported)]));
     let others: Vec<String> = (0..64).map(|n| format!("10.0.2.{n}")).collect();
-    let others: Vec<_> = others.iter().map(|address| (Source::Agent, address.as_str())).collect();
+    let others: Vec<_> =
+        others.iter().map(|address| (ReportedBy::Agent, address.as_str())).collect();
     world.guest(here, guest(2, "other", vec![nic(2, Some("br0"), None, &others)]));
     let compiled = world.compiled();
     assert_eq!(addresses(&compiled, "vm").len(), 100 + 64);
@@ -424,7 +430,7 @@ fn another_hosts_neighbours_beside_leases() {
     let mut lan = network("lan", Some("virbr0"), None, true);
     lan.leases = vec![network_lease(1, "10.0.0.1", "web", 2_000)];
     world.networks(there, vec![lan]);
-    let neighbours = [(Source::Neighbour, "10.0.0.9"), (Source::Neighbour, "fd00::9")];
+    let neighbours = [(ReportedBy::Neighbour, "10.0.0.9"), (ReportedBy::Neighbour, "fd00::9")];
     world.guest(there, guest(1, "vm", vec![nic(1, None, Some("lan"), &neighbours)]));
     world.guest(there, guest(2, "static", vec![nic(2, None, Some("lan"), &neighbours[..1])]));
     let compiled = world.compiled();

@@ -8,9 +8,9 @@ use daemon::facts::Facts;
 use daemon::host::Host;
 use daemon::model::{
     Agent, ConnectionConfig, ConnectionId, ConnectionState, Guest, Network, NetworkLease, Nic,
-    Source, Told, Update,
+    ReportedAddress, ReportedBy, Update,
 };
-use daemon::names::{Input, Names, compile};
+use daemon::names::{CompiledNames, Input, compile};
 use daemon::state::Files;
 use guest_names::address::{Address, Mac};
 use guest_names::bridge::Bridge;
@@ -122,7 +122,7 @@ impl World {
         self.updates.push((0, Update::Networks(id, networks)));
     }
 
-    pub(crate) fn names(&self) -> Names {
+    pub(crate) fn names(&self) -> CompiledNames {
         let mut facts = Facts::new(&self.connections, Facts::default(), 0, 0);
         for (at, update) in &self.updates {
             facts.apply(update.clone(), *at, 0);
@@ -140,7 +140,7 @@ impl World {
                 Ok(())
             })
             .unwrap();
-        let Names { until, undecided, ref limited, .. } = names;
+        let CompiledNames { until, undecided, ref limited, .. } = names;
         Compiled { keys, until, undecided, limited: limited.clone() }
     }
 }
@@ -215,7 +215,7 @@ pub(crate) fn nic(
     last: u8,
     bridge: Option<&str>,
     network: Option<&str>,
-    told: &[(Source, &str)],
+    told: &[(ReportedBy, &str)],
 ) -> Nic {
     Nic {
         mac: mac(last),
@@ -223,17 +223,17 @@ pub(crate) fn nic(
         bridge: bridge.map(str::to_owned),
         addresses: told
             .iter()
-            .map(|&(source, address)| Told {
+            .map(|&(source, address)| ReportedAddress {
                 address: address.parse().unwrap(),
                 source,
-                expiry: if source == Source::Lease { 1_500 } else { 0 },
+                expiry: if source == ReportedBy::Lease { 1_500 } else { 0 },
             })
             .collect(),
     }
 }
 
 pub(crate) fn guest(number: u8, name: &str, nics: Vec<Nic>) -> Guest {
-    let agents = |nic: &Nic| nic.addresses.iter().any(|told| told.source == Source::Agent);
+    let agents = |nic: &Nic| nic.addresses.iter().any(|told| told.source == ReportedBy::Agent);
     let agent = if nics.iter().any(agents) { Agent::Answered } else { Agent::Silent };
     Guest {
         uuid: [number; 16],

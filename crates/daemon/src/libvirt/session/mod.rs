@@ -19,8 +19,8 @@ use self::agents::Link;
 use self::schedule::{Entry, Schedule, Task, Uuid};
 use super::callbacks::{Event, Sink, Subscription};
 use super::error::Error;
+use super::guest::SharedNames;
 use super::inbox::{Address, Happened, Inbox, Next};
-use super::known::Names;
 use super::pace::Pace;
 use crate::model::{ConnectionConfig, ConnectionState, Guest, Network, Update};
 
@@ -68,7 +68,7 @@ pub(super) struct Kept {
     /// When networks that could not be listed are tried again, by another connection: a network driver may have been
     /// installed by then.
     networks_retry: Option<Pace>,
-    names: Names,
+    names: SharedNames,
 }
 
 /// A connection while it is up.

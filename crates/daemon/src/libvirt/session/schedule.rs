@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use super::SOON;
 use crate::libvirt::agent::{Answer, Failure, Lane, Questions};
 use crate::libvirt::error::one_line;
+use crate::libvirt::guest::{Description, SessionGuest};
 use crate::libvirt::host_keys::HostKeys;
-use crate::libvirt::known::{Description, Known};
 use crate::libvirt::pace::Pace;
 
 /// The longest time until an agent that hangs is asked again.
@@ -30,7 +30,7 @@ pub(super) enum Task {
 
 /// A running guest and when to ask for it again.
 pub(super) struct Entry {
-    pub(super) known: Known,
+    pub(super) known: SessionGuest,
     pub(super) agent: Schedule,
     pub(super) arp: Schedule,
     /// How many times the agent did not answer in time, since it last did.
@@ -58,7 +58,7 @@ impl Entry {
     /// A guest of which only the XML is known.
     pub(super) fn new(description: Description) -> Self {
         Self {
-            known: Known::new(description),
+            known: SessionGuest::new(description),
             agent: Schedule::new(),
             arp: Schedule::new(),
             timeouts: 0,
@@ -182,7 +182,7 @@ mod tests {
     use guest_names::address::Mac;
 
     use super::*;
-    use crate::libvirt::known::Names;
+    use crate::libvirt::guest::SharedNames;
     use crate::libvirt::raw::Interface;
     use crate::libvirt::xml::{DomainXml, NicXml};
     use crate::model::Agent;
@@ -198,7 +198,7 @@ mod tests {
             agent_is_connected: true,
             nics: vec![NicXml { mac: MAC, network: None, bridge: Some("br0") }],
         };
-        Entry::new(Description::keep(&xml, &mut Names::default()))
+        Entry::new(Description::keep(&xml, &mut SharedNames::default()))
     }
 
     fn answer(address: &str) -> Result<Answer, Failure> {

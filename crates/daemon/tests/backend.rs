@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use daemon::backend::{Backend, Connections};
 use daemon::daemon::{Options, run};
 use daemon::inbox::Outbox;
 use daemon::model::{
-    Agent, ConnectionConfig, ConnectionId, ConnectionState, Guest, Nic, Source as Told, Update,
+    Agent, ConnectionConfig, ConnectionId, ConnectionState, Guest, Nic, ReportedBy, Update,
 };
 use daemon::service::log::Log;
-use daemon::source::{Connections, Source};
 use daemon::state::watch::Watch;
 use guest_names::address::Mac;
 use guest_names::snapshot::format::flags;
@@ -23,7 +23,7 @@ use support::{Place, exists, status, until};
 static STARTS: Mutex<Vec<(Vec<ConnectionConfig>, Outbox)>> = Mutex::new(Vec::new());
 static STOPS: AtomicUsize = AtomicUsize::new(0);
 
-const SOURCE: Source = Source {
+const BACKEND: Backend = Backend {
     start: |connections, outbox| {
         if connections.iter().any(|connection| connection.name == "refused") {
             return Err("cannot start a thread: no".into());
@@ -60,9 +60,9 @@ fn guest(name: &str, address: &str) -> Guest {
             mac: Mac([0x52, 0x54, 0, 0, 0, 1]),
             network: None,
             bridge: Some("br0".into()),
-            addresses: vec![daemon::model::Told {
+            addresses: vec![daemon::model::ReportedAddress {
                 address: address.parse().unwrap(),
-                source: Told::Agent,
+                source: ReportedBy::Agent,
                 expiry: 0,
             }],
         }],
@@ -87,7 +87,7 @@ fn what_is_told() {
         state_directory: place.path("state"),
         snapshot_directory: place.path("run"),
     };
-    let daemon = thread::spawn(move || run(&options, SOURCE, Log::new("libvirt-nssd")));
+    let daemon = thread::spawn(move || run(&options, BACKEND, Log::new("libvirt-nssd")));
     let id = ConnectionId(0);
 
     // The first snapshot waits for a connection that may still speak, and no longer than that.

@@ -7,14 +7,14 @@ use crate::model::ConnectionConfig;
 
 /// Starts connections, and tries them.
 #[derive(Clone, Copy)]
-pub struct Source {
+pub struct Backend {
     /// Starts the connections, whose updates go to the outbox. Where that fails, nothing is left running.
     pub start: fn(Vec<ConnectionConfig>, Outbox) -> Result<Started, String>,
     /// Opens one, reports what there is, and closes it again. The error is one line that says what doesn't work.
     pub check: fn(&ConnectionConfig, Duration) -> Result<String, String>,
 }
 
-/// What [`Source::start`] gives.
+/// What [`Backend::start`] gives.
 pub type Started = Box<dyn Connections>;
 
 /// Connections that are kept.

@@ -11,18 +11,18 @@ use super::agent::Answer;
 use super::host_keys::HostKeys;
 use super::raw::Interface;
 use super::xml::DomainXml;
-use crate::model::{Agent, Guest, Network, Nic, Source, Told};
+use crate::model::{Agent, Guest, Network, Nic, ReportedAddress, ReportedBy};
 
 /// So many addresses of one guest are kept. A guest may claim any number.
 const MOST_ADDRESSES: usize = 256;
 /// No host name is longer (RFC 1035, 2.3.4). A guest may call itself anything.
 const LONGEST_HOST_NAME: usize = 255;
 
-/// Names of networks and bridges, each kept once.
+/// SharedNames of networks and bridges, each kept once.
 #[derive(Default)]
-pub(super) struct Names(HashSet<Rc<str>>);
+pub(super) struct SharedNames(HashSet<Rc<str>>);
 
-impl Names {
+impl SharedNames {
     fn keep(&mut self, name: &str) -> Rc<str> {
         if let Some(kept) = self.0.get(name) {
             return Rc::clone(kept);
@@ -42,11 +42,11 @@ pub(super) struct Description {
     title: Option<Box<str>>,
     /// Whether the agent can be asked.
     pub(super) agent_is_connected: bool,
-    nics: Box<[KnownNic]>,
+    nics: Box<[NicDescription]>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct KnownNic {
+struct NicDescription {
     mac: Mac,
     network: Option<Rc<str>>,
     bridge: Option<Rc<str>>,
@@ -54,7 +54,7 @@ struct KnownNic {
 
 impl Description {
     /// Keeps what was read.
-    pub(super) fn keep(xml: &DomainXml<'_>, names: &mut Names) -> Self {
+    pub(super) fn keep(xml: &DomainXml<'_>, names: &mut SharedNames) -> Self {
         let mut keep = |name: Option<&str>| name.map(|name| names.keep(name));
         Self {
             id: xml.id.unwrap_or_default().into(),
@@ -62,7 +62,7 @@ impl Description {
             title: xml.title.map(Into::into),
             agent_is_connected: xml.agent_is_connected,
             nics: (xml.nics.iter())
-                .map(|nic| KnownNic {
+                .map(|nic| NicDescription {
                     mac: nic.mac,
                     network: keep(nic.network),
                     bridge: keep(nic.bridge),
@@ -108,8 +108,8 @@ struct AgentReport {
 }
 
 /// A running guest, as its sources describe it now: for how long what they said counts after they have fallen silent
-/// is not decided here (see [`crate::facts::Known`]).
-pub(super) struct Known {
+/// is not decided here (see [`crate::facts::KnownGuest`]).
+pub(super) struct SessionGuest {
     /// From its XML.
     pub(super) description: Description,
     /// What the agent said when it was last asked, if it answered and is still connected.
@@ -121,7 +121,7 @@ pub(super) struct Known {
     arp: Addresses,
 }
 
-impl Known {
+impl SessionGuest {
     /// A guest of which only its XML is known.
     pub(super) fn new(description: Description) -> Self {
         Self { description, agent: None, has_answered: false, host_keys: None, arp: Box::default() }
@@ -211,10 +211,11 @@ impl Known {
         let arp: &[_] = if agent.is_some() { &[] } else { &self.arp };
         let addresses = |mac: Mac| {
             let agent = agent.map_or(&[][..], |agent| &agent.addresses);
-            let told =
-                |source| move |&(_, address): &(Mac, IpAddr)| Told { address, source, expiry: 0 };
-            (agent.iter().filter(|one| one.0 == mac).map(told(Source::Agent)))
-                .chain(arp.iter().filter(|one| one.0 == mac).map(told(Source::Neighbour)))
+            let told = |source| {
+                move |&(_, address): &(Mac, IpAddr)| ReportedAddress { address, source, expiry: 0 }
+            };
+            (agent.iter().filter(|one| one.0 == mac).map(told(ReportedBy::Agent)))
+                .chain(arp.iter().filter(|one| one.0 == mac).map(told(ReportedBy::Neighbour)))
                 .collect()
         };
         let bridge_of = |network: &str| {
@@ -248,7 +249,7 @@ mod tests {
     const OWN: Mac = Mac([0x52, 0x54, 0, 0, 0, 1]);
     const FOREIGN: Mac = Mac([0x52, 0x54, 0, 0, 0, 2]);
 
-    fn known() -> Known {
+    fn known() -> SessionGuest {
         let nics = vec![NicXml { mac: OWN, network: Some("default"), bridge: None }];
         let xml = DomainXml {
             id: Some("7"),
@@ -257,7 +258,7 @@ mod tests {
             agent_is_connected: true,
             nics,
         };
-        Known::new(Description::keep(&xml, &mut Names::default()))
+        SessionGuest::new(Description::keep(&xml, &mut SharedNames::default()))
     }
 
     fn interface(mac: Mac, address: &str) -> Interface {
@@ -268,7 +269,7 @@ mod tests {
         Answer { host_name: Some("web".into()), interfaces, host_keys: HostKeys::NotAsked }
     }
 
-    fn addresses(known: &Known) -> Vec<(String, Source)> {
+    fn addresses(known: &SessionGuest) -> Vec<(String, ReportedBy)> {
         let guest = known.guest([0; 16], &[]);
         guest.nics[0].addresses.iter().map(|t| (t.address.to_string(), t.source)).collect()
     }
@@ -278,7 +279,7 @@ mod tests {
         let mut known = known();
         let said = answer(vec![interface(FOREIGN, "10.0.0.66"), interface(OWN, "10.0.0.5")]);
         assert!(known.set_agent(&said));
-        assert_eq!(addresses(&known), [("10.0.0.5".into(), Source::Agent)]);
+        assert_eq!(addresses(&known), [("10.0.0.5".into(), ReportedBy::Agent)]);
         assert!(known.set_arp(&[interface(OWN, "10.0.0.7")]));
         assert!(!known.set_arp(&[interface(OWN, "10.0.0.7"), interface(FOREIGN, "10.0.0.66")]));
     }
@@ -295,7 +296,8 @@ mod tests {
     #[test]
     fn host_keys_outlive_the_agent() {
         let with = |host_keys| Answer { host_keys, ..answer(Vec::new()) };
-        let of = |known: &Known| known.guest([0; 16], &[]).host_keys.map(|keys| keys.to_vec());
+        let of =
+            |known: &SessionGuest| known.guest([0; 16], &[]).host_keys.map(|keys| keys.to_vec());
         let mut known = known();
         known.set_agent(&with(HostKeys::NotAsked));
         assert_eq!((of(&known), known.is_without_host_keys()), (None, false));
@@ -325,9 +327,9 @@ mod tests {
     fn arp_counts_where_the_agent_is_silent() {
         let mut known = known();
         known.set_arp(&[interface(OWN, "10.0.0.7")]);
-        assert_eq!(addresses(&known), [("10.0.0.7".into(), Source::Neighbour)]);
+        assert_eq!(addresses(&known), [("10.0.0.7".into(), ReportedBy::Neighbour)]);
         known.set_agent(&answer(vec![interface(OWN, "10.0.0.5")]));
-        assert_eq!(addresses(&known), [("10.0.0.5".into(), Source::Agent)]);
+        assert_eq!(addresses(&known), [("10.0.0.5".into(), ReportedBy::Agent)]);
     }
 
     #[test]

@@ -8,16 +8,16 @@
 use guest_names::address::Mac;
 
 use super::Millis;
-use crate::model::{Agent, Guest, Source, Told};
+use crate::model::{Agent, Guest, ReportedAddress, ReportedBy};
 use crate::neighbours::table::{Interface, Table};
 
 /// The sources that may fall silent while their guest runs. A lease says itself when it ends, and the neighbours of
 /// this host have a rule of their own ([`crate::neighbours::table`]).
-const MAY_FALL_SILENT: [Source; 2] = [Source::Agent, Source::Neighbour];
+const MAY_FALL_SILENT: [ReportedBy; 2] = [ReportedBy::Agent, ReportedBy::Neighbour];
 
 /// A guest, and what is known of it.
 #[derive(Debug)]
-pub struct Known {
+pub struct KnownGuest {
     /// As it was reported, with what is kept of sources that are silent.
     pub guest: Guest,
     /// When its agent last answered, while that counts.
@@ -26,7 +26,7 @@ pub struct Known {
     silent_since: [Option<Millis>; MAY_FALL_SILENT.len()],
 }
 
-impl Known {
+impl KnownGuest {
     /// A guest as it is reported, and as it was known before. Both are of one run of the domain. `neighbours` are those
     /// of this host, if it is the guest's.
     pub(super) fn new(
@@ -43,7 +43,7 @@ impl Known {
         let mut known = Self { guest, answered, silent_since: Default::default() };
         for (at, source) in MAY_FALL_SILENT.into_iter().enumerate() {
             let Some(old) = old.filter(|old| old.has(source)) else { continue };
-            let is_known_here = source == Source::Neighbour && neighbours.is_some();
+            let is_known_here = source == ReportedBy::Neighbour && neighbours.is_some();
             if !known.has(source) && !is_known_here {
                 known.take_over(source, old);
                 known.silent_since[at] = old.silent_since[at].or(Some(now));
@@ -64,14 +64,18 @@ impl Known {
     /// on its own bridge: on another one, the MAC address may be somebody else's.
     pub(super) fn set_neighbours(&mut self, table: &Table) {
         for nic in &mut self.guest.nics {
-            nic.addresses.retain(|told| told.source != Source::Neighbour);
+            nic.addresses.retain(|told| told.source != ReportedBy::Neighbour);
             let on_nic = |interface: &Interface| match nic.bridge.as_deref() {
                 Some(bridge) => bridge == &*interface.name,
                 // macvtap: the host reaches it through what it has itself on the same device.
                 None => !interface.is_bridge,
             };
             let addresses = table.addresses(nic.mac).filter(|(interface, _)| on_nic(interface));
-            let told = |(_, address)| Told { address, source: Source::Neighbour, expiry: 0 };
+            let told = |(_, address)| ReportedAddress {
+                address,
+                source: ReportedBy::Neighbour,
+                expiry: 0,
+            };
             nic.addresses.extend(addresses.map(told));
         }
     }
@@ -82,14 +86,14 @@ impl Known {
     }
 
     /// Whether something that the source reported counts.
-    fn has(&self, source: Source) -> bool {
+    fn has(&self, source: ReportedBy) -> bool {
         let mut told = self.guest.nics.iter().flat_map(|nic| &nic.addresses);
-        (source == Source::Agent && (self.answered.is_some() || self.guest.host_name.is_some()))
+        (source == ReportedBy::Agent && (self.answered.is_some() || self.guest.host_name.is_some()))
             || told.any(|told| told.source == source)
     }
 
-    fn take_over(&mut self, source: Source, old: &Self) {
-        if source == Source::Agent {
+    fn take_over(&mut self, source: ReportedBy, old: &Self) {
+        if source == ReportedBy::Agent {
             self.answered = old.answered;
             self.guest.host_name.clone_from(&old.guest.host_name);
         }
@@ -101,13 +105,13 @@ impl Known {
     }
 
     /// Drops what the source reported.
-    pub(super) fn forget(&mut self, source: Source) {
+    pub(super) fn forget(&mut self, source: ReportedBy) {
         for (since, of) in self.silent_since.iter_mut().zip(MAY_FALL_SILENT) {
             if of == source {
                 *since = None;
             }
         }
-        if source == Source::Agent {
+        if source == ReportedBy::Agent {
             self.answered = None;
             self.guest.host_name = None;
         }
@@ -142,8 +146,8 @@ mod tests {
 
     const HOLD: Millis = 90;
 
-    fn guest(agent: Agent, addresses: &[(&str, Source)]) -> Guest {
-        let told = |&(address, source): &(&str, Source)| Told {
+    fn guest(agent: Agent, addresses: &[(&str, ReportedBy)]) -> Guest {
+        let told = |&(address, source): &(&str, ReportedBy)| ReportedAddress {
             address: address.parse().unwrap(),
             source,
             expiry: 0,
@@ -165,31 +169,31 @@ mod tests {
         }
     }
 
-    fn silent(addresses: &[(&str, Source)]) -> Guest {
+    fn silent(addresses: &[(&str, ReportedBy)]) -> Guest {
         guest(Agent::Silent, addresses)
     }
 
-    fn summary(known: &Known) -> (Option<&str>, Vec<String>) {
+    fn summary(known: &KnownGuest) -> (Option<&str>, Vec<String>) {
         let told = known.guest.nics.iter().flat_map(|nic| &nic.addresses);
         let addresses = told.map(|told| told.address.to_string());
         (known.guest.host_name.as_deref(), addresses.collect())
     }
 
     /// What a guest is known as whose agent has answered and whose host has seen an address.
-    fn known() -> Known {
-        let told = [("10.0.0.1", Source::Agent), ("10.0.0.9", Source::Neighbour)];
-        Known::new(guest(Agent::Answered, &told), None, None, 0)
+    fn known() -> KnownGuest {
+        let told = [("10.0.0.1", ReportedBy::Agent), ("10.0.0.9", ReportedBy::Neighbour)];
+        KnownGuest::new(guest(Agent::Answered, &told), None, None, 0)
     }
 
     #[test]
     fn what_a_silent_agent_told_counts_for_a_while() {
-        let told = silent(&[("10.0.0.8", Source::Neighbour)]);
-        let mut now = Known::new(told.clone(), Some(&known()), None, 10);
+        let told = silent(&[("10.0.0.8", ReportedBy::Neighbour)]);
+        let mut now = KnownGuest::new(told.clone(), Some(&known()), None, 10);
         let both = (Some("web"), vec!["10.0.0.8".to_owned(), "10.0.0.1".to_owned()]);
         assert_eq!(summary(&now), both);
         assert_eq!((now.answered, now.first_silence()), (Some(0), Some(10)));
         // It is reported again, and the agent stays silent.
-        now = Known::new(told, Some(&now), None, 50);
+        now = KnownGuest::new(told, Some(&now), None, 50);
         assert_eq!((summary(&now), now.first_silence()), (both, Some(10)));
         assert!(!now.expire(10 + HOLD - 1, HOLD));
         assert!(now.expire(10 + HOLD, HOLD));
@@ -199,9 +203,9 @@ mod tests {
 
     #[test]
     fn an_agent_that_answers_again_is_believed_at_once() {
-        let now = Known::new(silent(&[]), Some(&known()), None, 10);
-        let told = guest(Agent::Answered, &[("10.0.0.2", Source::Agent)]);
-        let mut now = Known::new(told, Some(&now), None, 20);
+        let now = KnownGuest::new(silent(&[]), Some(&known()), None, 10);
+        let told = guest(Agent::Answered, &[("10.0.0.2", ReportedBy::Agent)]);
+        let mut now = KnownGuest::new(told, Some(&now), None, 20);
         assert_eq!(
             summary(&now),
             (Some("web"), vec!["10.0.0.2".to_owned(), "10.0.0.9".to_owned()])
@@ -218,13 +222,13 @@ mod tests {
             host_keys: keys.map(|keys| keys.iter().map(|&key| key.into()).collect()),
             ..silent(&[])
         };
-        let of = |known: &Known| known.guest.host_keys.as_ref().map(|keys| keys.len());
-        let first = Known::new(with(Some(&["a", "b"])), None, None, 0);
-        let mut now = Known::new(with(None), Some(&first), None, 10);
+        let of = |known: &KnownGuest| known.guest.host_keys.as_ref().map(|keys| keys.len());
+        let first = KnownGuest::new(with(Some(&["a", "b"])), None, None, 0);
+        let mut now = KnownGuest::new(with(None), Some(&first), None, 10);
         assert!(!now.expire(10 + 10 * HOLD, HOLD));
         assert_eq!(of(&now), Some(2));
-        assert_eq!(of(&Known::new(with(Some(&[])), Some(&now), None, 20)), Some(0));
-        assert_eq!(of(&Known::new(with(None), None, None, 20)), None);
+        assert_eq!(of(&KnownGuest::new(with(Some(&[])), Some(&now), None, 20)), Some(0));
+        assert_eq!(of(&KnownGuest::new(with(None), None, None, 20)), None);
     }
 
     #[test]
@@ -246,19 +250,19 @@ mod tests {
         }
         let mut guest = silent(&[]);
         guest.nics[0].bridge = Some("br0".into());
-        let known = Known::new(guest.clone(), None, Some(&table), 0);
+        let known = KnownGuest::new(guest.clone(), None, Some(&table), 0);
         assert_eq!(summary(&known), (None, vec!["10.0.0.1".to_owned()]));
         // The table alone says for how long.
-        let known = Known::new(guest.clone(), Some(&known), Some(&Table::default()), 10);
+        let known = KnownGuest::new(guest.clone(), Some(&known), Some(&Table::default()), 10);
         assert_eq!((summary(&known), known.first_silence()), ((None, vec![]), None));
         guest.nics[0].bridge = None;
-        let known = Known::new(guest, None, Some(&table), 0);
+        let known = KnownGuest::new(guest, None, Some(&table), 0);
         assert_eq!(summary(&known), (None, vec!["10.0.0.4".to_owned()]));
     }
 
     #[test]
     fn an_agent_that_tells_no_address_takes_all_back() {
-        let now = Known::new(guest(Agent::Answered, &[]), Some(&known()), None, 10);
+        let now = KnownGuest::new(guest(Agent::Answered, &[]), Some(&known()), None, 10);
         assert_eq!(summary(&now), (Some("web"), vec!["10.0.0.9".to_owned()]));
     }
 }
