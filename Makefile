@@ -155,7 +155,7 @@ fuzz:
 
 # The variables that packaging/copy documents.
 COPY_VARIABLES := DESTDIR PREFIX COMPONENTS LIBDIR HELPERDIR BINDIR SBINDIR SHAREDIR MANDIR UNITDIR SYSUSERSDIR EXAMPLEDIR BASHDIR ZSHDIR FISHDIR
-export $(COPY_VARIABLES) DAEMON HELPER
+export $(COPY_VARIABLES) DAEMON HELPER PUBLISH
 TARGETS += install uninstall
 HELP_install := build this system's own package (apt, dnf, zypper) and install it; with DESTDIR only copy files
 HELP_uninstall := remove that package
@@ -204,7 +204,8 @@ help:
 	@echo 'Variables of install without DESTDIR (yes unless set):'
 	@printf '  %-12s %s\n' \
 	  HELPER "no: keep libvirt's own libvirt_leaseshelper" \
-	  DAEMON 'no: without the daemon; of the build too, which then needs no libvirt'
+	  DAEMON 'no: without the daemon; of the build too, which then needs no libvirt' \
+	  PUBLISH "yes: with libvirt-nss-publish, for the site's DNS (no unless set)"
 	@echo 'Variables of install with DESTDIR: see packaging/copy'
 	@echo 'Variables of the build: CARGO, CARGO_TARGET_DIR, CARGO_BUILD_TARGET, GENERATOR'
 

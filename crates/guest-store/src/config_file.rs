@@ -11,23 +11,23 @@ use crate::reason;
 /// Where it is by default.
 pub const PATH: &str = "/etc/libvirt-nss.toml";
 
-/// What is wrong at which bytes of the file.
-pub type Wrong = (Range<usize>, String);
+/// Bytes of the file, and what is wrong there.
+pub type Invalid = (Range<usize>, String);
 
 /// Why there is no configuration.
 #[derive(Debug)]
 pub enum Error {
     /// The file can't be read.
     Unreadable(PathBuf, io::Error),
-    /// Something in it is wrong.
-    Wrong {
+    /// It has an invalid line.
+    Invalid {
         /// The file.
         path: PathBuf,
-        /// The line, from 1 on.
+        /// The number of the line; the first is 1.
         line: usize,
-        /// The key that it is about, where there is one.
+        /// The key on it, if there is one.
         key: Option<String>,
-        /// What is wrong, and what is expected.
+        /// What is wrong, and what was expected.
         what: String,
     },
 }
@@ -40,10 +40,10 @@ impl fmt::Display for Error {
             Self::Unreadable(path, error) => {
                 write!(f, "cannot read {}: {}", path.display(), reason(error))
             }
-            Self::Wrong { path, line, key: Some(key), what } => {
+            Self::Invalid { path, line, key: Some(key), what } => {
                 write!(f, "{}:{line}: {key}: {what}", path.display())
             }
-            Self::Wrong { path, line, key: None, what } => {
+            Self::Invalid { path, line, key: None, what } => {
                 write!(f, "{}:{line}: {what}", path.display())
             }
         }
@@ -53,10 +53,10 @@ impl fmt::Display for Error {
 impl Error {
     /// What is wrong at these bytes of the text of `path`.
     #[must_use]
-    pub fn at(path: &Path, text: &str, (span, what): Wrong) -> Self {
-        let (line, key) = locate(text, span.start);
+    pub fn at(path: &Path, text: &str, (span, what): Invalid) -> Self {
+        let (line, key) = line_and_key(text, span.start);
         let what = what.lines().collect::<Vec<_>>().join(", ").replace('`', "'");
-        Self::Wrong { path: path.into(), line, key, what }
+        Self::Invalid { path: path.into(), line, key, what }
     }
 }
 
@@ -75,12 +75,12 @@ pub fn read(path: Option<&Path>) -> Result<Option<String>, Error> {
         let before = &error.as_bytes()[..good];
         let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
         let what = String::from("a byte that is not UTF-8, expected UTF-8");
-        Error::Wrong { path: place.into(), line, key: None, what }
+        Error::Invalid { path: place.into(), line, key: None, what }
     })
 }
 
-/// The number of the line that byte `at` is in, from 1 on, and the key of that line.
-fn locate(text: &str, at: usize) -> (usize, Option<String>) {
+/// The number of the line that byte `at` is in, and the key of that line.
+fn line_and_key(text: &str, at: usize) -> (usize, Option<String>) {
     let at = at.min(text.len());
     let start =
         text.as_bytes()[..at].iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use guest_names::name::is_host_name;
-use guest_store::config_file::{self, Error, Wrong};
+use guest_store::config_file::{self, Error, Invalid};
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -82,7 +82,7 @@ impl PublishKeys {
     ///
     /// # Errors
     /// What is wrong, and what is expected.
-    pub fn check(self) -> Result<Settings, Wrong> {
+    pub fn check(self) -> Result<Settings, Invalid> {
         let server = self.server.get_ref();
         if server.parse::<IpAddr>().is_err() && !is_host_name(server.as_bytes()) {
             let text =
@@ -127,11 +127,11 @@ impl PublishKeys {
     }
 }
 
-fn quoted(given: &Spanned<String>, text: &str) -> Wrong {
+fn quoted(given: &Spanned<String>, text: &str) -> Invalid {
     (given.span(), format!("\"{}\" {text}", given.get_ref().escape_debug()))
 }
 
-fn zone(given: &Spanned<String>) -> Result<String, Wrong> {
+fn zone(given: &Spanned<String>) -> Result<String, Invalid> {
     let zone = canonical(given.get_ref());
     if is_host_name(zone.as_bytes()) && can_be_owned(&zone) {
         return Ok(zone);
@@ -139,7 +139,7 @@ fn zone(given: &Spanned<String>) -> Result<String, Wrong> {
     Err(quoted(given, "is not a domain name, expected one such as \"site.example\""))
 }
 
-fn reverse_zone(given: &Spanned<String>) -> Result<String, Wrong> {
+fn reverse_zone(given: &Spanned<String>) -> Result<String, Invalid> {
     let zone = canonical(given.get_ref());
     let in_arpa = [".in-addr.arpa", ".ip6.arpa"].iter().any(|end| zone.ends_with(end));
     if in_arpa && is_host_name(zone.as_bytes()) && can_be_owned(&zone) {
@@ -150,7 +150,7 @@ fn reverse_zone(given: &Spanned<String>) -> Result<String, Wrong> {
     Err(quoted(given, text))
 }
 
-fn host(given: Spanned<String>) -> Result<String, Wrong> {
+fn host(given: Spanned<String>) -> Result<String, Invalid> {
     let host = canonical(given.get_ref());
     if is_publisher_name(&host) {
         return Ok(host);
@@ -169,7 +169,7 @@ fn number(
     default: i64,
     range: &RangeInclusive<i64>,
     of: &str,
-) -> Result<i64, Wrong> {
+) -> Result<i64, Invalid> {
     let Some(given) = given else { return Ok(default) };
     let number = *given.get_ref();
     if range.contains(&number) {

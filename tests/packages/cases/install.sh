@@ -31,6 +31,21 @@ case_install_remove_purge() {
     ! grep -q libvirt-nssd "$root/etc/passwd" "$root/etc/shadow" "$root/etc/group" || fail "the daemon's user is left"
 }
 
+# Neither enabled nor started, as it has to be configured. What it depends on isn't in the root.
+case_publish() {
+    install_ours libvirt-nss-daemon
+    inside dpkg --force-depends --install "$(deb_files libvirt-nss-publish)"
+    inside libvirt-nss-publish --version >/dev/null
+    grep -q '^libvirt-nss-publish:' "$root/etc/passwd" || fail "no user libvirt-nss-publish"
+    [[ -e $root/usr/lib/systemd/system/libvirt-nss-publish.service || -e $root/lib/systemd/system/libvirt-nss-publish.service ]] ||
+        fail "no unit"
+    [[ ! -e $root/etc/systemd/system/multi-user.target.wants/libvirt-nss-publish.service ]] || fail "the service is enabled"
+    : >"$root/etc/libvirt-nss-publish.key"
+    inside dpkg --purge libvirt-nss-publish
+    [[ ! -e $root/etc/libvirt-nss-publish.key ]] || fail "the key is left"
+    ! grep -q libvirt-nss-publish "$root/etc/passwd" "$root/etc/shadow" "$root/etc/group" || fail "the user is left"
+}
+
 # The build for x86-64-v3 is the one that a processor of that kind loads.
 case_hwcaps() {
     [[ $(inside dpkg --print-architecture) == amd64 ]] || skip "only amd64 has such a build"

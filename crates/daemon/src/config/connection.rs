@@ -4,12 +4,13 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use guest_names::name::is_host_name;
+use guest_store::config_file::Invalid;
 use ipnet::IpNet;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::uri::{check_uri, is_here};
-use super::values::{Invalid, Seconds, seconds, subnet};
+use super::values::{Seconds, seconds, subnet};
 use super::{REFRESH, REFRESH_RANGE};
 use crate::model::{ConnectionConfig, ConnectionId};
 

@@ -8,25 +8,22 @@ mod tests;
 mod uri;
 mod values;
 
-use std::fmt;
-use std::fs;
-use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use guest_names::name::is_host_name;
+use guest_store::config_file::{self, Invalid};
+use publish::settings::PublishKeys;
 use serde::Deserialize;
 use toml::Spanned;
 
 use connection::{ConnectionKeys, host};
-use values::{Invalid, Seconds, seconds};
+use values::{Seconds, seconds};
 
 pub use connection::Connection;
+pub use guest_store::config_file::{Error, PATH};
 pub use uri::{is_here, ssh_host};
-
-/// Where it is by default.
-pub const PATH: &str = "/etc/libvirt-nss.toml";
 
 /// The configuration: what the file says, and the defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +91,8 @@ struct Keys {
     zone: Option<Spanned<String>>,
     short_network_aliases: Option<bool>,
     connection: Option<Vec<ConnectionKeys>>,
+    /// Only checked here: it is libvirt-nss-publish's.
+    publish: Option<PublishKeys>,
 }
 
 impl Keys {
@@ -118,6 +117,7 @@ impl Keys {
                 }
             }
         }
+        self.publish.map(PublishKeys::check).transpose()?;
         let zone = self.zone.as_ref().map_or(Ok(ZONE.into()), zone)?;
         let short_network_aliases = self.short_network_aliases.unwrap_or(false);
         let naming = Naming { zone, short_network_aliases };
@@ -137,63 +137,14 @@ fn zone(given: &Spanned<String>) -> Result<String, Invalid> {
     Err((given.span(), format!("\"{given_zone}\" {why}, expected one such as \"{ZONE}\"")))
 }
 
-/// Why there is no configuration.
-#[derive(Debug)]
-pub enum Error {
-    /// The file can't be read.
-    Unreadable(PathBuf, io::Error),
-    /// It has an invalid line.
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// The number of the line; the first is 1.
-        line: usize,
-        /// The key on it, if there is one.
-        key: Option<String>,
-        /// What is wrong, and what was expected.
-        what: String,
-    },
-}
-
-impl std::error::Error for Error {}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unreadable(path, error) => {
-                write!(f, "cannot read {}: {}", path.display(), guest_store::reason(error))
-            }
-            Self::Invalid { path, line, key: Some(key), what } => {
-                write!(f, "{}:{line}: {key}: {what}", path.display())
-            }
-            Self::Invalid { path, line, key: None, what } => {
-                write!(f, "{}:{line}: {what}", path.display())
-            }
-        }
-    }
-}
-
 /// Reads the configuration: of `path` or, where that is `None`, of [`PATH`], which need not exist.
 ///
 /// # Errors
 /// See [`Error`].
 pub fn read(path: Option<&Path>) -> Result<Config, Error> {
-    let file = path.unwrap_or(Path::new(PATH));
-    match fs::read(file) {
-        Ok(bytes) => match String::from_utf8(bytes) {
-            Ok(text) => parse(file, &text),
-            Err(error) => {
-                let good = error.utf8_error().valid_up_to();
-                let before = &error.as_bytes()[..good];
-                let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
-                let what = String::from("a byte that is not UTF-8, expected UTF-8");
-                Err(Error::Invalid { path: file.into(), line, key: None, what })
-            }
-        },
-        Err(error) if path.is_none() && error.kind() == io::ErrorKind::NotFound => {
-            Ok(Config::default())
-        }
-        Err(error) => Err(Error::Unreadable(file.into(), error)),
+    match config_file::read(path)? {
+        Some(text) => parse(path.unwrap_or(Path::new(PATH)), &text),
+        None => Ok(Config::default()),
     }
 }
 
@@ -206,23 +157,5 @@ pub fn parse(path: &Path, text: &str) -> Result<Config, Error> {
         // Errors about the file as a whole have no span.
         (error.span().unwrap_or(0..0), error.message().to_owned())
     });
-    keys.and_then(Keys::check).map_err(|(span, what)| {
-        let (line, key) = line_and_key(text, span.start);
-        let what = what.lines().collect::<Vec<_>>().join(", ").replace('`', "'");
-        Error::Invalid { path: path.into(), line, key, what }
-    })
-}
-
-/// The number of the line that byte `at` is in, and the key of that line.
-fn line_and_key(text: &str, at: usize) -> (usize, Option<String>) {
-    let at = at.min(text.len());
-    let start =
-        text.as_bytes()[..at].iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-    let line = text[start..].lines().next().unwrap_or("").trim();
-    let key = match line.split_once('=') {
-        Some((key, _)) => Some(key.trim()),
-        None => line.starts_with('[').then(|| line.trim_matches(['[', ']', ' '])),
-    };
-    let number = 1 + text.as_bytes()[..start].iter().filter(|&&byte| byte == b'\n').count();
-    (number, key.filter(|key| !key.is_empty()).map(str::to_owned))
+    keys.and_then(Keys::check).map_err(|invalid| Error::at(path, text, invalid))
 }

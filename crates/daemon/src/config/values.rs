@@ -1,15 +1,13 @@
 //! Values of keys, and what is wrong with one.
 
 use std::fmt;
-use std::ops::{Range, RangeInclusive};
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use guest_store::config_file::Invalid;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
-
-/// Bytes of the file, and what is wrong there.
-pub(super) type Invalid = (Range<usize>, String);
 
 /// A number of seconds in the file, whose range is checked later.
 #[derive(Clone, Copy)]
