@@ -1,6 +1,7 @@
 //! The command line. Help, manual pages and completions are made from this one definition.
 
 mod guests;
+mod publish;
 mod ssh;
 mod system;
 
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 pub(crate) use guests::{
     Explain, Export, Families, Filter, Format, List, Names, Resolve, Wait, Watch,
 };
+pub(crate) use publish::{Publish, PublishCommand, PublishStatus};
 pub(crate) use ssh::{Ssh, SshBehind, SshConfig, SshEnable, SshKnownHosts, SshProxy, SshSetup};
 pub(crate) use system::{Disable, Doctor, Enable, Services};
 
@@ -91,6 +93,7 @@ pub(crate) enum Command {
     Disable(Disable),
     Ssh(Ssh),
     SshConfig(SshConfig),
+    Publish(Publish),
     SshKnownHosts(SshKnownHosts),
     SshBehind(SshBehind),
     SshProxy(SshProxy),

@@ -11,7 +11,7 @@ pub(crate) enum Status {
     Failed = 1,
     /// `resolve`, `explain`, `ssh`: no guest has the name or the address. As getent(1).
     NotFound = 2,
-    /// `doctor`, `ssh status`: warnings and no errors.
+    /// `doctor`, `ssh status`, `publish status`: warnings and no errors.
     Warnings = 3,
     /// `doctor`: errors.
     Errors = 4,

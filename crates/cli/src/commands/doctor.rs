@@ -18,7 +18,7 @@ pub(crate) fn run(options: &Doctor, context: &Context) -> Result<Status, Error> 
     let findings = System::read(&context.paths, context.clock.now()).examine();
     if options.json {
         print_json(&findings)?;
-        return Ok(status(&findings));
+        return Ok(status_of(&findings));
     }
     print(&findings, context)?;
     if options.fix && fix(&findings, options, context)? {
@@ -26,12 +26,12 @@ pub(crate) fn run(options: &Doctor, context: &Context) -> Result<Status, Error> 
         context.print("")?;
         context.print("After that:")?;
         print(&findings, context)?;
-        return Ok(status(&findings));
+        return Ok(status_of(&findings));
     }
-    Ok(status(&findings))
+    Ok(status_of(&findings))
 }
 
-fn status(findings: &[Finding]) -> Status {
+pub(super) fn status_of(findings: &[Finding]) -> Status {
     match findings.iter().map(|finding| finding.level).max() {
         Some(Level::Error) => Status::Errors,
         Some(Level::Warning) => Status::Warnings,
@@ -82,13 +82,21 @@ fn agreed() -> Result<bool, Error> {
 
 fn print(findings: &[Finding], context: &Context) -> Result<(), Error> {
     let mut out = BufWriter::new(io::stdout().lock());
-    let width = context.width.unwrap_or(80).min(100);
     let (tone, headline) = headline(findings);
     writeln!(out, "{}\n", context.paint.paint(tone, &headline))?;
     let mut sorted: Vec<&Finding> = findings.iter().collect();
     // Those of one weight stay in the order of the checks.
     sorted.sort_by_key(|finding| std::cmp::Reverse(finding.level));
-    for finding in sorted {
+    out.flush()?;
+    drop(out);
+    print_findings(&sorted, context)
+}
+
+/// Prints each with what to do about it.
+pub(super) fn print_findings(findings: &[&Finding], context: &Context) -> Result<(), Error> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let width = context.width.unwrap_or(80).min(100);
+    for finding in findings {
         let tone = match finding.level {
             Level::Ok => Tone::Good,
             Level::Note => Tone::Strong,
@@ -152,7 +160,7 @@ struct JsonFinding<'f> {
 
 fn print_json(findings: &[Finding]) -> Result<(), Error> {
     let report = JsonReport {
-        status: match status(findings) {
+        status: match status_of(findings) {
             Status::Errors => "errors",
             Status::Warnings => "warnings",
             _ => "ok",

@@ -5,6 +5,7 @@ pub(crate) mod enable;
 mod explain;
 mod export;
 mod list;
+mod publish;
 pub(crate) mod resolve;
 mod restore;
 mod ssh;
@@ -16,7 +17,7 @@ mod watch;
 
 use std::process::ExitCode;
 
-use crate::args::{Command, SshSetup};
+use crate::args::{Command, PublishCommand, SshSetup};
 use crate::context::Context;
 use crate::error::Error;
 use crate::generate;
@@ -44,6 +45,9 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<ExitCode, Erro
             Some(SshSetup::Enable(options)) => ssh_setup::enable(options, context),
             Some(SshSetup::Disable(_)) => ssh_setup::disable(context),
             Some(SshSetup::Status(_)) => ssh_setup::status(context),
+        },
+        Command::Publish(options) => match &options.command {
+            PublishCommand::Status(options) => publish::status(options, context),
         },
         Command::SshConfig(_) => ssh_config::run(context).map(|()| Status::Ok),
         Command::SshKnownHosts(options) => {

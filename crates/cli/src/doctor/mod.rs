@@ -7,6 +7,7 @@ mod guests;
 mod helper;
 mod installed;
 mod look_up;
+pub(crate) mod publish;
 mod state_files;
 mod switch;
 
@@ -107,7 +108,7 @@ impl<'s> System<'s> {
 
     /// Makes every check.
     pub(crate) fn examine(&self) -> Vec<Finding> {
-        let checks: [fn(&System<'_>) -> Vec<Finding>; 8] = [
+        let checks: [fn(&System<'_>) -> Vec<Finding>; 9] = [
             installed::check,
             switch::check,
             look_up::check,
@@ -116,6 +117,7 @@ impl<'s> System<'s> {
             state_files::check,
             daemon::check,
             guests::check,
+            publish::check,
         ];
         checks.iter().flat_map(|check| check(self)).collect()
     }

@@ -58,7 +58,7 @@ fn pages_are_clean_roff() {
         return;
     }
     let pages = pages(&sandbox);
-    assert_eq!(pages.len(), 15);
+    assert_eq!(pages.len(), 17);
     for page in pages {
         let name = page.file_stem().unwrap().to_str().unwrap();
         let output =
@@ -146,6 +146,7 @@ fn completes(shell: &str) {
         "export",
         "help",
         "list",
+        "publish",
         "resolve",
         "ssh",
         "ssh-config",
