@@ -70,3 +70,29 @@ END
     ! make --silent -C "$repository" install DESTDIR="$room/modules" COMPONENTS=module >"$room/output" 2>&1 || fail "it takes any word"
     grep -q "unknown component 'module'" "$room/output" || fail "$(<"$room/output")"
 }
+
+# Every file is in one of the RPM packages, whose list is their own.
+case_spec_lists_files() {
+    local file pattern listed patterns=()
+    make --silent -C "$repository" install DESTDIR="$room/place" PREFIX=/usr LIBDIR=/usr/lib64 HELPERDIR=/usr/libexec/libvirt-nss \
+        EXAMPLEDIR=/usr/share/doc/libvirt-nss-daemon >"$room/output"
+    # What the spec file's macros stand for there. Patterns may stand for compressed pages, too.
+    mapfile -t patterns < <(sed -nE '/^%files/,/^%(post|preun|changelog|filetrigger)/{
+            s/^%(attr\([^)]*\)|doc) //
+            s/%\{our_helper\}/%{_libexecdir}\/libvirt-nss\/libvirt_leaseshelper/
+            s/%\{name\}/libvirt-nss/; s/%\{_libdir\}/\/usr\/lib64/; s/%\{_libexecdir\}/\/usr\/libexec/
+            s/%\{_bindir\}/\/usr\/bin/; s/%\{_sbindir\}/\/usr\/sbin/; s/%\{_mandir\}/\/usr\/share\/man/
+            s/%\{_docdir\}/\/usr\/share\/doc/; s/%\{_datadir\}/\/usr\/share/; s/%\{_sysconfdir\}/\/etc/
+            s/%\{_unitdir\}/\/usr\/lib\/systemd\/system/; s/%\{_sysusersdir\}/\/usr\/lib\/sysusers.d/
+            s/%\{_tmpfilesdir\}/\/usr\/lib\/tmpfiles.d/
+            /^\//p
+        }' "$repository/packaging/libvirt-nss.spec")
+    while read -r file; do
+        listed=
+        for pattern in "${patterns[@]}"; do
+            # shellcheck disable=SC2053 # a pattern
+            [[ $file != $pattern ]] || listed=yes
+        done
+        [[ -n $listed ]] || fail "packaging/libvirt-nss.spec doesn't list $file"
+    done < <(find "$room/place" \( -type f -o -type l \) -printf '/%P\n')
+}
