@@ -2,14 +2,6 @@
 # libvirt's leases helper is diverted while ours is installed.
 
 helper=/usr/lib/libvirt/libvirt_leaseshelper
-helper_package() {
-    # All of the output is read: grep -q would end apt-cache by a signal.
-    if [[ -n $(inside apt-cache show libvirt-daemon-driver-network 2>/dev/null) ]]; then
-        echo libvirt-daemon-driver-network
-    else
-        echo libvirt-daemon
-    fi
-}
 our_helper() { (cd "$room" && dpkg-deb --fsys-tarfile "$root"/tmp/debs/libvirt-nss-leaseshelper_*.deb | tar -xO ".$helper" >ours); }
 no_diversion() {
     [[ -z $(inside dpkg-divert --list "*leaseshelper*") ]] || fail "$(inside dpkg-divert --list)"
@@ -17,14 +9,14 @@ no_diversion() {
 }
 
 case_helper_after_libvirt() {
-    apt install "$(helper_package)"
+    apt install "$(leaseshelper_package "$release")"
     cp "$root$helper" "$room/stock"
     our_helper
     install_ours libvirt-nss-leaseshelper
     same "$room/ours" "$root$helper"
     same "$room/stock" "$root$helper.libvirt"
     # libvirt's upgrades go past ours.
-    apt install --reinstall "$(helper_package)"
+    apt install --reinstall "$(leaseshelper_package "$release")"
     same "$room/ours" "$root$helper"
     same "$room/stock" "$root$helper.libvirt"
     # And ours past the diversion.
@@ -34,17 +26,17 @@ case_helper_after_libvirt() {
     apt remove libvirt-nss-leaseshelper
     same "$room/stock" "$root$helper"
     no_diversion
-    inside dpkg --verify "$(helper_package)" >"$room/verify"
+    inside dpkg --verify "$(leaseshelper_package "$release")" >"$room/verify"
     same /dev/null "$room/verify"
 }
 
 case_helper_before_libvirt() {
     our_helper
     install_ours libvirt-nss-leaseshelper
-    apt install "$(helper_package)"
+    apt install "$(leaseshelper_package "$release")"
     same "$room/ours" "$root$helper"
     [[ -e $root$helper.libvirt ]] || fail "libvirt's helper is nowhere"
-    apt purge "$(helper_package)"
+    apt purge "$(leaseshelper_package "$release")"
     same "$room/ours" "$root$helper"
     [[ ! -e $root$helper.libvirt ]] || fail "libvirt's helper is left"
     apt purge libvirt-nss-leaseshelper
@@ -55,7 +47,7 @@ case_helper_before_libvirt() {
 # An installation that fails leaves libvirt's where it was.
 case_helper_failed_installation() {
     local tree=$room/tree
-    apt install "$(helper_package)"
+    apt install "$(leaseshelper_package "$release")"
     cp "$root$helper" "$room/stock"
     dpkg-deb --raw-extract "$root"/tmp/debs/libvirt-nss-leaseshelper_*.deb "$tree"
     # A file of dpkg's own, on which unpacking stops.
@@ -65,6 +57,6 @@ case_helper_failed_installation() {
     ! inside dpkg --install /tmp/broken.deb || fail "it was installed"
     same "$room/stock" "$root$helper"
     no_diversion
-    inside dpkg --verify "$(helper_package)" >"$room/verify"
+    inside dpkg --verify "$(leaseshelper_package "$release")" >"$room/verify"
     same /dev/null "$room/verify"
 }
