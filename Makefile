@@ -180,14 +180,16 @@ dist:
 	packaging/build-dist '$(TARGET_DIR)'
 
 TARGETS += packages-test
-HELP_packages-test := build and try the packages in roots of Debian 12, 13 and sid, and the RPMs (root, by hand: an hour)
-RELEASES ?= bookworm trixie sid
+HELP_packages-test := build and try the packages in roots of RELEASES (Debian, Ubuntu), and the RPMs (root, by hand: two hours)
+RELEASES ?= bookworm trixie sid noble resolute
 packages-test: rpm
-	tests/setup packages packages-test
+	tests/setup packages packages-test e2e
 	@for release in $(RELEASES); do \
 		tests/packages/build $$release && \
 		tests/packages/run --release $$release --debs '$(abspath $(TARGET_DIR))/deb-'$$release && \
-		tests/packages/check $$release || exit 1; \
+		tests/packages/check $$release && \
+		MACHINE_ROOT=$$(tests/lab/machine-root $$release) MACHINE_PACKAGES='$(abspath $(TARGET_DIR))/deb-'$$release tests/lab/run 50 || \
+		exit 1; \
 	done
 	tests/packages/rpm
 

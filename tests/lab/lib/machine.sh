@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# A machine in a lab: the system that is installed here, booted by its own systemd, with this project's programs installed.
-# It reads the real machine's files, writes to memory, and ends with the lab.
+# A machine in a lab: the system that is installed here, or the one in $MACHINE_ROOT (see machine-root), booted by its own
+# systemd. This project's Debian packages can be installed on it. It reads the real files, writes to memory, and ends with the lab.
 
 # shellcheck source=paths.sh
 . "$LAB/lib/paths.sh"
@@ -13,25 +13,31 @@ machine_writes=$machine_directory/writes
 # processes in it. The next machine removes it.
 machine_cgroups=/run/lab/cgroups
 machine_cgroup=$machine_cgroups/libvirt-nss-lab.$RANDOM$RANDOM
+# The Debian packages under test, for the machine's release.
+machine_packages=${MACHINE_PACKAGES:-$lab_target/deb}
 
 # machine_possible: can a machine be booted here? If not, sets $machine_missing to the reason.
 machine_possible() {
     machine_missing=
-    if [[ ! -x /lib/systemd/systemd ]]; then
+    if [[ ! -x ${MACHINE_ROOT-}/lib/systemd/systemd ]]; then
         machine_missing="systemd is not installed"
+    elif ! compgen -G "$machine_packages/libvirt-nss-daemon_*.deb" >/dev/null; then
+        machine_missing="no packages in $machine_packages: make deb builds them"
+    elif [[ -z ${MACHINE_PACKAGES-} && $lab_target/release/libvirt-nssd -nt $(echo "$machine_packages"/libvirt-nss-daemon_*.deb) ]]; then
+        machine_missing="the packages in $machine_packages are older than what is built: make deb builds them"
     elif ! mkdir -p "$machine_cgroups" || ! mount -t cgroup2 lab "$machine_cgroups" 2>"$TMPDIR/cgroups"; then
         machine_missing="no cgroups of version 2: $(cat -- "$TMPDIR/cgroups")"
     fi
     [[ -z $machine_missing ]]
 }
 
-# machine_overlay DIRECTORY: mount an overlay of the real machine's DIRECTORY in the machine.
+# machine_overlay LOWER DIRECTORY: mount an overlay of LOWER as the machine's DIRECTORY.
 machine_overlay() {
-    local directory=$1 writes
+    local lower=$1 directory=$2 writes
     writes=$(mktemp -d -p "$machine_writes")
     mkdir "$writes/upper" "$writes/work"
     chmod 0755 "$writes/upper"
-    mount -t overlay -o "lowerdir=$directory,upperdir=$writes/upper,workdir=$writes/work" lab "$machine_root/$directory"
+    mount -t overlay -o "lowerdir=$lower,upperdir=$writes/upper,workdir=$writes/work" lab "$machine_root/$directory"
 }
 
 # machine_file_systems: the mount points of the real machine's file systems that keep files, / first.
@@ -43,39 +49,40 @@ machine_file_systems() {
         { print $1 }'
 }
 
-# machine_prepare: set up the machine's files, with this project installed as its packages do it.
+# machine_prepare: set up the machine's files.
 machine_prepare() {
-    local directory stale libraries
+    local directory stale
     for stale in "$machine_cgroups"/libvirt-nss-lab.*; do
         # One that has processes belongs to another lab and stays.
         [[ ! -d $stale ]] || find "$stale" -depth -type d -exec rmdir {} + 2>/dev/null || true
     done
     mkdir -p "$machine_root" "$machine_writes"
     mount -t tmpfs -o mode=0755 lab "$machine_writes"
-    while read -r directory; do
-        machine_overlay "$directory"
-    done < <(machine_file_systems)
+    if [[ -n ${MACHINE_ROOT-} ]]; then
+        machine_overlay "$MACHINE_ROOT" /
+    else
+        while read -r directory; do
+            machine_overlay "$directory" "$directory"
+        done < <(machine_file_systems)
+    fi
 
     # Without the services that the real machine's administrator has enabled, and without guests.
     rm -rf -- "$machine_root"/etc/systemd/system/*.{wants,requires} "$machine_root"/etc/libvirt/{qemu,autostart} \
         "$machine_root"/etc/libvirt-nss.toml "$machine_root"/var/lib/libvirt{-nss,/dnsmasq}
+    # Containers often have this program, which keeps packages from starting services.
+    rm -f -- "$machine_root/usr/sbin/policy-rc.d"
     # The machine has no console.
     ln -sf /dev/null "$machine_root/etc/systemd/system/console-getty.service"
     echo machine >"$machine_root/etc/hostname"
     rm -f "$machine_root/etc/resolv.conf"
     echo "nameserver 127.0.0.1" >"$machine_root/etc/resolv.conf"
-
-    # Where glibc and libvirt look.
-    libraries=$(ldconfig -p | awk '$1 == "libc.so.6" && /x86-64/ { sub("/[^/]*$", "", $NF); print $NF }')
-    make --silent -C "$lab_root" install DESTDIR="$machine_root" PREFIX=/usr HELPERDIR=/usr/lib/libvirt LIBDIR="$libraries" \
-        >"$machine_directory/install.log"
-    ldconfig -r "$machine_root"
 }
 
 # machine_start: begin to boot; see machine_await.
 machine_start() {
     : >"$machine_directory/events"
     "$LAB/lib/as-service" "$machine_directory" "$BASH" "$LAB/lib/machine-boot" lab "$machine_directory" "$machine_cgroup" \
+        "$machine_packages" \
         >>"$machine_directory/log" 2>&1 </dev/null &
 }
 
@@ -102,6 +109,20 @@ machine_run() {
 machine_lab() {
     # shellcheck disable=SC2016 # expanded in the machine
     machine_run bash -euo pipefail -c '. "$LAB/lib/lab.sh"; "$@"' - "$@"
+}
+
+# machine_install: install the packages under test. If they are installed already, dpkg treats this as an upgrade.
+machine_install() {
+    # All at once, as they depend on each other. dpkg removes libvirt's own modules if necessary.
+    machine_run sh -c 'dpkg --auto-deconfigure --install /run/lab/packages/libvirt-nss*_all.deb \
+        /run/lab/packages/libvirt-nss*_"$(dpkg --print-architecture)".deb'
+}
+
+# machine_remove remove|purge: remove or purge whichever of the packages are there.
+machine_remove() {
+    # shellcheck disable=SC2016 # dpkg's variable
+    machine_run sh -c 'dpkg-query --show --showformat="\${db:Status-Status} \${binary:Package}\n" libvirt-nss "libvirt-nss-*" 2>/dev/null |
+        sed -n "s/^\(installed\|config-files\) //p" | xargs --no-run-if-empty dpkg "--$1"' - "$1"
 }
 
 # machine_drop_in UNIT: add settings to a unit, from stdin.

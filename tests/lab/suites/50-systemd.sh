@@ -1,6 +1,6 @@
 #!/bin/bash
-# The daemon as a service of a real systemd, with polkit, D-Bus and a libvirtd that systemd starts on demand. It shows that what the
-# unit says about users, sockets, the watchdog, restarts and reloads works.
+# The Debian packages on a machine with a real systemd, polkit, D-Bus and a libvirtd that systemd starts on demand: they are
+# installed, upgraded and removed while it runs, and what the unit says about users, the watchdog, restarts and reloads works.
 set -euo pipefail
 # shellcheck source=../lib/lab.sh
 . "$LAB/lib/lab.sh"
@@ -46,6 +46,25 @@ reload_logs() {
     machine_await_log 30 "$1"
 }
 
+# hosts_line: print the services on the hosts line of the machine's nsswitch.conf.
+hosts_line() {
+    machine_run sed -n 's/^hosts:[[:space:]]*//p' /etc/nsswitch.conf
+}
+
+# upgrade_restarts: does an upgrade restart the daemon?
+upgrade_restarts() {
+    local before
+    before=$(machine_pids "$unit")
+    machine_install && [[ $(machine_pids "$unit") != "$before" ]]
+}
+
+# nothing_left: has the machine nothing of the packages any more?
+nothing_left() {
+    machine_run sh -c '! getent passwd libvirt-nssd && ! systemctl cat "$1" 2>/dev/null &&
+        ! find /etc /run /usr /var/lib -xdev \( -name "*libvirt-nss*" -o -name "libnss_libvirt*" \) -not -path "/var/lib/dpkg/*" \
+            -not -path "/run/lab/*" | grep .' - "$unit"
+}
+
 # libvirtd_ends: stop the daemon, and wait for libvirtd to exit because nobody is connected.
 libvirtd_ends() {
     local process
@@ -82,12 +101,18 @@ check_output "libvirtd waits for a connection" inactive property ActiveState lib
 machine_lab bridge_start br-plain 10.77.0.1/24
 machine_lab guest_create plain-vm plain --bridge br-plain --address 10.77.0.5/24
 check "a guest with an agent" machine_lab guest_await_agent plain-vm
-check "libvirt-nss enable" machine_run libvirt-nss enable
-
-machine_run systemd-sysusers
+machine_remove purge
+hosts_before=$(hosts_line)
+check "the packages are installed" machine_install
+check_output "... and the modules are asked" "files libvirt libvirt_guest dns" hosts_line
+check_output "... and the daemon runs, and starts when the machine does" "running enabled" machine_run sh -c \
+    'systemctl show --property SubState,UnitFileState --value '"$unit"' | paste -sd " "'
+check "disable --now" machine_run systemctl disable --now --quiet "$unit"
+check_output "... ends it" "dead disabled" machine_run sh -c \
+    'systemctl show --property SubState,UnitFileState --value '"$unit"' | paste -sd " "'
 check "enable --now" machine_run systemctl enable --now --quiet "$unit"
-check_output "the service is ready" "active running" machine_run sh -c \
-    'systemctl show --property ActiveState,SubState --value '"$unit"' | paste -sd " "'
+check_output "... starts it again" "running enabled" machine_run sh -c \
+    'systemctl show --property SubState,UnitFileState --value '"$unit"' | paste -sd " "'
 check_output "... as a user of its own" libvirt-nssd machine_run sh -c \
     'stat -c %U "/proc/$(systemctl show --property MainPID --value '"$unit"')"'
 check "polkit lets the daemon query the guest's agent" machine_lab await_snapshot 30 knows plain 10.77.0.5
@@ -101,6 +126,8 @@ check "a lease is in the snapshot" machine_lab await_snapshot 30 knows leased.vm
 machine_lab lookups_begin leased
 check "systemctl restart" machine_run systemctl restart "$unit"
 check "... and the agent is asked again" machine_lab await_snapshot 30 knows plain 10.77.0.5
+check "an upgrade restarts the daemon" upgrade_restarts
+check "... and the agent is asked again" machine_lab await_snapshot 30 knows plain 10.77.0.5
 check "after a kill, it starts again" starts_again KILL
 check "... and the agent is asked again" machine_lab await_snapshot 30 knows plain 10.77.0.5
 machine_lab lookups_begin plain
@@ -109,7 +136,7 @@ check "a reload with an invalid configuration is refused" eval \
 check_output "... and the service keeps running" active property ActiveState
 rm "$machine_root/etc/libvirt-nss.toml"
 check "look-ups of an agent's name during the reload all succeed" machine_lab lookups_end plain
-check "look-ups of a lease's name during restart, kill and reload all succeed" machine_lab lookups_end leased
+check "look-ups of a lease's name during restart, upgrade, kill and reload all succeed" machine_lab lookups_end leased
 
 machine_drop_in "$unit" <<END
 [Service]
@@ -137,4 +164,12 @@ check "... and has removed the snapshot" machine_run test ! -e /run/libvirt-nss
 check "the machine reboots" reboots
 check_output "the service is running again" active property ActiveState
 check "... and has written its snapshot" machine_run test -s /run/libvirt-nss/names.cdb
+check_output "no service of the system has failed" running machine_run systemctl is-system-running
+
+rm -r "$machine_root/etc/systemd/system/$unit.d"
+check "the packages are removed" machine_remove remove
+check_output "... and the hosts line is as before" "$hosts_before" hosts_line
+check_output "... and the daemon has exited" inactive property ActiveState
+check "the packages are purged" machine_remove purge
+check "... and leave nothing" nothing_left
 check_output "no service of the system has failed" running machine_run systemctl is-system-running
