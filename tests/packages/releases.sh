@@ -21,3 +21,6 @@ leaseshelper_package() {
     *) echo libvirt-daemon-driver-network ;;
     esac
 }
+
+# has_authselect RELEASE: has it authselect, as Fedora and RHEL have?
+has_authselect() { [[ $1 == sid ]]; }

@@ -116,6 +116,28 @@ resolves_not() {
     done
 }
 
+# use_authselect: let authselect write nsswitch.conf, as it does on Fedora and RHEL.
+use_authselect() {
+    apt install authselect
+    # Debian's package lacks the directory.
+    mkdir -p "$root/etc/authselect"
+    inside authselect select local --force
+    cp "$root/etc/authselect/nsswitch.conf" "$room/nsswitch"
+    guest
+}
+authselect_has_libvirt() {
+    [[ $(inside authselect current --raw) == "local with-libvirt" ]] || fail "authselect: $(inside authselect current)"
+    # authselect's own check that nobody else has changed its files.
+    inside authselect check
+    resolves web web-vm
+}
+authselect_has_no_libvirt() {
+    [[ $(inside authselect current --raw) == local ]] || fail "authselect: $(inside authselect current)"
+    inside authselect check
+    same "$room/nsswitch" "$root/etc/authselect/nsswitch.conf"
+    resolves_not web web-vm
+}
+
 # listing: every file with its mode, owner and contents; but for what the package tools and ldconfig write down.
 listing() {
     (
