@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# A root of its own for each case: an overlay over a base that stays as it is, without a network.
+# Each case gets its own root: an overlay over a base, which stays as it is. There is no network.
 #
-# run has made a mount and PID namespace already, so the kernel takes all of it away, however a case ends.
+# run has created a mount and PID namespace, so the kernel cleans up however a case ends.
 
-# new_root: $root, and a fresh look at it. $base, $rooms and, for Debian's packages, $debs are the runner's.
+# new_root: mount a new root and set $room and $root. The runner sets $base, $rooms and, for Debian packages, $debs.
 new_root() {
     local device
     room=$(mktemp -d -p "$rooms")
@@ -21,7 +21,7 @@ new_root() {
     mount -t tmpfs -o mode=1777 tmp "$root/tmp"
     mount -t tmpfs -o mode=0755 run "$root/run"
     mkdir "$root/run/lock" "$root/tmp/debs"
-    # Other architectures' modules are tried by check.
+    # check tries the modules of other architectures.
     [[ -z ${debs-} ]] || cp -- "$debs"/*_{all,"$(dpkg --print-architecture)"}.deb "$root/tmp/debs"
     mkdir "$root/dev/pts"
     mount -t devpts -o newinstance,ptmxmode=666,mode=620,gid=5 devpts "$root/dev/pts"
@@ -33,10 +33,10 @@ inside() {
         DEBIAN_PRIORITY=critical "$@"
 }
 
-# apt ARGUMENT...: there is no network; every package is in the cache, or a file.
+# apt ARGUMENT...: run apt-get. Without a network, packages come from the cache or from files.
 apt() { inside apt-get --quiet --yes --no-install-recommends -o Dpkg::Use-Pty=0 -o APT::Sandbox::User=root "$@"; }
 
-# deb_files PACKAGE...: the files of our packages, by paths in the root.
+# deb_files PACKAGE...: print the paths of our packages' files in the root.
 deb_files() {
     local package
     for package in "$@"; do
@@ -50,7 +50,7 @@ install_ours() {
 }
 all_ours=(libvirt-nss libvirt-nss-modules libvirt-nss-tools libvirt-nss-leaseshelper libvirt-nss-daemon)
 
-# earlier_version VERSION: our packages once more, as a version before: the same files with another number.
+# earlier_version VERSION: pack our packages again as an earlier version, with the same files.
 earlier_version() {
     local deb tree
     mkdir -p "$root/tmp/earlier"
@@ -78,7 +78,7 @@ install_earlier() {
 same() { cmp -- "$1" "$2" || { diff -- "$1" "$2" | head -n 20; fail "$1 and $2 differ"; }; }
 hosts_line() { sed -n 's/^hosts:[[:space:]]*//p' "$root/etc/nsswitch.conf"; }
 
-# guest: state files with one guest, host name web, domain web-vm.
+# guest: write state files with one guest, whose host name is web and whose domain is web-vm.
 guest() {
     mkdir -p "$root/var/lib/libvirt/dnsmasq"
     cat >"$root/var/lib/libvirt/dnsmasq/virbr0.status" <<'END'
@@ -138,7 +138,7 @@ authselect_has_no_libvirt() {
     resolves_not web web-vm
 }
 
-# listing: every file with its mode, owner and contents; but for what the package tools and ldconfig write down.
+# listing: print every file with its mode, owner and contents, except what the package tools and ldconfig write.
 listing() {
     (
         cd -- "$root" || exit

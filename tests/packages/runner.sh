@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Runs the functions case_NAME, as many at once as there are processors. $rooms is a directory for their rooms; where
-# $no_root isn't empty, it says why they are skipped.
+# Runs the functions case_NAME, as many at once as there are processors. $rooms is a directory for their files. If $no_root
+# isn't empty, all are skipped, and it is the reason.
 
 SKIPPED=77
 skip() {
@@ -8,28 +8,28 @@ skip() {
     exit "$SKIPPED"
 }
 
-# start_network: in the runner's own namespace.
+# start_network: set up the network in the runner's namespace.
 start_network() {
-    # getaddrinfo looks for IPv4 addresses only where an interface has one, beside the loopback's.
+    # With AI_ADDRCONFIG, getaddrinfo asks for IPv4 addresses only if an interface other than the loopback has one.
     ip link set lo up
     ip link add name link0 type bridge
     ip address add 192.0.2.1/24 dev link0
     ip link set link0 up
 }
 
-# run_case NAME: in a process of its own, which ends at the first thing that goes wrong.
+# run_case NAME: run the case in its own process, which ends at the first failure.
 run_case() {
     local start=$SECONDS status=0
     rooms=$rooms/$1
     mkdir "$rooms"
-    # In the background, as bash doesn't stop at a failure within `... || status=$?`.
+    # In the background, because bash ignores failures within `... || status=$?`.
     (
         set -euo pipefail
         new_root
         "case_$1"
     ) >"$rooms/log" 2>&1 &
     wait "$!" || status=$?
-    # What the case mounted.
+    # Unmount what the case has mounted.
     awk -v rooms="$rooms/" 'index($5, rooms) == 1 { print $5 }' /proc/self/mountinfo | sort --reverse | xargs --no-run-if-empty umount --lazy
     echo "$((SECONDS - start))" >"$rooms/time"
     return "$status"
@@ -63,7 +63,7 @@ finish_one() {
     finish_case "${running[$pid]}" "$status"
     unset "running[$pid]"
 }
-# run_cases [WORD...]: all, or those with one of the words in the name. The last line is "N passed, N failed, N skipped".
+# run_cases [WORD...]: run all cases, or those whose names contain one of the words. The last line is "N passed, N failed, N skipped".
 run_cases() {
     local case chosen word
     for case in $(declare -F | sed -n 's/^declare -f case_//p'); do

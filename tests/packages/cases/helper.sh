@@ -15,11 +15,11 @@ case_helper_after_libvirt() {
     install_ours libvirt-nss-leaseshelper
     same "$room/ours" "$root$helper"
     same "$room/stock" "$root$helper.libvirt"
-    # libvirt's upgrades go past ours.
+    # Upgrades of libvirt don't touch ours.
     apt install --reinstall "$(leaseshelper_package "$release")"
     same "$room/ours" "$root$helper"
     same "$room/stock" "$root$helper.libvirt"
-    # And ours past the diversion.
+    # Upgrades of ours don't touch the diversion.
     inside sh -c 'dpkg --install /tmp/debs/libvirt-nss-leaseshelper_*.deb'
     same "$room/ours" "$root$helper"
     same "$room/stock" "$root$helper.libvirt"
@@ -44,13 +44,13 @@ case_helper_before_libvirt() {
     no_diversion
 }
 
-# An installation that fails leaves libvirt's where it was.
+# A failed installation leaves libvirt's helper in place.
 case_helper_failed_installation() {
     local tree=$room/tree
     apt install "$(leaseshelper_package "$release")"
     cp "$root$helper" "$room/stock"
     dpkg-deb --raw-extract "$root"/tmp/debs/libvirt-nss-leaseshelper_*.deb "$tree"
-    # A file of dpkg's own, on which unpacking stops.
+    # A file of dpkg's own, which makes unpacking fail.
     mkdir -p "$tree/usr/bin"
     cp "$root/usr/bin/dpkg" "$tree/usr/bin/dpkg"
     dpkg-deb --root-owner-group -Znone --build "$tree" "$root/tmp/broken.deb" >/dev/null

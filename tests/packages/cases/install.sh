@@ -14,7 +14,7 @@ case_install_remove_purge() {
     [[ -x $root/usr/lib/libvirt/libvirt_leaseshelper ]] || fail "no leases helper"
     inside libvirt-nssd --version >/dev/null
     grep -q '^libvirt-nssd:' "$root/etc/passwd" || fail "no user libvirt-nssd"
-    # Whether its starting is wanted is for systemd to say; there is none here.
+    # There is no systemd here to start it.
     [[ -L $root/etc/systemd/system/multi-user.target.wants/libvirt-nssd.service ]] || fail "the daemon is not enabled"
 
     rm -r "$root/var/lib/libvirt"
@@ -24,14 +24,14 @@ case_install_remove_purge() {
     resolves_not web web-vm
     rm -r "$root/var/lib/libvirt"
     inside dpkg --purge libvirt-nss-modules libvirt-nss-daemon libvirt-nss-leaseshelper
-    # The group libvirt stays, as it belongs to libvirt.
+    # The group libvirt stays, because it belongs to libvirt.
     listing >"$room/after"
     diff "$room/before" "$room/after" | grep '^[<>]' | grep -vE ' \./etc/g?(group|shadow)$' >"$room/left" || true
     same /dev/null "$room/left"
     ! grep -q libvirt-nssd "$root/etc/passwd" "$root/etc/shadow" "$root/etc/group" || fail "the daemon's user is left"
 }
 
-# Neither enabled nor started, as it has to be configured. What it depends on isn't in the root.
+# Neither enabled nor started, because it needs a configuration. The root lacks the packages that it depends on.
 case_publish() {
     install_ours libvirt-nss-daemon
     inside dpkg --force-depends --install "$(deb_files libvirt-nss-publish)"
@@ -46,25 +46,25 @@ case_publish() {
     ! grep -q libvirt-nss-publish "$root/etc/passwd" "$root/etc/shadow" "$root/etc/group" || fail "the user is left"
 }
 
-# The build for x86-64-v3 is the one that a processor of that kind loads.
+# On a processor with x86-64-v3, programs load the modules that were built for it.
 case_hwcaps() {
     [[ $(inside dpkg --print-architecture) == amd64 ]] || skip "only amd64 has such a build"
     install_ours libvirt-nss-modules libvirt-nss-tools
     guest
     local loader
     loader=$(inside sh -c 'echo /lib*/ld-linux-x86-64.so.2')
-    # By way of a file: grep -q would end the loader by a signal, which counts as a failure.
+    # Through a file, because grep -q would end the loader by SIGPIPE.
     inside "$loader" --help >"$room/loader"
-    grep -q 'x86-64-v3 (supported, searched)' "$room/loader" || skip "this processor is none of x86-64-v3"
+    grep -q 'x86-64-v3 (supported, searched)' "$room/loader" || skip "this processor doesn't support x86-64-v3"
     inside LD_DEBUG=files getent hosts web 2>&1 | grep 'calling init.*libnss_libvirt' >"$room/loaded"
     grep -q '/glibc-hwcaps/x86-64-v3/libnss_libvirt\.so\.2' "$room/loaded" || fail "$(<"$room/loaded")"
     resolves web web-vm
-    # glibc passes these by where they are not wanted.
+    # Where the processor lacks a feature, glibc doesn't load them.
     inside GLIBC_TUNABLES=glibc.cpu.hwcaps=-AVX2_Usable,-AVX2 LD_DEBUG=files getent hosts web 2>&1 | grep 'calling init.*libnss_libvirt' >"$room/loaded" || true
     ! grep -q glibc-hwcaps "$room/loaded" || fail "$(<"$room/loaded")"
 }
 
-# Installation goes on where nsswitch.conf can't be edited, and says what to do.
+# If nsswitch.conf can't be edited, the installation succeeds and says what to do.
 case_no_hosts_line() {
     sed -i '/^hosts:/s/.*/hosts: files [broken/' "$root/etc/nsswitch.conf"
     cp "$root/etc/nsswitch.conf" "$room/nsswitch"

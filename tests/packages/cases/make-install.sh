@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # `make install` and `make uninstall`, with packages that are built already, and `make install DESTDIR=...`.
 
-# system_package VARIABLE... ACTION: packaging/system-package in the root; make only hands the packages over.
+# system_package VARIABLE... ACTION: run packaging/system-package in the root, with a make that copies the packages built before.
 system_package() {
     mkdir -p "$root/tmp/tree/target/deb"
     cp -r -- "$repository/packaging" "$root/tmp/tree"
@@ -13,7 +13,7 @@ system_package() {
 case_make_install() {
     cp "$root/etc/nsswitch.conf" "$room/nsswitch"
     guest
-    # As many hosts have their apt: recommended packages are not fetched.
+    # Many hosts configure apt not to install recommended packages.
     printf 'APT::Install-Recommends "false";\n' >"$root/etc/apt/apt.conf.d/00recommends"
     system_package install >"$room/output" 2>&1 || fail "$(<"$room/output")"
     grep -q 'make deb' "$room/output" || fail "it doesn't say what it does"
@@ -21,9 +21,9 @@ case_make_install() {
     resolves web web-vm
     [[ $(inside dpkg-query --show --showformat='${db:Status-Status} ' "${all_ours[@]}") == "installed installed installed installed installed " ]] ||
         fail "not all are installed"
-    # The same version again, as it comes after a change of the source.
+    # The same version again, as after a change of the source.
     system_package install >"$room/output" 2>&1 || fail "$(<"$room/output")"
-    # Without what was there before.
+    # Without the helper and the daemon, which are installed.
     system_package HELPER=no DAEMON=no install >"$room/output" 2>&1 || fail "$(<"$room/output")"
     [[ ! -e $root/usr/lib/libvirt/libvirt_leaseshelper && ! -e $root/usr/sbin/libvirt-nssd ]] || fail "helper or daemon is there"
     resolves web web-vm
@@ -34,7 +34,7 @@ case_make_install() {
     grep -q 'none of the packages is installed' "$room/output" || fail "$(<"$room/output")"
 }
 
-# With DESTDIR, files and nothing else.
+# With DESTDIR, it only copies files.
 case_make_install_destdir() {
     local place=$room/place
     make --silent -C "$repository" install DESTDIR="$place" PREFIX=/usr LIBDIR=/usr/lib64 HELPERDIR=/usr/libexec >"$room/output"
@@ -62,7 +62,7 @@ usr/share/man/man8/nss-libvirt.8 644
 usr/share/zsh/site-functions/_libvirt-nss 644
 END
     ) "$room/copied"
-    # Every line of the output is a file.
+    # It prints the files that it has copied, and nothing else.
     same <(sort "$room/output") <(find "$place" -type f | sort)
 
     make --silent -C "$repository" install DESTDIR="$room/modules" COMPONENTS=modules LIBDIR=/lib >"$room/output"
@@ -71,12 +71,12 @@ END
     grep -q "unknown component 'module'" "$room/output" || fail "$(<"$room/output")"
 }
 
-# Every file is in one of the RPM packages, whose list is their own.
+# The spec file lists every installed file.
 case_spec_lists_files() {
     local file pattern listed patterns=()
     make --silent -C "$repository" install DESTDIR="$room/place" PREFIX=/usr LIBDIR=/usr/lib64 HELPERDIR=/usr/libexec/libvirt-nss \
         EXAMPLEDIR=/usr/share/doc/libvirt-nss-daemon >"$room/output"
-    # What the spec file's macros stand for there. Patterns may stand for compressed pages, too.
+    # The patterns of the spec file, with its macros expanded.
     mapfile -t patterns < <(sed -nE '/^%files/,/^%(post|preun|changelog|filetrigger)/{
             s/^%(attr\([^)]*\)|doc) //
             s/%\{our_helper\}/%{_libexecdir}\/libvirt-nss\/libvirt_leaseshelper/

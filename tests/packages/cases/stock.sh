@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# Beside libvirt's own modules: one package takes the other's place, and no file of either is lost.
+# With libvirt's own modules: one package replaces the other, and neither loses a file.
 
-# module: the path under which the C library's directory has it.
+# module: print the path of the installed module.
 module() { inside sh -c 'echo /usr/lib/*-linux-gnu*/libnss_libvirt.so.2'; }
 
 stock_system() {
@@ -12,13 +12,13 @@ stock_system() {
     guest
     resolves web web-vm
 }
-# ours_is_there, stock_is_there: which modules programs load.
+# ours_is_there, stock_is_there: check which modules programs load.
 ours_is_there() {
     resolves web web-vm
     ! cmp -s "$room/stock-module" "$root$(module)" || fail "the module is still libvirt's"
     inside dpkg --verify libvirt-nss-modules >"$room/verify"
     same /dev/null "$room/verify"
-    # Reverse look-ups are ours alone.
+    # Only our modules resolve addresses to names.
     [[ $(inside getent hosts 192.168.122.7) == *web* ]] || fail "no name of an address"
 }
 stock_is_there() {
@@ -36,11 +36,11 @@ case_stock_and_back() {
     [[ $(inside dpkg-query --show --showformat='${db:Status-Status}' libnss-libvirt) != installed ]] || fail "both are installed"
     apt install libnss-libvirt
     stock_is_there
-    # The words were there before us.
+    # The services were on the line before our package.
     same "$room/nsswitch" "$root/etc/nsswitch.conf"
 }
 
-# dpkg alone removes the one in favour of the other while it unpacks.
+# dpkg by itself removes one package in favour of the other while it unpacks.
 case_stock_by_dpkg() {
     stock_system
     inside sh -c 'dpkg --install /tmp/debs/libvirt-nss-tools_*.deb && dpkg --auto-deconfigure --install /tmp/debs/libvirt-nss-modules_*.deb'

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# From the version before. There the administrator has the last word on nsswitch.conf.
+# Upgrades from an earlier version. They keep the administrator's changes of nsswitch.conf.
 
 case_upgrade() {
     earlier_version 0.0.9
