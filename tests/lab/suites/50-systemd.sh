@@ -14,6 +14,12 @@ property() {
     machine_run systemctl show --property "$1" --value "${2-$unit}"
 }
 
+# properties NAME...: print these properties of the daemon's unit in this order, which systemctl doesn't keep.
+properties() {
+    local name
+    for name in "$@"; do property "$name"; done | paste -sd ' '
+}
+
 # as_user COMMAND...: in the machine, as an ordinary user.
 as_user() {
     machine_run setpriv --reuid=65534 --regid=65534 --clear-groups -- "$@"
@@ -105,14 +111,11 @@ machine_remove purge
 hosts_before=$(hosts_line)
 check "the packages are installed" machine_install
 check_output "... and the modules are asked" "files libvirt libvirt_guest dns" hosts_line
-check_output "... and the daemon runs, and starts when the machine does" "running enabled" machine_run sh -c \
-    'systemctl show --property SubState,UnitFileState --value '"$unit"' | paste -sd " "'
+check_output "... and the daemon runs, and starts when the machine does" "running enabled" properties SubState UnitFileState
 check "disable --now" machine_run systemctl disable --now --quiet "$unit"
-check_output "... ends it" "dead disabled" machine_run sh -c \
-    'systemctl show --property SubState,UnitFileState --value '"$unit"' | paste -sd " "'
+check_output "... ends it" "dead disabled" properties SubState UnitFileState
 check "enable --now" machine_run systemctl enable --now --quiet "$unit"
-check_output "... starts it again" "running enabled" machine_run sh -c \
-    'systemctl show --property SubState,UnitFileState --value '"$unit"' | paste -sd " "'
+check_output "... starts it again" "running enabled" properties SubState UnitFileState
 check_output "... as a user of its own" libvirt-nssd machine_run sh -c \
     'stat -c %U "/proc/$(systemctl show --property MainPID --value '"$unit"')"'
 check "polkit lets the daemon query the guest's agent" machine_lab await_snapshot 30 knows plain 10.77.0.5
@@ -157,8 +160,8 @@ machine_run systemctl restart libvirtd.service
 check "libvirtd --timeout exits after the daemon" libvirtd_ends
 check "starting the daemon starts libvirtd" machine_run systemctl start "$unit"
 check_output "... through its socket" active property ActiveState libvirtd.service
-check_output "the service stops without an error" "success inactive" machine_run sh -c \
-    'systemctl stop "$1" && systemctl show --property Result,ActiveState --value "$1" | paste -sd " "' - "$unit"
+machine_run systemctl stop "$unit"
+check_output "the service stops without an error" "inactive success" properties ActiveState Result
 check "... and has removed the snapshot" machine_run test ! -e /run/libvirt-nss
 
 check "the machine reboots" reboots
