@@ -53,6 +53,8 @@ usr/sbin/libvirt-nssd 755
 usr/share/bash-completion/completions/libvirt-nss 644
 usr/share/doc/libvirt-nss/libvirt-nss.toml 644
 usr/share/fish/vendor_completions.d/libvirt-nss.fish 644
+usr/share/libvirt-nss/ssh/host-keys-and-proxy.conf 644
+usr/share/libvirt-nss/ssh/host-keys.conf 644
 usr/share/man/man1/libvirt-nss.1 644
 usr/share/man/man5/libvirt-nss.toml.5 644
 usr/share/man/man8/libvirt-nss-publish.8 644
@@ -90,8 +92,9 @@ case_spec_lists_files() {
     while read -r file; do
         listed=
         for pattern in "${patterns[@]}"; do
+            # A directory stands for all that is in it.
             # shellcheck disable=SC2053 # a pattern
-            [[ $file != $pattern ]] || listed=yes
+            [[ $file != $pattern && $file != $pattern/* ]] || listed=yes
         done
         [[ -n $listed ]] || fail "packaging/libvirt-nss.spec doesn't list $file"
     done < <(find "$room/place" \( -type f -o -type l \) -printf '/%P\n')
