@@ -64,6 +64,9 @@ machine_prepare() {
         while read -r directory; do
             machine_overlay "$directory" "$directory"
         done < <(machine_file_systems)
+        # A copy: if packages are installed on the real machine in the meantime, dpkg can't use the overlay's files any more.
+        cp --archive /var/lib/dpkg "$machine_writes/dpkg"
+        mount --bind "$machine_writes/dpkg" "$machine_root/var/lib/dpkg"
     fi
 
     # Without the services that the real machine's administrator has enabled, and without guests.
