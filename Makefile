@@ -202,9 +202,9 @@ TARGETS += help
 HELP_help := this list
 help:
 	@echo 'Targets:'
-	@$(foreach t,$(TARGETS),printf '  %-12s %s\n' '$(t)' '$(HELP_$(t))';)
+	@$(foreach t,$(TARGETS),printf '  %-13s %s\n' '$(t)' '$(subst ','\'',$(HELP_$(t)))';)
 	@echo 'Variables of install without DESTDIR (yes unless set):'
-	@printf '  %-12s %s\n' \
+	@printf '  %-13s %s\n' \
 	  HELPER "no: keep libvirt's own libvirt_leaseshelper" \
 	  DAEMON 'no: without the daemon; of the build too, which then needs no libvirt' \
 	  PUBLISH "yes: with libvirt-nss-publish, for the site's DNS (no unless set)"
