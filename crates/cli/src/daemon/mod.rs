@@ -1,5 +1,7 @@
 //! libvirt-nssd's snapshot, in words for people.
 
+mod entries;
+mod rejected;
 pub(crate) mod rows;
 
 use guest_names::snapshot::Standing;

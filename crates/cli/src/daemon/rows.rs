@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use guest_names::snapshot::Standing;
-use guest_names::snapshot::format::{Entry, Source, flags, kind};
+use guest_names::snapshot::format::{Source, flags};
 
 use super::Snapshot;
-use crate::state::address;
+use super::entries::{Assignment, assignment, entries};
+use super::rejected::RejectedLeases;
 use crate::state::networks::Networks;
 use crate::state::rows::{AddressState, Row, Via, sort};
 use crate::state::{MacAddress, lossy};
@@ -15,8 +16,8 @@ use crate::state::{MacAddress, lossy};
 /// Adds to the rows of the state files what `snapshot` has of guests beyond them, as far as that counts.
 pub(crate) fn add(rows: &mut Vec<Row>, snapshot: &Snapshot, networks: &Networks, now: i64) {
     let standing = snapshot.standing(now);
-    let leases = Leases::of(snapshot, standing, now);
-    rows.iter_mut().for_each(|row| leases.settle(row));
+    let rejected = RejectedLeases::of(snapshot, standing, now);
+    rows.iter_mut().for_each(|row| rejected.mark(row));
     if standing.told {
         let addresses = Addresses::of(snapshot, standing, now);
         addresses.add(rows, snapshot, networks);
@@ -24,59 +25,7 @@ pub(crate) fn add(rows: &mut Vec<Row>, snapshot: &Snapshot, networks: &Networks,
     sort(rows);
 }
 
-/// What makes two entries be about the same: address, NIC and bridge of this host.
-type Assignment = (IpAddr, Option<MacAddress>, String);
-
-fn assignment(entry: &Entry<'_>) -> Option<Assignment> {
-    let mac = entry.mac.map(MacAddress::from);
-    Some((address::to_std(entry.address?), mac, lossy(entry.bridge.as_bytes())))
-}
-
-/// The entries that stand under the guest's own name, and whether that is a domain's.
-fn entries(snapshot: &Snapshot) -> impl Iterator<Item = (bool, Entry<'_>)> {
-    snapshot.compiled.records().flat_map(|record| {
-        let (first, key) = record.key.split_first().unwrap_or((&0, &[]));
-        let named = matches!(*first, kind::HOST | kind::GUEST);
-        let is_domain = *first == kind::GUEST;
-        let own = move |entry: &Entry<'_>| {
-            let name = entry.name.strip_suffix(b".").unwrap_or(entry.name);
-            named && key.eq_ignore_ascii_case(name)
-        };
-        let entries = record.entries.into_iter().map(|(_, entry)| entry);
-        entries.filter(own).map(move |entry| (is_domain, entry))
-    })
-}
-
-/// The state files' leases that nobody is given, as the snapshot stands for the files.
-struct Leases(BTreeSet<Assignment>);
-
-impl Leases {
-    fn of(snapshot: &Snapshot, standing: Standing, now: i64) -> Self {
-        let mut denied = BTreeSet::new();
-        if standing.leases && standing.told {
-            let leases = || entries(snapshot).filter(|(_, entry)| entry.is(flags::LEASE));
-            let assignments = |wanted: &dyn Fn(&Entry<'_>) -> bool| -> BTreeSet<Assignment> {
-                let wanted = leases().filter(|(_, entry)| wanted(entry));
-                wanted.filter_map(|(_, entry)| assignment(&entry)).collect()
-            };
-            denied = assignments(&|entry| entry.is(flags::DENIED));
-            // By another name they are given.
-            let given = assignments(&|entry| entry.counts(standing, now));
-            denied.retain(|assignment| !given.contains(assignment));
-        }
-        Self(denied)
-    }
-
-    fn settle(&self, row: &mut Row) {
-        let Some(address) = row.address else { return };
-        let held = row.state != AddressState::Expired;
-        if held && self.0.contains(&(address, row.mac, row.bridge.clone())) {
-            row.state = AddressState::Denied;
-        }
-    }
-}
-
-/// Who has an address.
+/// The guest that has an address.
 struct Holder {
     connection: u16,
     elsewhere: bool,
@@ -87,7 +36,7 @@ struct Holder {
     host_names: BTreeSet<String>,
 }
 
-/// What libvirt told that counts.
+/// The addresses that the daemon knows, as far as they count.
 struct Addresses {
     /// By connection, too.
     holders: BTreeMap<(u16, Assignment), Holder>,
@@ -293,7 +242,7 @@ mod tests {
     use crate::state::rows::rows;
     use guest_names::address::{Address, Mac};
     use guest_names::bridge::Bridge;
-    use guest_names::snapshot::format::Meta;
+    use guest_names::snapshot::format::{Entry, Meta};
     use guest_store::contents::Contents;
     use guest_store::snapshot::trust::stamp_of;
     use guest_store::states::Interfaces;

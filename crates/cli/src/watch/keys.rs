@@ -100,7 +100,7 @@ pub(crate) const HELP: [&str; 11] = [
     "  Enter                      explain what the row's names resolve to, and why",
     "  s, S                       sort by the next column, the previous one",
     "  r                          reverse the order",
-    "  /                          show only rows with a text; Enter keeps it, Esc removes it",
+    "  /                          show rows with a text: Enter keeps it, Esc drops it",
     "  a                          show or hide expired leases",
     "  q, Ctrl-C                  quit",
     "",
