@@ -127,9 +127,9 @@ pub fn fault(error: &io::Error) -> Fault {
 #[must_use]
 pub fn fault_text(fault: Fault) -> String {
     match fault {
-        Fault::Exhausted => "out of file descriptors or of memory".into(),
+        Fault::Exhausted => "out of file descriptors or memory".into(),
         Fault::Unreadable(errno) if errno == Errno::SPIPE.raw_os_error() => {
-            "is no regular file".into()
+            "not a regular file".into()
         }
         Fault::Unreadable(errno) => reason(&io::Error::from_raw_os_error(errno)),
     }

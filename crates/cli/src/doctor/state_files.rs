@@ -6,9 +6,10 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use guest_names::io::Kind;
+use guest_names::io::{Fault, Kind};
 use guest_store::contents::{Contents, ReadFile};
 use guest_store::damage::Damage;
+use rustix::io::Errno;
 
 use super::fix::Fix;
 use super::{Finding, Level, System};
@@ -108,10 +109,15 @@ fn file(file: &ReadFile) -> Vec<Finding> {
     if let Some((at, fault)) = file.fault {
         let at = if at == 0 { String::new() } else { format!(" from byte {at} on") };
         let text = format!("{path} can't be read{at}: {}", fault_text(fault));
-        return vec![Finding::new(FILE, Level::Error, text).remedy(
-            "it must be a regular file that everyone may read (0644); if it is something else, move it \
-             away, and libvirt writes a new one",
-        )];
+        let remedy = match fault {
+            Fault::Unreadable(errno) if errno == Errno::ACCESS.raw_os_error() => {
+                format!("sudo chmod o+r {path}")
+            }
+            _ => "it must be a regular file that everyone may read (0644); if it is something else, move it \
+                  away, and libvirt writes a new one"
+                .into(),
+        };
+        return vec![Finding::new(FILE, Level::Error, text).remedy(remedy)];
     }
     let mut findings = Vec::new();
     if fs::metadata(&file.path).is_ok_and(|status| status.mode() & 0o004 == 0) {

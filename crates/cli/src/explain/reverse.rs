@@ -155,7 +155,7 @@ impl Walk {
                     [] => format!("{address} has no name"),
                     open => {
                         format!(
-                            "{address} belongs to no guest; {} may have a name for it",
+                            "{address} does not resolve to the name of a guest; {} may have one",
                             open.join(" or ")
                         )
                     }
