@@ -13,7 +13,7 @@ use guest_store::publish_status::{
 };
 use guest_store::replace::ReplacedFile;
 use guest_store::snapshot::{FILE_NAME, Snapshot};
-use guest_store::watch::Place;
+use guest_store::watch::DirectoryWatch;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
@@ -140,7 +140,7 @@ pub fn run(directories: &Directories, log: Log) -> Result<(), Error> {
     let store = Store::new(&directories.journal);
     let mut running = Running::new(directories, &store, log)?;
     let changes = WatchFlags::MOVED_TO | WatchFlags::DELETE;
-    let mut watch = Place::new(&directories.snapshot, changes, CreateFlags::NONBLOCK)
+    let mut watch = DirectoryWatch::new(&directories.snapshot, changes, CreateFlags::NONBLOCK)
         .and_then(|mut watch| watch.arm().map(|()| watch).map_err(Into::into))
         .map_err(system(format!("cannot watch {}", directories.snapshot.display())))?;
     let mut status = ReplacedFile::new(&directories.status);
@@ -410,7 +410,7 @@ fn seconds(time: SystemTime) -> i64 {
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
-fn wait(watch: &Place, signals: &Signals, until: Option<Instant>) -> io::Result<()> {
+fn wait(watch: &DirectoryWatch, signals: &Signals, until: Option<Instant>) -> io::Result<()> {
     let left = until.map(|until| until.saturating_duration_since(Instant::now()));
     let left = left.map(Timespec::try_from).transpose().map_err(|_| Errno::INVAL)?;
     let mut fds =
@@ -422,7 +422,7 @@ fn wait(watch: &Place, signals: &Signals, until: Option<Instant>) -> io::Result<
 }
 
 /// Reads all events, and watches again what has come to exist.
-fn drain(watch: &mut Place) -> io::Result<()> {
+fn drain(watch: &mut DirectoryWatch) -> io::Result<()> {
     let mut buffer = [const { MaybeUninit::uninit() }; 4096];
     let gone = ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::IGNORED;
     let (mut any, mut lost) = (false, false);
