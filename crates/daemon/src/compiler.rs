@@ -19,6 +19,8 @@ use crate::config::Config;
 use crate::facts::{EarlierReports, Facts, Millis};
 use crate::host::Host;
 use crate::names::{self, Input, Pulse};
+use crate::outlets::files::Files as Outlets;
+use crate::outlets::zones::Zones;
 use crate::service::log::Log;
 use crate::service::memory;
 use crate::snapshot::{self, CompiledFiles};
@@ -60,6 +62,9 @@ pub struct Compiler {
     until: Option<i64>,
     undecided: bool,
     published: Option<Published>,
+    outlets: Outlets,
+    /// One of the outlets' files could not be written.
+    outlets_failed: bool,
 }
 
 /// What a compilation came to.
@@ -104,6 +109,8 @@ impl Compiler {
         let now = Instant::now();
         Self {
             directory: directory.to_owned(),
+            outlets: Outlets::new(snapshot.path().parent().unwrap_or(Path::new("/"))),
+            outlets_failed: false,
             snapshot,
             log,
             clock: Clock::read,
@@ -203,6 +210,10 @@ impl Compiler {
                 self.published = Some(Published { written, current, took });
                 self.facts_changed = None;
                 self.not_before = Instant::now() + pause.max(wait.unwrap_or_default());
+                if std::mem::take(&mut self.outlets_failed) {
+                    self.facts_changed();
+                    self.not_before = Instant::now() + self.retry.max(pause);
+                }
                 memory::give_back();
                 true
             }
@@ -323,10 +334,21 @@ impl Compiler {
             unread: &self.unread,
             zone: &config.naming.zone,
         };
-        let info = |counts| snapshot::info(facts, state, compiled, counts);
+        let zones = Zones::of(&config.naming.zone, &self.files.contents, facts, &self.host);
+        let info = |counts| snapshot::info(facts, state, &zones, compiled, counts);
         let write = |file: &fs::File| snapshot::write(file, &mut names, meta, info, pulse);
         let written = self.snapshot.replace(write)?;
-        (self.until, self.undecided) = (names.until, names.undecided);
+        let outlets = self.outlets.update(config.outlets, &mut names, &zones, compiled, pulse);
+        let outlets_until = match outlets {
+            Ok(until) => until,
+            Err(error) => {
+                self.log.error(format!("{error}; trying again"));
+                self.outlets_failed = true;
+                None
+            }
+        };
+        self.until = [names.until, outlets_until].into_iter().flatten().min();
+        self.undecided = names.undecided;
         Ok(written)
     }
 
@@ -348,7 +370,8 @@ impl Compiler {
         }
     }
 
-    /// Takes the snapshot away from look-ups. The next daemon starts with what agents reported to this one.
+    /// Takes the snapshot away from look-ups. The next daemon starts with what agents reported to this one. The outlets'
+    /// files stay over a restart; when the service stops, systemd removes their directory.
     pub fn end(&mut self) {
         if let Err(error) = self.snapshot.set_aside() {
             let (path, reason) = (self.snapshot.path().display(), guest_store::reason(&error));

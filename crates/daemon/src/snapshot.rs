@@ -10,6 +10,7 @@ use guest_store::snapshot::write::{Counts, Writer};
 use crate::facts::{Connection, Facts};
 use crate::model::{ConnectionState, Network, ReportedBy};
 use crate::names::{CompiledNames, Pulse};
+use crate::outlets::zones::Zones;
 use crate::state::Files;
 
 /// Writes a snapshot to the start of `out`, with what `info` makes of the number of names.
@@ -55,7 +56,13 @@ pub struct CompiledFiles<'s> {
 
 /// What the snapshot says of its sources to people.
 #[must_use]
-pub fn info(facts: &Facts, state: CompiledFiles<'_>, compiled: i64, counts: Counts) -> Info {
+pub fn info(
+    facts: &Facts,
+    state: CompiledFiles<'_>,
+    zones: &Zones,
+    compiled: i64,
+    counts: Counts,
+) -> Info {
     let contents = &state.files.contents;
     Info {
         version: Some(env!("CARGO_PKG_VERSION").into()),
@@ -71,6 +78,7 @@ pub fn info(facts: &Facts, state: CompiledFiles<'_>, compiled: i64, counts: Coun
             unread: state.unread.to_vec(),
         },
         connections: facts.connections.iter().map(connection).collect(),
+        zones: zones.own().map(str::to_owned).collect(),
     }
 }
 

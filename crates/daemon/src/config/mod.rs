@@ -3,6 +3,7 @@
 //! Each table of the file has a file of its own here: its keys, their defaults and what is valid.
 
 mod connection;
+mod outlets;
 #[cfg(test)]
 mod tests;
 mod uri;
@@ -23,6 +24,7 @@ use values::{Seconds, seconds};
 
 pub use connection::Connection;
 pub use guest_store::config_file::{Error, PATH};
+pub use outlets::Outlets;
 pub use uri::{is_here, ssh_host};
 
 /// The configuration: what the file says, and the defaults.
@@ -34,6 +36,8 @@ pub struct Config {
     pub naming: Naming,
     /// The connections, in the order in which their names win.
     pub connections: Vec<Connection>,
+    /// Which files for DNS are written beside the snapshot.
+    pub outlets: Outlets,
 }
 
 /// What may follow a guest's name.
@@ -54,7 +58,8 @@ impl Default for Naming {
 impl Default for Config {
     fn default() -> Self {
         let connections = vec![host(Duration::from_secs(REFRESH))];
-        Self { hold: Duration::from_secs(HOLD), naming: Naming::default(), connections }
+        let (hold, naming) = (Duration::from_secs(HOLD), Naming::default());
+        Self { hold, naming, connections, outlets: Outlets::default() }
     }
 }
 
@@ -93,6 +98,7 @@ struct Keys {
     connection: Option<Vec<ConnectionKeys>>,
     /// Only checked here: it is libvirt-nss-publish's.
     publish: Option<PublishKeys>,
+    outlets: Option<Outlets>,
 }
 
 impl Keys {
@@ -121,7 +127,8 @@ impl Keys {
         let zone = self.zone.as_ref().map_or(Ok(ZONE.into()), zone)?;
         let short_network_aliases = self.short_network_aliases.unwrap_or(false);
         let naming = Naming { zone, short_network_aliases };
-        Ok(Config { hold, naming, connections })
+        let outlets = self.outlets.unwrap_or_default();
+        Ok(Config { hold, naming, connections, outlets })
     }
 }
 

@@ -85,7 +85,7 @@ fn what_is_wrong() {
         (
             "holt = 1".into(),
             "f.toml:1: holt: unknown field 'holt', expected one of 'hold', 'refresh', 'zone', \
-             'short-network-aliases', 'connection', 'publish'",
+             'short-network-aliases', 'connection', 'publish', 'outlets'",
         ),
         ("hold = 9\nhold = 9".into(), "f.toml:2: hold: duplicate key"),
         ("hold".into(), "f.toml:1: key with no value, expected '='"),
@@ -188,7 +188,7 @@ fn what_is_documented() {
     assert_eq!(parsed(&bare).unwrap(), named, "{bare}");
     assert_eq!(parsed(example).unwrap(), Config::default());
     let page = include_str!("../../../../packaging/man/libvirt-nss.toml.5").replace('\\', "");
-    for table in ["", "[[connection]]\n", "[publish]\n"] {
+    for table in ["", "[[connection]]\n", "[publish]\n", "[outlets]\n"] {
         let error = parsed(&format!("{table}x = 1")).unwrap_err();
         let keys = error.split_once("expected one of ").unwrap().1;
         for key in keys.split(", ").map(|key| key.trim_matches('\'')) {

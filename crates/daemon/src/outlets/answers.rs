@@ -19,7 +19,7 @@ use crate::names::{CompiledNames, Pulse};
 /// Every name that an outlet may have, and every address that has such a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answers {
-    /// CompiledNames in lower case, without a trailing dot: those of one label, and those in a zone or a network's
+    /// Names in lower case, without a trailing dot: those of one label, and those in a zone or a network's
     /// domain. Their addresses are in ascending order, at least one each, and without link-local ones.
     pub names: BTreeMap<String, Vec<IpAddr>>,
     /// The name of an address: one of those that have it, and that is not of one label.
@@ -39,7 +39,7 @@ impl Answers {
     /// Collects what `names` answers at `now` (seconds since the epoch).
     ///
     /// Where a host name has an address, the name of a domain that is the same is left out: `libvirt` comes before
-    /// `libvirt_guest` on the hosts line. CompiledNames that no guest may choose, such as `wpad` and the host's own, are left
+    /// `libvirt_guest` on the hosts line. Names that no guest may choose, such as `wpad` and the host's own, are left
     /// out for domains too, since programs that ask a DNS server can't tell who chose them.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! Values become text in `answers`, `hosts`, `records` and `zones`; `files` puts it in place.
 
 pub mod answers;
+pub mod files;
 pub mod hosts;
 pub mod records;
 pub mod zones;

@@ -1,0 +1,153 @@
+//! The outlets' files in the snapshot's directory, and when they are rewritten.
+
+use std::fmt;
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use super::answers::Answers;
+use super::zones::Zones;
+use super::{hosts, records};
+use crate::config::Outlets as Settings;
+use crate::names::{CompiledNames, Pulse};
+
+/// The directory that dnsmasq watches (`hostsdir`). It reads every file there, so only [`HOSTS`] is in it.
+pub const HOSTS_DIRECTORY: &str = "dns";
+
+/// The file of hosts(5), in [`HOSTS_DIRECTORY`].
+pub const HOSTS: &str = "dns/hosts";
+
+/// The zones, as dnsmasq's `servers-file`.
+pub const ZONES: &str = "dns-zones";
+
+/// The records for systemd-resolved.
+pub const RECORDS: &str = "names.rr";
+
+/// What a file is called while it is being written; never in [`HOSTS_DIRECTORY`].
+const NEW: &str = "outlet.new";
+
+/// The files of a directory.
+pub struct Files {
+    directory: PathBuf,
+    /// Some may be there.
+    any: bool,
+}
+
+/// A file that can't be written or removed.
+#[derive(Debug)]
+pub struct Error {
+    /// The file.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl std::error::Error for Error {}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot replace {}: {}", self.path.display(), guest_store::reason(&self.source))
+    }
+}
+
+impl Files {
+    /// Nothing is written yet. What an earlier daemon left is replaced or removed by the first [`update`](Self::update).
+    #[must_use]
+    pub fn new(directory: &Path) -> Self {
+        Self { directory: directory.to_owned(), any: true }
+    }
+
+    /// Writes the files that are wanted, where they are others than before, and removes the others. When an answer in
+    /// them ends, in seconds since the epoch.
+    ///
+    /// # Errors
+    /// A file can't be written or removed; the other files may be new.
+    pub fn update(
+        &mut self,
+        settings: Settings,
+        names: &mut CompiledNames,
+        zones: &Zones,
+        now: i64,
+        pulse: &mut Pulse<'_>,
+    ) -> Result<Option<i64>, Error> {
+        if !settings.any() {
+            self.remove()?;
+            return Ok(None);
+        }
+        self.any = true;
+        let answers = Answers::collect(names, zones, now, pulse)
+            .map_err(|_| self.failed(RECORDS)(io::ErrorKind::OutOfMemory.into()))?;
+        pulse();
+        if settings.hosts {
+            // The zones first, so that no name of a new zone is answered before its zone is known.
+            self.replace(ZONES, &zones.servers())?;
+            let directory = self.directory.join(HOSTS_DIRECTORY);
+            let made = match fs::create_dir(&directory) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+                _ => fs::set_permissions(&directory, Permissions::from_mode(0o755)),
+            };
+            made.map_err(self.failed(HOSTS_DIRECTORY))?;
+            self.replace(HOSTS, &hosts::text(&answers, settings.bare_names))?;
+        } else {
+            self.remove_one(HOSTS)?;
+            self.remove_one(ZONES)?;
+        }
+        pulse();
+        if settings.records {
+            self.replace(RECORDS, &records::text(&answers))?;
+        } else {
+            self.remove_one(RECORDS)?;
+        }
+        Ok(answers.until)
+    }
+
+    fn remove(&mut self) -> Result<(), Error> {
+        if self.any {
+            for name in [HOSTS, ZONES, RECORDS, NEW] {
+                self.remove_one(name)?;
+            }
+            self.any = false;
+        }
+        Ok(())
+    }
+
+    fn remove_one(&self, name: &str) -> Result<(), Error> {
+        remove(&self.directory.join(name)).map_err(self.failed(name))
+    }
+
+    /// Puts `text` into a file by rename, unless it is there already: who serves it reads it again otherwise.
+    fn replace(&self, name: &str, text: &[u8]) -> Result<(), Error> {
+        let path = self.directory.join(name);
+        if fs::read(&path).is_ok_and(|old| old == text) {
+            return Ok(());
+        }
+        let new = self.directory.join(NEW);
+        let write = || {
+            remove(&new)?;
+            let mut file =
+                OpenOptions::new().write(true).create_new(true).mode(0o644).open(&new)?;
+            // Whatever the umask.
+            file.set_permissions(Permissions::from_mode(0o644))?;
+            file.write_all(text)?;
+            fs::rename(&new, &path)
+        };
+        write().map_err(self.failed(name))
+    }
+
+    fn failed(&self, name: &str) -> impl FnOnce(io::Error) -> Error + use<> {
+        let path = self.directory.join(name);
+        move |source| Error { path, source }
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error)
+            if !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+        {
+            Err(error)
+        }
+        _ => Ok(()),
+    }
+}
