@@ -1,5 +1,6 @@
 //! The command line. Help, manual pages and completions are made from this one definition.
 
+mod dns;
 mod guests;
 mod publish;
 mod ssh;
@@ -9,6 +10,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
+pub(crate) use dns::{Dns, DnsAction};
 pub(crate) use guests::{
     Explain, Export, Families, Filter, Format, List, Names, Resolve, Wait, Watch,
 };
@@ -97,6 +99,7 @@ pub(crate) enum Command {
     SshKnownHosts(SshKnownHosts),
     SshBehind(SshBehind),
     SshProxy(SshProxy),
+    Dns(Dns),
     Generate(Generate),
 }
 

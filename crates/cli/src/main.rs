@@ -5,6 +5,7 @@ mod args;
 mod commands;
 mod context;
 mod daemon;
+mod dns;
 mod doctor;
 mod error;
 mod explain;

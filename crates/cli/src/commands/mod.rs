@@ -1,5 +1,6 @@
 //! The subcommands.
 
+pub(crate) mod dns;
 mod doctor;
 pub(crate) mod enable;
 mod explain;
@@ -11,7 +12,7 @@ mod restore;
 mod ssh;
 mod ssh_config;
 mod ssh_setup;
-mod switch;
+pub(crate) mod switch;
 mod wait;
 mod watch;
 
@@ -58,6 +59,7 @@ pub(crate) fn run(command: &Command, context: &Context) -> Result<ExitCode, Erro
             proxy::run(&options.name, options.port, paths, context.clock.now())
                 .map(|()| Status::Failed)
         }
+        Command::Dns(options) => dns::run(options, context),
         Command::Generate(options) => generate::run(options).map(|()| Status::Ok),
     };
     status.map(ExitCode::from)

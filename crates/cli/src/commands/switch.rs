@@ -15,7 +15,7 @@ use crate::state::lossy;
 ///
 /// # Errors
 /// Standard output can't be written.
-pub(super) fn show(path: &Path, old: &[u8], new: &[u8], context: &Context) -> Result<(), Error> {
+pub(crate) fn show(path: &Path, old: &[u8], new: &[u8], context: &Context) -> Result<(), Error> {
     let mut out = io::stdout().lock();
     for line in diff::lines(&path.display().to_string(), old, new, context.paint) {
         writeln!(out, "{line}")?;

@@ -2,6 +2,7 @@
 
 mod cache;
 mod daemon;
+mod dns;
 pub(crate) mod fix;
 mod guests;
 mod helper;
@@ -108,7 +109,7 @@ impl<'s> System<'s> {
 
     /// Makes every check.
     pub(crate) fn examine(&self) -> Vec<Finding> {
-        let checks: [fn(&System<'_>) -> Vec<Finding>; 9] = [
+        let checks: [fn(&System<'_>) -> Vec<Finding>; 10] = [
             installed::check,
             switch::check,
             look_up::check,
@@ -116,6 +117,7 @@ impl<'s> System<'s> {
             helper::check,
             state_files::check,
             daemon::check,
+            dns::check,
             guests::check,
             publish::check,
         ];

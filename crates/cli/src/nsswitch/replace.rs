@@ -169,6 +169,24 @@ impl Drop for NewVersion {
     }
 }
 
+/// Makes a new file, which everyone may read.
+///
+/// # Errors
+/// It isn't there.
+pub(crate) fn create(path: &Path, content: &[u8]) -> Result<(), Error> {
+    let mut new = NewVersion::reserve(path)?;
+    let mut file = &new.file;
+    let written = file
+        .set_len(0)
+        .and_then(|()| file.write_all(content))
+        .and_then(|()| file.set_permissions(fs::Permissions::from_mode(0o644)))
+        .and_then(|()| file.sync_all());
+    written.map_err(Error::file("write", &new.path, AS_ROOT))?;
+    move_to(&new.path, path)?;
+    new.used = true;
+    Ok(())
+}
+
 /// Makes `copy` the same as `original`: content, owner, mode, ACL, SELinux label and time.
 ///
 /// # Errors

@@ -58,7 +58,7 @@ fn pages_are_clean_roff() {
         return;
     }
     let pages = pages(&sandbox);
-    assert_eq!(pages.len(), 17);
+    assert_eq!(pages.len(), 18);
     for page in pages {
         let name = page.file_stem().unwrap().to_str().unwrap();
         let output =
@@ -137,9 +137,10 @@ fn completes(shell: &str) {
         return;
     }
     let sandbox = made("lab");
-    assert_eq!(offered(&sandbox, shell, "libvirt-nss d"), ["disable", "doctor"]);
+    assert_eq!(offered(&sandbox, shell, "libvirt-nss d"), ["disable", "dns", "doctor"]);
     let commands = [
         "disable",
+        "dns",
         "doctor",
         "enable",
         "explain",

@@ -1,5 +1,6 @@
 //! Tests of the command as a whole: the binary, run as people and scripts run it.
 
+mod dns;
 mod doctor;
 mod enable;
 mod generate;

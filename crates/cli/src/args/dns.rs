@@ -1,0 +1,39 @@
+//! `libvirt-nss dns`.
+
+use clap::{Args, ValueEnum};
+
+/// Gives guests' names to programs without NSS, through this host's resolver
+///
+/// Static Go programs, musl, flatpaks and containers don't see NSS modules. enable finds the resolver that this host's
+/// programs ask (/etc/resolv.conf), and has it answer guests' names: systemd-resolved 261 and newer reads them itself;
+/// older ones, NetworkManager's dnsmasq, dnsmasq and unbound ask libvirt-nss-dns.service, a dnsmasq on 127.0.0.153, for
+/// the zone vm.internal and the reverse zones of libvirt's networks, and for no other names.
+///
+/// Names are web.vm.internal and, through systemd-resolved, web. libvirt-nssd must run: it writes the names.
+///
+/// What enable changes it shows, and what fails is undone at once. disable undoes it all, byte for byte. After networks
+/// have come or gone, status says whether to run enable again.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  libvirt-nss dns status
+  libvirt-nss dns enable --dry-run
+  sudo libvirt-nss dns enable")]
+pub(crate) struct Dns {
+    /// What to do
+    #[arg(value_name = "ACTION")]
+    pub(crate) action: DnsAction,
+    /// Have the resolver ask libvirt-nss-dns.service, also where it could read the names itself: for many guests
+    #[arg(long)]
+    pub(crate) server: bool,
+    /// Show the change and make none
+    #[arg(long, short = 'n')]
+    pub(crate) dry_run: bool,
+}
+
+/// `dns`: what to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DnsAction {
+    Enable,
+    Disable,
+    Status,
+}

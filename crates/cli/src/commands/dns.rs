@@ -1,0 +1,354 @@
+//! `libvirt-nss dns`.
+
+use crate::args::{Dns, DnsAction};
+use crate::context::Context;
+use crate::daemon;
+use crate::dns::outlets::{self, Outlet};
+use crate::dns::phase::{self, Change, Phase};
+use crate::dns::resolver::{self, Resolver};
+use crate::dns::server;
+use crate::dns::way::{Content, Route, Way};
+use crate::dns::{DAEMON, MARK, SERVER};
+use crate::error::Error;
+use crate::paths::Paths;
+use crate::status::Status;
+
+/// The daemon's configuration.
+const CONFIGURATION: &str = "/etc/libvirt-nss.toml";
+
+pub(crate) fn run(options: &Dns, context: &Context) -> Result<Status, Error> {
+    match options.action {
+        DnsAction::Enable => enable(options, context),
+        DnsAction::Disable => disable(options.dry_run, context),
+        DnsAction::Status => status(context),
+    }
+}
+
+fn enable(options: &Dns, context: &Context) -> Result<Status, Error> {
+    let paths = &context.paths;
+    let resolver = resolver::find(paths)?;
+    let way = choose(&resolver, options.server)?;
+    let zones = if way.outlet() == Outlet::Hosts { zones(paths)? } else { Vec::new() };
+    let mut phases = Vec::new();
+    // Another way may be on: a newer systemd-resolved has a better one.
+    for other in enabled(paths)?.into_iter().filter(|other| *other != way) {
+        phases.push(removal(other, paths)?);
+    }
+    phases.push(outlet_phase(Some(way.outlet()), paths)?);
+    if way.outlet() == Outlet::Hosts {
+        phases.push(Phase {
+            start: vec![
+                "systemctl enable --quiet --now libvirt-nss-dns.service libvirt-nss-dns.path",
+            ],
+            settle: vec![
+                "systemctl disable --quiet --now libvirt-nss-dns.service libvirt-nss-dns.path",
+            ],
+            ..Phase::default()
+        });
+    } else if server_is_enabled(paths) {
+        phases.push(without_server());
+    }
+    phases.push(addition(way, &zones, paths)?);
+    context.print(&format!("{}: {}", resolver.name, way.text()))?;
+    let is_new = phases.iter().any(Phase::has_changes);
+    if !is_new {
+        context.print("nothing to change")?;
+        if !paths.is_this_system() || options.dry_run {
+            return Ok(Status::Ok);
+        }
+    }
+    for phase in phases.iter().filter(|_| is_new) {
+        phase.show(context)?;
+    }
+    if options.dry_run {
+        return Ok(Status::Ok);
+    }
+    if paths.is_this_system() && !is_active(DAEMON) {
+        return Err(Error::Refused(
+            "libvirt-nssd doesn't run, and it writes the names: 'systemctl enable --now libvirt-nssd', and run \
+             this again"
+                .into(),
+        ));
+    }
+    phase::apply(&phases, context)?;
+    if is_new {
+        context.print("done; 'libvirt-nss dns status' shows how it does")?;
+    }
+    Ok(Status::Ok)
+}
+
+fn disable(dry_run: bool, context: &Context) -> Result<Status, Error> {
+    let paths = &context.paths;
+    let mut phases = Vec::new();
+    for way in enabled(paths)? {
+        phases.push(removal(way, paths)?);
+    }
+    if server_is_enabled(paths) {
+        phases.push(without_server());
+    }
+    let outlet = outlet_phase(None, paths)?;
+    if outlet.has_changes() {
+        phases.push(outlet);
+    }
+    if phases.is_empty() {
+        context.print("nothing to undo")?;
+        return Ok(Status::Ok);
+    }
+    for phase in &phases {
+        phase.show(context)?;
+    }
+    if !dry_run {
+        phase::apply(&phases, context)?;
+        context.print("done")?;
+    }
+    Ok(Status::Ok)
+}
+
+/// Says what is so, and what to do. `Warnings` where names that should be answered may not be.
+fn status(context: &Context) -> Result<Status, Error> {
+    let report = report(&context.paths);
+    for line in &report.lines {
+        context.print(line)?;
+    }
+    for (problem, next) in &report.problems {
+        context.print(&format!("{problem}: {next}"))?;
+    }
+    Ok(if report.problems.is_empty() { Status::Ok } else { Status::Warnings })
+}
+
+/// How guests' names do outside of NSS.
+pub(crate) struct Report {
+    /// The way that is enabled.
+    pub(crate) way: Option<Way>,
+    pub(crate) lines: Vec<String>,
+    /// What is wrong, each with the next step.
+    pub(crate) problems: Vec<(String, String)>,
+}
+
+/// Looks at the resolver, the files and the services.
+pub(crate) fn report(paths: &Paths) -> Report {
+    let mut report = Report { way: None, lines: Vec::new(), problems: Vec::new() };
+    let found = resolver::find(paths);
+    match &found {
+        Ok(resolver) => report.lines.push(format!("resolver: {}", resolver.name)),
+        Err(error) => report.lines.push(format!("resolver: {error}")),
+    }
+    let enabled = match enabled(paths) {
+        Ok(enabled) => enabled,
+        Err(error) => {
+            report.problems.push(refused(&error));
+            return report;
+        }
+    };
+    let Some(&way) = enabled.first() else {
+        report.lines.push(
+            "not enabled: programs without NSS don't find guests ('libvirt-nss dns enable')".into(),
+        );
+        return report;
+    };
+    report.way = Some(way);
+    report.lines.push(format!("enabled: {}", way.text()));
+    let again = format!("'{}'", paths.sudo_command("dns enable"));
+    if let Ok(resolver) = &found {
+        let has = |way: &Way| resolver.way == *way || resolver.others.contains(way);
+        for other in enabled.iter().filter(|way| !has(way)) {
+            let text = format!(
+                "programs ask {} now, and {} is for another resolver",
+                resolver.name,
+                other.paths()[0]
+            );
+            report.problems.push((text, again.clone()));
+        }
+    }
+    let stale = || {
+        if way.outlet() == Outlet::Records {
+            return Ok(false);
+        }
+        let zones = zones(paths)?;
+        report.lines.push(format!("zones: {}", zones.join(" ")));
+        Ok(addition(way, &zones, paths)?.has_changes())
+    };
+    let stale: Result<bool, Error> = { stale }();
+    match stale {
+        Ok(true) => {
+            let text = "networks, or the server's address, have changed since 'dns enable'";
+            report.problems.push((text.into(), again));
+        }
+        Ok(false) => {}
+        Err(error) => report.problems.push(refused(&error)),
+    }
+    let outlet = paths.below(way.outlet().file());
+    match std::fs::read(&outlet) {
+        Ok(text) => {
+            let lines = text.iter().filter(|&&byte| byte == b'\n').count();
+            let what = if way == Way::Records { "records" } else { "addresses" };
+            let lines = if way == Way::Records { lines.saturating_sub(2) } else { lines };
+            report.lines.push(format!("names: {lines} {what} in {}", outlet.display()));
+        }
+        Err(_) => report.problems.push((
+            format!("{} is missing, so programs without NSS find no guest", outlet.display()),
+            format!(
+                "see 'systemctl status libvirt-nssd', and that [outlets] in {} has '{} = true'",
+                paths.below(CONFIGURATION).display(),
+                way.outlet().key()
+            ),
+        )),
+    }
+    if way.outlet() == Outlet::Hosts {
+        match server::read(paths) {
+            Ok(address) => report.lines.push(format!("server: {address}")),
+            Err(error) => report.problems.push(refused(&error)),
+        }
+        if paths.is_this_system() && !is_active(SERVER) {
+            let text = format!("{SERVER} doesn't run, so programs without NSS find no guest");
+            report.problems.push((text, format!("see 'systemctl status {SERVER}'")));
+        }
+    }
+    report
+}
+
+/// An error, and the next step that it ends with.
+fn refused(error: &Error) -> (String, String) {
+    let text = error.to_string();
+    match text.rsplit_once("; ").or_else(|| text.split_once(": ")) {
+        Some((text, next)) => (text.into(), next.into()),
+        None => (text, "see 'libvirt-nss dns status'".into()),
+    }
+}
+
+/// The resolver's best way, or the one that asks the server where that is wanted.
+fn choose(resolver: &Resolver, server: bool) -> Result<Way, Error> {
+    if !server || resolver.way.outlet() == Outlet::Hosts {
+        return Ok(resolver.way);
+    }
+    let way = resolver.others.iter().find(|way| way.outlet() == Outlet::Hosts);
+    way.copied().ok_or_else(|| Error::Refused(format!("{} can't ask a server", resolver.name)))
+}
+
+/// The ways whose files are there.
+fn enabled(paths: &Paths) -> Result<Vec<Way>, Error> {
+    let mut enabled = Vec::new();
+    for way in Way::ALL {
+        let change = Change::read(paths.below(way.paths()[0]), None)?;
+        if change.before.is_some() {
+            is_ours(&change)?;
+            enabled.push(way);
+        }
+    }
+    Ok(enabled)
+}
+
+/// A file of ours begins with our mark.
+fn is_ours(change: &Change) -> Result<(), Error> {
+    match &change.before {
+        Some(Content::Text(text)) if !text.starts_with(MARK) => Err(Error::Refused(format!(
+            "{} was not made by this command: rename it, and run this again",
+            change.path.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn removal(way: Way, paths: &Paths) -> Result<Phase, Error> {
+    let mut changes = Vec::new();
+    for path in way.paths() {
+        let change = Change::read(paths.below(path), None)?;
+        is_ours(&change)?;
+        changes.push(change);
+    }
+    let (stop, settle) = (way.stop().to_vec(), commands(way.settle(), &changes));
+    let start = commands(way.start(), &changes);
+    Ok(Phase { stop, changes, start: settle, until: None, unstart: Vec::new(), settle: start })
+}
+
+fn addition(way: Way, zones: &[String], paths: &Paths) -> Result<Phase, Error> {
+    let server = match way.outlet() {
+        Outlet::Hosts => server::read(paths)?,
+        // It isn't asked.
+        Outlet::Records => server::Address { address: [127, 0, 0, 153].into(), port: 53 },
+    };
+    let mut changes = Vec::new();
+    for (path, content) in way.paths().iter().zip(way.contents(&Route { server, zones })) {
+        // A part of it may be for a program that isn't installed.
+        let is_for_network_manager = way == Way::Link && path.contains("NetworkManager");
+        if is_for_network_manager && !paths.below("/etc/NetworkManager").is_dir() {
+            continue;
+        }
+        let change = Change::read(paths.below(path), Some(content))?;
+        is_ours(&change)?;
+        changes.push(change);
+    }
+    let has_changes = changes.iter().any(|change| !change.is_none());
+    let start = if has_changes { commands(way.start(), &changes) } else { Vec::new() };
+    let (unstart, settle) = (way.stop().to_vec(), commands(way.settle(), &changes));
+    Ok(Phase { stop: Vec::new(), changes, start, until: None, unstart, settle })
+}
+
+/// Without those for NetworkManager where it isn't concerned.
+fn commands(all: &[&'static str], changes: &[Change]) -> Vec<&'static str> {
+    let of_network_manager =
+        |change: &Change| !change.is_none() && change.path.ends_with("conf.d/libvirt-nss-dns.conf");
+    let concerned = changes.iter().any(of_network_manager);
+    let is_meant = |command: &&&str| concerned || !command.ends_with("NetworkManager.service");
+    all.iter().filter(is_meant).copied().collect()
+}
+
+fn outlet_phase(outlet: Option<Outlet>, paths: &Paths) -> Result<Phase, Error> {
+    let path = paths.below(CONFIGURATION);
+    let mut change = Change::read(path, None)?;
+    let before = match &change.before {
+        Some(Content::Text(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let after = outlets::edit(before, outlet).map_err(|why| {
+        Error::Refused(format!("{} stays as it is: {why}", change.path.display()))
+    })?;
+    change.after = after.map(Content::Text);
+    let reload = "systemctl reload-or-restart libvirt-nssd.service";
+    let commands = if change.is_none() { Vec::new() } else { vec![reload] };
+    Ok(Phase {
+        stop: Vec::new(),
+        changes: vec![change],
+        start: commands.clone(),
+        until: outlet.map(|outlet| paths.below(outlet.file())),
+        unstart: Vec::new(),
+        settle: commands,
+    })
+}
+
+fn without_server() -> Phase {
+    Phase {
+        start: vec!["systemctl disable --quiet --now libvirt-nss-dns.service libvirt-nss-dns.path"],
+        settle: vec!["systemctl enable --quiet --now libvirt-nss-dns.service libvirt-nss-dns.path"],
+        ..Phase::default()
+    }
+}
+
+/// Whether libvirt-nss-dns.service is started with the daemon.
+fn server_is_enabled(paths: &Paths) -> bool {
+    paths.below("/etc/systemd/system/libvirt-nssd.service.wants").join(SERVER).is_symlink()
+}
+
+/// Whether a unit of this system runs.
+fn is_active(unit: &str) -> bool {
+    let asked =
+        std::process::Command::new("systemctl").args(["is-active", "--quiet", unit]).status();
+    asked.is_ok_and(|status| status.success())
+}
+
+/// The zones that libvirt-nssd has names in, that of all guests first.
+fn zones(paths: &Paths) -> Result<Vec<String>, Error> {
+    let zones = match daemon::read(paths) {
+        Ok(Some(known)) => known.info().zones.clone(),
+        Ok(None) => Vec::new(),
+        Err(unusable) => return Err(Error::Refused(unusable.to_string())),
+    };
+    if zones.first().is_none_or(String::is_empty) {
+        return Err(Error::Refused(
+            "libvirt-nssd has no snapshot, so guests' zones aren't known: 'systemctl enable --now libvirt-nssd', \
+             and run this again"
+                .into(),
+        ));
+    }
+    Ok(zones)
+}

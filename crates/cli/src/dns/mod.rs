@@ -1,0 +1,18 @@
+//! Names for programs without NSS: which resolver this host's programs ask, and what makes it ask us for guests' names
+//! and for no others.
+
+pub(crate) mod outlets;
+pub(crate) mod phase;
+pub(crate) mod resolver;
+pub(crate) mod server;
+pub(crate) mod way;
+
+/// The first line of every file that `dns enable` creates; what lacks it is somebody else's.
+pub(crate) const MARK: &str =
+    "# Made by 'libvirt-nss dns enable'; 'libvirt-nss dns disable' removes it.\n";
+
+/// The daemon that writes the names.
+pub(crate) const DAEMON: &str = "libvirt-nssd.service";
+
+/// The DNS server for them.
+pub(crate) const SERVER: &str = "libvirt-nss-dns.service";

@@ -1,0 +1,129 @@
+//! The table `[outlets]` of /etc/libvirt-nss.toml, which has libvirt-nssd write names for DNS.
+
+use toml::Table;
+
+use super::MARK;
+
+/// A file that libvirt-nssd writes: a key of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outlet {
+    /// For libvirt-nss-dns.service.
+    Hosts,
+    /// For systemd-resolved itself.
+    Records,
+}
+
+impl Outlet {
+    pub(crate) fn key(self) -> &'static str {
+        match self {
+            Self::Hosts => "hosts",
+            Self::Records => "records",
+        }
+    }
+
+    /// What is there once it is on.
+    pub(crate) fn file(self) -> &'static str {
+        match self {
+            Self::Hosts => "/run/libvirt-nss/dns/hosts",
+            Self::Records => "/run/libvirt-nss/names.rr",
+        }
+    }
+
+    fn block(self) -> String {
+        format!("{MARK}[outlets]\n{} = true\n", self.key())
+    }
+}
+
+/// Turns an outlet on, or off those that this turned on; `None` stands for a file that isn't there. The rest of the text
+/// stays as it is, and turning an outlet on and off again results in the same.
+///
+/// # Errors
+/// What stands in the way, and the next step.
+pub(crate) fn edit(text: Option<&str>, outlet: Option<Outlet>) -> Result<Option<String>, String> {
+    let without = text.and_then(remove);
+    let Some(outlet) = outlet else { return Ok(without) };
+    let Some(others) = without else { return Ok(Some(outlet.block())) };
+    let table: Table = others.parse().map_err(|error: toml::de::Error| {
+        let message = error.message().replace('\n', ", ");
+        format!("{message}; see libvirt-nss.toml(5), and 'libvirt-nssd --check'")
+    })?;
+    match table.get("outlets") {
+        None => Ok(Some(format!("{others}\n{}", outlet.block()))),
+        Some(toml::Value::Table(outlets))
+            if outlets.get(outlet.key()) == Some(&toml::Value::Boolean(true)) =>
+        {
+            Ok(Some(others))
+        }
+        Some(_) => Err(format!(
+            "it has a table [outlets] without '{} = true'; add that line there",
+            outlet.key()
+        )),
+    }
+}
+
+/// Takes the block off, with the newline before it; `None`: the file has nothing else, and was made for it. A block that
+/// the administrator has added keys to is theirs.
+fn remove(text: &str) -> Option<String> {
+    for outlet in [Outlet::Hosts, Outlet::Records] {
+        let block = outlet.block();
+        if text == block {
+            return None;
+        }
+        let split = text.split_once(&format!("\n{block}"));
+        let split = split.or_else(|| text.strip_prefix(&block).map(|after| ("", after)));
+        if let Some((before, after)) = split {
+            if after.is_empty() || after.starts_with(['\n', '[']) {
+                return Some(format!("{before}{after}"));
+            }
+        }
+    }
+    Some(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXTS: [Option<&str>; 7] = [
+        None,
+        Some(""),
+        Some("zone = \"lan\"\n"),
+        Some("zone = \"lan\""),
+        Some("\n\n"),
+        Some("# only a comment\n"),
+        Some("[[connection]]\nname = \"a\"\nuri = \"b:///\"\n"),
+    ];
+
+    #[test]
+    fn there_and_back() {
+        for text in TEXTS {
+            let before = text.map(str::to_owned);
+            for outlet in [Outlet::Hosts, Outlet::Records] {
+                let on = edit(text, Some(outlet)).unwrap().unwrap();
+                let table: Table = on.parse().unwrap();
+                assert_eq!(table["outlets"][outlet.key()], toml::Value::Boolean(true));
+                assert_eq!(edit(Some(&on), Some(outlet)).unwrap().unwrap(), on);
+                assert_eq!(edit(Some(&on), None).unwrap(), before);
+                let other = edit(Some(&on), Some(Outlet::Records)).unwrap();
+                assert_eq!(edit(other.as_deref(), None).unwrap(), before);
+                // What the administrator has added since stays.
+                let more = format!("{on}[[connection]]\n");
+                let left = format!("{}[[connection]]\n", text.unwrap_or_default());
+                assert_eq!(edit(Some(&more), None).unwrap(), Some(left));
+                let theirs = format!("{on}bare-names = true\n");
+                assert_eq!(edit(Some(&theirs), None).unwrap(), Some(theirs));
+            }
+        }
+    }
+
+    #[test]
+    fn the_administrators_own_table() {
+        let on = "[outlets]\nhosts = true\n";
+        let edit = |text: &str, outlet| edit(Some(text), outlet).map(Option::unwrap);
+        assert_eq!(edit(on, Some(Outlet::Hosts)).unwrap(), on);
+        assert_eq!(edit(on, None).unwrap(), on);
+        assert!(edit(on, Some(Outlet::Records)).unwrap_err().contains("records = true"));
+        assert!(edit("outlets = 5\n", Some(Outlet::Hosts)).is_err());
+        assert!(edit("zone = \n", Some(Outlet::Hosts)).unwrap_err().contains("--check"));
+    }
+}

@@ -1,0 +1,286 @@
+//! Files and the services that read them, changed together, and changed back where a part of it fails.
+
+use std::fs;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use guest_store::watch::DirectoryWatch;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::inotify::{CreateFlags, Reader, WatchFlags};
+use rustix::io::Errno;
+
+use super::way::Content;
+use crate::commands::switch::show;
+use crate::context::Context;
+use crate::error::Error;
+use crate::nsswitch::replace::{self, NewVersion};
+
+/// A file as it is, and as it is to be; `None`: not there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) path: PathBuf,
+    pub(crate) before: Option<Content>,
+    pub(crate) after: Option<Content>,
+}
+
+/// One step of what is to be done.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Phase {
+    /// Commands before the files are changed.
+    pub(crate) stop: Vec<&'static str>,
+    pub(crate) changes: Vec<Change>,
+    /// Commands after that.
+    pub(crate) start: Vec<&'static str>,
+    /// What is there once these have had their effect.
+    pub(crate) until: Option<PathBuf>,
+    /// The commands that undo those, before the files are put back.
+    pub(crate) unstart: Vec<&'static str>,
+    /// The commands once they are as before.
+    pub(crate) settle: Vec<&'static str>,
+}
+
+/// How long a service may take until its file is there.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Change {
+    /// Reads what is there.
+    ///
+    /// # Errors
+    /// It can't be read.
+    pub(crate) fn read(path: PathBuf, after: Option<Content>) -> Result<Self, Error> {
+        let before = match fs::symlink_metadata(&path) {
+            Err(error) if is_missing(&error) => None,
+            Ok(status) if status.is_symlink() => {
+                let target = fs::read_link(&path).map_err(Error::file("read", &path, ROOT))?;
+                let ours = [super::outlets::Outlet::Records.file()];
+                match ours.iter().find(|ours| target == Path::new(ours)) {
+                    Some(ours) => Some(Content::Link(ours)),
+                    None => {
+                        return Err(Error::Refused(format!(
+                            "{} is a link to {}, which this command didn't make: remove it, and run this again",
+                            path.display(),
+                            target.display()
+                        )));
+                    }
+                }
+            }
+            _ => {
+                let text = replace::read(&path)?;
+                let text = String::from_utf8(text).map_err(|_| {
+                    let next = "it is not UTF-8; see what it is";
+                    Error::file("read", &path, next)(io::ErrorKind::InvalidData.into())
+                })?;
+                Some(Content::Text(text))
+            }
+        };
+        Ok(Self { path, before, after })
+    }
+
+    pub(crate) fn is_none(&self) -> bool {
+        self.before == self.after
+    }
+
+    fn show(&self, context: &Context) -> Result<(), Error> {
+        let text = |content: &Option<Content>| match content {
+            None => Vec::new(),
+            Some(Content::Text(text)) => text.clone().into_bytes(),
+            Some(Content::Link(target)) => format!("(a link to {target})\n").into_bytes(),
+        };
+        show(&self.path, &text(&self.before), &text(&self.after), context)
+    }
+
+    /// Makes the file what it is to be, if it is what it was.
+    fn apply(&self) -> Result<(), Error> {
+        if self.is_none() {
+            return Ok(());
+        }
+        if Self::read(self.path.clone(), None)?.before != self.before {
+            return Err(Error::ChangedMeanwhile(self.path.clone()));
+        }
+        match (&self.before, &self.after) {
+            (Some(Content::Text(before)), Some(Content::Text(after))) => {
+                let new = NewVersion::reserve(&self.path)?;
+                new.put(&self.path, before.as_bytes(), after.as_bytes())
+            }
+            (_, None) => {
+                replace::remove(&self.path)?;
+                remove_empty(&self.path);
+                Ok(())
+            }
+            (_, Some(after)) => {
+                let directory = self.path.parent().unwrap_or(Path::new("/"));
+                fs::create_dir_all(directory).map_err(Error::file("make", directory, ROOT))?;
+                replace::remove(&self.path)?;
+                match after {
+                    Content::Text(text) => replace::create(&self.path, text.as_bytes()),
+                    Content::Link(target) => {
+                        symlink(target, &self.path).map_err(Error::file("write", &self.path, ROOT))
+                    }
+                }
+            }
+        }
+    }
+
+    fn reversed(&self) -> Self {
+        let Self { path, before, after } = self.clone();
+        Self { path, before: after, after: before }
+    }
+}
+
+const ROOT: &str = "run this as root (sudo), or with --dry-run to see the change";
+
+/// systemd has no such directory without a file of somebody's in it.
+fn remove_empty(file: &Path) {
+    let ours = ["static.d", "resolve", "dns-delegate.d"];
+    let directories = file.ancestors().skip(1);
+    let named =
+        |path: &&Path| path.file_name().is_some_and(|name| ours.iter().any(|one| name == *one));
+    for directory in directories.take_while(named) {
+        // It is someone else's where anything is in it.
+        if fs::remove_dir(directory).is_err() {
+            return;
+        }
+    }
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+impl Phase {
+    /// Whether there is a file to change.
+    pub(crate) fn has_changes(&self) -> bool {
+        self.changes.iter().any(|change| !change.is_none())
+    }
+
+    fn commands(&self) -> impl Iterator<Item = &'static str> {
+        self.stop.iter().chain(&self.start).copied()
+    }
+
+    /// Shows the change of each file, and the commands.
+    ///
+    /// # Errors
+    /// Nobody reads it.
+    pub(crate) fn show(&self, context: &Context) -> Result<(), Error> {
+        for change in self.changes.iter().filter(|change| !change.is_none()) {
+            change.show(context)?;
+        }
+        let word = if context.paths.is_this_system() { "this runs" } else { "on that system, run" };
+        for command in self.commands() {
+            context.print(&format!("{word}: {command}"))?;
+        }
+        Ok(())
+    }
+
+    /// Does it. Where a part fails, what was done before is undone. Below another root only the files are changed.
+    fn apply(&self, context: &Context) -> Result<(), Error> {
+        let run = |commands: &[&'static str]| match context.paths.is_this_system() {
+            true => commands.iter().try_for_each(|command| run(command)),
+            false => Ok(()),
+        };
+        run(&self.stop)?;
+        for change in &self.changes {
+            change.apply()?;
+        }
+        run(&self.start)?;
+        match &self.until {
+            Some(path) if context.paths.is_this_system() => wait_for(path),
+            _ => Ok(()),
+        }
+    }
+
+    /// Undoes as much of it as was done.
+    fn revert(&self, context: &Context) {
+        let run_all = |commands: &[&'static str]| {
+            for command in commands.iter().filter(|_| context.paths.is_this_system()) {
+                if let Err(error) = run(command) {
+                    context.warn(&error.to_string());
+                }
+            }
+        };
+        run_all(&self.unstart);
+        for change in self.changes.iter().rev() {
+            let undone = Change::read(change.path.clone(), None).and_then(|now| {
+                if now.before == change.after { change.reversed().apply() } else { Ok(()) }
+            });
+            if let Err(error) = undone {
+                context.warn(&error.to_string());
+            }
+        }
+        run_all(&self.settle);
+    }
+}
+
+/// Does all phases, or none.
+///
+/// # Errors
+/// Why one failed; what can't be undone has been reported.
+pub(crate) fn apply(phases: &[Phase], context: &Context) -> Result<(), Error> {
+    for (at, phase) in phases.iter().enumerate() {
+        if let Err(error) = phase.apply(context) {
+            for done in phases[..=at].iter().rev() {
+                done.revert(context);
+            }
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Runs a command of words without blanks in them.
+fn run(command: &str) -> Result<(), Error> {
+    let mut words = command.split(' ');
+    let failed = |why: String| Error::Command { command: command.into(), why };
+    let output = Command::new(words.next().unwrap_or_default())
+        .args(words)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| failed(error.to_string()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
+    Err(failed(if said.is_empty() { output.status.to_string() } else { said }))
+}
+
+/// Waits until a file of the daemon's is there.
+fn wait_for(path: &Path) -> Result<(), Error> {
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let watched = (|| -> io::Result<bool> {
+        let came = WatchFlags::MOVED_TO | WatchFlags::CREATE;
+        let mut place = DirectoryWatch::new(directory, came, CreateFlags::NONBLOCK)?;
+        let end = Instant::now() + PATIENCE;
+        loop {
+            place.arm()?;
+            if path.exists() {
+                return Ok(true);
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
+            match poll(&mut [PollFd::new(&place, PollFlags::IN)], Some(&timeout)) {
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+            }
+            // Whatever it was, the place is looked at again.
+            let mut buffer = [const { MaybeUninit::uninit() }; 4096];
+            let mut events = Reader::new(&place, &mut buffer);
+            while events.next().is_ok() {}
+        }
+    })();
+    let next = "see 'systemctl status libvirt-nssd' and 'libvirt-nssd --check'";
+    match watched {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            Err(Error::file("use", path, next)(io::Error::other("libvirt-nssd has not written it")))
+        }
+        Err(error) => Err(Error::file("watch", directory, next)(error)),
+    }
+}

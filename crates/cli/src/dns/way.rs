@@ -1,0 +1,253 @@
+//! The ways in which a resolver gets guests' names, and the files of each. What works with which resolver, and asks us
+//! for no other name, was tried with each of them (docs/dns.md).
+
+use super::MARK;
+use super::outlets::Outlet;
+use super::server::Address;
+
+/// How the resolver gets the names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// systemd-resolved 261 and newer reads them itself.
+    Records,
+    /// systemd-resolved 258 and newer delegates the zones.
+    Delegate,
+    /// Older ones have servers for zones on links alone, so there is a link for it.
+    Link,
+    /// The dnsmasq that NetworkManager runs.
+    NetworkManager,
+    /// dnsmasq as a service of its own.
+    Dnsmasq,
+    Unbound,
+}
+
+/// What a file is to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Content {
+    Text(String),
+    /// A symbolic link to this.
+    Link(&'static str),
+}
+
+/// What it takes to be asked for the names of these zones alone.
+#[derive(Debug, Clone)]
+pub(crate) struct Route<'r> {
+    /// Where libvirt-nss-dns.service listens.
+    pub(crate) server: Address,
+    /// The first is the one that every guest has a name in.
+    pub(crate) zones: &'r [String],
+}
+
+impl Way {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Records,
+        Self::Delegate,
+        Self::Link,
+        Self::NetworkManager,
+        Self::Dnsmasq,
+        Self::Unbound,
+    ];
+
+    /// For people.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Records => "systemd-resolved reads the names itself (static records)",
+            Self::Delegate => "systemd-resolved delegates the zones to libvirt-nss-dns",
+            Self::Link => {
+                "systemd-resolved asks libvirt-nss-dns for the zones, through a link of its own"
+            }
+            Self::NetworkManager => "NetworkManager's dnsmasq asks libvirt-nss-dns for the zones",
+            Self::Dnsmasq => "dnsmasq asks libvirt-nss-dns for the zones",
+            Self::Unbound => "unbound asks libvirt-nss-dns for the zones",
+        }
+    }
+
+    pub(crate) fn outlet(self) -> Outlet {
+        match self {
+            Self::Records => Outlet::Records,
+            _ => Outlet::Hosts,
+        }
+    }
+
+    /// Its files, the first of which is always one.
+    pub(crate) fn paths(self) -> &'static [&'static str] {
+        match self {
+            Self::Records => &["/etc/systemd/resolve/static.d/libvirt-nss.rr"],
+            Self::Delegate => &["/etc/systemd/dns-delegate.d/libvirt-nss.dns-delegate"],
+            Self::Link => &[
+                "/etc/systemd/system/libvirt-nss-dns-link.service",
+                "/etc/NetworkManager/conf.d/libvirt-nss-dns.conf",
+            ],
+            Self::NetworkManager => &["/etc/NetworkManager/dnsmasq.d/libvirt-nss.conf"],
+            Self::Dnsmasq => &["/etc/dnsmasq.d/libvirt-nss.conf"],
+            Self::Unbound => &["/etc/unbound/unbound.conf.d/libvirt-nss.conf"],
+        }
+    }
+
+    /// What they are to be, in the order of [`paths`](Self::paths).
+    pub(crate) fn contents(self, route: &Route<'_>) -> Vec<Content> {
+        let text = |text: String| Content::Text(format!("{MARK}{text}"));
+        match self {
+            Self::Records => vec![Content::Link(Outlet::Records.file())],
+            Self::Delegate => vec![text(delegate(route))],
+            Self::Link => vec![text(link(route)), text(UNMANAGED.into())],
+            Self::NetworkManager | Self::Dnsmasq => vec![text(dnsmasq(route))],
+            Self::Unbound => vec![text(unbound(route))],
+        }
+    }
+
+    /// The commands after the files have been written.
+    pub(crate) fn start(self) -> &'static [&'static str] {
+        match self {
+            Self::Records => &[],
+            Self::Link => &[
+                "systemctl try-reload-or-restart NetworkManager.service",
+                "systemctl daemon-reload",
+                "systemctl enable --quiet libvirt-nss-dns-link.service",
+                "systemctl restart libvirt-nss-dns-link.service",
+            ],
+            _ => self.settle(),
+        }
+    }
+
+    /// The commands before they are removed.
+    pub(crate) fn stop(self) -> &'static [&'static str] {
+        match self {
+            Self::Link => &["systemctl disable --quiet --now libvirt-nss-dns-link.service"],
+            _ => &[],
+        }
+    }
+
+    /// The commands after they have been removed.
+    pub(crate) fn settle(self) -> &'static [&'static str] {
+        match self {
+            Self::Records => &[],
+            Self::Delegate => &["systemctl reload systemd-resolved.service"],
+            Self::Link => &[
+                "systemctl daemon-reload",
+                "systemctl try-reload-or-restart NetworkManager.service",
+            ],
+            Self::NetworkManager => &["nmcli general reload dns-full"],
+            Self::Dnsmasq => &["systemctl restart dnsmasq.service"],
+            Self::Unbound => &["systemctl reload-or-restart unbound.service"],
+        }
+    }
+}
+
+/// Zones as systemd-resolved has them: in the first one names of one label are looked up too, the others are only routed.
+fn domains(zones: &[String]) -> String {
+    let domain = |(at, zone): (usize, &String)| {
+        if at == 0 { zone.clone() } else { format!("~{zone}") }
+    };
+    zones.iter().enumerate().map(domain).collect::<Vec<_>>().join(" ")
+}
+
+/// systemd.dns-delegate(5).
+fn delegate(route: &Route<'_>) -> String {
+    let (server, domains) = (route.server.of_systemd(), domains(route.zones));
+    format!("[Delegate]\nDNS={server}\nDomains={domains}\n")
+}
+
+/// A pair of interfaces that leads nowhere, with an address (RFC 5737), without which systemd-resolved doesn't use a link.
+/// Without `default-route no`, a search domain would make it a way to all names.
+fn link(route: &Route<'_>) -> String {
+    let (server, domains) = (route.server.of_systemd(), domains(route.zones));
+    format!(
+        "[Unit]
+Description=Link that leads look-ups of libvirt guests to libvirt-nss-dns
+Documentation=man:libvirt-nss-dns(1)
+After=systemd-resolved.service
+Wants=systemd-resolved.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStartPre=-ip link delete vmdns0
+ExecStart=ip link add vmdns0 addrgenmode none type veth peer name vmdns1 addrgenmode none
+ExecStart=ip address add 192.0.2.1/32 dev vmdns0
+ExecStart=ip link set vmdns1 up
+ExecStart=ip link set vmdns0 up
+ExecStart=resolvectl default-route vmdns0 no
+ExecStart=resolvectl llmnr vmdns0 no
+ExecStart=resolvectl mdns vmdns0 no
+ExecStart=resolvectl dnsovertls vmdns0 no
+ExecStart=resolvectl dns vmdns0 {server}
+ExecStart=resolvectl domain vmdns0 {domains}
+ExecStop=ip link delete vmdns0
+
+[Install]
+WantedBy=multi-user.target
+"
+    )
+}
+
+/// NetworkManager.conf(5): it would configure the link.
+const UNMANAGED: &str = "[device-libvirt-nss-dns]
+match-device=interface-name:vmdns*
+managed=0
+";
+
+/// dnsmasq(8). The last kind of line matters with stop-dns-rebind, and does no harm without.
+fn dnsmasq(route: &Route<'_>) -> String {
+    let lines = route.zones.iter().map(|zone| format!("server=/{zone}/{}\n", route.server));
+    let rebind = route.zones.iter().filter(|zone| !zone.ends_with(".arpa"));
+    lines.chain(rebind.map(|zone| format!("rebind-domain-ok=/{zone}/\n"))).collect()
+}
+
+/// unbound.conf(5). Private reverse zones are answered by unbound itself otherwise, and private addresses dropped where
+/// it has `private-address`.
+fn unbound(route: &Route<'_>) -> String {
+    let mut text = String::from("server:\n    do-not-query-localhost: no\n");
+    for zone in route.zones {
+        text += &format!("    domain-insecure: \"{zone}\"\n");
+        text += &format!("    local-zone: \"{zone}.\" transparent\n");
+        if !zone.ends_with(".arpa") {
+            text += &format!("    private-domain: \"{zone}\"\n");
+        }
+    }
+    let Address { address, port } = route.server;
+    for zone in route.zones {
+        text += &format!("stub-zone:\n    name: \"{zone}\"\n    stub-addr: {address}@{port}\n");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(way: Way) -> String {
+        let zones = ["vm.internal".to_owned(), "122.168.192.in-addr.arpa".to_owned()];
+        let server = Address { address: "127.0.0.153".parse().unwrap(), port: 5354 };
+        let contents = way.contents(&Route { server, zones: &zones });
+        assert_eq!(contents.len(), way.paths().len());
+        match &contents[0] {
+            Content::Text(text) => text.strip_prefix(MARK).unwrap().to_owned(),
+            Content::Link(to) => (*to).to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_each_resolver_is_given() {
+        assert_eq!(text(Way::Records), "/run/libvirt-nss/names.rr");
+        assert_eq!(
+            text(Way::Delegate),
+            "[Delegate]\nDNS=127.0.0.153:5354\nDomains=vm.internal ~122.168.192.in-addr.arpa\n"
+        );
+        assert_eq!(
+            text(Way::Dnsmasq),
+            "server=/vm.internal/127.0.0.153#5354\n\
+             server=/122.168.192.in-addr.arpa/127.0.0.153#5354\n\
+             rebind-domain-ok=/vm.internal/\n"
+        );
+        assert_eq!(text(Way::Dnsmasq), text(Way::NetworkManager));
+        let link = text(Way::Link);
+        assert!(link.contains("domain vmdns0 vm.internal ~122.168.192.in-addr.arpa\n"), "{link}");
+        assert!(link.find("default-route vmdns0 no") < link.find("domain vmdns0"), "{link}");
+        let unbound = text(Way::Unbound);
+        assert!(
+            unbound.contains("name: \"vm.internal\"\n    stub-addr: 127.0.0.153@5354\n"),
+            "{unbound}"
+        );
+    }
+}
