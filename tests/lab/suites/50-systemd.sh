@@ -66,7 +66,7 @@ upgrade_restarts() {
 
 # nothing_left: has the machine nothing of the packages any more?
 nothing_left() {
-    machine_run sh -c '! getent passwd libvirt-nssd && ! systemctl cat "$1" 2>/dev/null &&
+    machine_run sh -c '! getent passwd | grep "^libvirt-nss" && ! systemctl cat "$1" 2>/dev/null &&
         ! find /etc /run /usr /var/lib -xdev \( -name "*libvirt-nss*" -o -name "libnss_libvirt*" \) -not -path "/var/lib/dpkg/*" \
             -not -path "/run/lab/*" | grep .' - "$unit"
 }
