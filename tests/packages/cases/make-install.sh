@@ -40,9 +40,13 @@ case_make_install_destdir() {
     make --silent -C "$repository" install DESTDIR="$place" PREFIX=/usr LIBDIR=/usr/lib64 HELPERDIR=/usr/libexec >"$room/output"
     (cd "$place" && find . -type f -printf '%P %m\n' | grep -v '/man1/libvirt-nss-' | sort) >"$room/copied"
     same <(sort <<'END'
+etc/libvirt-nss-dns.conf 644
 usr/bin/libvirt-nss 755
 usr/lib64/libnss_libvirt.so.2 644
 usr/lib64/libnss_libvirt_guest.so.2 644
+usr/lib/systemd/system/libvirt-nss-dns-reload.service 644
+usr/lib/systemd/system/libvirt-nss-dns.path 644
+usr/lib/systemd/system/libvirt-nss-dns.service 644
 usr/lib/systemd/system/libvirt-nssd.service 644
 usr/lib/systemd/system/libvirt-nss-publish.service 644
 usr/lib/sysusers.d/libvirt-nss-publish.conf 644
@@ -80,7 +84,7 @@ case_spec_lists_files() {
         EXAMPLEDIR=/usr/share/doc/libvirt-nss-daemon >"$room/output"
     # The patterns of the spec file, with its macros expanded.
     mapfile -t patterns < <(sed -nE '/^%files/,/^%(post|preun|changelog|filetrigger)/{
-            s/^%(attr\([^)]*\)|doc) //
+            s/^%(attr\([^)]*\)|config\([^)]*\)|doc) //
             s/%\{our_helper\}/%{_libexecdir}\/libvirt-nss\/libvirt_leaseshelper/
             s/%\{name\}/libvirt-nss/; s/%\{_libdir\}/\/usr\/lib64/; s/%\{_libexecdir\}/\/usr\/libexec/
             s/%\{_bindir\}/\/usr\/bin/; s/%\{_sbindir\}/\/usr\/sbin/; s/%\{_mandir\}/\/usr\/share\/man/
