@@ -7,20 +7,21 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
-use guest_names::address::{Address, Mac};
+use guest_names::address::Mac;
 use guest_names::bridge::Bridge;
 use guest_names::name::is_host_name;
 use guest_names::snapshot::format::{Source, flags, kind};
 
+use super::addresses::{Addresses, Believed};
 use super::connections::{guests, home, rank_of};
-use super::index::{Index, octets};
+use super::index::Index;
 use super::leases::{Owned, names};
-use super::limits::{self, Holder};
+use super::limits::Holder;
 use super::ssh;
 use super::suffix::{self, Aliases};
 use super::table::{Class, Fact, Span, Table};
 use super::trust::{self, NicOf, Trust, Verdict, agent_host_name, is_reachable};
-use super::{Input, Notes, Pulse, earliest};
+use super::{Input, Notes, Pulse};
 use crate::config::Naming;
 use crate::facts::{Connection, KnownGuest};
 use crate::model::{self, Network, NetworkLease};
@@ -97,99 +98,6 @@ impl<'c> NetworkLeases<'c> {
             .take_while(move |&&(other, ..)| other == mac.0)
             .filter(move |(_, on, _)| network.as_ref().is_none_or(|network| *network == on.name))
             .map(|&(.., lease)| lease)
-    }
-}
-
-/// An address that a guest is believed to have.
-#[derive(Clone, Copy)]
-struct Believed<'n> {
-    address: Address,
-    mac: Mac,
-    network: Option<&'n Network>,
-    bridge: Bridge,
-    source: Source,
-    expiry: i64,
-    /// The fact of a lease of the files.
-    fact: Option<u32>,
-    /// The host name of its lease.
-    host_name: &'n [u8],
-    /// The agent or a neighbour table reports the leased address too.
-    confirmed: bool,
-}
-
-impl Believed<'_> {
-    fn is_leased(&self) -> bool {
-        matches!(self.source, Source::Files | Source::Lease)
-    }
-}
-
-impl Believed<'_> {
-    fn identity(&self) -> ((usize, [u8; 16]), [u8; 6]) {
-        (octets(self.address), self.mac.0)
-    }
-}
-
-/// What a guest is believed to have.
-#[derive(Default)]
-struct Addresses<'n> {
-    /// Leases of the files, by address.
-    in_files: Vec<Believed<'n>>,
-    /// Everything else, at most [`limits::ADDRESSES`].
-    reported: Vec<Believed<'n>>,
-    is_limited: bool,
-    /// When a lease ends that keeps an address from it.
-    until: Option<i64>,
-}
-
-impl<'n> Addresses<'n> {
-    /// Whether the address is known on that NIC.
-    fn has(&self, one: &Believed<'_>) -> bool {
-        let identity = one.identity();
-        self.in_files.binary_search_by_key(&identity, Believed::identity).is_ok()
-            || self.reported.iter().any(|known| known.identity() == identity)
-    }
-
-    /// Whether the address is known on any NIC. A lease of it is confirmed by this.
-    fn confirm(&mut self, address: Address) -> bool {
-        let wanted = octets(address);
-        let from = self.in_files.partition_point(|one| octets(one.address) < wanted);
-        let in_files = self.in_files.iter_mut().skip(from);
-        let in_files = in_files.take_while(|one| octets(one.address) == wanted);
-        let reported = self.reported.iter_mut().filter(|one| one.address == address);
-        let mut known = false;
-        for one in in_files.chain(reported) {
-            (known, one.confirmed) = (true, one.is_leased());
-        }
-        known
-    }
-
-    /// Whether a lease that libvirt reports gives the NIC an address of the same family.
-    fn has_lease(&self, mac: Mac, address: Address) -> bool {
-        let length = |address: Address| address.octets().len();
-        let mut leases = self.reported.iter().filter(|one| one.is_leased() && one.mac == mac);
-        leases.any(|one| length(one.address) == length(address))
-    }
-
-    fn push(&mut self, one: Believed<'n>) {
-        if self.reported.len() < limits::ADDRESSES {
-            self.reported.push(one);
-        } else {
-            self.is_limited = true;
-        }
-    }
-
-    /// A lease of somebody else's keeps an address from the guest until it ends.
-    fn refuse_until(&mut self, end: i64) {
-        if end != 0 {
-            earliest(&mut self.until, end);
-        }
-    }
-
-    /// All of them, link-local ones only where there are no others.
-    fn all(&self) -> impl Iterator<Item = Believed<'n>> {
-        let all = || self.in_files.iter().chain(&self.reported).copied();
-        let has_other = all().any(|one| !one.address.is_link_local_v6());
-        all().filter(move |one| !(has_other && one.address.is_link_local_v6()))
     }
 }
 

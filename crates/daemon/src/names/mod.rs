@@ -6,6 +6,7 @@
 //! 4. `merge` decides, for each key, which of its rows become entries of the snapshot.
 //! 5. `ssh` decides which names and addresses stand for which guest's host keys.
 
+mod addresses;
 mod connections;
 mod guests;
 mod index;

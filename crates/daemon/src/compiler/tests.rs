@@ -1,0 +1,212 @@
+//! When the compiler compiles, by a clock that the tests set.
+
+use super::*;
+use guest_store::snapshot::FILE_NAME;
+use std::cell::Cell;
+use std::os::unix::fs::FileExt as _;
+use testkit::scratch::Scratch;
+
+const TICK: Duration = Duration::from_millis(4);
+
+thread_local! {
+    /// The time of the kernel's last tick.
+    static NOW: Cell<i128> = const { Cell::new(0) };
+}
+
+fn clock() -> Clock {
+    Clock { now: NOW.get(), granularity: TICK }
+}
+
+/// A state directory whose time stamps the test chooses, and a compiler that has its clock.
+struct Scene {
+    place: Scratch,
+    compiler: Compiler,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let place = Scratch::new();
+        let state = place.path().join("state");
+        fs::create_dir(&state).unwrap();
+        let mut compiler =
+            Compiler::new(&state, snapshot_in(place.path()), Log::new("libvirt-nssd"));
+        compiler.clock = clock;
+        let scene = Self { place, compiler };
+        scene.write(at(1, 1), "one");
+        scene
+    }
+
+    /// A lease of the host `name`, and the time of the change.
+    fn write(&self, time: SystemTime, name: &str) {
+        let lease = format!("[{{\"ip-address\": \"10.0.0.1\", \"hostname\": \"{name}\"}}]");
+        let state = self.place.path().join("state");
+        fs::write(state.join("new"), lease).unwrap();
+        fs::rename(state.join("new"), state.join("virbr0.status")).unwrap();
+        fs::File::open(&state).unwrap().set_modified(time).unwrap();
+    }
+
+    /// Whether a new snapshot came of it.
+    fn run(&mut self) -> bool {
+        self.compiler.not_before = Instant::now();
+        self.compiler.run(&Facts::default(), &Config::default(), 0, &mut || ())
+    }
+
+    /// Of which state the snapshot is, in nanoseconds since the epoch, and the host in it.
+    fn snapshot(&self) -> (Option<i128>, String) {
+        let path = self.place.path().join(FILE_NAME);
+        let mut meta = [0; Meta::SIZE];
+        fs::File::open(&path).unwrap().read_exact_at(&mut meta, Meta::START as u64).unwrap();
+        let state = Meta::parse(&meta).unwrap().state;
+        let state = state
+            .map(|stamp| i128::from(stamp.seconds) * 1_000_000_000 + i128::from(stamp.nanoseconds));
+        let bytes = fs::read(&path).unwrap();
+        let has = |name: &&str| {
+            let key = format!("h{name}");
+            bytes.windows(key.len()).any(|bytes| bytes == key.as_bytes())
+        };
+        let names: Vec<&str> = ["one", "two", "three"].into_iter().filter(has).collect();
+        (state, names.join(" "))
+    }
+}
+
+fn snapshot_in(directory: &Path) -> ReplacedFile {
+    ReplacedFile::new(&directory.join(FILE_NAME))
+}
+
+fn at(seconds: u64, nanoseconds: u32) -> SystemTime {
+    UNIX_EPOCH + Duration::new(seconds, nanoseconds)
+}
+
+fn time(seconds: i128, nanoseconds: i128) -> i128 {
+    seconds * 1_000_000_000 + nanoseconds
+}
+
+#[test]
+fn a_stamp_counts_when_its_tick_has_passed() {
+    NOW.set(time(1, 5));
+    let mut scene = Scene::new();
+    assert!(scene.run());
+    assert_eq!(scene.snapshot(), (Some(time(1, 1)), "one".into()));
+    assert!(!scene.run());
+    // Changed in this very tick: another change would leave the same stamp.
+    NOW.set(time(2, 1));
+    scene.write(at(2, 1), "two");
+    scene.compiler.files_changed();
+    assert!(!scene.run());
+    assert_eq!(scene.snapshot(), (Some(time(1, 1)), "one".into()));
+    assert!(scene.compiler.due().is_some());
+    // It does.
+    scene.write(at(2, 1), "three");
+    assert!(!scene.run());
+    NOW.set(time(2, 2));
+    assert!(scene.run());
+    assert_eq!(scene.snapshot(), (Some(time(2, 1)), "three".into()));
+    assert_eq!(scene.compiler.due(), None);
+}
+
+#[test]
+fn news_from_libvirt_dont_wait_for_whole_seconds() {
+    NOW.set(time(1, 5));
+    let mut scene = Scene::new();
+    assert!(scene.run());
+    NOW.set(time(2, 5));
+    scene.write(at(2, 0), "two");
+    scene.compiler.files_changed();
+    assert!(!scene.run());
+    scene.compiler.facts_changed();
+    assert!(scene.run());
+    assert_eq!(scene.snapshot(), (None, "two".into()));
+    // The directory is looked at once more, when its stamp shows the next change.
+    assert!(scene.compiler.due().is_some_and(|due| due > Instant::now() + Duration::from_secs(1)));
+    NOW.set(time(4, 0));
+    assert!(!scene.run());
+    NOW.set(time(4, 1));
+    assert!(scene.run());
+    assert_eq!(scene.snapshot(), (Some(time(2, 0)), "two".into()));
+    assert_eq!(scene.compiler.due(), None);
+}
+
+#[test]
+fn news_from_libvirt_wait_for_a_tick() {
+    NOW.set(time(1, 5));
+    let mut scene = Scene::new();
+    assert!(scene.run());
+    NOW.set(time(2, 1));
+    scene.write(at(2, 1), "two");
+    scene.compiler.files_changed();
+    scene.compiler.facts_changed();
+    assert!(!scene.run());
+    NOW.set(time(2, 2));
+    assert!(scene.run());
+    assert_eq!(scene.snapshot(), (Some(time(2, 1)), "two".into()));
+}
+
+/// Between the two looks at its stamp the directory changed; here as the clock is read, which is
+/// between them.
+#[test]
+fn a_directory_that_changes_while_it_is_read() {
+    thread_local! {
+        static STATE: Cell<Option<std::path::PathBuf>> = const { Cell::new(None) };
+    }
+    fn meddling_clock() -> Clock {
+        if let Some(state) = STATE.take() {
+            fs::File::open(&state).unwrap().set_modified(at(3, 3)).unwrap();
+        }
+        clock()
+    }
+    NOW.set(time(9, 9));
+    let mut scene = Scene::new();
+    assert!(scene.run());
+    scene.write(at(2, 2), "two");
+    scene.compiler.files_changed();
+    scene.compiler.clock = meddling_clock;
+    STATE.set(Some(scene.place.path().join("state")));
+    assert!(!scene.run());
+    assert_eq!(scene.snapshot(), (Some(time(1, 1)), "one".into()));
+    assert!(scene.run());
+    assert_eq!(scene.snapshot(), (Some(time(3, 3)), "two".into()));
+}
+
+/// A full disk, say.
+#[test]
+fn after_a_failure_the_pause_is_as_long_as_after_a_success() {
+    NOW.set(time(9, 9));
+    let mut scene = Scene::new();
+    scene.compiler.retry = Duration::ZERO;
+    let leases: Vec<String> = (0..10_000)
+        .map(|n| {
+            let [.., b, c, d] = u32::to_be_bytes(n);
+            format!("{{\"ip-address\": \"10.{b}.{c}.{d}\", \"hostname\": \"h{n}\"}}")
+        })
+        .collect();
+    let state = scene.place.path().join("state");
+    fs::write(state.join("virbr0.status"), format!("[{}]", leases.join(","))).unwrap();
+    fs::File::open(&state).unwrap().set_modified(at(2, 2)).unwrap();
+    // What can't be replaced by a file.
+    fs::create_dir_all(scene.place.path().join(FILE_NAME).join("full")).unwrap();
+    let before = on_cpu();
+    assert!(!scene.run());
+    let worked = on_cpu() - before;
+    let pause = scene.compiler.due().unwrap() - Instant::now();
+    // The heap is given back afterwards, and this thread may have had to wait.
+    assert!(pause >= worked, "{pause:?} after {worked:?}");
+}
+
+#[test]
+fn nothing_is_read_twice_for_libvirts_news() {
+    NOW.set(time(9, 9));
+    let mut scene = Scene::new();
+    assert!(scene.run());
+    // Behind the compiler's back, without a trace.
+    scene.write(at(1, 1), "two");
+    scene.compiler.facts_changed();
+    assert!(scene.run());
+    assert_eq!(scene.snapshot(), (Some(time(1, 1)), "one".into()));
+    // A sign of life notices what had no event.
+    scene.compiler.beat();
+    assert!(!scene.run());
+    scene.write(at(2, 2), "two");
+    scene.compiler.beat();
+    assert!(scene.run());
+    assert_eq!(scene.snapshot(), (Some(time(2, 2)), "two".into()));
+}
