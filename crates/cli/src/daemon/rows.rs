@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn leases_that_nobody_is_given() {
+    fn rejected_leases() {
         let status = format!("[{}]", lease(1, 1, "web"));
         let flags = flags::LEASE | flags::ATTACHED | flags::DENIED;
         let denied = |name| Entry { flags, source: Source::Files, ..of(name, 1, 1) };
@@ -412,7 +412,7 @@ mod tests {
         );
     }
 
-    /// A guest stands under longer names too, and is listed by its own.
+    /// A guest has entries under longer names too, but is listed under its own.
     #[test]
     fn each_guest_once() {
         let mut records = Records::new();

@@ -48,7 +48,7 @@ pub(crate) enum Fate {
     /// It has another name.
     Other,
     /// It is a lease of the state files, which have changed since.
-    ReadAnew,
+    Outdated,
     /// The lease has ended.
     Expired,
     /// The daemon rejects it: the guest agent doesn't report the address, or another guest takes precedence.
@@ -68,7 +68,7 @@ impl Fate {
             Self::Known => "known",
             Self::Candidate(outcome) => outcome_word(outcome),
             Self::Other => "other",
-            Self::ReadAnew => "read-anew",
+            Self::Outdated => "outdated",
             Self::Expired => "expired",
             Self::Denied => "denied",
             Self::Silent => "silent",
@@ -150,7 +150,7 @@ impl SnapshotStory {
         let ended = entry.expiry != 0 && entry.expiry < now;
         match (is(flags::LEASE), is(flags::TOLD)) {
             (true, false) if self.wins() => Fate::BehindOthers,
-            (true, false) if !standing.leases => Fate::ReadAnew,
+            (true, false) if !standing.leases => Fate::Outdated,
             (true, _) if is(flags::DENIED) && standing.told => Fate::Denied,
             (_, true) if !standing.told => Fate::Silent,
             _ if ended => Fate::Expired,
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn why_an_entry_does_not_count() {
         use flags::{DENIED, LEASE, TOLD};
-        assert_eq!(fate(false, true, entry(LEASE, 0)), "read-anew");
+        assert_eq!(fate(false, true, entry(LEASE, 0)), "outdated");
         assert_eq!(fate(true, true, entry(LEASE, NOW - 1)), "expired");
         assert_eq!(fate(true, true, entry(LEASE | DENIED, 0)), "denied");
         assert_eq!(fate(true, false, entry(TOLD, 0)), "silent");

@@ -126,7 +126,7 @@ impl SnapshotText<'_> {
         let why = match fate {
             Fate::Known => return (Tone::Good, "the requested guest".into()),
             Fate::Candidate(outcome) => return outcome_of(outcome),
-            Fate::ReadAnew => {
+            Fate::Outdated => {
                 let text = "skipped: the state files have changed since, and are read instead";
                 return (Tone::Plain, text.into());
             }

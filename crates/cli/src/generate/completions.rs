@@ -1,5 +1,5 @@
-//! The completions: what clap_complete makes of the definitions, and what there is on this host where a guest,
-//! a network, a MAC or an address is named.
+//! The completions: what clap_complete makes of the definitions, and for names of guests, networks, MACs and addresses
+//! those of this host.
 
 use clap::{Arg, ArgGroup, Command, ValueHint};
 use clap_complete::Shell;
@@ -11,7 +11,7 @@ pub(crate) fn script(shell: Shell, command: &Command) -> (String, String) {
     let command = visible(command);
     let takers = takes_guests(&command);
     let mut described = match shell {
-        // It would offer the words of a command like `ssh` in the second place, behind a guest.
+        // zsh would offer the words of a command like `ssh` as its second argument, after a guest.
         Shell::Zsh => command.clone().mut_subcommands(without_words_before_subcommands),
         _ => command.clone(),
     };
@@ -28,7 +28,7 @@ pub(crate) fn script(shell: Shell, command: &Command) -> (String, String) {
     (format!("{COMMAND}.{suffix}"), script)
 }
 
-/// Without what people needn't know of, which clap_complete would offer.
+/// The command without its hidden parts, which clap_complete would offer.
 fn visible(command: &Command) -> Command {
     let is_shown = |arg: &&Arg| !arg.is_hide_set();
     let args: Vec<Arg> = command.get_arguments().filter(is_shown).cloned().collect();
@@ -53,7 +53,7 @@ fn visible(command: &Command) -> Command {
     shown
 }
 
-/// Without the words that a command with subcommands takes in place of one.
+/// A command with subcommands, without the words that it takes instead of one.
 fn without_words_before_subcommands(command: Command) -> Command {
     if !command.has_subcommands() {
         return command;
@@ -76,8 +76,8 @@ fn takes_guests(command: &Command) -> Vec<&str> {
     command.get_subcommands().filter(takes).map(Command::get_name).collect()
 }
 
-/// Prints fields of `list --plain`, one a line: by their numbers, with a comma between them. What a shell could
-/// take for more than a word isn't among them: guests choose their names, and the shells expand what is offered.
+/// Prints fields of `list --plain`, one per line, by their numbers with commas between them. It leaves out anything that
+/// isn't a plain word to a shell: guests choose their names, and shells expand completions.
 fn values(fields: &str) -> String {
     format!(
         "libvirt-nss list --plain 2>/dev/null | cut -f {fields} | tr '\\t' '\\n' |
@@ -88,8 +88,8 @@ fn values(fields: &str) -> String {
 /// Domains and host names.
 const GUESTS: &str = "1,2";
 
-/// Options by their long names, and the fields of `list --plain` with what they may be; no fields where the
-/// value is a number.
+/// Options by their long names, and the fields of `list --plain` that have their values; no fields if the value is a
+/// number.
 const OPTIONS: [(&str, &str); 7] = [
     ("network", "3,4"),
     ("domain", "1"),
@@ -100,7 +100,7 @@ const OPTIONS: [(&str, &str); 7] = [
     ("port", ""),
 ];
 
-/// After an option it offers files.
+/// By default, files are offered after an option.
 fn with_values_in_bash(mut script: String, command: &Command) -> String {
     for (long, fields) in OPTIONS {
         let of = |command: &Command| {
@@ -127,12 +127,12 @@ fn with_values_in_bash(mut script: String, command: &Command) -> String {
     format!("_libvirt_nss_values() {{\n    {values}\n}}\n\n{script}")
 }
 
-/// The last part of an option's line says what completes its value.
+/// The last part of an option's line is the completion of its value.
 fn with_values_in_zsh(script: String) -> String {
     let lines = script.lines().map(|line| {
         let option = OPTIONS.iter().find(|(long, _)| {
             let long = format!("'--{long}=[");
-            // The short one stands on the line before, with the same text.
+            // The short one is on the line before, with the same text.
             line.starts_with(&long)
                 || help_of(line).is_some_and(|help| is_help_of(&script, &long, help))
         });
@@ -165,14 +165,14 @@ fn is_help_of(script: &str, long: &str, help: &str) -> bool {
     script.lines().any(|line| line.strip_prefix(long) == Some(help))
 }
 
-/// Each option has a line of its own, without what completes its value.
+/// Each option has its own line, without a completion of its value.
 fn with_values_in_fish(script: &str) -> String {
     let lines = script.lines().map(|line| {
         let option = OPTIONS.iter().find(|(long, _)| line.contains(&format!(" -l {long} ")));
         match option {
             Some((_, "")) => format!("{line} -f"),
             Some((_, fields)) => format!("{line} -f -a '(__fish_libvirt_nss_values {fields})'"),
-            // The word itself counts as seen, so that nothing would follow it.
+            // The word itself counts as seen, so nothing would be offered after it.
             None if line.contains("_using_subcommand help; ") => {
                 line.replace(" help\" -f", "\" -f")
             }
@@ -186,8 +186,8 @@ fn with_values_in_fish(script: &str) -> String {
 
 /// The words that a subcommand takes are in a string.
 fn with_guests_in_bash(script: &str, takers: &[&str]) -> String {
-    // It spells a hyphen of the command's name in two ways, so that the case of a subcommand is never
-    // the one that is looked for (clap issue 6421).
+    // clap_complete spells a hyphen of the command's name in two ways, so the case of a subcommand never matches
+    // (clap issue 6421).
     let name = COMMAND.replace('-', "__");
     let wrong = COMMAND.replace('-', "__subcmd__");
     let mut script = script.replace(&format!("{wrong}__subcmd__"), &format!("{name}__subcmd__"));
@@ -200,7 +200,7 @@ fn with_guests_in_bash(script: &str, takers: &[&str]) -> String {
     format!("_libvirt_nss_guests() {{\n    {guests}\n}}\n\n{script}")
 }
 
-/// It asks for host names of any kind.
+/// By default, any host name is offered.
 fn with_guests_in_zsh(script: &str, takers: &[&str]) -> String {
     assert!(script.contains(":_hosts'"), "clap_complete writes otherwise");
     let (first, rest) = script.split_once('\n').expect("it begins with #compdef");
@@ -217,7 +217,7 @@ fn with_guests_in_zsh(script: &str, takers: &[&str]) -> String {
     )
 }
 
-/// It says nothing of these words.
+/// By default, these words have no completion.
 fn with_guests_in_fish(mut script: String, takers: &[&str]) -> String {
     script += &format!(
         "\nfunction __fish_libvirt_nss_guests\n    {}\nend\n",

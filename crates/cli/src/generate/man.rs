@@ -24,7 +24,7 @@ pub(crate) fn pages(mut command: Command) -> Vec<(String, Vec<u8>)> {
     pages
 }
 
-/// All that are no secret, those of subcommands too.
+/// All that help shows, including those of subcommands.
 fn subcommands(command: &Command) -> Vec<Command> {
     let visible = command.get_subcommands().filter(|command| !command.is_hide_set());
     visible.flat_map(|command| [vec![command.clone()], subcommands(command)].concat()).collect()
@@ -109,7 +109,7 @@ fn section(heading: &str, fill: impl FnOnce(&mut Roff)) -> Roff {
     roff
 }
 
-/// Paragraphs with empty lines between them. What stands between backquotes is bold.
+/// Paragraphs, separated by empty lines. Text in backquotes is bold.
 fn paragraphs(roff: &mut Roff, text: &str) {
     let filled = text.split("\n\n").filter(|paragraph| !paragraph.is_empty());
     for (at, paragraph) in filled.enumerate() {

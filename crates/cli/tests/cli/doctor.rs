@@ -60,7 +60,7 @@ fn a_module_for_another_machine() {
     let output = sandbox.run("libvirt-nss --root $WORK/root doctor --json");
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(said.contains("programs of another architecture, which use "), "{said}");
-    // A note is no warning.
+    // A note isn't a warning.
     assert_eq!(output.status.code(), Some(0), "{said}");
 }
 

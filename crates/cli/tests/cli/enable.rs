@@ -209,7 +209,7 @@ fn changed_since() {
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }
 
-    // Enabled anew after the change: the way back leads to the changed file.
+    // Enabled again after the change: restoring leads to the changed file.
     fs::write(&path, "hosts: files dns\n").unwrap();
     run(&sandbox, "enable");
     fs::write(&path, "hosts: files resolve [!UNAVAIL=return] libvirt dns\n").unwrap();
@@ -220,7 +220,7 @@ fn changed_since() {
     let without = "hosts: files resolve [!UNAVAIL=return] dns\n";
     assert_eq!(fs::read_to_string(&path).unwrap(), without);
 
-    // What can't be understood any more is left as it is, with the backup for the next try.
+    // A file that can no longer be parsed stays as it is, with the backup for the next try.
     fs::write(&path, "hosts: files dns\n").unwrap();
     run(&sandbox, "enable");
     let two = "hosts: files libvirt libvirt_guest dns\nhosts: files\n";
@@ -239,7 +239,7 @@ fn changed_since() {
     assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 0);
 }
 
-/// The distribution's file below /usr/etc, and one that the administrator has made in its place.
+/// The distribution's file below /usr/etc, and one of the administrator's that replaces it.
 #[test]
 fn a_vendors_file() {
     let sandbox = Sandbox::new("enable");
@@ -295,7 +295,7 @@ fn unfinished_files() {
     }
 }
 
-/// Whatever stands where the new version grows, or the backup: nothing is followed out of the root, nothing is
+/// Something else is where the new version or the backup would be: no link leads out of the root, nothing is
 /// waited for, and nothing is changed.
 #[test]
 fn what_stands_in_the_way() {

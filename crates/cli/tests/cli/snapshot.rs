@@ -97,7 +97,7 @@ const RACK: &str =
 const RACK_DOWN: &str = r#"{"name": "rack1", "uri": "qemu+ssh://root@rack1/system", "state": "down",
     "since": 1699999700, "reason": "End of file while reading data: No route to host"}"#;
 
-/// What the daemon would tell of the system that `make-system` makes, and of guests that only it knows.
+/// What the daemon would report of the system that `make-system` makes, and of guests that only it knows.
 fn names(flags_elsewhere: u8) -> Names {
     let mut names = Names(Records::new());
     names
@@ -224,7 +224,7 @@ pub(crate) fn prepare(sandbox: &Sandbox) {
     // They changed two minutes ago, and nothing came of it.
     let late = system("late");
     late.publish(&names(elsewhere), Some(late.stamp(false)), 80);
-    // The connection to the fleet stands first.
+    // The connection to the fleet comes first.
     let fleet = system("fleet");
     fleet.publish(&names(elsewhere | flags::BEFORE), Some(fleet.stamp(false)), 3);
     let silent = system("silent");
@@ -243,7 +243,7 @@ pub(crate) fn prepare(sandbox: &Sandbox) {
     let info = r#"{"files": {"unread": ["virbr1.status: is a symbolic link"]}}"#;
     partly.0.insert(b"info".to_vec(), info.into());
     unread.publish(&partly, None, 20);
-    // Neither the daemon's version nor its connections are told.
+    // Neither the daemon's version nor its connections are known.
     let untold = system("untold");
     let mut bare = names(elsewhere);
     bare.0.remove(b"info".as_slice());
@@ -294,7 +294,7 @@ fn a_foreign_snapshot() {
     assert!(said.contains("are missing: ") && !said.contains("172.20.0.5"), "{said}");
 }
 
-/// A guest that only its agent tells of ends the wait, and so does the daemon's first snapshot.
+/// A guest that only its agent reports ends the wait, and so does the daemon's first snapshot.
 #[test]
 fn waiting_for_what_only_the_daemon_knows() {
     let sandbox = Sandbox::new("snapshot");
@@ -344,7 +344,7 @@ fn waiting_ends_when_the_modules_answer() {
     assert_eq!(waiting.ends(), ("172.20.0.9\n".into(), Some(0)));
 }
 
-/// What only the daemon knows comes, goes and is called otherwise, and ends with the daemon.
+/// What only the daemon knows appears, is renamed and goes, and ends with the daemon.
 #[test]
 fn watching() {
     let sandbox = Sandbox::new("snapshot");
@@ -378,7 +378,7 @@ fn watching() {
     assert_eq!(says(), "gone mute-vm - - - - - - no-address - - libvirt local no -");
 }
 
-/// Nothing is written any more: the clock tells that the daemon is gone.
+/// Nothing is written any more: the clock shows that the daemon is gone.
 #[test]
 fn watching_a_daemon_die() {
     let sandbox = Sandbox::new("snapshot");

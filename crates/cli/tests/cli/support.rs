@@ -109,7 +109,7 @@ pub(crate) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
 }
 
-/// The first line that differs, with what stands around it.
+/// The first line that differs, with the lines after it.
 pub(crate) fn difference(expected: &str, real: &str) -> String {
     let (expected, real): (Vec<&str>, Vec<&str>) =
         (expected.split('\n').collect(), real.split('\n').collect());

@@ -144,7 +144,7 @@ fn several_guests_in_the_order_of_their_names() {
     assert_eq!(compact, r#"[{"name":"a","address":"10.0.0.1"},{"name":"b","address":"10.0.0.2"}]"#);
 }
 
-/// A port that answers later, on an address of this machine that nobody else listens on.
+/// A port that answers later, on an address of this machine where nothing else listens.
 #[test]
 fn a_port() {
     let sandbox = Sandbox::new("wait");

@@ -83,7 +83,7 @@ fn a_line_for_each_change() {
     assert_eq!(says(), format!("{time} gone {guests} {} expired - - file - no -", NOW - 1));
 }
 
-/// A lease ends while nothing is written: the clock tells.
+/// A lease ends while nothing is written: the clock shows it.
 #[test]
 fn a_lease_ends() {
     let sandbox = Sandbox::new("watch");
