@@ -147,7 +147,14 @@ impl Explanation {
             .iter()
             .find(|own| own.status() == Status::Unavail && !walk.asks(lookup::service(own.kind)));
         if let (Some(_), [_, ..]) = (self.question.family, self.other_family.as_slice()) {
-            return (vec![format!("the guest has {}", self.other_family.join(", "))], None);
+            return (
+                vec![format!(
+                    "the guest has no {} address, only {}",
+                    self.question.family_text(),
+                    self.other_family.join(", ")
+                )],
+                None,
+            );
         }
         let mut reasons = vec![presence.reason()];
         reasons.extend(
