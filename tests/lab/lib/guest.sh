@@ -30,6 +30,8 @@ END
 # HOSTNAME the name that it sends to DHCP servers and that its agent reports. Returns when libvirt has started it. Options:
 #   --bridge BRIDGE            on a bridge that isn't libvirt's (see bridge.sh) instead of a network
 #   --address ADDRESS/PREFIX   a static address instead of DHCP; may be repeated
+#   --own-host-keys            with SSH host keys that it makes itself, ed25519 and ecdsa
+#   --agent-blocks COMMAND     with an agent that is not allowed this command
 #   --no-agent                 without a channel for the guest agent, so that libvirt can't ask it
 #   --also NETWORK             another interface, on this network, which the guest doesn't configure; may be repeated
 guest_create() {
@@ -53,6 +55,12 @@ guest_description() {
         case $1 in
         --bridge) interface="<interface type='bridge'><source bridge='$2'/>" ;;
         --address) cmdline+=" lab.address=$2" ;;
+        --agent-blocks) cmdline+=" lab.agent-blocks=$2" ;;
+        --own-host-keys)
+            cmdline+=" lab.host-keys=own"
+            shift
+            continue
+            ;;
         --no-agent)
             agent=''
             shift

@@ -19,6 +19,8 @@
 . "$LAB/lib/daemon.sh"
 # shellcheck source=command.sh
 . "$LAB/lib/command.sh"
+# shellcheck source=ssh.sh
+. "$LAB/lib/ssh.sh"
 # shellcheck source=names.sh
 . "$LAB/lib/names.sh"
 # shellcheck source=dns.sh

@@ -23,7 +23,7 @@ pub(crate) fn run(context: &Context) -> Result<(), Error> {
     let rows = all_rows(contents.as_ref().ok(), paths, &told, now);
     let mut names: BTreeSet<&str> = rows.iter().filter_map(|row| row.domain.as_deref()).collect();
     if let Ok(Some(known)) = &told {
-        names.extend(known.compiled.ssh_guests.iter().map(|guest| guest.name.as_str()));
+        names.extend(known.compiled.ssh_guests.iter().map(|(_, guest)| guest.name.as_str()));
     }
     let mut out = BufWriter::new(io::stdout().lock());
     // Other names can't stand after Host.

@@ -113,8 +113,8 @@ pub(crate) fn status(context: &Context) -> Result<Status, Error> {
     if let Ok(Some(known)) = &told {
         if known.standing(context.clock.now()).told {
             let guests = &known.compiled.ssh_guests;
-            let keys = guests.iter().filter(|guest| !guest.keys.is_empty()).count();
-            let behind = guests.iter().filter(|guest| guest.route.is_some()).count();
+            let keys = guests.iter().filter(|(_, guest)| !guest.keys.is_empty()).count();
+            let behind = guests.iter().filter(|(_, guest)| guest.route.is_some()).count();
             let all = known.info().connections.iter();
             let running: Option<usize> = all.map(|one| one.guests).sum();
             let running = running.filter(|&running| running > 0);

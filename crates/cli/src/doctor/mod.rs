@@ -9,6 +9,7 @@ mod helper;
 mod installed;
 mod look_up;
 pub(crate) mod publish;
+mod ssh;
 mod state_files;
 mod switch;
 
@@ -109,7 +110,7 @@ impl<'s> System<'s> {
 
     /// Makes every check.
     pub(crate) fn examine(&self) -> Vec<Finding> {
-        let checks: [fn(&System<'_>) -> Vec<Finding>; 10] = [
+        let checks: [fn(&System<'_>) -> Vec<Finding>; 11] = [
             installed::check,
             switch::check,
             look_up::check,
@@ -120,6 +121,7 @@ impl<'s> System<'s> {
             dns::check,
             guests::check,
             publish::check,
+            ssh::check,
         ];
         checks.iter().flat_map(|check| check(self)).collect()
     }

@@ -350,6 +350,37 @@ fn install(system: &System) {
     }
 }
 
+/// doctor's finding about ssh, if there is one.
+fn diagnosis(system: &System) -> Option<String> {
+    let (out, err, _) = system.says(&["doctor", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&out).expect(&err);
+    let findings = report["findings"].as_array().unwrap();
+    let finding = findings.iter().find(|finding| finding["check"] == "ssh")?;
+    let word = |name: &str| finding[name].as_str().unwrap_or_default().to_owned();
+    Some(format!("{}: {}", word("level"), word("text")))
+}
+
+#[test]
+fn what_doctor_says() {
+    let system = System::new();
+    install(&system);
+    let says = |words: &str| {
+        let said = diagnosis(&system).unwrap();
+        assert!(said.contains(words), "{said}");
+    };
+    says("note: ssh could know the host keys of guests (those of 3 guests now)");
+    system.says(&["ssh", "enable"]);
+    says("ok: ssh knows the host keys of guests");
+    let file = system.root.join("usr/share/libvirt-nss/ssh/host-keys.conf");
+    fs::set_permissions(&file, Permissions::from_mode(0o666)).unwrap();
+    says("error: ssh refuses every connection");
+    fs::remove_file(file).unwrap();
+    says("note: ");
+    system.says(&["ssh", "disable"]);
+    fs::remove_file(system.path()).unwrap();
+    assert_eq!(diagnosis(&system), None);
+}
+
 #[test]
 fn on_and_off() {
     let system = System::new();

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 
 use guest_names::address::{Address, Mac};
 use guest_names::snapshot::format::{Entry, Source as EntrySource, flags, kind};
@@ -29,6 +30,8 @@ pub struct EarlierReports {
 struct Report {
     host_name: Option<String>,
     addresses: Vec<(Mac, IpAddr)>,
+    /// With the domain's UUID: another domain of the same name has others.
+    host_keys: Option<([u8; 16], Arc<[String]>)>,
 }
 
 impl EarlierReports {
@@ -70,6 +73,11 @@ impl EarlierReports {
                 report.host_name.get_or_insert_with(|| String::from_utf8_lossy(entry.name).into());
             }
         });
+        for (id, guest) in snapshot.ssh_guests.iter().filter(|(_, guest)| !guest.keys.is_empty()) {
+            let domain = (id.connection, guest.name.as_bytes().to_vec());
+            let report = earlier.reports.entry(domain).or_default();
+            report.host_keys = Some((id.uuid, guest.keys.as_slice().into()));
+        }
         earlier
     }
 
@@ -92,7 +100,9 @@ impl EarlierReports {
                 .collect();
         }
         let host_name = report.host_name;
-        let guest = Guest { host_name, agent: Agent::Silent, nics, ..guest.clone() };
+        let host_keys = report.host_keys.filter(|_| settings.config.host_keys);
+        let host_keys = host_keys.filter(|(uuid, _)| *uuid == guest.uuid).map(|(_, keys)| keys);
+        let guest = Guest { host_name, agent: Agent::Silent, host_keys, nics, ..guest.clone() };
         Some(KnownGuest::silent_since(guest, self.since))
     }
 

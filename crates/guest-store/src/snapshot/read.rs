@@ -7,7 +7,7 @@ use guest_names::io::StateFile as _;
 use guest_names::snapshot::format::{Entry, FIRST_RECORD, META_KEY, Meta, RECORD_HEAD, hash, kind};
 use guest_names::snapshot::{Opened, Standing};
 
-use super::ssh::{self, SshGuest};
+use super::ssh::{self, GuestId, SshGuest};
 use super::trust::{self, Refused};
 use super::{INFO_KEY, Info};
 use crate::{OpenFile, fault_text};
@@ -27,7 +27,7 @@ pub struct Snapshot {
     /// The record `info`.
     pub info: Info,
     /// The guests that ssh may ask for.
-    pub ssh_guests: Vec<SshGuest>,
+    pub ssh_guests: Vec<(GuestId, SshGuest)>,
     bytes: Vec<u8>,
     /// Where the keys and data of names and addresses are.
     records: Vec<RecordSpan>,
@@ -143,9 +143,9 @@ impl Snapshot {
                     entries(&snapshot.bytes, place)?;
                     snapshot.records.push(place);
                 }
-                key if ssh::is_guest_key(key) => {
+                [ssh::GUEST, id @ ..] if id.len() == GuestId::SIZE => {
                     let guest = SshGuest::from_json(&snapshot.bytes[place.data..place.end]);
-                    snapshot.ssh_guests.extend(guest);
+                    snapshot.ssh_guests.extend(GuestId::from_bytes(id).zip(guest));
                 }
                 // `meta`, and what a later version may add.
                 _ => {}
@@ -270,8 +270,6 @@ mod tests {
     use testkit::cdb::{Records, add, entry, write};
     use testkit::scratch::Scratch;
 
-    use crate::snapshot::ssh::GuestId;
-
     fn records() -> Records {
         let mut records = Records::new();
         let addresses = [[10, 0, 0, 1], [10, 0, 0, 2]].map(Address::V4);
@@ -318,7 +316,7 @@ mod tests {
         assert_eq!(compiled.info.version.as_deref(), Some("0.1"));
         assert_eq!(compiled.records().count(), 304);
         assert_eq!(
-            compiled.ssh_guests.iter().map(|guest| &guest.name).collect::<Vec<_>>(),
+            compiled.ssh_guests.iter().map(|(_, guest)| &guest.name).collect::<Vec<_>>(),
             ["Web"]
         );
         let web = compiled.records().find(|record| record.key == b"hweb").unwrap();

@@ -20,7 +20,7 @@ use super::trust;
 const NAME: u8 = b's';
 
 /// The first byte of the key of a guest.
-const GUEST: u8 = b'u';
+pub(super) const GUEST: u8 = b'u';
 
 /// The longest record that is read. The daemon's limits keep it far below.
 const LONGEST: usize = 64 << 10;
@@ -118,12 +118,6 @@ pub fn address_key(address: IpAddr) -> Vec<u8> {
 #[must_use]
 pub fn guest_key(id: GuestId) -> Vec<u8> {
     [&[GUEST], id.to_bytes().as_slice()].concat()
-}
-
-/// Whether a key is a guest's.
-#[must_use]
-pub fn is_guest_key(key: &[u8]) -> bool {
-    matches!(key, [GUEST, id @ ..] if id.len() == GuestId::SIZE)
 }
 
 impl GuestId {
