@@ -29,3 +29,5 @@
 . "$LAB/lib/dhcp-client.sh"
 # shellcheck source=machine.sh
 . "$LAB/lib/machine.sh"
+# shellcheck source=resolver.sh
+. "$LAB/lib/resolver.sh"

@@ -1,0 +1,132 @@
+#!/bin/bash
+# `libvirt-nss dns` with systemd-resolved: programs without NSS find guests by NAME and NAME.vm.internal, nothing else changes for
+# anybody, whatever happens to the services, and `disable` leaves nothing.
+# MACHINE_ROOT: the Debian root that is booted (see machine-root); this machine's own system unless set. WAY: what `enable` is told.
+set -euo pipefail
+# shellcheck source=../lib/lab.sh
+. "$LAB/lib/lab.sh"
+# shellcheck source=../lib/checks.sh
+. "$LAB/lib/checks.sh"
+
+in_machine=(machine_lab)
+server=libvirt-nss-dns.service
+read -ra options <<<"${WAY-}"
+
+# etc: every file below /etc, with its mode, its owner and a sum of its content.
+etc() {
+    machine_run sh -c 'cd /etc && find . ! -name "*.lock" -printf "%p %y %m %u %g %l\n" | sort
+        find . -type f ! -name "*.lock" -exec sha256sum {} + | sort'
+}
+
+# etc_is_as_before: it is byte for byte what it was.
+etc_is_as_before() {
+    etc | diff "$TMPDIR/etc" -
+}
+
+# failed_units: the units that have failed, a line each.
+failed_units() {
+    machine_run systemctl list-units --failed --plain --no-legend
+}
+
+# main_pid UNIT: its main process, by its id in the machine.
+main_pid() {
+    machine_run systemctl show --property MainPID --value "$1"
+}
+
+# starts_again UNIT: killed, it is another process soon.
+starts_again() {
+    local before
+    before=$(main_pid "$1")
+    machine_log_begin
+    machine_run systemctl kill --signal KILL "$1"
+    machine_await_log 30 "Started $1"
+    [[ $(main_pid "$1") != "$before" ]]
+}
+
+if ! machine_possible; then
+    check_skip "a machine with systemd" "$machine_missing"
+    exit 0
+fi
+trap machine_end EXIT
+resolver_prepare
+check "systemd boots" machine_boot
+"${in_machine[@]}" resolver_begin
+machine_run systemctl start libvirt-nssd.service
+"${in_machine[@]}" await_snapshot 30 test -s /run/libvirt-nss/names.cdb
+etc >"$TMPDIR/etc"
+failed_units=$(failed_units | tr -s ' ')
+check_output "without anything enabled, programs without NSS know no guest" none machine_run musl-lookup web.vm.internal
+check "... and the daemon writes no names for them" machine_run sh -c '! test -e /run/libvirt-nss/dns && ! test -e /run/libvirt-nss/names.rr'
+check "--dry-run shows a change" says "Made by 'libvirt-nss dns enable'" machine_run libvirt-nss dns enable --dry-run "${options[@]}"
+check "... and makes none" etc_is_as_before
+check "libvirt-nss dns enable" machine_run libvirt-nss dns enable "${options[@]}"
+case $(machine_run libvirt-nss dns status) in
+*"not enabled"*) exit 1 ;;
+*"static records"*) way=records ;;
+*) way=server ;;
+esac
+
+# systemd-resolved looks for new records every two seconds, and asks for what it has not found until then.
+check "a name in the zone" "${in_machine[@]}" resolver_await A web.vm.internal "NOERROR 10.66.0.11"
+"${in_machine[@]}" resolver_forget
+check_output "... again" "NOERROR 10.66.0.11" "${in_machine[@]}" resolver_answer A web.vm.internal
+check "static programs find NAME.vm.internal" "${in_machine[@]}" resolver_programs_find web.vm.internal 10.66.0.11 fd66::11
+check "... and NAME alone" "${in_machine[@]}" resolver_programs_find web 10.66.0.11 fd66::11
+check_output "getent finds both" "10.66.0.11 web.vm.internal
+10.66.0.11 web" machine_run sh -c 'getent ahostsv4 web.vm.internal | sed -n "s/ *STREAM//p"; getent ahostsv4 web | sed -n "s/ *STREAM.*/ web/p"'
+check "resolvectl" says "web.vm.internal: 10.66.0.11" machine_run resolvectl query -4 web.vm.internal
+check "... by the bare name" says "10.66.0.11" machine_run resolvectl query -4 web
+check_output "an address leads back" "NOERROR web.vm.internal." "${in_machine[@]}" resolver_answer PTR 11.0.66.10.in-addr.arpa
+check_output "... by getent too" "10.66.0.11 web.vm.internal" machine_run getent hosts 10.66.0.11
+check_output "an IPv4 guest has no IPv6 address, and nobody else is asked for one" NOERROR "${in_machine[@]}" resolver_answer AAAA four.vm.internal
+check "... and is found" "${in_machine[@]}" resolver_programs_find four 10.66.0.14
+check "a name of others" "${in_machine[@]}" resolver_programs_find known.example 203.0.113.1
+check_output "an address of others" "NOERROR known.example." "${in_machine[@]}" resolver_answer PTR 1.113.0.203.in-addr.arpa
+check "a name that there isn't" "${in_machine[@]}" resolver_programs_find unknown.example none
+check "a name of one label that there isn't" "${in_machine[@]}" resolver_programs_find unknown none
+check "the server beyond was asked for others' names" says "A known.example" "${in_machine[@]}" resolver_questions far
+check "... and for no guest's" "${in_machine[@]}" resolver_far_knows_nothing
+if [[ $way == server ]]; then
+    check_output "a name of the zone that there isn't" NXDOMAIN "${in_machine[@]}" resolver_answer A unknown.vm.internal
+    check_output "an address of the network that nobody has" NXDOMAIN "${in_machine[@]}" resolver_answer PTR 99.0.66.10.in-addr.arpa
+    check "libvirt-nss-dns was asked for guests" says "A web.vm.internal" "${in_machine[@]}" resolver_questions near
+    check "... and for nobody else" "${in_machine[@]}" resolver_near_is_exclusive
+    check "... and nobody else for the zone" "${in_machine[@]}" resolver_far_knows_nothing
+    check "it refuses other names" says "status: REFUSED" machine_run dig +tries=1 @127.0.0.153 known.example
+    check "systemd-analyze security: 1.5 at most" machine_run systemd-analyze security --no-pager --threshold=15 "$server"
+fi
+
+"${in_machine[@]}" lease_add virbr9 52:54:00:00:00:05 10.66.0.15 later
+check "a new guest" "${in_machine[@]}" resolver_await A later.vm.internal "NOERROR 10.66.0.15"
+if [[ $way == server ]]; then
+    check "killed, $server starts again" starts_again "$server"
+    check "... and knows the guests" "${in_machine[@]}" resolver_await A web.vm.internal "NOERROR 10.66.0.11"
+    machine_run systemctl kill --signal STOP "$server"
+    check "while $server hangs, other names resolve" "${in_machine[@]}" resolver_others_resolve 2
+    machine_run systemctl kill --signal CONT "$server"
+    machine_run systemctl stop "$server"
+    check "while $server is stopped, other names resolve" "${in_machine[@]}" resolver_others_resolve 2
+    check "dns status says that it is" says "doesn't run" machine_run libvirt-nss dns status
+    machine_run systemctl start "$server"
+    check "... and it knows the guests again" "${in_machine[@]}" resolver_await A web.vm.internal "NOERROR 10.66.0.11"
+fi
+check "killed, libvirt-nssd starts again" starts_again libvirt-nssd.service
+check "... and other names resolve" "${in_machine[@]}" resolver_others_resolve 2
+check "... and guests" "${in_machine[@]}" resolver_await A web.vm.internal "NOERROR 10.66.0.11"
+machine_run systemctl restart systemd-resolved.service
+check "systemd-resolved restarted: guests" "${in_machine[@]}" resolver_await A web.vm.internal "NOERROR 10.66.0.11"
+check "... and others" "${in_machine[@]}" resolver_others_resolve 2
+machine_run systemctl stop libvirt-nssd.service
+check "while libvirt-nssd is stopped, other names resolve" "${in_machine[@]}" resolver_others_resolve 2
+check "... and no guest is answered from an old file" eval \
+    '"${in_machine[@]}" resolver_await_none web.vm.internal && "${in_machine[@]}" resolver_programs_find web.vm.internal none'
+machine_run systemctl start libvirt-nssd.service
+check "started, guests are found" "${in_machine[@]}" resolver_await A web.vm.internal "NOERROR 10.66.0.11"
+check_output "dns status is content" "" machine_run sh -c 'libvirt-nss dns status >/tmp/status || cat /tmp/status'
+
+check "libvirt-nss dns disable" machine_run libvirt-nss dns disable
+check "... leaves /etc as it was, byte for byte" etc_is_as_before
+check "... and programs without NSS know no guest" eval \
+    '"${in_machine[@]}" resolver_await_none web.vm.internal && "${in_machine[@]}" resolver_programs_find web.vm.internal none'
+check "... and others" "${in_machine[@]}" resolver_others_resolve 2
+check_output "no other unit has failed" "$failed_units" failed_units
