@@ -136,10 +136,8 @@ fn host_ent(parts: &Parts<'_>) {
     let fits = need <= memory.aligned_len();
     let buffer = memory.buffer();
     let mut result = std::mem::MaybeUninit::<HostEnt>::uninit();
-    let (mut all, place) = (addresses.iter().copied(), result.as_mut_ptr());
-    // SAFETY: `result` can be written, and the name is not in the buffer.
-    let packed =
-        unsafe { pack::host_ent(&buffer, parts.name, parts.family, &mut all, count, place) };
+    let mut all = addresses.iter().copied();
+    let packed = pack::host_ent(&buffer, parts.name, parts.family, &mut all, count, &mut result);
     memory.check();
     assert_eq!(packed.is_ok(), fits);
     let Ok(canonical) = packed else { return };
@@ -177,16 +175,13 @@ fn tuples(parts: &Parts<'_>) {
     let mut memory = parts.memory(need);
     let fits = need <= memory.aligned_len();
     let mut own = std::mem::MaybeUninit::<AddrTuple>::zeroed();
-    let first = if parts.own_first { own.as_mut_ptr() } else { ptr::null_mut() };
-    let mut pat = first;
+    let first = own.as_mut_ptr().cast_const();
     let (buffer, mut all) = (memory.buffer(), parts.addresses.iter().copied());
-    // SAFETY: `pat` and, if there is one, the caller's first tuple can be written; the name is not in the buffer.
-    let packed = unsafe { pack::tuples(&buffer, parts.name, &mut all, count, &raw mut pat) };
+    let own = parts.own_first.then_some(&mut own);
+    let packed = pack::tuples(&buffer, parts.name, &mut all, count, own);
     memory.check();
     assert_eq!(packed.is_ok(), fits);
-    if !fits {
-        return;
-    }
+    let Ok(pat) = packed else { return };
 
     let mut next = pat.cast_const();
     for (at, (address, scope)) in parts.addresses.iter().enumerate() {

@@ -4,7 +4,7 @@ use std::str;
 
 use guest_names::bridge::Bridge;
 use guest_names::io::Kind;
-use testkit::reference::{Guest, Lease, State};
+use testkit::reference::{Guest, HostState, Lease};
 
 use crate::oracle::all_objects;
 use crate::records::{LeaseRecord, MacRecord};
@@ -12,8 +12,8 @@ use crate::scenario::NamedFile;
 
 /// The valid records of the files, which are listed in this order. `None` where a state file isn't JSON throughout.
 #[must_use]
-pub fn read(files: &[NamedFile<'_>]) -> Option<State> {
-    let mut state = State::default();
+pub fn read(files: &[NamedFile<'_>]) -> Option<HostState> {
+    let mut state = HostState::default();
     for (name, bytes) in files {
         let bridge_of = |kind: Kind| name.strip_suffix(kind.suffix()).and_then(Bridge::new);
         let (leases, macs) = (bridge_of(Kind::Leases), bridge_of(Kind::Macs));

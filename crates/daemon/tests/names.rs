@@ -23,7 +23,7 @@ use testkit::generate::{NODE, NOW, WANTED, address_text, state};
 use testkit::look_up::{Answer, Means, by_address, by_name, list};
 use testkit::memory::{Directory, Snapshot};
 use testkit::random::{Random, rounds};
-use testkit::reference::{Lease, State};
+use testkit::reference::{HostState, Lease};
 use testkit::scratch::Scratch;
 
 const STAMP: Stamp = Stamp { seconds: 1, nanoseconds: 2, device: 3, inode: 4 };
@@ -112,7 +112,7 @@ fn unleased(random: &mut Random) -> IpAddr {
 
 /// libvirt's guests of a state directory: all that its MAC maps have, with agents that tell the truth about
 /// their leases and have more to tell, and with neighbours.
-fn guests(state: &State, random: &mut Random) -> Vec<Guest> {
+fn guests(state: &HostState, random: &mut Random) -> Vec<Guest> {
     let mut guests: BTreeMap<&str, Vec<(Bridge, Mac)>> = BTreeMap::new();
     for guest in &state.guests {
         let nics = guest.macs.iter().map(|&mac| (guest.bridge, mac));

@@ -10,7 +10,7 @@ impl Bridge {
     /// No bridge.
     pub const NONE: Self = Self([0; 16]);
 
-    /// `None` for what is empty or too long to be a bridge's name.
+    /// `None` if it is empty or too long for a bridge's name.
     #[must_use]
     pub fn new(name: &[u8]) -> Option<Self> {
         let mut bridge = Self::NONE;
@@ -21,7 +21,7 @@ impl Bridge {
         Some(bridge)
     }
 
-    /// From [`Bridge::with_nul`]; `None` where no NUL ends it.
+    /// From [`Bridge::with_nul`]; `None` if it doesn't end in a NUL.
     #[must_use]
     pub fn from_padded(bytes: [u8; 16]) -> Option<Self> {
         (bytes.last() == Some(&0)).then_some(Self(bytes))
@@ -39,7 +39,7 @@ impl Bridge {
         &self.0
     }
 
-    /// The bytes of the name as a number that sorts as they do.
+    /// The name as a number with the same order.
     #[must_use]
     pub(crate) fn sort_key(&self) -> u128 {
         u128::from_be_bytes(self.0)

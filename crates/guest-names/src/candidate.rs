@@ -1,4 +1,4 @@
-//! Leases and entries of the snapshot that answer to a name, and their order.
+//! Leases and entries of the snapshot that match a name, and their order.
 
 use crate::address::{Address, Family, Mac};
 use crate::bridge::Bridge;
@@ -9,7 +9,7 @@ use crate::records::lease::Lease;
 pub enum Attached {
     /// The MAC map hasn't been read yet.
     Unknown,
-    /// Its MAC is in its bridge's MAC map.
+    /// Its MAC is in the MAC map of its bridge.
     Yes,
     /// It was left behind, it has no MAC, or its bridge has no MAC map.
     No,
@@ -32,7 +32,7 @@ pub enum Origin {
     },
 }
 
-/// How an address is known. Leases come first, in every order of addresses.
+/// How an address is known. Leases come first in every order of addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Evidence {
     /// A DHCP lease.
@@ -43,26 +43,25 @@ pub enum Evidence {
     Neighbour,
 }
 
-/// How a candidate of the snapshot stands to those of the state files, where both are asked.
+/// Whether a candidate of the snapshot comes before or after those of the state files, if both are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Precedence {
-    /// Of a connection whose guests win over the files' leases.
+    /// A guest of a connection that comes before the files' leases.
     BeforeFiles,
-    /// A record of the files, or what is known besides of this host's guests.
+    /// A record of the files, or something else that is known about this host's guests.
     WithFiles,
-    /// Of another host's guest: it answers to names that the files don't know.
+    /// A guest of another host: it only has names that are not in the files.
     AfterFiles,
 }
 
-/// An address that answers to a name.
+/// An address that matches a name.
 #[derive(Clone, Copy, Debug)]
 pub struct Candidate {
-    /// The guest's address. `None`: the guest exists, and this gives no address of it; answers have none of
-    /// these.
+    /// The guest's address. `None`: only that the guest exists; answers don't contain these.
     pub address: Option<Address>,
     /// Its NIC.
     pub mac: Option<Mac>,
-    /// The bridge that the NIC is on; [`Bridge::NONE`] where it is on none of this host.
+    /// The bridge that the NIC is on; [`Bridge::NONE`] if it isn't on one of this host.
     pub bridge: Bridge,
     /// Whether a running guest has the NIC.
     pub attached: Attached,
@@ -70,22 +69,22 @@ pub struct Candidate {
     pub exact: bool,
     /// How the address is known.
     pub evidence: Evidence,
-    /// How it stands to the state files' leases.
+    /// Whether it comes before or after the state files' leases.
     pub precedence: Precedence,
     /// When the lease ends: seconds since the epoch, 0 never.
     pub expiry: i64,
-    /// A lease's place among those of its file: of two of one NIC the higher is the fresher. 0: it has none.
+    /// The position of a lease in its file: of two leases of one NIC the one with the higher number is fresher. 0: none.
     pub order: u32,
     /// The client that took the lease ([`client_of`](crate::records::lease::client_of)); 0: unknown.
     pub client: u32,
     /// Where it is recorded.
     pub origin: Origin,
-    /// In a list of all guests: where its name is, see [`lookup`](crate::lookup). Else 0.
+    /// In a list of all guests, where its name is (see [`lookup`](crate::lookup)); else 0.
     pub(crate) tag: u32,
 }
 
 impl Candidate {
-    /// Fills places that nothing has been put in.
+    /// A placeholder.
     pub const EMPTY: Self = Self {
         address: None,
         mac: None,
@@ -138,8 +137,8 @@ impl Candidate {
         }
     }
 
-    /// What the answer is sorted by: leases by their end, the latest first and those that never end last, as
-    /// libvirt's own modules do; then what agents reported, then neighbours. Among equals, as they are recorded.
+    /// The order of the answer: leases by expiry time, latest first, never-ending ones last, as in libvirt's own modules;
+    /// then addresses that agents reported, then neighbours. Equal ones are in the order of their records.
     #[must_use]
     pub(crate) fn rank(&self) -> u128 {
         let end = match (self.evidence, self.expiry) {
@@ -163,7 +162,7 @@ impl Candidate {
         self.rank() < other.rank()
     }
 
-    /// Sorts one address's candidates together, the best first.
+    /// Sorts candidates of one address together, the best first.
     pub(crate) fn by_address(&self, other: &Self) -> bool {
         (self.address_key(), self.rank()) < (other.address_key(), other.rank())
     }
@@ -174,13 +173,13 @@ impl Candidate {
         (self.family(), u128::from_be_bytes(octets))
     }
 
-    /// Sorts one NIC's leases of one family together, the freshest first.
+    /// Sorts leases of one NIC and one family together, the freshest first.
     pub(crate) fn by_lease(&self, other: &Self) -> bool {
         let key = |candidate: &Self| (candidate.nic(), candidate.lease_group(), !candidate.order);
         key(self) < key(other)
     }
 
-    /// Whether both are leases of one NIC and one family, out of one list of leases.
+    /// Whether both are leases of one NIC and one family, from the same source.
     pub(crate) fn shares_nic_with(&self, other: &Self) -> bool {
         let have_orders = self.order != 0 && other.order != 0 && self.mac.is_some();
         have_orders && self.nic() == other.nic() && self.lease_group() == other.lease_group()
@@ -191,12 +190,12 @@ impl Candidate {
         (self.bridge.sort_key(), mac_key(self.mac))
     }
 
-    /// Leases of the files and of the snapshot have orders of their own.
+    /// Leases of the files and of the snapshot are numbered separately.
     fn lease_group(&self) -> (u8, bool) {
         (self.family(), self.is_of_snapshot())
     }
 
-    /// A number for the family: 0 where there is no address.
+    /// A number for the family; 0 without an address.
     fn family(&self) -> u8 {
         self.address.map_or(0, |address| if address.family() == Family::V4 { 4 } else { 6 })
     }
@@ -207,7 +206,7 @@ impl Candidate {
     }
 }
 
-/// A MAC as a number, less than that of none.
+/// A MAC as a number; `None` is greater than all.
 pub(crate) fn mac_key(mac: Option<Mac>) -> u64 {
     match mac {
         Some(Mac([a, b, c, d, e, f])) => u64::from_be_bytes([0, 0, a, b, c, d, e, f]),
@@ -233,7 +232,7 @@ mod tests {
             candidate(5, 1),
             candidate(5, 9),
             candidate(4, 0),
-            // Times that nobody writes.
+            // Times that no program writes.
             candidate(-4, 0),
             candidate(0, 0),
             candidate(0, 1),

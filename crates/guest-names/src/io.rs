@@ -1,15 +1,15 @@
-//! What a look-up needs from outside: the state directory, its files, memory, the host's own name.
+//! What a look-up needs from the system: the state directory, its files, memory, the host's own name.
 
 use crate::bridge::Bridge;
 use crate::text::Text;
 
-/// Why a state file, or the state directory, gave nothing.
+/// Why a state file or the state directory couldn't be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The process is out of file descriptors or of memory: no look-up can be answered now.
     Exhausted,
-    /// Missing, not readable, not a regular file, a disk error: it costs this file alone. The
-    /// value is the system's error number, 0 where there is none.
+    /// Missing, not readable, not a regular file, a disk error: only this file is skipped. The value is the system's error
+    /// number, or 0.
     Unreadable(i32),
 }
 
@@ -26,7 +26,7 @@ pub trait StateFile {
     /// [`Fault`], as it is found.
     fn read_at(&mut self, offset: u32, room: &mut [u8]) -> Result<usize, Fault>;
 
-    /// Bytes in the file, as far as the system knows; 0 where it doesn't.
+    /// Bytes in the file; 0 if the system doesn't say.
     fn size(&mut self) -> u64;
 }
 
@@ -44,10 +44,9 @@ impl<F: StateFile> StateFile for Option<F> {
     }
 }
 
-/// A read that ends early, and not at a multiple of so many bytes in the file, has reached the file's end:
-/// nothing needs to be read again to know it. A read of a file comes back short at its end or where a signal
-/// interrupts it (POSIX, read(2)), and what has been copied by then are whole pages, or sectors of 512
-/// bytes where a file system keeps no pages.
+/// A short read that doesn't end at a multiple of this many bytes has reached the end of the file, so no further read is
+/// needed. Reads of files are short only at the end or when a signal interrupts them (POSIX, read(2)), and what has been
+/// copied by then is a number of whole pages, or of sectors on file systems without a page cache.
 pub const SECTOR: usize = 512;
 
 /// Readers stop here, as libvirt's own do (`VIR_NETWORK_DHCP_LEASE_FILE_SIZE_MAX`, 32 MiB).
@@ -84,7 +83,7 @@ pub trait StateDir {
     /// Restarts the listing.
     ///
     /// # Errors
-    /// [`Fault::Exhausted`] or, where there is no directory or it can't be read, [`Fault::Unreadable`].
+    /// [`Fault::Exhausted`], or [`Fault::Unreadable`] if the directory doesn't exist or can't be read.
     fn rewind(&mut self) -> Result<(), Fault>;
 
     /// Puts the next file name into `name`. `false` at the end.
@@ -96,15 +95,14 @@ pub trait StateDir {
     /// Opens a bridge's file.
     ///
     /// # Errors
-    /// As the system has it; a FIFO or a directory is [`Fault::Unreadable`], here or when it is read.
+    /// [`Fault`]; for a FIFO or a directory [`Fault::Unreadable`], here or when it is read.
     fn open(&mut self, bridge: &Bridge, kind: Kind) -> Result<Self::File, Fault>;
 }
 
-/// The process that looks up, and its host.
+/// The process of the look-up, and its host.
 pub trait System {
-    /// Memory for the rare look-ups that need more than they were given: `len` times `fill`. `None`: out of
-    /// memory.
-    #[allow(clippy::mut_from_ref, reason = "each call gives memory of its own")]
+    /// Memory for the rare look-ups that need more than they begin with: `len` times `fill`. `None`: out of memory.
+    #[allow(clippy::mut_from_ref, reason = "each call returns other memory")]
     fn slice<T: Copy>(&self, len: usize, fill: T) -> Option<&mut [T]>;
 
     /// Puts the host's own node name (uname(2)) into `name`.

@@ -1,8 +1,8 @@
 //! The JSON of the state files (RFC 8259), object by object.
 //!
-//! A file is taken as a series of objects, not as one value: a malformed object costs itself, and reading
-//! goes on after the place where it went wrong. What keeps this exact is that a control character
-//! can't occur in a JSON string: a raw newline is outside of any string, whatever came before it.
+//! A file is a series of objects, not one value: a malformed object is skipped, and reading continues where it became
+//! invalid. This is exact because a JSON string can't contain a control character: a raw newline is always outside strings,
+//! whatever came before it.
 //!
 //! Every object counts on its own, at any depth.
 
@@ -14,8 +14,8 @@ use crate::window::Window;
 /// How deep arrays and objects may nest in an object.
 const DEPTH_LIMIT: u32 = 8;
 
-/// The value of an object's member. A string longer than [`TEXT_MAX`] bytes can't be a name, an address
-/// or a MAC of a guest; it comes as an empty one.
+/// The value of an object's member. A string of more than [`TEXT_MAX`] bytes can't be a name, an address or a MAC of a
+/// guest, and becomes empty.
 ///
 /// [`TEXT_MAX`]: crate::text::TEXT_MAX
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,15 +32,15 @@ pub enum Value<'v> {
     Other,
 }
 
-/// How the reading of one object ended.
+/// The result of parsing one object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Parsed {
     /// It is whole. The window is after its `}`.
     Whole {
-        /// It has objects in it, which may count on their own.
+        /// It contains objects, which may count on their own.
         nested: bool,
     },
-    /// It is invalid from the window's place on.
+    /// It is invalid where the window is.
     Malformed,
 }
 
@@ -48,33 +48,33 @@ pub enum Parsed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
-/// What is open where a member of the object itself comes: see [`Object::open`].
+/// [`Object::open`] at a member of the object itself.
 const MEMBERS: u32 = 0b1;
 
-/// What is open where a value in the array of a member comes.
+/// [`Object::open`] at a value in the array of a member.
 const ELEMENTS: u32 = 0b10;
 
 /// Reads one object, member by member.
 pub struct Object<'t> {
-    /// The keys that matter, separated by commas. One text: a table of texts would be pointers, which the dynamic
-    /// linker has to set in every process.
+    /// The keys of interest, separated by commas. A table of texts would contain pointers, which the dynamic linker would
+    /// have to relocate in every process.
     keys: &'static [u8],
-    /// Which of them the member has.
+    /// The index of the member's key among them.
     key: Option<usize>,
     /// The arrays and objects that the next value is in, as bits, the innermost lowest: 1 is an object. 0 before the
     /// object's `{` and after its `}`.
     open: u32,
-    /// The value that was read last is an array or an object, and its first value comes next.
+    /// The last value was an array or an object, and its first value comes next.
     begins: bool,
-    /// How many objects have been met, itself among them.
+    /// How many objects have begun, including this one.
     objects: u32,
     /// The string that was read last.
     text: &'t mut Text,
 }
 
 impl<'t> Object<'t> {
-    /// Before the `{`. `keys` are those of the members that are handed out, separated by commas. `text` is memory for
-    /// one string at a time.
+    /// Before the `{`. `keys` are those of the members to return, separated by commas. `text` is memory for one string at a
+    /// time.
     #[must_use]
     pub fn new(keys: &'static [u8], text: &'t mut Text) -> Self {
         Self { keys, key: None, open: 0, begins: false, objects: 0, text }
@@ -86,14 +86,13 @@ impl<'t> Object<'t> {
         Self { key: Some(key), open: ELEMENTS, objects: 1, ..Self::new(keys, text) }
     }
 
-    /// The next member with one of the keys: which key it is, and the value. `None` after the object's end.
-    /// Before the first call, the window's next byte is the object's `{`.
+    /// The next member with one of the keys: the index of the key, and the value. `None` after the object's end. Before the
+    /// first call, the window's next byte is the object's `{`.
     ///
-    /// A member that comes twice comes twice here: the last one counts, as in libvirt's own reader.
+    /// If a key occurs twice, both are returned; the last one counts, as in libvirt's own reader.
     ///
     /// # Errors
-    /// The object is invalid from the window's place on.
-    #[inline(never)]
+    /// The object is invalid where the window is.
     pub fn next<F: StateFile>(
         &mut self,
         window: &mut Window<'_, F>,
@@ -128,13 +127,13 @@ impl<'t> Object<'t> {
         Ok(Some((key, value)))
     }
 
-    /// How the object ended, once [`Object::next`] has given its last member.
+    /// The result, after [`Object::next`] has returned `None`.
     #[must_use]
     pub fn parsed(&self) -> Parsed {
         Parsed::Whole { nested: self.objects > 1 }
     }
 
-    /// Moves on to the next value, out of the arrays and objects that end here. `false` at the object's own end.
+    /// Moves to the next value, past the ends of arrays and objects. `false` at the end of the object itself.
     fn step<F: StateFile>(&mut self, window: &mut Window<'_, F>) -> Result<bool, Malformed> {
         let mut reader = Reader(window);
         let begins = core::mem::replace(&mut self.begins, false);
@@ -203,14 +202,13 @@ enum Token {
     Other,
 }
 
-/// Moves the window to the next `{` that is outside of strings; it must be outside of one itself.
-#[inline(never)]
+/// Moves the window to the next `{` that is outside strings. The window must be outside strings itself.
 pub fn next_object<F: StateFile>(window: &mut Window<'_, F>) -> bool {
     let mut skipped = Text::new();
     while let Some(byte) = window.peek() {
         match byte {
             b'{' => return true,
-            // One that doesn't end leaves the window where it broke off, outside again.
+            // After a malformed string the window is where it became invalid, which is outside strings.
             b'"' => drop(Reader(window).string(&mut skipped)),
             _ => window.advance(1),
         }
@@ -236,7 +234,6 @@ impl<F: StateFile> Reader<'_, '_, F> {
     }
 
     /// Skips the next byte if it is this one.
-    #[inline(never)]
     fn passes(&mut self, byte: u8) -> bool {
         let passes = self.0.peek() == Some(byte);
         self.0.advance(usize::from(passes));
@@ -244,7 +241,6 @@ impl<F: StateFile> Reader<'_, '_, F> {
     }
 
     /// Skips white space and gives the byte after it, which stays the next one.
-    #[inline(never)]
     fn blank(&mut self) -> Result<u8, Malformed> {
         let is_blank = |&&byte: &&u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
         loop {
@@ -267,9 +263,7 @@ impl<F: StateFile> Reader<'_, '_, F> {
         word.iter().try_for_each(|&byte| self.expect(byte))
     }
 
-    /// The string whose `"` is the next byte, decoded. Where it is malformed the window stands at the byte
-    /// that can't be in it.
-    #[inline(never)]
+    /// Decodes the string whose `"` is the next byte. If it is malformed, the window is at the byte that it can't contain.
     fn string(&mut self, text: &mut Text) -> Result<(), Malformed> {
         self.0.advance(1);
         text.clear();
@@ -363,7 +357,6 @@ impl<F: StateFile> Reader<'_, '_, F> {
     }
 
     /// The value of one digit or more.
-    #[inline(never)]
     fn digits(&mut self) -> Result<i64, Malformed> {
         let mut value = Err(Malformed);
         while let Some(byte @ b'0'..=b'9') = self.0.peek() {
@@ -375,7 +368,7 @@ impl<F: StateFile> Reader<'_, '_, F> {
     }
 }
 
-/// The bracket that ends the innermost of what is [open](Object::open).
+/// The bracket that ends the innermost array or object of [`Object::open`].
 fn closing(open: u32) -> u8 {
     if open & 1 == 1 { b'}' } else { b']' }
 }

@@ -1,5 +1,4 @@
-//! The names of guests: what libvirt's state files and the daemon's snapshot say, and how a name is looked
-//! up in them.
+//! The names of guests in libvirt's state files and in the daemon's snapshot, and how they are looked up.
 //!
 //! Bytes go in and values come out. This crate does no I/O, never allocates, holds no `unsafe` and no
 //! reachable panic, so that the modules that glibc loads into every process can be built on it.

@@ -1,29 +1,29 @@
-//! What every record that matters has in it.
+//! Text that every record of interest contains.
 
 use needle::Needle;
 
 use crate::address::{Address, Mac, digit as hex_digit, starts_with_80_zero_bits};
 use crate::name::Wanted;
 
-/// Up to this many needles, one pass for each is quicker than reading every record.
+/// Up to this many needles, a search for each is faster than parsing every record.
 const FEW: usize = 4;
 
-/// Needles that are looked for one after the other.
+/// Needles that are searched for one after the other.
 pub(crate) struct Needles {
     needles: [Needle; FEW],
-    /// How many were added, which may be more than there is room for.
+    /// How many were added; there may not have been room for all.
     len: usize,
 }
 
 impl Needles {
     pub(crate) const NONE: Self = Self { needles: [Needle::EMPTY; FEW], len: 0 };
 
-    /// An empty slice stands for every record.
+    /// An empty slice means every record.
     pub(crate) fn as_slice(&self) -> &[Needle] {
         self.needles.get(..self.len).unwrap_or(&[])
     }
 
-    /// Every record, again.
+    /// Removes all: every record is of interest again.
     pub(crate) fn clear(&mut self) {
         self.len = 0;
     }
@@ -37,7 +37,7 @@ impl Needles {
         }
     }
 
-    /// All names that match `wanted` begin with the same label, and end with it where it is the only one.
+    /// All names that match `wanted` begin with the same label, and also end with it if it is the only one.
     pub(crate) fn add_name(&mut self, wanted: &Wanted<'_>) {
         let mut needle = Needle::EMPTY;
         needle.extend(b"\"");
@@ -56,8 +56,8 @@ impl Needles {
         self.add(&needle);
     }
 
-    /// An IPv4 address has one text. Of the many of an IPv6 address, all end in its last group without
-    /// leading zeros, but for those that end in a dotted quad or in `::`.
+    /// There is one way to write an IPv4 address. All ways to write an IPv6 address end in its last group without leading
+    /// zeros, except those that end in a dotted quad or in `::`.
     pub(crate) fn add_address(&mut self, address: Address) {
         let mut needle = Needle::EMPTY;
         match address {

@@ -1,7 +1,7 @@
-//! Watching a look-up: every file, record and entry, and why it was taken or skipped.
+//! Observing a look-up: every file, record and entry, and why it was taken or skipped.
 //!
-//! The modules look up without an observer. With one, the same code reports every record, and not just those that
-//! could matter.
+//! The modules usually run without an observer. With one, the same code reports every record, not just those that could
+//! matter.
 
 use crate::bridge::Bridge;
 use crate::candidate::Candidate;
@@ -11,18 +11,18 @@ use crate::snapshot::Standing;
 use crate::snapshot::format::Entry;
 use crate::text::Text;
 
-/// What the look-up makes of a valid lease record.
+/// How a valid lease record relates to the look-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It isn't about the name or the address that is looked up.
+    /// It doesn't have the name or the address that is looked up.
     Other,
-    /// It is, and it has expired.
+    /// It has, but it has expired.
     Expired,
     /// It is a candidate.
     Candidate,
 }
 
-/// What becomes of a candidate in the end.
+/// What finally happens to a candidate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// It is in the answer.
@@ -33,11 +33,11 @@ pub enum Fate {
     OtherCase,
     /// The NIC has a fresher lease under another client id.
     OtherClient,
-    /// The answer has the address already.
+    /// The answer already has the address.
     Duplicate,
     /// Only the other family was requested.
     OtherFamily,
-    /// An IPv6 link-local address: the guest has a better one, or the answer can't have its scope.
+    /// An IPv6 link-local address, and the guest has a better one, or the answer can't contain its scope.
     LinkLocal,
     /// Another lease of the same address ranks before it (a look-up by address has one answer).
     Outranked,
@@ -47,12 +47,12 @@ pub enum Fate {
     BehindFiles,
 }
 
-/// Receives what happens, in order.
+/// Called with what happens, in order.
 pub trait Observer {
     /// The state directory can't be listed.
     fn no_directory(&mut self, _fault: Fault) {}
 
-    /// A file is read from here on, or can't be opened.
+    /// A file was opened, and its records follow; or it can't be opened.
     fn file(&mut self, _bridge: Bridge, _kind: Kind, _opened: Result<(), Fault>) {}
 
     /// Reading failed at byte `offset`, before the file's end.
@@ -68,21 +68,21 @@ pub trait Observer {
     /// about what is looked up.
     fn mac_map(&mut self, _start: u32, _domain: &Text, _good: bool, _wanted: bool) {}
 
-    /// The snapshot was asked, and what of it counts; `None`: it is damaged, and what it gave doesn't count. Its
-    /// entries have been reported before.
+    /// The snapshot was read, and this much of it counts. `None`: it is damaged, and the entries that were reported before
+    /// don't count.
     fn snapshot(&mut self, _standing: Option<Standing>) {}
 
     /// An entry of the snapshot at byte `offset`, and whether it counts.
     fn entry(&mut self, _offset: u32, _entry: &Entry<'_>, _standing: Standing, _counts: bool) {}
 
-    /// What has become of a candidate.
+    /// What happened to a candidate.
     fn candidate(&mut self, _candidate: &Candidate, _fate: Fate) {}
 
     /// The name that is looked up is the host's own, so that no guest has it.
     fn own_name(&mut self) {}
 }
 
-/// The same observer, for a shorter time.
+/// Reborrows the observer.
 #[must_use]
 pub fn observing<'o>(observer: &'o mut Option<&mut dyn Observer>) -> Option<&'o mut dyn Observer> {
     match observer {

@@ -1,7 +1,7 @@
 //! Finding the records of one state file.
 //!
-//! Two ways that find the same: object by object, or by passing over the bytes for needles and reading only the
-//! objects around what is found.
+//! There are two ways, which find the same: parsing object by object, or searching the bytes for needles and parsing only
+//! the objects around matches.
 
 use needle::Needle;
 
@@ -9,31 +9,31 @@ use crate::io::StateFile;
 use crate::json::{self, Parsed};
 use crate::window::Window;
 
-/// A record of the usual length comes from a single read, so that a file that is rewritten in
-/// place can't give half of an old and half of a new one.
+/// A record of the usual length is taken from a single read. Otherwise, when a file is rewritten in place, half of it could
+/// be old and half new.
 const USUAL_RECORD: usize = 2048;
 
-/// Goes through a file's objects: [`Scan::next`] moves to one, the caller reads it, [`Scan::accept`]
-/// takes note of how that ended. With needles, at least every object comes that has one of them or a backslash in it;
-/// without, every object. One object may come more than once.
+/// Goes through a file's objects: [`Scan::next`] moves to one, the caller parses it and passes the result to
+/// [`Scan::accept`]. With needles, at least every object that contains one of them or a backslash comes; without, every
+/// object. An object may come more than once.
 pub struct Scan<'n> {
     needles: &'n [Needle],
-    /// Which of the needles is looked for. None: every object is read.
+    /// The needle that is searched for. `None`: every object is parsed.
     needle: Option<&'n Needle>,
-    /// Where it was found: an object that ends before isn't the one around it.
+    /// Where it was found. The object around it doesn't end before.
     found: u32,
     /// Where the object starts.
     start: u32,
 }
 
-/// What came of reading an object.
+/// What an object turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accepted {
     /// It is a record.
     Record,
-    /// It isn't valid JSON from this byte on.
+    /// Invalid JSON at this byte.
     Malformed(u32),
-    /// It was no more than an attempt: all objects come from the start, this one among them.
+    /// Not known: all objects follow from the start of the file, including this one.
     FromStart,
 }
 
@@ -83,11 +83,11 @@ impl<'n> Scan<'n> {
         self.start
     }
 
-    /// Takes note of how the reading of the object ended. The window stays where that was.
+    /// Takes the result of parsing the object. The window stays where the parser left it.
     ///
-    /// libvirt starts each record on a line of its own. A `{` at the start of a line is outside of any
-    /// string; where a whole object without others in it starts there and reaches beyond what was found, it is
-    /// the one around it. In every other case only reading from the start can tell.
+    /// libvirt starts each record on its own line. A `{` at the start of a line is outside strings. If a whole object
+    /// without nested ones starts there and extends past the match, the match is in it. In every other case the file has to
+    /// be parsed from its start.
     pub fn accept<F: StateFile>(&mut self, window: &mut Window<'_, F>, parsed: Parsed) -> Accepted {
         let end = window.offset();
         let is_plain = parsed == Parsed::Whole { nested: false };

@@ -1,9 +1,9 @@
-//! What several unit tests need.
+//! Helpers of several unit tests.
 
 use crate::io::{Fault, SECTOR, StateFile, System};
 use crate::text::Text;
 
-/// Numbers that look random and are the same in each run (xorshift).
+/// Pseudorandom numbers, the same in each run (xorshift).
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -23,7 +23,7 @@ impl Random {
     }
 }
 
-/// A system whose memory is never given back.
+/// A system that leaks memory.
 pub(crate) struct Leaking;
 
 impl System for Leaking {

@@ -3,39 +3,38 @@
 use crate::io::{Fault, READ_LIMIT, SECTOR, StateFile};
 use crate::text::copy;
 
-/// So many bytes of a buffer come before what is read: room for the end of what was read before, longer than
-/// a needle.
+/// Bytes of a buffer before what is read: room for the end of the previous read, longer than a needle.
 pub const FRONT: usize = 64;
 
-/// The length of a large buffer, which is best aligned to [`FRONT`]: each read is of four pages.
+/// The length of a large buffer: each read is four pages. It is best aligned to [`FRONT`].
 pub const LARGE_BUFFER: usize = FRONT + (16 << 10);
 
-/// The length of a buffer for where stack is short. A look-up in an 80 KB file takes 1.2 times as long as through
-/// a large buffer.
+/// The length of a buffer for small stacks: each read is one page. A look-up in an 80 KB file takes 1.3 times as long as
+/// with a large buffer.
 pub const SMALL_BUFFER: usize = FRONT + (4 << 10);
 
 /// A state file, seen through `buffer`.
 ///
-/// A fault ends the file where it occurs and is kept for [`Window::fault`].
+/// After a fault the file counts as ended there; see [`Window::fault`].
 pub struct Window<'b, F> {
     file: F,
     buffer: &'b mut [u8],
     /// Offset in the file of the buffer's first place, modulo 2³²: there may be none for it.
     origin: u32,
-    /// Index of the first byte that holds something: at the end of the front or in it.
+    /// Index of the first valid byte: at the end of the front or in it.
     from: usize,
-    /// Index behind the last one.
+    /// Index after the last one.
     to: usize,
     /// Index of the next byte.
     at: usize,
-    /// The file has nothing behind the buffer.
+    /// The file has nothing after the buffer.
     at_end: bool,
     fault: Option<Fault>,
 }
 
 impl<'b, F: StateFile> Window<'b, F> {
-    /// A window on the start of `file`. `buffer` is scratch of more than [`FRONT`] bytes, and of twice as
-    /// many where it is slid.
+    /// A window on the start of `file`. `buffer` is memory of more than [`FRONT`] bytes, and more than twice as many for
+    /// [`Window::slide`].
     pub fn new(file: F, buffer: &'b mut [u8]) -> Self {
         let (origin, from, to, at) = (0u32.wrapping_sub(FRONT as u32), FRONT, FRONT, FRONT);
         Self { file, buffer, origin, from, to, at, at_end: false, fault: None }
@@ -75,7 +74,6 @@ impl<'b, F: StateFile> Window<'b, F> {
     }
 
     /// The next byte, or `None` at the end.
-    #[inline(never)]
     pub fn peek(&mut self) -> Option<u8> {
         match self.ahead().first() {
             Some(&byte) => Some(byte),
@@ -99,8 +97,7 @@ impl<'b, F: StateFile> Window<'b, F> {
         }
     }
 
-    /// Makes the next `count` bytes come from one read, where the file has them and the buffer can hold
-    /// them.
+    /// Makes the next `count` bytes come from one read, as far as the file has them and the buffer can hold them.
     pub fn gather(&mut self, count: usize) {
         let cut = self.ahead().len() < count && !self.at_end;
         if self.at < FRONT || self.at > FRONT && cut {
@@ -108,8 +105,8 @@ impl<'b, F: StateFile> Window<'b, F> {
         }
     }
 
-    /// Reads on behind the buffer, keeping its last `keep` bytes and making the first of them the next
-    /// byte. `false` at the end, where all that was read last stays.
+    /// Reads the bytes after the buffer. Keeps its last `keep` bytes, the first of which becomes the next byte. `false` at the
+    /// end; the buffer then stays as it is.
     pub fn slide(&mut self, keep: usize) -> bool {
         if self.at_end {
             return false;
@@ -128,14 +125,14 @@ impl<'b, F: StateFile> Window<'b, F> {
         let end = self.origin.wrapping_add(self.to as u32);
         let len = self.read(end);
         if len > 0 {
-            self.stand(end, len);
+            self.set_read(end, len);
             self.from = FRONT - kept;
             self.at = self.from;
         }
         len > 0
     }
 
-    /// Moves the buffer so that `offset`, which is made the next byte, has half a buffer behind it.
+    /// Makes `offset` the next byte, with half a buffer before it.
     pub fn look_back(&mut self, offset: u32) {
         self.load(offset.saturating_sub((self.buffer.len() / 2) as u32));
         self.seek(offset);
@@ -152,19 +149,18 @@ impl<'b, F: StateFile> Window<'b, F> {
 
     fn load(&mut self, offset: u32) {
         let len = self.read(offset);
-        self.stand(offset, len);
+        self.set_read(offset, len);
     }
 
-    /// Behind the front stand `len` bytes from `offset` on.
-    fn stand(&mut self, offset: u32, len: usize) {
+    /// Notes that `len` bytes from `offset` on come after the front.
+    fn set_read(&mut self, offset: u32, len: usize) {
         self.origin = offset.wrapping_sub(FRONT as u32);
         self.from = FRONT;
         self.at = FRONT;
         self.to = FRONT + len;
     }
 
-    /// Reads into what is behind the front. How much was read; nothing behind a fault.
-    #[inline(never)]
+    /// Reads into the buffer after its front. Returns how much was read: nothing after a fault.
     fn read(&mut self, offset: u32) -> usize {
         self.at_end = true;
         if self.fault.is_some() || offset >= READ_LIMIT {
@@ -232,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn slides_keep_what_they_are_told_to() {
+    fn slides_keep_the_last_bytes() {
         let bytes: Vec<u8> = (0..3000u32).map(|at| (at % 251) as u8).collect();
         let mut random = Random::new(11);
         for _ in 0..2000 {
@@ -292,7 +288,7 @@ mod tests {
         assert_eq!(reads(100, all), [(0, 16384, 100)]);
         assert_eq!(reads(0, all), [(0, 16384, 0)]);
         assert_eq!(reads(20_000, all), [(0, 16384, 16384), (16384, 16384, 3616)]);
-        // Before a multiple of a sector more may come.
+        // After a read that ends at a multiple of a sector, there may be more.
         assert_eq!(reads(1024, all), [(0, 16384, 1024), (1024, 16384, 0)]);
         assert_eq!(reads(1100, 600), [(0, 16384, 1024), (1024, 16384, 76)]);
         assert_eq!(reads(16384, all), [(0, 16384, 16384), (16384, 16384, 0)]);

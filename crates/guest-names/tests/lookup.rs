@@ -10,7 +10,7 @@ use testkit::generate::{NODE, NOW, WANTED, address_text, bridge, mac, mac_text, 
 use testkit::look_up::{Answer, Means, by_address, by_name, list};
 use testkit::memory::{Directory, Manner};
 use testkit::random::{Random, rounds};
-use testkit::reference::{Guest, Lease, Reference, State, listed_name};
+use testkit::reference::{Guest, HostState, Lease, Reference, listed_name};
 
 const KINDS: [NameKind; 2] = [NameKind::HostName, NameKind::Domain];
 const FAMILIES: [Option<Family>; 3] = [None, Some(Family::V4), Some(Family::V6)];
@@ -18,7 +18,7 @@ const FAMILIES: [Option<Family>; 3] = [None, Some(Family::V4), Some(Family::V6)]
 /// What the modules have on the main thread.
 const AMPLE: Means<'static> = Means::ample(NOW);
 
-fn reference(state: &State) -> Reference<'_> {
+fn reference(state: &HostState) -> Reference<'_> {
     Reference { state, node: NODE, now: NOW }
 }
 
@@ -147,7 +147,7 @@ fn the_list_has_what_look_ups_give() {
 fn everything(
     directory: &mut Directory,
     means: &Means<'_>,
-    state: &State,
+    state: &HostState,
 ) -> Vec<Result<String, Exhausted>> {
     let mut outcomes = Vec::new();
     let address = state.leases.first().map_or(v4(1), |lease| lease.address);
@@ -253,8 +253,8 @@ fn reverse_prefers_what_is_attached() {
         of(1, 2, "here", NOW + 10),
         of(1, 3, "not a host", NOW + 99),
     ];
-    let mut state = State { leases, guests: Vec::new() };
-    let names = |state: &State| {
+    let mut state = HostState { leases, guests: Vec::new() };
+    let names = |state: &HostState| {
         let files = state.directory(&mut Random::new(1));
         [0, 1, 2, 3, 24].map(|places| {
             let (mut directory, means) = (files.with(Manner::PLAIN), Means { places, ..AMPLE });
@@ -281,8 +281,8 @@ fn of_the_leases_of_one_nic_those_of_another_client_than_the_freshest_are_left_o
         of(3, "ff:00", NOW + 100),
         of(4, "ff:00", NOW + 50),
     ];
-    let mut state = State { leases, guests: Vec::new() };
-    let found = |state: &State| {
+    let mut state = HostState { leases, guests: Vec::new() };
+    let found = |state: &HostState| {
         let files = state.directory(&mut Random::new(1));
         addresses(&files, NameKind::HostName, "web")
     };
@@ -304,7 +304,7 @@ fn the_latest_end_comes_first() {
     let of = |last, expiry| Lease { expiry, ..lease(v4(last)) };
     let ends = [0, NOW + 1, i64::MAX, NOW + 2, 0];
     let leases = ends.iter().zip(0..).map(|(&end, last)| of(last, end)).collect();
-    let files = State { leases, guests: Vec::new() }.directory(&mut Random::new(1));
+    let files = HostState { leases, guests: Vec::new() }.directory(&mut Random::new(1));
     let found = addresses(&files, NameKind::HostName, "web");
     assert_eq!(found, [v4(2), v4(3), v4(1), v4(0), v4(4)]);
 }
@@ -321,7 +321,7 @@ fn domains_that_share_a_nic_and_differ_in_case() {
         let mut leases: Vec<_> =
             (0..12).map(|last| of(last, shared, NOW + i64::from(last))).collect();
         leases.push(of(99, mac(others), NOW + 1_000));
-        let mut state = State { leases, guests };
+        let mut state = HostState { leases, guests };
         let shared_ones: Vec<_> = (0..12).rev().map(v4).collect();
         let all = [vec![v4(99)], shared_ones.clone()].concat();
         for _ in 0..2 {
@@ -356,7 +356,7 @@ fn thousands_of_leases_of_one_name_take_linear_time() {
         });
         let macs = (0..64).map(mac).collect();
         let guests = vec![Guest { bridge: bridge(0), name: "web".into(), macs }];
-        State { leases: leases.collect(), guests }.directory(&mut Random::new(4))
+        HostState { leases: leases.collect(), guests }.directory(&mut Random::new(4))
     };
     let sizes = [2_000, 8_000].map(|count| (count, files(count)));
     for (count, files) in &sizes {
@@ -394,7 +394,7 @@ fn is_read_once(directory: &Directory, what: &str) {
 fn the_files_say_what_the_state_says() {
     assert_eq!(mac_text(mac(0x102)), "52:54:00:00:01:02");
     assert_eq!(address_text(v4(0x102)), "10.0.1.2");
-    let state = State { leases: vec![lease(v4(7))], guests: Vec::new() };
+    let state = HostState { leases: vec![lease(v4(7))], guests: Vec::new() };
     let directory = state.directory(&mut Random::new(1));
     let (_, text) = directory.files().find(|(name, _)| *name == b"virbr0.status").unwrap();
     let value: serde_json::Value = serde_json::from_slice(text).unwrap();

@@ -14,7 +14,7 @@ use testkit::generate::{NODE, NOW, WANTED, address_text, mac, state};
 use testkit::look_up::{self, Answer, Means, NameAndAddress, ip};
 use testkit::memory::{Directory, Manner, Snapshot};
 use testkit::random::{Random, rounds};
-use testkit::reference::{Lease, Reference, State, listed_name};
+use testkit::reference::{HostState, Lease, Reference, listed_name};
 
 const KINDS: [NameKind; 2] = [NameKind::HostName, NameKind::Domain];
 const FAMILIES: [Option<Family>; 3] = [None, Some(Family::V4), Some(Family::V6)];
@@ -88,7 +88,7 @@ fn fresh(records: &Records, state: Option<Stamp>) -> Snapshot {
 }
 
 /// What the daemon makes of the state files alone.
-fn compile(state: &State) -> Records {
+fn compile(state: &HostState) -> Records {
     let mut records = Records::new();
     let lower = |kind: &str, name: &str| format!("{kind}{}", name.to_ascii_lowercase());
     for guest in &state.guests {
@@ -109,19 +109,22 @@ fn compile(state: &State) -> Records {
             client: client_of(lease.client.as_bytes()),
             ..entry(name, Some(lease.address))
         };
+        // Each name by itself: `0x7f.1` is an address, and `0x7f.1.lab` a host name.
+        let can_have = |kind: &str, name: &str| {
+            let name = name.as_bytes();
+            kind == "g" || is_host_name(name) && !reference.is_own(name)
+        };
         let mut under = |kind: &str, name: &str, entry: &Entry<'_>| {
-            if kind == "g" || !reference.is_own(name.as_bytes()) {
-                add(&mut records, lower(kind, name).as_bytes(), entry);
-            }
             let domain = lease.domain.trim_end_matches('.');
-            if !domain.is_empty() {
-                let name = format!("{name}.{domain}");
-                if kind == "g" || !reference.is_own(name.as_bytes()) {
-                    add(&mut records, lower(kind, &name).as_bytes(), entry);
+            let long = format!("{name}.{domain}");
+            let long = (!domain.is_empty()).then_some(long.as_str());
+            for name in [name].into_iter().chain(long) {
+                if can_have(kind, name) {
+                    add(&mut records, lower(kind, name).as_bytes(), entry);
                 }
             }
         };
-        if is_host_name(lease.hostname.as_bytes()) {
+        if !lease.hostname.is_empty() {
             under("h", &lease.hostname, &entry(&lease.hostname));
         }
         for guest in state.owners(lease) {

@@ -1,22 +1,21 @@
-//! Finding the few records that matter without reading the others.
+//! Finding the few records of interest without parsing the others.
 //!
-//! One pass over the bytes, sixteen and more at a time: the loops are plain, so that the compiler makes
-//! vector code of them on any processor. That takes `opt-level = 3`, which is why this is a package of
-//! its own: the rest of the modules is compiled for size.
+//! One pass over the bytes, sixteen or more at a time. The loops are simple, so the compiler vectorises them for any
+//! processor, at `opt-level = 3`. (What is generic over the system is compiled for size.)
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
-/// The longest needle; of a longer one the start is enough.
+/// The length of the longest needle. The start of a longer one is enough.
 const LENGTH_LIMIT: usize = 39;
 
-/// How many bytes are looked at before it is asked whether there was anything.
+/// How many bytes are compared before checking for a match.
 const BLOCK: usize = 64;
 
-/// Letters of both cases differ in this bit.
+/// The bit in which upper and lower case letters differ.
 const CASE: u8 = 0x20;
 
-/// Bytes that every record that matters has in it, in either case, or in JSON's escapes.
+/// Bytes that every record of interest contains, in either case, or as JSON escapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needle {
     bytes: [u8; LENGTH_LIMIT],
@@ -24,7 +23,7 @@ pub struct Needle {
 }
 
 impl Needle {
-    /// A needle of no bytes, which is found nowhere.
+    /// A needle without bytes, which never matches.
     pub const EMPTY: Self = Self { bytes: [0; LENGTH_LIMIT], len: 0 };
 
     /// Appends `bytes`.
@@ -36,7 +35,7 @@ impl Needle {
         }
     }
 
-    /// How many bytes at the end of what was searched can still be the start of a needle.
+    /// How many bytes at the end of the searched text may be the start of a needle.
     #[must_use]
     pub fn overlap(&self) -> usize {
         usize::from(self.len.saturating_sub(1))
@@ -46,14 +45,14 @@ impl Needle {
         self.bytes.get(..usize::from(self.len)).unwrap_or(&[])
     }
 
-    /// The first place in `hay` where the needle or a backslash starts. A needle that could start in
-    /// the last [`Needle::overlap`] bytes is not found; a backslash there is.
+    /// The first position in `hay` where the needle or a backslash starts. Needles that start in the last
+    /// [`Needle::overlap`] bytes are not found, but backslashes are.
     #[must_use]
     pub fn find(&self, hay: &[u8]) -> Option<usize> {
         let Some(last_block) = hay.len().checked_sub(BLOCK + self.overlap()) else {
             return self.find_bytewise(hay, 0);
         };
-        // A block is passed by for the backslashes behind it: see `suspect`.
+        // `suspect` looks for backslashes only after the start.
         let start = hay.get(..self.overlap())?;
         if let Some(found) = start.iter().position(|&byte| byte == b'\\') {
             return Some(found);
@@ -71,18 +70,18 @@ impl Needle {
             } else if at == last_block {
                 return None;
             } else {
-                // Whatever is left over behind the blocks, and some of them again.
+                // The rest after the last whole block, and part of that block again.
                 at = last_block;
             }
         }
     }
 
-    /// Where the first block of `hay` starts that may have a needle's start in it, or a backslash
-    /// [`Needle::overlap`] bytes behind one of its bytes.
+    /// Where the first block of `hay` starts in which a needle may start, or which has a backslash [`Needle::overlap`] bytes
+    /// after one of its bytes.
     #[inline(never)]
     fn suspect(&self, hay: &[u8]) -> Option<usize> {
-        // Three bytes, but for their case, are good enough to pass by nearly everything: the last three,
-        // as many MACs and names begin alike.
+        // Comparing three bytes without regard to case excludes nearly everything. The last three, as many MACs and names
+        // begin alike.
         let last = self.overlap();
         let (first, middle) = (last.saturating_sub(2), last.saturating_sub(1));
         let bytes = self.bytes();
@@ -100,7 +99,7 @@ impl Needle {
         Some(suspect * BLOCK)
     }
 
-    /// The same from `from` on, byte by byte.
+    /// The same as `find`, from `from` on, byte by byte.
     #[inline(never)]
     fn find_bytewise(&self, hay: &[u8], from: usize) -> Option<usize> {
         let (&first, rest) = self.bytes().split_first()?;
@@ -110,7 +109,7 @@ impl Needle {
             if *byte == b'\\' {
                 return Some(hay.len() - behind.len() - 1);
             }
-            // Good enough to pass by nearly everything, and cheaper than `same`.
+            // Excludes nearly everything, and is cheaper than `same`.
             if (byte ^ first) & !CASE == 0 {
                 let rest_behind = behind.get(..rest.len()).is_some_and(|text| same(text, rest));
                 if rest_behind && byte.to_ascii_lowercase() == first {
@@ -122,7 +121,7 @@ impl Needle {
     }
 }
 
-/// Whether texts of one length are the same but for their case; `lower` has none in upper case.
+/// Whether texts of the same length differ only in case; `lower` is in lower case.
 fn same(text: &[u8], lower: &[u8]) -> bool {
     text.iter().zip(lower).all(|(byte, lower)| byte.to_ascii_lowercase() == *lower)
 }
@@ -131,7 +130,7 @@ fn same(text: &[u8], lower: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// Numbers that look random and are the same in each run (xorshift).
+    /// Pseudorandom numbers, the same in each run (xorshift).
     struct Random(u64);
 
     impl Random {
@@ -149,7 +148,7 @@ mod tests {
         needle
     }
 
-    /// What `find` says, byte by byte and in one sentence.
+    /// The specification of `find`, byte by byte.
     fn naive(needle: &[u8], hay: &[u8]) -> Option<usize> {
         (0..hay.len()).find(|&at| {
             let here = hay.get(at..at + needle.len());
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_long_needle_the_start_counts() {
+    fn a_long_needle_is_cut() {
         let long = [b'x'; 200];
         let needle = needle_of(&[b"\"", &long]);
         assert_eq!(needle.overlap(), 38);

@@ -7,9 +7,9 @@ use core::mem::{align_of, offset_of, size_of};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i32)]
 pub enum Status {
-    /// Ask again, as errno and h_errno say.
+    /// Try again, perhaps with a larger buffer; see errno and h_errno.
     TryAgain = -2,
-    /// This module can't say: here, a guest without an address of the family.
+    /// No answer from this module: here, a guest without an address of the family.
     Unavail = -1,
     /// There is no such host.
     NotFound = 0,
@@ -17,13 +17,13 @@ pub enum Status {
     Success = 1,
 }
 
-/// `h_errno`: all went well.
+/// `h_errno`: success.
 pub(crate) const NETDB_SUCCESS: c_int = 0;
 /// `h_errno`: see errno.
 pub(crate) const NETDB_INTERNAL: c_int = -1;
 /// `h_errno`: no such host.
 pub(crate) const HOST_NOT_FOUND: c_int = 1;
-/// `h_errno`: a passing failure.
+/// `h_errno`: a temporary failure.
 pub(crate) const TRY_AGAIN: c_int = 2;
 /// `h_errno`: the host has no address of this family.
 pub(crate) const NO_DATA: c_int = 4;

@@ -1,5 +1,5 @@
-//! Memory of a look-up's own, for the few that need more than the stack has: mappings, as the process's heap may be
-//! locked by a thread that a fork has left behind.
+//! Memory for the few look-ups that need more than the stack has: mappings, as a thread that no longer exists after a fork
+//! may hold the lock of the heap.
 
 use core::cell::Cell;
 use core::mem::size_of;
@@ -10,34 +10,33 @@ use guest_names::text::Text;
 
 use crate::system;
 
-/// Mappings that are given back when this goes.
+/// Mappings that are removed on drop.
 pub(crate) struct Arena {
-    /// The one that was made last.
+    /// The newest one.
     last: Cell<*mut Head>,
 }
 
-/// The start of a mapping. What is given out comes after it.
+/// The start of a mapping, followed by the memory that is handed out.
 #[repr(align(64))]
 struct Head {
-    /// The mapping before.
+    /// The mapping that was made before this one.
     before: *mut Head,
-    /// Bytes of this one.
+    /// The length of this one in bytes.
     len: usize,
 }
 
 impl Arena {
-    /// Nothing is mapped yet.
+    /// Without any mappings.
     pub(crate) const fn new() -> Self {
         Self { last: Cell::new(ptr::null_mut()) }
     }
 
-    /// The place of so many bytes, aligned as [`Head`] is.
-    #[inline(never)]
+    /// Maps `bytes` bytes, aligned as [`Head`] is.
     fn map(&self, bytes: usize) -> Option<*mut u8> {
         let len = bytes.checked_add(size_of::<Head>())?;
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-        // SAFETY: a mapping at a place of the kernel's choice touches nothing that is there.
+        // SAFETY: a mapping where the kernel chooses doesn't affect others.
         let start = unsafe { libc::mmap(ptr::null_mut(), len, protection, flags, -1, 0) };
         if start == libc::MAP_FAILED {
             return None;
@@ -54,9 +53,9 @@ impl Drop for Arena {
     fn drop(&mut self) {
         let mut head = self.last.get();
         while !head.is_null() {
-            // SAFETY: `map` has written it, and the mapping is still there.
+            // SAFETY: `map` has written it, and the mapping still exists.
             let Head { before, len } = unsafe { head.read() };
-            // SAFETY: the mapping is this arena's, whose memory nobody borrows any more.
+            // SAFETY: the mapping belongs to this arena, whose memory isn't borrowed any more.
             unsafe { libc::munmap(head.cast(), len) };
             head = before;
         }
@@ -71,7 +70,7 @@ impl System for Arena {
             // SAFETY: the mapping is aligned for it and has room for so many.
             unsafe { start.wrapping_add(at).write(fill) };
         }
-        // SAFETY: they have been written, nobody else has them, and they last as long as the arena.
+        // SAFETY: all have been written, nothing else refers to them, and they last as long as the arena.
         Some(unsafe { core::slice::from_raw_parts_mut(start, len) })
     }
 

@@ -1,5 +1,4 @@
-//! What the modules write to standard error with `LIBVIRT_NSS_DEBUG`: a line for each file, each record
-//! and each candidate.
+//! The messages of the modules with `LIBVIRT_NSS_DEBUG`: a line on standard error for each file, record and candidate.
 
 use guest_names::address::{Address, Mac, hex_digits};
 use guest_names::bridge::Bridge;
@@ -16,16 +15,16 @@ use crate::system::{self, STATE_DIRECTORY};
 /// The snapshot's name in messages.
 const SNAPSHOT: &[u8] = b"snapshot";
 
-/// The observer that writes.
+/// The observer that writes messages.
 pub(crate) struct Messages {
     /// The file that is being read.
     file: (Bridge, Kind),
 }
 
-/// Bytes of the longest line: a host name, an address, a MAC and what became of them.
+/// The length of the longest line in bytes: a host name, an address, a MAC and what happened to them.
 const LINE: usize = 384;
 
-/// A line that is being put together. What is too long is cut.
+/// A line in the making. Long lines are cut.
 struct Line {
     bytes: [u8; LINE],
     len: usize,
@@ -37,18 +36,15 @@ impl Line {
     }
 
     /// The start of every line.
-    #[inline(never)]
     fn begin(&mut self) {
         self.text(b"libvirt-nss: ");
     }
 
-    #[inline(never)]
     fn text(&mut self, text: &[u8]) {
         text.iter().for_each(|&byte| self.put(byte));
     }
 
-    /// A byte, or a question mark for one that could control a terminal: guests choose their names.
-    #[inline(never)]
+    /// Appends a byte; a question mark in place of one that could control a terminal, as guests choose their names.
     fn put(&mut self, byte: u8) {
         // The last place is for the end of the line.
         if let (Some(place), true) = (self.bytes.get_mut(self.len), self.len < LINE - 1) {
@@ -58,7 +54,6 @@ impl Line {
         }
     }
 
-    #[inline(never)]
     fn number(&mut self, value: u32) {
         let mut unit = 1_000_000_000;
         while unit > 0 {
@@ -70,14 +65,12 @@ impl Line {
     }
 
     /// The name of a guest, in quotation marks.
-    #[inline(never)]
     fn name(&mut self, name: &[u8]) {
         self.text(b"\"");
         self.text(name);
         self.text(b"\"");
     }
 
-    #[inline(never)]
     fn address(&mut self, address: Option<Address>, mac: Option<Mac>) {
         if let Some(address) = address {
             for (at, &octet) in address.octets().iter().enumerate() {
@@ -134,7 +127,6 @@ impl Messages {
     }
 
     /// The start of a line about a byte of the file.
-    #[inline(never)]
     fn begin_at(&self, line: &mut Line, start: u32) {
         self.begin(line);
         line.text(b", byte ");

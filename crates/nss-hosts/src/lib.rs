@@ -1,5 +1,5 @@
-//! glibc's interface for `hosts` modules, on top of `guest-names`: the C structs, the packing into the
-//! caller's buffer, the triples of status, errno and h_errno, the entry points, the system calls.
+//! glibc's interface for `hosts` modules, on top of `guest-names`: the C structs, packing answers into the caller's buffer,
+//! status, errno and h_errno, the entry points, the system calls.
 //!
 //! All `unsafe` of the modules is here.
 

@@ -1,10 +1,10 @@
-//! Answers packed into the caller's buffer.
+//! Packing answers into the caller's buffer.
 //!
-//! What an answer needs is computed first and checked once: padding up to the first pointer, then what has pointers
-//! in it, then the addresses, then the name. It is never more than the answer is long.
+//! The size of an answer is computed first and checked once: padding up to the first pointer, then tables and structs that
+//! contain pointers, then the addresses, then the name. It is never more than the answer needs.
 
 use core::ffi::{c_char, c_int};
-use core::mem::{align_of, size_of};
+use core::mem::{MaybeUninit, align_of, size_of};
 use core::ptr;
 
 use guest_names::address::{Address, Family};
@@ -13,11 +13,11 @@ use crate::abi::{AddrTuple, HostEnt};
 
 const POINTER: usize = size_of::<*mut c_char>();
 
-/// The answer doesn't fit into the buffer.
+/// The answer is larger than the buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoRoom;
 
-/// The memory that the caller gives for an answer.
+/// The caller's memory for an answer.
 pub struct Buffer {
     /// Aligned for a pointer.
     start: *mut u8,
@@ -26,14 +26,15 @@ pub struct Buffer {
 
 impl Buffer {
     /// # Safety
-    /// `start` can be written for `len` bytes, as long as this value and what is made of it is used.
+    /// `start` can be written for `len` bytes, and nothing else uses these, as long as this value and the answers in it
+    /// are used.
     pub unsafe fn new(start: *mut c_char, len: usize) -> Self {
         let padding = start.align_offset(align_of::<*mut c_char>());
         let start = start.cast::<u8>().wrapping_add(padding);
         Self { start, len: len.saturating_sub(padding) }
     }
 
-    /// The place `offset` bytes in.
+    /// The address of the byte at `offset`.
     fn at(&self, offset: usize) -> *mut u8 {
         debug_assert!(offset <= self.len);
         self.start.wrapping_add(offset)
@@ -42,10 +43,10 @@ impl Buffer {
     /// Copies `bytes` to `offset`.
     ///
     /// # Safety
-    /// There is room for them, and they are not in the buffer.
+    /// There is room for them.
     unsafe fn put(&self, offset: usize, bytes: &[u8]) -> *mut c_char {
         let place = self.at(offset);
-        // SAFETY: the caller promises both.
+        // SAFETY: the caller promises the room, and `new`'s caller that the bytes are elsewhere.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), place, bytes.len()) };
         place.cast()
     }
@@ -70,22 +71,17 @@ pub fn af(family: Family) -> c_int {
     }
 }
 
-/// Packs a `struct hostent`: `name` with `count` addresses of one family, at least one. `name` is not in the buffer.
-/// Gives the canonical name.
+/// Packs a `struct hostent`: `name` with `count` addresses of one family, at least one. Returns the name in the buffer.
 ///
 /// # Errors
 /// [`NoRoom`]; nothing was written.
-///
-/// # Safety
-/// `result` can be written.
-#[inline(never)]
-pub unsafe fn host_ent(
+pub fn host_ent(
     buffer: &Buffer,
     name: &[u8],
     family: Family,
     addresses: &mut dyn Iterator<Item = Address>,
     count: usize,
-    result: *mut HostEnt,
+    result: &mut MaybeUninit<HostEnt>,
 ) -> Result<*mut c_char, NoRoom> {
     let len = if family == Family::V4 { 4 } else { 16 };
     // The ends of both tables, a pointer and an address each, the name and its NUL.
@@ -110,41 +106,32 @@ pub unsafe fn host_ent(
     unsafe { aliases.write(ptr::null_mut()) };
     // SAFETY: the need has room for the name after the addresses.
     let h_name = unsafe { buffer.put_name(addresses_at + count * len, name) };
-    let answer = HostEnt {
+    result.write(HostEnt {
         h_name,
         h_aliases: aliases,
         h_addrtype: af(family),
         h_length: len as c_int,
         h_addr_list: list,
-    };
-    // SAFETY: as the caller promises.
-    unsafe { result.write(answer) };
+    });
     Ok(h_name)
 }
 
 /// An address and the scope id of a link-local one, 0 for others.
 pub type Scoped = (Address, u32);
 
-/// Packs a chain of `struct gaih_addrtuple`: `name` with `count` addresses of both families, at least one. `name` is
-/// not in the buffer.
+/// Packs a chain of `struct gaih_addrtuple`: `name` with `count` addresses of both families, at least one. The first tuple
+/// is `own`, if the caller has one (glibc up to 2.35), and else in the buffer. Returns the first tuple.
 ///
 /// # Errors
 /// [`NoRoom`]; nothing was written.
-///
-/// # Safety
-/// `pat` can be written, and what it points to is NULL or a tuple that can be written.
-#[inline(never)]
-pub unsafe fn tuples(
+pub fn tuples(
     buffer: &Buffer,
     name: &[u8],
     addresses: &mut dyn Iterator<Item = Scoped>,
     count: usize,
-    pat: *mut *mut AddrTuple,
-) -> Result<(), NoRoom> {
-    // SAFETY: as the caller promises.
-    let own = unsafe { pat.read() };
-    // Up to glibc 2.35 the first tuple is the caller's.
-    let in_buffer = count - usize::from(!own.is_null() && count > 0);
+    own: Option<&mut MaybeUninit<AddrTuple>>,
+) -> Result<*mut AddrTuple, NoRoom> {
+    let in_buffer = count - usize::from(own.is_some() && count > 0);
     let name_at = in_buffer * size_of::<AddrTuple>();
     if name_at + name.len() + 1 > buffer.len {
         return Err(NoRoom);
@@ -152,13 +139,15 @@ pub unsafe fn tuples(
     // SAFETY: the need has room for the name after the tuples.
     let name = unsafe { buffer.put_name(name_at, name) };
     let mut rest = buffer.at(0).cast::<AddrTuple>();
-    let mut place = own;
-    if own.is_null() {
-        place = rest;
-        rest = rest.wrapping_add(1);
-        // SAFETY: as the caller promises.
-        unsafe { pat.write(place) };
-    }
+    let first = match own {
+        Some(own) => own.as_mut_ptr(),
+        None => {
+            let first = rest;
+            rest = rest.wrapping_add(1);
+            first
+        }
+    };
+    let mut place = first;
     for (at, (address, scopeid)) in addresses.take(count).enumerate() {
         let next = if at + 1 < count { rest } else { ptr::null_mut() };
         let (family, addr) = (af(address.family()), address.padded());
@@ -167,5 +156,5 @@ pub unsafe fn tuples(
         place = rest;
         rest = rest.wrapping_add(1);
     }
-    Ok(())
+    Ok(first)
 }

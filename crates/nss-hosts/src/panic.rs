@@ -1,11 +1,9 @@
 //! The proof that the modules can't panic.
 //!
-//! In a release build the handler calls a symbol that doesn't exist. Where the optimiser finds that
-//! no panic can be reached it drops the handler and the call with it; where it doesn't, the link
-//! fails (`-z defs`).
+//! In a release build the handler calls a symbol that doesn't exist. If the optimiser can prove that no panic is reachable,
+//! it removes the handler and with it the call; otherwise linking fails (`-z defs`).
 
-/// Defines the panic handler of a module. It belongs to the shared objects alone: a program that links this crate has
-/// std's.
+/// Defines the panic handler of a module. Only the shared objects have it: programs that link this crate have that of std.
 #[macro_export]
 macro_rules! panic_handler {
     () => {
@@ -26,7 +24,7 @@ macro_rules! panic_handler {
             $crate::abort()
         }
 
-        /// What core's unoptimised parts refer to for unwinding, which never happens.
+        /// Unoptimised parts of core refer to this for unwinding, which never happens.
         #[cfg(debug_assertions)]
         #[unsafe(no_mangle)]
         extern "C" fn rust_eh_personality() {}

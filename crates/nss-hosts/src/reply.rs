@@ -1,4 +1,4 @@
-//! What an entry point returns: the triple of status, errno and h_errno for each case.
+//! What an entry point returns in each case: status, errno and h_errno.
 
 use core::ffi::c_int;
 
@@ -13,11 +13,11 @@ use crate::pack::NoRoom;
 pub(crate) enum Reply {
     /// The answer is in the caller's buffer.
     Success,
-    /// The answer doesn't fit: glibc comes back with a larger buffer.
+    /// The answer doesn't fit: glibc tries again with a larger buffer.
     BufferTooSmall,
     /// No guest has the name or the address.
     Unknown,
-    /// A guest has the name, and no address of the family.
+    /// A guest has the name, but no address of the family.
     NoData,
     /// Out of file descriptors or of memory.
     Exhausted,
@@ -37,12 +37,12 @@ impl Reply {
         }
     }
 
-    /// Of an answer that was packed, or didn't fit.
+    /// After packing an answer.
     pub(crate) fn packed<T>(packed: Result<T, NoRoom>) -> Self {
         if packed.is_ok() { Self::Success } else { Self::BufferTooSmall }
     }
 
-    /// Of a look-up by name that found no address.
+    /// After a look-up by name that found no address.
     pub(crate) fn without_answer(found: &Result<Found<'_>, Exhausted>) -> Self {
         match found {
             Ok(Found::Unknown) => Self::Unknown,
@@ -51,19 +51,18 @@ impl Reply {
         }
     }
 
-    /// Sets errno and h_errno. `errnop` may be errno itself, so this comes last: any system call after it
-    /// could undo it.
+    /// Sets errno and h_errno. `errnop` may be the address of errno itself, so this comes last: a later system call could
+    /// overwrite it.
     ///
     /// # Safety
     /// Both pointers can be written, or are NULL.
-    #[inline(never)]
-    pub(crate) unsafe fn tell(self, errnop: *mut c_int, h_errnop: *mut c_int) -> Status {
+    pub(crate) unsafe fn set(self, errnop: *mut c_int, h_errnop: *mut c_int) -> Status {
         let (status, errno, h_errno) = self.triple();
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller promises that it can be written or is NULL.
         if let Some(place) = unsafe { h_errnop.as_mut() } {
             *place = h_errno;
         }
-        // SAFETY: as the caller promises.
+        // SAFETY: the caller promises that it can be written or is NULL.
         if let Some(place) = unsafe { errnop.as_mut() } {
             *place = errno;
         }
@@ -80,7 +79,7 @@ mod tests {
         let mut both = 77;
         let place = &raw mut both;
         // SAFETY: `place` can be written.
-        let status = unsafe { Reply::BufferTooSmall.tell(place, place) };
+        let status = unsafe { Reply::BufferTooSmall.set(place, place) };
         assert_eq!((status, both), (Status::TryAgain, libc::ERANGE));
     }
 }

@@ -10,19 +10,19 @@ use guest_names::text::Text;
 pub(crate) use crate::arena::Arena;
 pub(crate) use guest_names::io::STATE_DIRECTORY;
 
-/// An open file, closed when it goes.
+/// An open file descriptor, closed on drop.
 struct Descriptor(libc::c_int);
 
 impl Drop for Descriptor {
     fn drop(&mut self) {
-        // SAFETY: the descriptor is ours and nobody uses it afterwards. EINTR closes it too on Linux.
+        // SAFETY: the descriptor is ours and isn't used afterwards. On Linux, close also closes it when it returns EINTR.
         unsafe { libc::close(self.0) };
     }
 }
 
 impl Descriptor {
-    /// Opens `path` for reading: not inherited by what the process executes, never waiting for the other
-    /// end of a FIFO, never becoming a controlling terminal. `path` ends in a NUL.
+    /// Opens `path` for reading: closed on exec, without waiting for the other end of a FIFO, never as the controlling
+    /// terminal. `path` ends in a NUL.
     fn open(at: libc::c_int, path: &[u8], flags: libc::c_int) -> Result<Self, Fault> {
         let flags = flags | libc::O_RDONLY | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
         if path.last() != Some(&0) {
@@ -37,8 +37,8 @@ impl Descriptor {
 }
 
 impl Descriptor {
-    /// All zeroes where the system doesn't tell.
-    #[inline(never)]
+    /// All zeroes if the system doesn't say.
+    #[inline(never)] // in all, 450 bytes less stack
     fn status(&self) -> libc::stat64 {
         let mut status = core::mem::MaybeUninit::zeroed();
         // SAFETY: `status` has room for what fstat writes.
@@ -48,7 +48,7 @@ impl Descriptor {
     }
 }
 
-/// The status of the directory at `path`; all zeroes where there is none.
+/// The status of the directory at `path`; all zeroes if there is none.
 fn status_of(path: &CStr) -> libc::stat64 {
     let mut status = core::mem::MaybeUninit::zeroed();
     // SAFETY: `path` is a C string, and `status` has room for what stat writes.
@@ -57,7 +57,7 @@ fn status_of(path: &CStr) -> libc::stat64 {
     unsafe { status.assume_init() }
 }
 
-/// Calls again what a signal interrupted.
+/// Repeats a call that a signal interrupts.
 fn retry(mut call: impl FnMut() -> isize) -> Result<usize, Fault> {
     loop {
         if let Ok(count) = usize::try_from(call()) {
@@ -85,8 +85,8 @@ impl StateFile for File {
     fn read_at(&mut self, offset: u32, room: &mut [u8]) -> Result<usize, Fault> {
         retry(|| {
             let start = room.as_mut_ptr().cast();
-            // SAFETY: `room` can be written for its whole length. pread fails on a FIFO and on a
-            // directory, so that neither is ever taken for a file.
+            // SAFETY: `room` can be written for its whole length. pread fails on a FIFO and on a directory, so neither is
+            // taken for a file.
             unsafe { libc::pread64(self.0.0, start, room.len(), i64::from(offset)) }
         })
     }
@@ -101,13 +101,14 @@ pub(crate) struct Directory<'l> {
     path: &'static CStr,
     open: Option<Descriptor>,
     listing: &'l mut [u8],
-    /// Bytes of `listing` that the kernel has filled, and those that have been gone through.
+    /// How many bytes of `listing` the kernel has filled, and how many of these have been processed.
     filled: usize,
     passed: usize,
 }
 
 impl<'l> Directory<'l> {
-    /// Nothing is opened yet. `listing` is memory to list it with: 512 bytes hold a dozen names.
+    /// Doesn't open anything yet. `listing` is memory for the listing: at least 280 bytes, for the longest name; 512 bytes
+    /// hold a dozen names.
     pub(crate) const fn new(path: &'static CStr, listing: &'l mut [u8]) -> Self {
         Self { path, open: None, listing, filled: 0, passed: 0 }
     }
@@ -151,7 +152,7 @@ impl StateDir for Directory<'_> {
     type File = File;
 
     fn rewind(&mut self) -> Result<(), Fault> {
-        // Opened again where it is needed: hardly any look-up lists the directory twice.
+        // It is opened again when needed: hardly any look-up lists the directory twice.
         self.open = None;
         self.passed = 0;
         self.filled = 0;
@@ -160,7 +161,7 @@ impl StateDir for Directory<'_> {
 
     fn next_name(&mut self, name: &mut Text) -> Result<bool, Fault> {
         let Some(record) = self.next_record()? else { return Ok(false) };
-        // Behind d_type, 1 byte, stands the name, ended by a NUL.
+        // After d_type, 1 byte, comes the name, ended by a NUL.
         let bytes = record.get(19..).unwrap_or(&[]);
         name.set(bytes.split(|&byte| byte == 0).next().unwrap_or(&[]));
         Ok(true)
@@ -175,10 +176,10 @@ impl StateDir for Directory<'_> {
     }
 }
 
-/// Opens the snapshot, if there is one that only its daemon or root can have written.
-#[inline(never)]
+/// Opens the snapshot, if there is one and only its daemon or root can have written it.
+#[inline(never)] // in all, 450 bytes less stack
 pub(crate) fn open_snapshot() -> Option<Opened<File>> {
-    // Mostly there is no daemon and no directory, and asking for that costs half as much as opening.
+    // Usually there is no daemon and no directory. Checking for that costs half as much as opening.
     let home = status_of(format::DIRECTORY);
     if home.st_mode == 0 {
         return None;
@@ -186,13 +187,13 @@ pub(crate) fn open_snapshot() -> Option<Opened<File>> {
     let path = format::PATH.to_bytes_with_nul();
     let file = Descriptor::open(libc::AT_FDCWD, path, libc::O_NOFOLLOW).ok()?;
     let status = file.status();
-    // Whoever may write there can answer for any name: the owner of the directory and root alone.
+    // Whoever can write there can answer for any name, so only the owner of the directory and root may.
     let writable = (status.st_mode | home.st_mode) & (libc::S_IWGRP | libc::S_IWOTH) != 0;
     let theirs = status.st_uid != 0 && status.st_uid != home.st_uid;
     if writable || theirs || status.st_mode & libc::S_IFMT != libc::S_IFREG {
         return None;
     }
-    // Behind the opening: if the directory is now as the snapshot says, it was so before.
+    // After opening: if the directory is now as the snapshot says, it was when the snapshot was opened.
     let state = status_of(STATE_DIRECTORY);
     let stamp = Stamp {
         seconds: seconds(state.st_mtime),
@@ -208,14 +209,14 @@ pub(crate) fn open_snapshot() -> Option<Opened<File>> {
     })
 }
 
-/// Whether the thread has stack to spare: it is the main thread, on its own stack, and the end is far.
+/// Whether there is plenty of stack: this is the main thread, on its own stack, far from its end.
 pub(crate) fn is_stack_ample() -> bool {
-    /// A look-up with large buffers takes less.
+    /// A look-up with large buffers needs less.
     const SPARE: usize = 32 << 10;
-    /// At the start of a program the kernel makes the stack 128 KiB larger than what it puts there
-    /// (`setup_arg_pages`), so this is left without asking for the limit, which takes a system call.
+    /// When a program starts, the kernel makes the stack 128 KiB larger than its contents (`setup_arg_pages`), so this much
+    /// can be used without asking for the limit, which takes a system call.
     const SURE: usize = (128 << 10) - SPARE;
-    /// The kernel keeps all other mappings further than this from the main thread's stack.
+    /// All other mappings are further away from the main thread's stack than this.
     const NEAR: usize = 16 << 20;
     let here = 0u8;
     // SAFETY: takes a number. The bytes of AT_RANDOM are above the main thread's stack.
@@ -224,9 +225,9 @@ pub(crate) fn is_stack_ample() -> bool {
     used <= SURE || used <= NEAR && (used + SPARE) as u64 <= stack_limit()
 }
 
-/// How many bytes the main thread's stack may have; 0 where the system doesn't say.
+/// The largest size of the main thread's stack in bytes; 0 if the system doesn't say.
 #[cold]
-#[inline(never)]
+#[inline(never)] // in all, 450 bytes less stack
 fn stack_limit() -> u64 {
     let mut limit = core::mem::MaybeUninit::<libc::rlimit64>::zeroed();
     let (this, old) = (0, limit.as_mut_ptr());
@@ -246,7 +247,7 @@ pub(crate) fn node_name(name: &mut Text) {
     name.set(node.split(|&byte| byte == 0).next().unwrap_or(&[]));
 }
 
-/// Keeps this thread from being cancelled, until it goes.
+/// Keeps this thread from being cancelled until dropped.
 pub(crate) struct Uncancelled(libc::c_int);
 
 unsafe extern "C" {
@@ -265,12 +266,12 @@ impl Uncancelled {
 
 impl Drop for Uncancelled {
     fn drop(&mut self) {
-        // SAFETY: the old state may be NULL on Linux; the state is the one that was there.
+        // SAFETY: on Linux the pointer for the old state may be NULL; the new state is the previous one.
         unsafe { pthread_setcancelstate(self.0, core::ptr::null_mut()) };
     }
 }
 
-/// The present time, in seconds since the epoch.
+/// The current time in seconds since the epoch.
 pub(crate) fn now() -> i64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` has room for what is written. The clock is always there.
@@ -283,13 +284,13 @@ fn seconds(time: libc::time_t) -> i64 {
     time as i64
 }
 
-/// The index of a bridge's interface; 0 where there is none.
+/// The index of a bridge's interface; 0 if there is none.
 pub(crate) fn interface_index(bridge: &Bridge) -> u32 {
     // SAFETY: the name ends in a NUL.
     unsafe { libc::if_nametoindex(bridge.with_nul().as_ptr().cast()) }
 }
 
-/// Whether the environment asks for messages; never in a process with more rights than its user.
+/// Whether the environment asks for messages; never in set-user-ID programs and the like.
 pub(crate) fn debug_wanted() -> bool {
     unsafe extern "C" {
         fn secure_getenv(name: *const libc::c_char) -> *mut libc::c_char;
@@ -298,9 +299,10 @@ pub(crate) fn debug_wanted() -> bool {
     !unsafe { secure_getenv(c"LIBVIRT_NSS_DEBUG".as_ptr()) }.is_null()
 }
 
-/// Writes to standard error. A message that can't be written is lost: there is nobody to tell.
+/// Writes to standard error. If that fails, the message is lost: there is nowhere to report it.
 pub(crate) fn write_stderr(message: &[u8]) {
-    // By syscall, which is there anyway: one more name costs each process that loads a module a search.
+    // Through `syscall`, which the modules import anyway: each further symbol costs every process that loads a module a
+    // search.
     // SAFETY: `message` can be read for its whole length.
     let _ = retry(|| unsafe {
         libc::syscall(libc::SYS_write, libc::STDERR_FILENO, message.as_ptr(), message.len())

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::look_up::ip;
 use crate::memory::Directory;
 use crate::random::Random;
-use crate::reference::{Guest, Lease, State};
+use crate::reference::{Guest, HostState, Lease};
 
 /// The time in the generated states, in seconds since the epoch.
 pub const NOW: i64 = 1_800_000_000;
@@ -44,7 +44,7 @@ const GUESTS: [&str; 10] =
 const CLIENTS: [&str; 3] = ["01:52:54:00:00:00:01", "ff:00:00:00:01", "00"];
 
 /// Names to look up: those that are in the states, in one or another form, and others.
-pub const WANTED: [&str; 24] = [
+pub const WANTED: [&str; 27] = [
     "web",
     "WEB",
     "Web.lab",
@@ -59,6 +59,7 @@ pub const WANTED: [&str; 24] = [
     "node.lab",
     "node.lab.example",
     "localhost",
+    "localhost.lab",
     "not a host",
     "my vm",
     "v\u{e4}m",
@@ -68,6 +69,8 @@ pub const WANTED: [&str; 24] = [
     "host.lab",
     "host.example",
     "v1.2",
+    "0x7f.1",
+    "0x7f.1.lab",
     "nobody",
 ];
 
@@ -127,7 +130,7 @@ impl Extent {
 
 /// A state: mostly a small one, sometimes one with hundreds of leases.
 #[must_use]
-pub fn state(random: &mut Random) -> State {
+pub fn state(random: &mut Random) -> HostState {
     let extent = if random.one_in(60) { Extent::LARGE } else { Extent::SMALL };
     let bridges = 1 + random.below(3);
     let mac = |random: &mut Random| mac(random.below(extent.macs) as u16);
@@ -155,7 +158,7 @@ pub fn state(random: &mut Random) -> State {
         .collect();
     leases.sort_by_key(|&(on, _)| on);
     guests.sort_by_key(|&(on, _)| on);
-    State {
+    HostState {
         leases: leases.into_iter().map(|(_, lease)| lease).collect(),
         guests: guests.into_iter().map(|(_, guest)| guest).collect(),
     }
@@ -187,7 +190,7 @@ fn expiry(random: &mut Random) -> i64 {
     }
 }
 
-impl State {
+impl HostState {
     /// The state's files, each in one of several layouts, among others that don't matter.
     #[must_use]
     pub fn directory(&self, random: &mut Random) -> Directory {

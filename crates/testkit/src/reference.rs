@@ -44,7 +44,7 @@ pub struct Guest {
 
 /// What the state files say. All records are in the order of the files' listing, and of each file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct State {
+pub struct HostState {
     /// Of all `.status` files.
     pub leases: Vec<Lease>,
     /// Of all `.macs` files.
@@ -55,7 +55,7 @@ pub struct State {
 #[derive(Clone, Copy, Debug)]
 pub struct Reference<'s> {
     /// What the files say.
-    pub state: &'s State,
+    pub state: &'s HostState,
     /// The host's node name.
     pub node: &'s str,
     /// Seconds since the epoch.
@@ -115,7 +115,7 @@ impl Guest {
     }
 }
 
-impl State {
+impl HostState {
     /// Whether a running guest has the lease's NIC.
     #[must_use]
     pub fn is_attached(&self, lease: &Lease) -> bool {

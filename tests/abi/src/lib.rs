@@ -24,7 +24,7 @@ pub use answer::{Address, Answer, Status};
 pub use json::{Lease, MacMap};
 pub use module::Module;
 pub use modules::{Kind, Modules};
-pub use query::{How, Place, Query};
+pub use query::{ErrnoPlace, How, Query};
 pub use sandbox::sandboxed;
 pub use snapshot::Snapshot;
 pub use state::StateDir;

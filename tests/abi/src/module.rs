@@ -13,7 +13,7 @@ use crate::answer::{Answer, Status};
 use crate::buffer::GuardedBuffer;
 use crate::c;
 use crate::decode::{self, Claims};
-use crate::query::{How, Place, Query};
+use crate::query::{ErrnoPlace, How, Query};
 
 thread_local! {
     static WATCH: Cell<Option<fn(Moment)>> = const { Cell::new(None) };
@@ -366,8 +366,8 @@ impl Frame {
             host: &raw mut self.host,
             buffer: self.buffer.as_mut_ptr().cast(),
             length: self.how.length,
-            errnop: if self.how.errnop == Place::Thread { errno } else { &raw mut self.errno },
-            h_errnop: if self.how.h_errnop == Place::Thread {
+            errnop: if self.how.errnop == ErrnoPlace::Thread { errno } else { &raw mut self.errno },
+            h_errnop: if self.how.h_errnop == ErrnoPlace::Thread {
                 h_errno
             } else {
                 &raw mut self.h_errno
@@ -382,11 +382,11 @@ impl Frame {
         // SAFETY: as above.
         unsafe { *h_errno = self.how.h_errno };
         let raw = call(out);
-        if self.how.errnop == Place::Thread {
+        if self.how.errnop == ErrnoPlace::Thread {
             // SAFETY: as above.
             self.errno = unsafe { *errno };
         }
-        if self.how.h_errnop == Place::Thread {
+        if self.how.h_errnop == ErrnoPlace::Thread {
             // SAFETY: as above.
             self.h_errno = unsafe { *h_errno };
         }

@@ -110,7 +110,7 @@ impl fmt::Display for Query {
 
 /// Where an error number is put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum ErrnoPlace {
     /// The thread's own `errno` or `h_errno`, as glibc does it.
     Thread,
     /// A variable of the caller's.
@@ -125,9 +125,9 @@ pub struct How {
     /// How many bytes the buffer starts past a multiple of 16.
     pub offset: usize,
     /// Where `errnop` points.
-    pub errnop: Place,
+    pub errnop: ErrnoPlace,
     /// Where `h_errnop` points.
-    pub h_errnop: Place,
+    pub h_errnop: ErrnoPlace,
     /// What `*errnop` and `errno` hold before the call.
     pub errno: i32,
     /// What `*h_errnop` and `h_errno` hold before the call.
@@ -146,8 +146,8 @@ impl Default for How {
         How {
             length: 1024,
             offset: 0,
-            errnop: Place::Thread,
-            h_errnop: Place::Variable,
+            errnop: ErrnoPlace::Thread,
+            h_errnop: ErrnoPlace::Variable,
             errno: 12_345,
             h_errno: 23_456,
             ttl: Some(34_567),

@@ -18,7 +18,7 @@ pub(super) struct Records<'f, F> {
     window: Window<'f, Option<F>>,
     scan: Scan<'f>,
     observer: Option<&'f mut dyn Observer>,
-    /// Whether it could be opened, or there is none to read.
+    /// Whether it was opened, or can't be read at all.
     opened: Result<(), Exhausted>,
 }
 
@@ -58,7 +58,7 @@ impl<'f, F: StateFile> Records<'f, F> {
     }
 }
 
-/// The leases of a `.status` file that are looked for and haven't expired.
+/// The leases of a `.status` file that are sought and haven't expired.
 pub(crate) struct Leases<'f, F> {
     pub(super) records: Records<'f, F>,
     pub(super) lease: &'f mut Lease,
@@ -97,7 +97,7 @@ impl<F: StateFile> Leases<'_, F> {
         }
     }
 
-    /// The record of the one that [`Leases::next`] gave last.
+    /// The record of the candidate that [`Leases::next`] returned last.
     pub(crate) fn lease(&self) -> &Lease {
         self.lease
     }
@@ -115,11 +115,11 @@ pub(crate) struct MacMaps<'f, F> {
     map: MacMap<'f>,
     /// What strings are read into.
     scratch: &'f mut Text,
-    /// Where the record starts that was read last.
+    /// Where the current record starts.
     start: u32,
-    /// A part of it has been given, and the observer doesn't know of it yet.
+    /// A part of it has been returned, and it hasn't been reported to the observer.
     is_open: bool,
-    /// It is about what is looked up.
+    /// It is about the guest that is looked up.
     is_wanted: bool,
 }
 
@@ -163,7 +163,7 @@ impl<'f, F: StateFile> MacMaps<'f, F> {
         }
     }
 
-    /// Says that the record is about what is looked up.
+    /// Notes that the record is about the guest that is looked up.
     pub(crate) fn set_wanted(&mut self) {
         self.is_wanted = true;
     }

@@ -1,4 +1,4 @@
-//! Which leases are looked for.
+//! Which leases are sought.
 
 use crate::address::{Address, Mac};
 use crate::candidate::mac_key;
@@ -7,7 +7,7 @@ use crate::name::{Fit, Wanted};
 use crate::needles::Needles;
 use crate::records::lease::Lease;
 
-/// Which leases are looked for.
+/// Which leases are sought.
 #[derive(Clone, Copy)]
 pub(crate) enum Sought<'s> {
     /// Those with this host name.
@@ -21,8 +21,7 @@ pub(crate) enum Sought<'s> {
 }
 
 impl Sought<'_> {
-    /// Whether `lease`, which has this `address`, is one of them; if so, whether its name matches in its case
-    /// too.
+    /// Whether `lease`, which has this `address`, is one of them; if so, whether its name also matches in case.
     pub(super) fn matches(self, lease: &Lease, address: Address) -> Option<bool> {
         match self {
             Self::Host(wanted) => {
@@ -35,7 +34,7 @@ impl Sought<'_> {
         }
     }
 
-    /// Adds what every record of them has in it.
+    /// Adds text that each of their records contains.
     pub(super) fn add_needles(self, needles: &mut Needles) {
         match self {
             Self::Host(wanted) => needles.add_name(wanted),
@@ -54,7 +53,7 @@ pub(crate) struct GuestMac {
 }
 
 impl GuestMac {
-    /// Fills places that nothing has been put in.
+    /// A placeholder.
     pub(crate) const EMPTY: Self = Self { mac: Mac([0; 6]), fit: Fit::INEXACT };
 
     pub(super) fn key(&self) -> u64 {
@@ -62,7 +61,7 @@ impl GuestMac {
     }
 }
 
-/// Whether one of the NICs has the lease, and the name matches in its case too.
+/// Whether one of the NICs has the lease; if so, whether the domain's name also matches in case.
 fn matches_guest(macs: &[GuestMac], wanted: &Wanted<'_>, lease: &Lease) -> Option<bool> {
     let key = mac_key(lease.mac);
     let from = lower_bound(macs, |guest| guest.key() < key);

@@ -14,26 +14,26 @@ use crate::window::LARGE_BUFFER;
 /// The mapping costs 20 µs (a third of that in page faults), a small buffer 0.07 µs for each KiB that is read.
 const WORTH_A_BUFFER: u64 = 288 << 10;
 
-/// What a look-up reads the state files with. One file at a time is open.
+/// The state files, and what is needed to read them. One file is open at a time.
 pub(crate) struct StateFiles<'m, D, S> {
     dir: &'m mut D,
     pub(crate) system: &'m S,
-    /// What files are read through.
+    /// The buffer that files are read into.
     pub(crate) buffer: &'m mut [u8],
     /// Seconds since the epoch.
     pub(crate) now: i64,
     pub(crate) observer: Option<&'m mut dyn Observer>,
-    /// What is read at the moment. It is here so that the stack has it once.
+    /// The current needles and lease. They are here so that there is only one of each on the stack.
     pub(super) needles: Needles,
     lease: Lease,
-    /// Bytes of the files that were opened so far, where the buffer is small.
+    /// Bytes of all files that were opened so far, if the buffer is small.
     opened: u64,
 }
 
-/// How far the listing of one kind of file has come.
+/// A listing of one kind of file, in progress.
 pub(crate) struct Listing {
     kind: Kind,
-    /// The number of the file that was given last, from 1 on.
+    /// The number of the current file, from 1 on.
     pub(crate) file: u32,
 }
 
@@ -56,8 +56,7 @@ impl<'m, D: StateDir, S: System> StateFiles<'m, D, S> {
         Self { dir, system, buffer, now, observer, needles, lease, opened: 0 }
     }
 
-    /// The bridge of the listing's next file. What can't be a bridge's file is skipped.
-    #[inline(never)]
+    /// The bridge of the listing's next file. Files with other names are skipped.
     pub(crate) fn next(&mut self, listing: &mut Listing) -> Result<Option<Bridge>, Exhausted> {
         let listed = if listing.file == 0 { self.dir.rewind() } else { Ok(()) };
         listing.file += 1;
@@ -75,7 +74,6 @@ impl<'m, D: StateDir, S: System> StateFiles<'m, D, S> {
     }
 
     /// The leases of a bridge that are `sought`. It is the `file`-th. None where the file can't be opened.
-    #[inline(never)]
     pub(crate) fn leases<'f>(
         &'f mut self,
         bridge: Bridge,
@@ -91,7 +89,6 @@ impl<'m, D: StateDir, S: System> StateFiles<'m, D, S> {
 
     /// The records of a bridge's MAC map that may have one of the needles that were added; all where there are no
     /// needles. None where the file can't be opened.
-    #[inline(never)]
     pub(super) fn mac_maps(&mut self, bridge: Bridge) -> MacMaps<'_, D::File> {
         let opened = self.open(bridge, Kind::Macs);
         let records = Records::new(opened, self.buffer, &self.needles, &mut self.observer);
@@ -99,7 +96,6 @@ impl<'m, D: StateDir, S: System> StateFiles<'m, D, S> {
         MacMaps::new(records, &mut self.lease.hostname, &mut self.lease.domain)
     }
 
-    #[inline(never)]
     fn open(&mut self, bridge: Bridge, kind: Kind) -> Result<Option<D::File>, Exhausted> {
         let opened = self.dir.open(&bridge, kind);
         if let Some(observer) = &mut self.observer {
@@ -113,7 +109,7 @@ impl<'m, D: StateDir, S: System> StateFiles<'m, D, S> {
         if self.buffer.len() < LARGE_BUFFER {
             self.opened = self.opened.saturating_add(file.size());
             let is_worth_it = self.opened > WORTH_A_BUFFER;
-            // Without it, reading takes longer.
+            // Without one, reading takes longer.
             if let Some(buffer) = is_worth_it.then(|| self.system.slice(LARGE_BUFFER, 0)).flatten()
             {
                 self.buffer = buffer;

@@ -2,7 +2,7 @@
 
 use core::slice;
 
-use super::context::{Lookup, is_given, is_own_name, told};
+use super::context::{Lookup, find_entries, is_given, is_own_name};
 use crate::address::Address;
 use crate::candidate::{Attached, Candidate};
 use crate::files::{Listing, Sought};
@@ -14,19 +14,9 @@ use crate::snapshot::Key;
 use crate::snapshot::format::{Entry, flags};
 use crate::text::Text;
 
-/// What the snapshot says of an address.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Heard {
-    /// What it says counts, whatever the files say.
-    Final,
-    /// The files come first.
-    AfterFiles,
-}
-
 impl<D: StateDir, S: System> Lookup<'_, D, S> {
-    /// Puts the name of the guest that has `address` into `name`. Where more than one lease says so, one
-    /// of a running guest comes before one that was left behind, then the one that lasts longest.
-    /// `false` where no guest has it.
+    /// Puts the name of the guest that has `address` into `name`. If several leases have it, those of running guests come
+    /// before those that were left behind, and then the one that ends last comes first. `false` if no guest has it.
     ///
     /// # Errors
     /// See [`Exhausted`].
@@ -36,42 +26,42 @@ impl<D: StateDir, S: System> Lookup<'_, D, S> {
         address: Address,
         name: &mut Text,
     ) -> Result<bool, Exhausted> {
-        if self.name_in_snapshot(kind, address, name) == Heard::AfterFiles {
-            // Leaves the snapshot's name where the files have none.
+        if !self.name_in_snapshot(kind, address, name) {
+            // Leaves the snapshot's name if the files have none.
             self.name_in_files(kind, address, name)?;
         }
-        // Not a name that look-ups by name refuse.
+        // Look-ups by name refuse some names.
         Ok(kind.wanted(name.as_bytes()).is_some())
     }
 
-    /// The first name that the snapshot has for the address, as they are in the order in which they win: of a connection
-    /// that comes before the files, if there is one. No name: it has none, or is of no use.
-    #[inline(never)]
-    fn name_in_snapshot(&mut self, kind: NameKind, address: Address, name: &mut Text) -> Heard {
+    /// Puts the first name that the snapshot has for the address into `name`; preferably one of a connection that comes
+    /// before the files. Returns whether that is the result, whatever the files contain.
+    #[inline(never)] // in all, 400 bytes less stack
+    fn name_in_snapshot(&mut self, kind: NameKind, address: Address, name: &mut Text) -> bool {
         name.clear();
-        let mut heard = Heard::AfterFiles;
-        let Some(snapshot) = &mut self.snapshot else { return heard };
+        let mut is_final = false;
+        let Some(snapshot) = &mut self.snapshot else { return false };
         let system = self.files.system;
         let mut standing = None;
-        if let Ok(mut told) = told(snapshot, &mut self.files, &Key::of_address(address)) {
-            let of = told.entries.standing;
+        if let Ok(mut found) = find_entries(snapshot, &mut self.files, &Key::of_address(address)) {
+            let of = found.entries.standing;
             if of.leases {
-                heard = Heard::Final;
+                is_final = true;
             }
             standing = loop {
-                match told.next() {
+                match found.next() {
                     Ok(Some((_, entry, evidence))) => {
-                        // Where the snapshot stands for the files, the daemon has left the host's own name out.
+                        // The daemon leaves the host's own name out of a snapshot that replaces the files.
                         let may_be_own = kind == NameKind::HostName && !of.leases;
                         let counts = evidence.is_some()
                             && is_name_of(kind, &entry)
                             && !(may_be_own && is_own_name(system, entry.name));
                         let is_before = !of.leases && entry.is(flags::BEFORE);
-                        let is_better = is_before && heard != Heard::Final;
+                        let is_better = is_before && !is_final;
                         if counts && (name.is_empty() || is_better) {
                             name.set(entry.name);
                             if is_before {
-                                heard = Heard::Final;
+                                is_final = true;
                             }
                         }
                     }
@@ -85,13 +75,13 @@ impl<D: StateDir, S: System> Lookup<'_, D, S> {
         }
         if standing.is_none() {
             name.clear();
-            return Heard::AfterFiles;
+            return false;
         }
-        heard
+        is_final
     }
 
-    /// Puts the name of the best lease of the address into `name`, if there is one.
-    #[inline(never)]
+    /// Puts the name of the best lease of the address into `name`, if it has one.
+    #[inline(never)] // in all, 400 bytes less stack
     fn name_in_files(
         &mut self,
         kind: NameKind,
@@ -132,9 +122,8 @@ impl<D: StateDir, S: System> Lookup<'_, D, S> {
         }
     }
 
-    /// Lists the leases of the address that have a name of the kind. If that is a host name, the best one's goes to
-    /// `name`.
-    #[inline(never)]
+    /// Lists the leases of the address, and returns the best. If host names are looked up, that of the best goes to `name`.
+    #[inline(never)] // in all, 400 bytes less stack
     fn read_leases_of_address(
         &mut self,
         kind: NameKind,
@@ -166,8 +155,8 @@ impl<D: StateDir, S: System> Lookup<'_, D, S> {
         Ok(best)
     }
 
-    /// Puts the host name of a lease that was met before into `name`, if it is still there.
-    #[inline(never)]
+    /// Reads a lease again, and puts its host name into `name` if it is still there.
+    #[inline(never)] // in all, 400 bytes less stack
     fn read_host_name(&mut self, of: &Candidate, name: &mut Text) -> Result<(), Exhausted> {
         let Some(address) = of.address else { return Ok(()) };
         let sought = Sought::Address(address);

@@ -1,6 +1,6 @@
 //! From a name to addresses.
 
-use super::context::{Lookup, is_own_name, told};
+use super::context::{Lookup, find_entries, is_own_name};
 use super::rules::{Rules, settle};
 use crate::address::Family;
 use crate::bridge::Bridge;
@@ -12,31 +12,31 @@ use crate::name::{NameKind, Wanted};
 use crate::snapshot::format::Entry;
 use crate::snapshot::{Key, Standing};
 
-/// What is looked up.
+/// A look-up by name.
 #[derive(Clone, Copy, Debug)]
 pub struct Query<'q> {
-    /// Among which names.
+    /// The kind of name.
     pub kind: NameKind,
     /// The name.
     pub wanted: Wanted<'q>,
-    /// `None` asks for both.
+    /// `None`: both.
     pub family: Option<Family>,
-    /// The answer can have the scope of an IPv6 link-local address. Without it, such an address is of no use.
+    /// Whether the answer can contain the scope of an IPv6 link-local address, which is useless without it.
     pub scopes: bool,
 }
 
-/// What a look-up by name came to.
+/// The result of a look-up by name.
 #[derive(Clone, Copy, Debug)]
 pub enum Found<'a> {
     /// No guest has the name.
     Unknown,
-    /// A guest has the name, and no address of the family.
+    /// A guest has the name, but no address of the family.
     NoData,
-    /// Its addresses, at least one, in the answer's order.
+    /// Its addresses, at least one, in the order of the answer.
     Addresses(&'a [Candidate]),
 }
 
-/// Places for the NICs of the guest that is looked up. Most have one or two.
+/// Places for the NICs of the guest. Most guests have one or two.
 const MACS: usize = 8;
 
 impl<D: StateDir, S: System> Lookup<'_, D, S> {
@@ -57,7 +57,7 @@ impl<D: StateDir, S: System> Lookup<'_, D, S> {
         if self.candidates.is_empty() {
             return Ok(Found::Unknown);
         }
-        // Where the snapshot stands for the files, the daemon has left the host's own name out of it.
+        // The daemon leaves the host's own name out of a snapshot that replaces the files.
         let may_be_own = query.kind == NameKind::HostName && !standing.leases;
         if may_be_own && is_own_name(self.files.system, query.wanted.canonical()) {
             if let Some(observer) = &mut self.files.observer {
@@ -104,17 +104,17 @@ impl<D: StateDir, S: System> Lookup<'_, D, S> {
         }
     }
 
-    /// Adds what the snapshot has under the name; says what of the snapshot counts.
-    #[inline(never)]
+    /// Adds what the snapshot has under the name. Returns how much of the snapshot counts.
+    #[inline(never)] // in all, 600 bytes less stack
     fn ask_snapshot(&mut self, query: &Query<'_>) -> Result<Standing, Exhausted> {
         let Some(snapshot) = &mut self.snapshot else { return Ok(Standing::default()) };
         let key = Key::of_name(query.kind, &query.wanted);
         let mut known = KnownNames::default();
         let mut standing = None;
-        if let Ok(mut told) = told(snapshot, &mut self.files, &key) {
-            let of = told.entries.standing;
+        if let Ok(mut found) = find_entries(snapshot, &mut self.files, &key) {
+            let of = found.entries.standing;
             standing = loop {
-                match told.next() {
+                match found.next() {
                     Ok(Some((offset, entry, Some(evidence)))) => {
                         let candidate = entry.candidate(offset, evidence, of, true);
                         known.add(&entry, candidate, &query.wanted, &mut self.candidates)?;
@@ -135,7 +135,7 @@ impl<D: StateDir, S: System> Lookup<'_, D, S> {
     }
 
     /// Adds every lease with this host name.
-    #[inline(never)]
+    #[inline(never)] // in all, 600 bytes less stack
     fn read_leases_of_host(&mut self, wanted: &Wanted<'_>) -> Result<(), Exhausted> {
         let sought = Sought::Host(wanted);
         let mut listing = Listing::of(Kind::Leases);
@@ -145,8 +145,8 @@ impl<D: StateDir, S: System> Lookup<'_, D, S> {
         Ok(())
     }
 
-    /// Adds every lease of the domain's NICs, on the bridge that has them, and that there is such a domain.
-    #[inline(never)]
+    /// Adds every lease of the domain's NICs on their bridges, and a candidate without an address for the domain.
+    #[inline(never)] // in all, 600 bytes less stack
     fn read_leases_of_domain(&mut self, wanted: &Wanted<'_>) -> Result<(), Exhausted> {
         let mut places = [GuestMac::EMPTY; MACS];
         let mut macs = List::new(&mut places, self.files.system);
@@ -161,9 +161,8 @@ impl<D: StateDir, S: System> Lookup<'_, D, S> {
         Ok(())
     }
 
-    /// Adds the leases of a bridge that are `sought`; its file is the `file`-th. Never inlined: its stack is free again
-    /// while MAC maps are read.
-    #[inline(never)]
+    /// Adds the leases of a bridge that are `sought`; its file is the `file`-th.
+    #[inline(never)] // in all, 600 bytes less stack
     fn add_leases(
         &mut self,
         bridge: Bridge,
@@ -178,12 +177,12 @@ impl<D: StateDir, S: System> Lookup<'_, D, S> {
     }
 }
 
-/// That guests of the name are known, by the snapshot: once for each case and precedence.
+/// Which candidates without an address have been added for a name of the snapshot: one for each case and precedence.
 #[derive(Default)]
 pub(super) struct KnownNames(u8);
 
 impl KnownNames {
-    /// Adds an entry's `candidate`, and the first time one without an address.
+    /// Adds an entry's `candidate`; the first time, also one without an address.
     pub(super) fn add<S: System>(
         &mut self,
         entry: &Entry<'_>,

@@ -1,7 +1,7 @@
-//! All guests.
+//! The list of all guests.
 //!
-//! The candidates of all names are listed, sorted by name, and the rules of a look-up are applied to each name's. So the
-//! time is that of reading everything once, however many guests there are.
+//! The candidates of all names are gathered and sorted by name, and the rules of a look-up are applied to those of each
+//! name. So everything is read once, however many guests there are.
 
 use core::cmp::Ordering;
 
@@ -17,7 +17,7 @@ use crate::records::lease::Lease;
 use crate::snapshot::{Damaged, Key, Standing};
 use crate::text::{TEXT_MAX, Text};
 
-/// A guest's name, and an address that a look-up of that name gives.
+/// A guest's name, and an address that a look-up of that name returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pair {
     /// The address.
@@ -30,26 +30,26 @@ pub struct Pair {
 #[derive(Clone, Copy, Debug)]
 pub struct Pairs<'k> {
     names: &'k [u8],
-    /// In the order of the names.
+    /// Sorted by name.
     pub pairs: &'k [Pair],
 }
 
 impl<'k> Pairs<'k> {
-    /// The name in a pair of these.
+    /// The name of one of these pairs.
     #[must_use]
     pub fn name(&self, pair: &Pair) -> &'k [u8] {
         name_at(self.names, pair.tag)
     }
 }
 
-/// Names one after the other. Before each: its length, and how many bytes of it are the guest's own name. All of
-/// them are, or a domain comes after them. A tag is where one starts.
-type Names<'n, S> = List<'n, u8, S>;
+/// Names one after the other. Before each is its length, and how many bytes of it are the guest's own name, which a domain
+/// may follow. A tag is the position where one starts.
+type NameList<'n, S> = List<'n, u8, S>;
 
 /// The tag of a candidate whose pair has been listed.
 const LISTED: u32 = u32::MAX;
 
-/// A name and how much of it is the guest's own.
+/// A name, and how many of its bytes are the guest's own name.
 fn split_name(names: &[u8], tag: u32) -> (&[u8], usize) {
     match names.get(tag as usize..) {
         Some(&[len, own, ref names @ ..]) => {
@@ -63,9 +63,9 @@ fn name_at(names: &[u8], tag: u32) -> &[u8] {
     split_name(names, tag).0
 }
 
-/// Adds the name `own`, with `rest` after it; its tag. `None`: it is too long to be looked up.
+/// Adds the name `own` followed by `rest`, and returns its tag. `None`: it is too long to be looked up.
 fn add_name<S: System>(
-    names: &mut Names<'_, S>,
+    names: &mut NameList<'_, S>,
     own: &[u8],
     rest: [&[u8]; 2],
 ) -> Result<Option<u32>, Exhausted> {
@@ -82,7 +82,7 @@ fn add_name<S: System>(
     Ok(Some(tag))
 }
 
-/// Whether one name comes before the other: those that differ only in case are together, each case by itself.
+/// Whether one name sorts before the other: first without regard to case, then by case.
 fn is_before(a: &[u8], b: &[u8]) -> bool {
     let lower = |byte: &u8| byte.to_ascii_lowercase();
     match a.iter().map(lower).cmp(b.iter().map(lower)) {
@@ -100,8 +100,8 @@ struct Nic {
 }
 
 impl<D: StateDir, S: System> Lookup<'_, D, S> {
-    /// Lists all names of a kind with the addresses that look-ups of them give, each pair once. The list is in memory
-    /// of `kept`; what is needed meanwhile, in that of the look-up.
+    /// Lists all names of a kind with the addresses that look-ups of them return, each pair once. The list is in memory of
+    /// `kept`; temporary data is in that of the look-up.
     ///
     /// # Errors
     /// See [`Exhausted`].
@@ -127,12 +127,11 @@ impl<D: StateDir, S: System> Lookup<'_, D, S> {
         Ok(Pairs { names: names.into_slice(), pairs: pairs.into_slice() })
     }
 
-    /// Adds the candidates that the snapshot has; says what of it counts.
-    #[inline(never)]
+    /// Adds the candidates of the snapshot. Returns how much of it counts.
     fn add_names_of_snapshot(
         &mut self,
         kind: NameKind,
-        names: &mut Names<'_, S>,
+        names: &mut NameList<'_, S>,
     ) -> Result<Standing, Exhausted> {
         let Some(snapshot) = &mut self.snapshot else { return Ok(Standing::default()) };
         let now = self.files.now;
@@ -168,8 +167,8 @@ impl<D: StateDir, S: System> Lookup<'_, D, S> {
                         self.candidates.push(Candidate { tag, ..candidate })?;
                     }
                 }
-                // Of a longer name for guests that are listed by their own, nothing is needed. (Without the files'
-                // leases it may be some guest's own.)
+                // A longer name of guests that are listed under their own isn't needed. (Without the files' leases, it may
+                // be the own name of another guest.)
                 if of.leases && !has_own {
                     self.candidates.truncate(before);
                 }
@@ -186,8 +185,7 @@ impl<D: StateDir, S: System> Lookup<'_, D, S> {
     }
 
     /// Adds every lease under its host name, and under the name with the network's domain.
-    #[inline(never)]
-    fn add_host_names(&mut self, names: &mut Names<'_, S>) -> Result<(), Exhausted> {
+    fn add_host_names(&mut self, names: &mut NameList<'_, S>) -> Result<(), Exhausted> {
         let system = self.files.system;
         let mut listing = Listing::of(Kind::Leases);
         while let Some(bridge) = self.files.next(&mut listing)? {
@@ -213,9 +211,8 @@ impl<D: StateDir, S: System> Lookup<'_, D, S> {
         Ok(())
     }
 
-    /// Adds every domain, with the leases of its NICs, and these under the name with the network's domain too.
-    #[inline(never)]
-    fn add_domains(&mut self, names: &mut Names<'_, S>) -> Result<(), Exhausted> {
+    /// Adds every domain with the leases of its NICs, and these also under the name with the network's domain.
+    fn add_domains(&mut self, names: &mut NameList<'_, S>) -> Result<(), Exhausted> {
         let mut nics = List::new(&mut [], self.files.system);
         let mut domain_name = Text::new();
         let mut listing = Listing::of(Kind::Macs);
@@ -263,14 +260,13 @@ impl<D: StateDir, S: System> Lookup<'_, D, S> {
     }
 
     /// Applies the rules to each name's candidates, which are sorted by name.
-    #[inline(never)]
     fn settle_each_name(
         &mut self,
         kind: NameKind,
         names: &[u8],
         pairs: &mut List<'_, Pair, S>,
     ) -> Result<(), Exhausted> {
-        // A list of all guests can't have the scopes of link-local addresses.
+        // gethostent can't return the scope of a link-local address.
         let rules = Rules { kind, family: None, scopes: false };
         let mut group = List::new(&mut [], self.files.system);
         let mut rest = self.candidates.as_slice();
@@ -282,7 +278,7 @@ impl<D: StateDir, S: System> Lookup<'_, D, S> {
             let mut last = None;
             for own in all {
                 let (name, own_len) = split_name(names, own.tag);
-                // Domains that differ in case are looked up one by one; host names all together.
+                // Domains that differ in case are looked up separately, host names together.
                 let is_done = last.is_some_and(|last| kind == NameKind::HostName || last == name);
                 if own_len < name.len() || is_done {
                     continue;
@@ -315,7 +311,7 @@ impl<D: StateDir, S: System> Lookup<'_, D, S> {
     }
 }
 
-/// Adds the candidates of one name as a look-up of `name`, in this case, has them.
+/// Adds the candidates of one name as a look-up of `name`, in this spelling, would.
 fn add_as_looked_up<S: System>(
     group: &mut List<'_, Candidate, S>,
     candidates: &[Candidate],
@@ -337,9 +333,9 @@ fn add_as_looked_up<S: System>(
     Ok(())
 }
 
-/// Whether the list has a name of the snapshot: not one that look-ups refuse.
+/// Whether the list contains a name of the snapshot: look-ups refuse some names.
 fn is_listed<S: System>(kind: NameKind, name: &[u8], system: &S, standing: Standing) -> bool {
-    // Where the snapshot stands for the files, the daemon has left the host's own name out.
+    // The daemon leaves the host's own name out of a snapshot that replaces the files.
     let may_be_own = kind == NameKind::HostName && !standing.leases;
     kind.wanted(name).is_some() && !(may_be_own && is_own_name(system, name))
 }

@@ -1,4 +1,4 @@
-//! One record of `BRIDGE.status`: what dnsmasq handed out (libvirt, `src/util/virlease.c`).
+//! One record of `BRIDGE.status`: a lease from dnsmasq (libvirt, `src/util/virlease.c`).
 
 use crate::address::{Address, Mac};
 use crate::io::StateFile;
@@ -6,26 +6,26 @@ use crate::json::{Malformed, Object, Parsed, Value};
 use crate::text::Text;
 use crate::window::Window;
 
-/// A lease, as far as its record says.
+/// A lease, as it is recorded.
 #[derive(Clone, Debug)]
 pub struct Lease {
-    /// `ip-address`. `None` where it is missing or invalid.
+    /// `ip-address`. `None` if it is missing or invalid.
     pub address: Option<Address>,
-    /// `mac-address`. `None` where it is missing or not Ethernet's.
+    /// `mac-address`. `None` if it is missing or not an Ethernet address.
     pub mac: Option<Mac>,
-    /// `hostname`, which the guest chose. Empty where it sent none.
+    /// `hostname`, which the guest chose. Empty if it sent none.
     pub hostname: Text,
-    /// `domain`: the network's. Empty where it has none, or where the leases helper doesn't record it.
+    /// `domain`: the network's. Empty if it has none, or if the leases helper doesn't record it.
     pub domain: Text,
     /// `expiry-time`: seconds since the epoch; 0 never ends.
     pub expiry: i64,
-    /// `client-id`, as a number: [`client_of`]. 0 where there is none.
+    /// `client-id`, as a number: [`client_of`]. 0 if there is none.
     pub client: u32,
     /// One of the keys has a value of the wrong type.
     mistyped: bool,
 }
 
-/// Why a record is of no use.
+/// Why a record is ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadRecord {
     /// A value has the wrong type.
@@ -49,13 +49,13 @@ impl Lease {
         }
     }
 
-    /// Replaces this lease by the record at the window's place, whose next byte is `{`.
-    #[inline(never)]
+    /// Replaces this lease by the next record. The window's next byte is its `{`.
+    #[inline(never)] // 200 bytes less stack with messages
     pub fn read<F: StateFile>(&mut self, window: &mut Window<'_, F>) -> Parsed {
         self.read_noting(window, |_, _| {})
     }
 
-    /// The same, with the text of the client id, which look-ups don't need, in `client_id`.
+    /// The same, and puts the text of the client id, which look-ups don't need, into `client_id`.
     pub fn read_with_client_id<F: StateFile>(
         &mut self,
         window: &mut Window<'_, F>,
@@ -89,7 +89,7 @@ impl Lease {
         }
     }
 
-    /// Drops all keys.
+    /// Removes all values.
     fn clear(&mut self) {
         self.address = None;
         self.mac = None;
@@ -100,7 +100,7 @@ impl Lease {
         self.mistyped = false;
     }
 
-    /// The address, where the record is valid.
+    /// The address, if the record is valid.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -125,10 +125,10 @@ impl Default for Lease {
     }
 }
 
-/// The keys that matter here.
+/// The keys of interest.
 const KEYS: &[u8] = b"ip-address,mac-address,hostname,domain,expiry-time,client-id";
 
-// Which of them is which.
+// Their indices.
 const ADDRESS: usize = 0;
 const MAC: usize = 1;
 const HOSTNAME: usize = 2;
@@ -145,15 +145,15 @@ impl Lease {
             (DOMAIN, Value::String(text)) => self.domain.set(text),
             (EXPIRY, Value::Integer(seconds)) => self.expiry = seconds,
             (CLIENT, Value::String(text)) => self.client = client_of(text),
-            // libvirt's modules don't read it.
+            // libvirt's modules ignore the client id.
             (CLIENT, _) => self.client = 0,
             _ => self.mistyped = true,
         }
     }
 }
 
-/// A number that identifies a lease's client id (DHCP option 61, or the DUID): the same for the same text. 0
-/// stands for no client id.
+/// A number that identifies a lease's client id (DHCP option 61, or the DUID): the same for the same text. 0: no client
+/// id.
 #[must_use]
 pub fn client_of(id: &[u8]) -> u32 {
     // FNV-1a.
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_record_may_lack() {
+    fn keys_that_may_be_missing() {
         let (lease, _) = read(r#"{"ip-address": "10.0.0.2"}"#);
         assert!(lease.checked().is_ok());
         assert!(!lease.has_expired(i64::MAX));

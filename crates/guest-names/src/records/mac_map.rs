@@ -6,30 +6,30 @@ use crate::json::{Malformed, Object, Parsed, Value};
 use crate::text::Text;
 use crate::window::Window;
 
-/// How many MACs of a record are at hand at once. A record may have more, which come in further parts.
+/// How many MACs of a record are in memory at once. If a record has more, they come in several parts.
 pub const MACS_AT_ONCE: usize = 16;
 
 /// A domain's record, with some of its MACs.
 #[derive(Debug)]
 pub struct MacMap<'t> {
-    /// `domain`: libvirt's name of the guest. Empty where it is missing or too long.
+    /// `domain`: libvirt's name of the guest. Empty if it is missing or too long.
     pub domain: &'t mut Text,
     macs: [Mac; MACS_AT_ONCE],
     len: usize,
-    /// Where the MACs after these are in the file.
+    /// Where the MACs after these begin in the file.
     rest: u32,
-    /// There are some.
+    /// Whether there are more.
     has_rest: bool,
-    /// Where the window was before the first of them were read.
+    /// Where the window was before the first of them was read.
     back: Option<u32>,
     /// One of the keys has a value of the wrong type.
     mistyped: bool,
 }
 
-/// The keys that matter here.
+/// The keys of interest.
 const KEYS: &[u8] = b"domain,macs";
 
-// Which of them is which.
+// Their indices.
 const DOMAIN: usize = 0;
 const MACS: usize = 1;
 
@@ -42,9 +42,8 @@ impl<'t> MacMap<'t> {
         Self { domain, macs, len: 0, rest: 0, has_rest: false, back: None, mistyped: false }
     }
 
-    /// Replaces this record by the one at the window's place, whose next byte is `{`, with its first MACs. Strings are read
-    /// into `scratch`.
-    #[inline(never)]
+    /// Replaces this record by the next one, with its first MACs. The window's next byte is its `{`. Strings are read into
+    /// `scratch`.
     pub fn read<F: StateFile>(&mut self, window: &mut Window<'_, F>, scratch: &mut Text) -> Parsed {
         self.domain.clear();
         self.len = 0;
@@ -61,8 +60,7 @@ impl<'t> MacMap<'t> {
         }
     }
 
-    /// Replaces the MACs by those that come after them. `false`: there are none, and the window is where it was before
-    /// the first call.
+    /// Replaces the MACs by the next ones. `false`: there are none, and the window is where it was before the first call.
     pub fn read_rest<F: StateFile>(
         &mut self,
         window: &mut Window<'_, F>,
@@ -79,14 +77,14 @@ impl<'t> MacMap<'t> {
         self.len = 0;
         self.has_rest = false;
         let mut object = Object::in_array(KEYS, MACS, scratch);
-        // That the whole is valid is known.
+        // The whole record is known to be valid.
         while let (Ok(Some((key, value))), false) = (object.next(window), self.has_rest) {
             self.set(key, value, window.offset());
         }
         true
     }
 
-    /// Takes in a member that ends before byte `end` of the file.
+    /// Takes a member that ends before byte `end` of the file.
     fn set(&mut self, key: usize, value: Value<'_>, end: u32) {
         match (key, value) {
             (DOMAIN, Value::String(text)) => self.domain.set(text),
@@ -158,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_record() {
+    fn invalid_records() {
         for text in [
             "{}",
             r#"{"domain": ""}"#,

@@ -1,4 +1,4 @@
-//! How the snapshot, `/run/libvirt-nss/names.cdb`, is laid out, and where look-ups find it.
+//! The format of the snapshot, `/run/libvirt-nss/names.cdb`, and where look-ups find it.
 //!
 //! A constant database (D. J. Bernstein, <https://cr.yp.to/cdb/cdb.txt>): a header of 256 pairs (position,
 //! slots) of 32-bit numbers, records (key length, data length, key, data), hash tables. All numbers are
@@ -6,14 +6,14 @@
 //!
 //! | key | data |
 //! |---|---|
-//! | `h`, a host name in lower case | [`Entry`]s: who answers to it |
+//! | `h`, a host name in lower case | [`Entry`]s: its guests and their addresses |
 //! | `g`, the name of a domain in lower case, without one trailing dot | the same |
 //! | `a`, 4 or 16 address octets | [`Entry`]s: what the address is called, the best name first |
-//! | `info` | JSON for people: the connections, and how they do. The look-up passes it by |
+//! | `info` | JSON for people: the connections and their state. Look-ups ignore it |
 //! | `s`, `u` and more | what ssh asks for: see `guest-store/src/snapshot/ssh.rs`. The look-up passes them by |
 //!
-//! Host names come without a trailing dot. A guest stands under each name that it answers to (`web`,
-//! `web.lab.example`, `web.vm.internal`); the entry's own name tells the case.
+//! Host names have no trailing dot. A guest is listed under each of its names (`web`, `web.lab.example`,
+//! `web.vm.internal`); the name in the entry has the original case.
 
 use crate::address::{Address, Mac};
 use crate::bridge::Bridge;
@@ -22,24 +22,23 @@ use crate::text::{TEXT_MAX, copy};
 
 /// Where look-ups find the snapshot.
 ///
-/// It lies in a file system in memory, and so does all of /run: there, asking for what isn't there costs
-/// three times what it costs on a disk, whose file systems remember that. So it is reached by way of the
-/// daemon's home, where a link leads to it as long as a daemon runs.
+/// /run is a tmpfs, where checking for a file that doesn't exist costs three times as much as on disk, since file systems
+/// on disk cache that. So look-ups use a link in /var/lib that exists while the daemon runs.
 pub const PATH: &core::ffi::CStr = c"/var/lib/libvirt-nss/run/names.cdb";
 
-/// The directory that it is in: the owner of both must be one, or root have the file.
+/// Its directory. Both must have the same owner, or the file must belong to root.
 pub const DIRECTORY: &core::ffi::CStr = c"/var/lib/libvirt-nss/run";
 
 /// The key of the first record; its data is a [`Meta`].
 pub const META_KEY: &[u8] = b"meta";
 
-/// Byte of the first record: behind the header.
+/// Position of the first record, after the header.
 pub const FIRST_RECORD: u32 = 2048;
 
 /// Bytes of a record before its key: two lengths.
 pub const RECORD_HEAD: usize = 8;
 
-/// What kind of name a key is about: the first byte of the key.
+/// The kind of a key: its first byte.
 pub mod kind {
     /// A host name.
     pub const HOST: u8 = b'h';
@@ -49,22 +48,22 @@ pub mod kind {
     pub const ADDRESS: u8 = b'a';
 }
 
-/// The hash of a key, as cdb has it: the low 8 bits choose the table, the others the slot.
+/// The hash of a key in cdb: the low 8 bits choose the table, the others the slot.
 #[must_use]
 pub fn hash(key: &[u8]) -> u32 {
     key.iter().fold(5381, |hash: u32, &byte| hash.wrapping_mul(33) ^ u32::from(byte))
 }
 
-/// What the snapshot says of itself.
+/// The snapshot's description of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meta {
-    /// The state directory that it was compiled from. `None`: what it says of leases doesn't count, as
-    /// the directory could not be read, or is too fresh for its time stamp to tell the next change.
+    /// The version of the state directory that it was compiled from. `None`: its leases don't count, as the directory
+    /// couldn't be read, or changed so recently that the next change may have the same time stamp.
     pub state: Option<Stamp>,
-    /// For how many seconds after the file's own `st_mtim` that which libvirt's API told counts. The
-    /// daemon touches the file while it lives.
+    /// For how many seconds after the file's own `st_mtim` data from libvirt's API counts. The daemon touches the file
+    /// regularly.
     pub hold: u32,
-    /// Bytes of the whole file.
+    /// Length of the whole file in bytes.
     pub length: u32,
     /// When it was compiled, in seconds since the epoch.
     pub compiled: i64,
@@ -73,14 +72,14 @@ pub struct Meta {
 /// Format version and magic number in one.
 const MAGIC: [u8; 4] = *b"NSS2";
 
-/// Stands for no time stamp.
+/// No time stamp.
 const NO_STAMP: u32 = u32::MAX;
 
 impl Meta {
-    /// Bytes of it.
+    /// Its length in bytes.
     pub const SIZE: usize = 64;
 
-    /// Where it stands in the file.
+    /// Where it is in the file.
     pub const START: usize = FIRST_RECORD as usize + RECORD_HEAD + META_KEY.len();
 
     /// Bytes of the file from its start to the end of this record.
@@ -103,7 +102,7 @@ impl Meta {
         bytes
     }
 
-    /// Reads the record's data; `None` where it is of another version.
+    /// Parses the record's data; `None` if it has another version.
     #[must_use]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         if bytes.len() < Self::SIZE || array::<4>(bytes, 0)? != MAGIC {
@@ -125,36 +124,36 @@ impl Meta {
     }
 }
 
-/// What an entry is, by bits of [`Entry::flags`].
+/// The bits of [`Entry::flags`].
 pub mod flags {
     /// A state file of this host has the lease: it counts while the state directory is the one that the
     /// snapshot was compiled from, and until [`Entry::expiry`](super::Entry::expiry).
     pub const LEASE: u8 = 1;
-    /// libvirt's API told it, or that the guest is called so: it counts as long as the snapshot holds.
+    /// libvirt's API reported it, or the guest's name: it counts as long as the daemon is alive (`Meta::hold`).
     pub const TOLD: u8 = 2;
     /// A running guest has the NIC.
     pub const ATTACHED: u8 = 4;
-    /// The guest's agent has answered and doesn't name the lease's address: the lease doesn't count as
-    /// long as the snapshot holds.
+    /// The guest's agent has answered without the lease's address: the lease doesn't count as long as the daemon is
+    /// alive.
     pub const DENIED: u8 = 8;
-    /// Under an address: the name is a libvirt domain's, and else a host's.
+    /// Under an address: the name is that of a libvirt domain, else a host name.
     pub const DOMAIN: u8 = 16;
-    /// The guest is of another host's libvirt. Where the snapshot doesn't stand for this host's state
-    /// files, it answers to a name that these don't know.
+    /// The guest belongs to another host's libvirt. If this host's state files are read as well, it only has names that
+    /// they don't contain.
     pub const ELSEWHERE: u8 = 32;
-    /// It is of another host's libvirt, whose names win over those of this host's state files.
+    /// The guest belongs to another host's libvirt, whose names come before those of this host's state files.
     pub const BEFORE: u8 = 64;
-    /// The guest's agent, or a neighbour table, reports the leased address too: it counts beyond the
-    /// lease, as long as the snapshot holds.
+    /// The guest's agent or a neighbour table also reports the leased address: it counts after the lease has ended, as
+    /// long as the daemon is alive.
     pub const CONFIRMED: u8 = 128;
 }
 
-/// Where an address is from: [`Entry::source`].
+/// Where an address comes from: [`Entry::source`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Source {
     /// A `.status` file of this host.
     Files = 0,
-    /// DHCP leases that libvirt's API told.
+    /// DHCP leases that libvirt's API reported.
     Lease = 1,
     /// The guest's agent.
     Agent = 2,
@@ -173,42 +172,40 @@ impl Source {
     }
 }
 
-/// One address that a name stands for, or that the guest of that name exists.
+/// One address of a name, or only that a guest of that name exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry<'e> {
     /// See [`flags`].
     pub flags: u8,
-    /// Where it is from; of several the one that is ranked first, which is a lease.
+    /// Where it comes from; of several sources the one that ranks first.
     pub source: Source,
-    /// The place of the connection in the daemon's configuration that the guest is of; for people.
+    /// The number of the guest's connection in the daemon's configuration; for people.
     pub connection: u16,
-    /// `None`: the guest is known, and has no address that is.
+    /// `None`: the guest is known, but no address of it.
     pub address: Option<Address>,
     /// The NIC.
     pub mac: Option<Mac>,
-    /// The host's bridge that the NIC is on, which is the scope of a link-local address;
-    /// [`Bridge::NONE`] where it is on none.
+    /// The host's bridge that the NIC is on, which is the scope of a link-local address; [`Bridge::NONE`]: none.
     pub bridge: Bridge,
-    /// When the lease ends, in seconds since the epoch; 0: never, or it is no lease.
+    /// When the lease ends, in seconds since the epoch; 0: never, or it isn't a lease.
     pub expiry: i64,
-    /// Where a lease stands among those of its file: of two leases of one NIC the higher is the fresher. 0: it
-    /// isn't a lease of a file.
+    /// The position of a lease in its file: of two leases of one NIC the one with the higher number is fresher. 0: it isn't a
+    /// lease of a file.
     pub order: u32,
     /// The client that took the lease: [`client_of`](crate::records::lease::client_of). 0: unknown.
     pub client: u32,
-    /// The name in its own case: the host name or the domain's, without what a key may have behind it.
+    /// The host name or the domain's name in its original case, without a domain or zone that follows it in the key.
     pub name: &'e [u8],
 }
 
-/// Bytes before an entry's name.
+/// Length of an entry before its name, in bytes.
 const FIXED: usize = 64;
 
-/// The most bytes that an entry takes.
+/// The largest length of an entry, in bytes.
 pub const ENTRY_MAX: usize = FIXED + TEXT_MAX;
 
 impl<'e> Entry<'e> {
-    /// Puts the entry's bytes at the start of `room`; how many. Of a name that is longer than
-    /// [`TEXT_MAX`] the start counts.
+    /// Writes the entry to the start of `room`, and returns its length in bytes. A name is cut after [`TEXT_MAX`] bytes.
     pub fn write(&self, room: &mut [u8; ENTRY_MAX]) -> usize {
         let name = self.name.get(..TEXT_MAX).unwrap_or(self.name);
         let length = FIXED + name.len();
@@ -227,9 +224,8 @@ impl<'e> Entry<'e> {
         length
     }
 
-    /// The entry that `bytes` begin with, and how many bytes it takes. `None`: there is no whole one.
+    /// The entry at the start of `bytes`, and its length in bytes. `None`: there is no complete one.
     #[must_use]
-    #[inline(never)]
     pub fn parse(bytes: &'e [u8]) -> Option<(Self, usize)> {
         let length = usize::from(u16::from_le_bytes(array(bytes, 0)?));
         let entry = bytes.get(..length)?;
@@ -287,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn meta_there_and_back() {
+    fn meta_round_trip() {
         let stamp = Stamp { seconds: -5, nanoseconds: 999_999_999, device: 1 << 40, inode: 7 };
         for state in [None, Some(stamp)] {
             let meta = Meta { state, hold: 90, length: 4096, compiled: 1 << 33 };
@@ -298,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_there_and_back() {
+    fn entries_round_trip() {
         let long = [b'x'; TEXT_MAX];
         for address in [None, Some(Address::V4([10, 0, 0, 1])), Some(Address::V6([7; 16]))] {
             for name in [&b""[..], b"Web", &long] {
@@ -325,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_that_are_none() {
+    fn invalid_entries() {
         let entry = Entry {
             flags: 0,
             source: Source::Files,
@@ -340,7 +336,7 @@ mod tests {
         };
         let mut good = [0; ENTRY_MAX];
         entry.write(&mut good);
-        // Address length, name length, a bridge's name without an end.
+        // The address's length, the name's length, a bridge's name without a NUL.
         for (at, byte) in [(4, 5), (5, 4), (55, 1)] {
             let mut bad = good;
             bad[at] = byte;

@@ -13,7 +13,7 @@ pub struct Key {
 }
 
 impl Key {
-    /// No key.
+    /// The empty key, which no record has.
     pub(crate) const NONE: Self = Self { bytes: [0; TEXT_MAX + 1], len: 0 };
 
     /// Of a name that is looked up.
@@ -35,8 +35,7 @@ impl Key {
         key
     }
 
-    /// Takes nothing of what doesn't fit: no key in a snapshot is as long.
-    #[inline(never)]
+    /// Ignores `bytes` if they don't fit: no key of a snapshot is that long.
     pub(super) fn extend(&mut self, bytes: &[u8]) {
         let end = self.len + bytes.len();
         if let Some(room) = self.bytes.get_mut(self.len..end) {
@@ -45,17 +44,17 @@ impl Key {
         }
     }
 
-    /// The name in it, without the kind.
+    /// The name, without the kind.
     pub(crate) fn name(&self) -> &[u8] {
         self.as_bytes().get(1..).unwrap_or(&[])
     }
 
-    /// Whether it is that of `name` itself, and not of a longer one.
+    /// Whether it is the key of `name` itself, not of a longer name.
     pub(crate) fn is_of(&self, name: &[u8]) -> bool {
         same(self.name(), without_trailing_dot(name))
     }
 
-    /// As it is in the file.
+    /// The key as it is in the file.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or(&self.bytes)

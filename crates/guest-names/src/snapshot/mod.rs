@@ -1,7 +1,7 @@
-//! The snapshot that `libvirt-nssd` compiles: names and addresses of all guests in one file, where each is
-//! found with a handful of reads, however many there are.
+//! The snapshot that `libvirt-nssd` compiles: names and addresses of all guests in one file, where each is found with a
+//! handful of reads, however many there are.
 //!
-//! Nothing in it is trusted: every offset in it is checked, and a damaged snapshot is treated as absent.
+//! Its contents are not trusted: every offset is checked, and a damaged snapshot is ignored.
 
 pub mod format;
 mod key;
@@ -9,5 +9,5 @@ mod read;
 mod standing;
 
 pub use key::Key;
-pub use read::{Damaged, Entries, Names};
+pub use read::{Damaged, Entries, NameCursor};
 pub use standing::{Opened, Standing};

@@ -7,29 +7,29 @@ use crate::io::StateFile;
 use crate::name::NameKind;
 use crate::text::copy;
 
-/// Bytes of a record that are read at first: most are shorter.
+/// Bytes of a record that are read first: most are shorter.
 const GLIMPSE: usize = 1024;
 
-/// Slots of a hash table that are read at once. The tables are half empty, but names that count up (`vm-1`,
-/// `vm-2`) are in long rows there.
+/// Slots of a hash table that are read at once. The tables are half empty, but names that count up (`vm-1`, `vm-2`) form
+/// long chains.
 const SLOTS_AT_ONCE: u32 = 64;
 
-/// Something in the file is not as the format has it, or it can't be read. What was read before doesn't count.
+/// The file doesn't have the right format, or can't be read. Entries that were read before don't count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Damaged;
 
-/// The file, seen through the buffer.
+/// The file, read into the buffer.
 struct Reader<'r, F> {
     opened: &'r mut Opened<F>,
     buffer: &'r mut [u8],
-    /// What the buffer begins with: where it is in the file, and how many bytes.
+    /// What the buffer contains: where it begins in the file, and how many bytes.
     offset: u32,
     filled: usize,
-    /// How many bytes to read at least, where the file has them.
+    /// How many bytes to read at least, if the file has as many.
     ahead: usize,
 }
 
-/// Where a record's data are in the file.
+/// The position of a record's data in the file.
 #[derive(Clone, Copy)]
 struct Data {
     start: u32,
@@ -39,23 +39,23 @@ struct Data {
 /// The entries of one record, one after the other.
 pub struct Entries<'r, F> {
     reader: Reader<'r, F>,
-    /// What of the snapshot counts.
+    /// How much of the snapshot counts.
     pub standing: Standing,
-    /// Those that are left.
+    /// The remaining ones.
     data: Data,
 }
 
 /// The names of one kind, one after the other.
-pub struct Names<'r, F> {
+pub struct NameCursor<'r, F> {
     entries: Entries<'r, F>,
     kind: u8,
-    /// Where the next record is, and the end of all records.
+    /// The position of the next record, and the end of all records.
     next: u32,
     end: u32,
 }
 
 impl<F: StateFile> Opened<F> {
-    /// The entries under `key`, as they are in the file. `buffer` is memory to read with: 3 KiB are enough.
+    /// The entries under `key`, in the order of the file. `buffer` is memory to read into: 3 KiB are enough.
     ///
     /// # Errors
     /// The snapshot is damaged.
@@ -77,7 +77,7 @@ impl<F: StateFile> Opened<F> {
         kind: NameKind,
         now: i64,
         buffer: &'o mut [u8],
-    ) -> Result<Names<'o, F>, Damaged> {
+    ) -> Result<NameCursor<'o, F>, Damaged> {
         names(self, buffer, kind_of(kind), now)
     }
 
@@ -108,7 +108,6 @@ impl<F: StateFile> Opened<F> {
 }
 
 /// Finds the entries under a key.
-#[inline(never)]
 fn find<'r, F: StateFile>(
     opened: &'r mut Opened<F>,
     buffer: &'r mut [u8],
@@ -123,38 +122,35 @@ fn find<'r, F: StateFile>(
 }
 
 /// Goes through all names.
-#[inline(never)]
 fn names<'r, F: StateFile>(
     opened: &'r mut Opened<F>,
     buffer: &'r mut [u8],
     kind: u8,
     now: i64,
-) -> Result<Names<'r, F>, Damaged> {
+) -> Result<NameCursor<'r, F>, Damaged> {
     let ahead = buffer.len();
     let mut reader = Reader { opened, buffer, offset: 0, filled: 0, ahead };
     let standing = reader.standing(now)?;
     // The first table comes after the last record.
     let (end, _) = reader.pair(0).ok_or(Damaged)?;
     let entries = Entries { reader, standing, data: Data { start: 0, end: 0 } };
-    Ok(Names { entries, kind, next: FIRST_RECORD, end })
+    Ok(NameCursor { entries, kind, next: FIRST_RECORD, end })
 }
 
 impl<F: StateFile> Reader<'_, F> {
-    /// Reads the header and the first record, and says what of the snapshot counts.
-    #[inline(never)]
+    /// Reads the header and the first record. Returns how much of the snapshot counts.
     fn standing(&mut self, now: i64) -> Result<Standing, Damaged> {
         let start = self.bytes(0, Meta::END).and_then(|bytes| bytes.get(Meta::START..));
         let meta = start.and_then(Meta::parse).ok_or(Damaged)?;
-        // Nothing counts in a file that has been cut short.
+        // A file that has been cut short doesn't count.
         let is_whole = meta.length == self.opened.length;
         if is_whole { Ok(Standing::of(&meta, self.opened, now)) } else { Err(Damaged) }
     }
 
-    /// The data under `key`. The inner `None`: there are none; the outer: the snapshot is damaged.
+    /// The data under `key`. The inner `None`: there is none; the outer: the snapshot is damaged.
     ///
-    /// A chain of slots is followed to its end, however many keys with the same hash are in it: guests can choose
-    /// their names so, and none may hide another that way.
-    #[inline(never)]
+    /// A chain of slots is followed to its end, however many keys with the same hash are in it. Guests can choose such names,
+    /// and must not hide each other that way.
     fn search(&mut self, key: &[u8]) -> Option<Option<Data>> {
         let hash = hash(key);
         let (table, slots) = self.pair((hash & 0xff) * 8)?;
@@ -164,7 +160,7 @@ impl<F: StateFile> Reader<'_, F> {
         while passed < slots {
             let count = SLOTS_AT_ONCE.min(slots - slot).min(slots - passed);
             let at = table.checked_add(slot.checked_mul(8)?)?;
-            // Kept apart, as the buffer is used for the records.
+            // A copy, as records are read into the buffer.
             let mut pairs = [0; SLOTS_AT_ONCE as usize * 8];
             copy(&mut pairs, self.bytes(at, count as usize * 8)?);
             for pair in pairs.chunks_exact(8).take(count as usize) {
@@ -185,7 +181,7 @@ impl<F: StateFile> Reader<'_, F> {
         Some(None)
     }
 
-    /// The key and the data of the record at `offset`. No key: it is longer than any that is looked for.
+    /// The key and the data of the record at `offset`. No key: it is longer than any key that is looked up.
     fn record(&mut self, offset: u32) -> Option<(Option<&[u8]>, Data)> {
         let (key, data) = self.pair(offset)?;
         let key_at = offset.checked_add(RECORD_HEAD as u32)?;
@@ -199,13 +195,12 @@ impl<F: StateFile> Reader<'_, F> {
         Some((key, Data { start, end }))
     }
 
-    /// Two numbers of 32 bits, as cdb has them everywhere.
+    /// Two 32-bit numbers, the unit that cdb consists of.
     fn pair(&mut self, offset: u32) -> Option<(u32, u32)> {
         two_numbers(self.bytes(offset, 8)?)
     }
 
-    /// `count` bytes from `offset` on; `None` where there are fewer, or where the buffer can't hold as many.
-    #[inline(never)]
+    /// `count` bytes from `offset` on; `None` if there are fewer, or if the buffer can't hold as many.
     fn bytes(&mut self, offset: u32, count: usize) -> Option<&[u8]> {
         let is_at_hand = |from: usize, filled: usize| from <= filled && count <= filled - from;
         let mut from = offset.wrapping_sub(self.offset) as usize;
@@ -216,8 +211,7 @@ impl<F: StateFile> Reader<'_, F> {
         self.buffer.get(..self.filled)?.get(from..)?.get(..count)
     }
 
-    /// Reads `count` bytes, and what is to be read ahead, to the start of the buffer, as far as the file goes.
-    #[inline(never)]
+    /// Reads `count` bytes, or more if `ahead` says so, to the start of the buffer, as far as the file has them.
     fn fill(&mut self, offset: u32, count: usize) {
         let rest = self.opened.length.saturating_sub(offset) as usize;
         let wanted = count.max(self.ahead).min(rest).min(self.buffer.len());
@@ -235,7 +229,7 @@ impl<F: StateFile> Reader<'_, F> {
 }
 
 impl<F: StateFile> Entries<'_, F> {
-    /// The next entry, and where it starts in the file. `None` at the record's end.
+    /// The next entry, and where it starts in the file. `None` at the end of the record.
     ///
     /// # Errors
     /// The snapshot is damaged.
@@ -256,14 +250,14 @@ impl<F: StateFile> Entries<'_, F> {
     }
 }
 
-impl<'r, F: StateFile> Names<'r, F> {
-    /// What of the snapshot counts.
+impl<'r, F: StateFile> NameCursor<'r, F> {
+    /// How much of the snapshot counts.
     #[must_use]
     pub fn standing(&self) -> Standing {
         self.entries.standing
     }
 
-    /// The next name's entries; its key goes to `key`. `None` at the end.
+    /// The entries of the next name; its key goes to `key`. `None` at the end.
     ///
     /// # Errors
     /// The snapshot is damaged.

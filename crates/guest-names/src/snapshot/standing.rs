@@ -1,10 +1,10 @@
-//! What of a snapshot counts.
+//! How much of a snapshot counts.
 
 use super::format::{Entry, Meta, Source, flags};
 use crate::candidate::{Attached, Candidate, Evidence, Origin, Precedence};
 use crate::io::Stamp;
 
-/// The snapshot, open, and what the system says of it.
+/// The open snapshot, and its status.
 pub struct Opened<F> {
     /// The file.
     pub file: F,
@@ -12,17 +12,17 @@ pub struct Opened<F> {
     pub modified: i64,
     /// Bytes in it.
     pub length: u32,
-    /// The state directory's present version; `None` where there is no directory.
+    /// The state directory's current version; `None` if there is no directory.
     pub state: Option<Stamp>,
 }
 
-/// What of a snapshot counts.
+/// How much of a snapshot counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// The leases of the state files: the directory is as it was when the snapshot was compiled, so the files
-    /// needn't be read.
+    /// The leases of the state files. The directory hasn't changed since the snapshot was compiled, so the files needn't be
+    /// read.
     pub leases: bool,
-    /// What libvirt's API reported: the daemon runs, or has until lately.
+    /// What libvirt's API reported. The daemon is alive, or was until recently.
     pub told: bool,
 }
 
@@ -30,7 +30,7 @@ impl Standing {
     /// Everything counts.
     pub const WHOLE: Self = Self { leases: true, told: true };
 
-    /// The standing of a snapshot that says `meta` of itself, at `now` (seconds since the epoch).
+    /// The standing of a snapshot with this `meta`, at `now` (seconds since the epoch).
     #[must_use]
     pub fn of<F>(meta: &Meta, opened: &Opened<F>, now: i64) -> Self {
         let age = now.saturating_sub(opened.modified).unsigned_abs();
@@ -46,9 +46,8 @@ impl Entry<'_> {
         self.evidence(standing, now).is_some()
     }
 
-    /// What makes the entry count; `None` where it doesn't.
+    /// The evidence by which the entry counts; `None` if it doesn't.
     #[must_use]
-    #[inline(never)]
     pub fn evidence(&self, standing: Standing, now: i64) -> Option<Evidence> {
         let lasts = self.expiry == 0 || self.expiry >= now;
         let denied = self.is(flags::DENIED) && standing.told;
@@ -59,7 +58,7 @@ impl Entry<'_> {
             return None;
         }
         match self.source {
-            // What the guest itself or its host says outlives the lease.
+            // These count after the lease has ended.
             Source::Agent => Some(Evidence::Agent),
             Source::Neighbour => Some(Evidence::Neighbour),
             Source::Files | Source::Lease if lasts => Some(Evidence::Lease),
@@ -67,8 +66,7 @@ impl Entry<'_> {
         }
     }
 
-    /// The entry at byte `offset` as a candidate, by this evidence. `exact`: its name is the wanted one in its case
-    /// too.
+    /// The entry at byte `offset` as a candidate with this evidence. `exact`: its name also matches in case.
     #[must_use]
     pub(crate) fn candidate(
         &self,
@@ -77,7 +75,7 @@ impl Entry<'_> {
         standing: Standing,
         exact: bool,
     ) -> Candidate {
-        // Where the snapshot stands for the files, the daemon has decided already.
+        // If the snapshot replaces the files, the daemon has already decided.
         let precedence = match () {
             () if standing.leases => Precedence::WithFiles,
             () if self.is(flags::BEFORE) => Precedence::BeforeFiles,
@@ -151,7 +149,7 @@ mod tests {
         let opened = |modified, state| Opened { file: (), modified, length: 0, state };
         let at = |modified, now| Standing::of(&meta, &opened(modified, None), now).told;
         assert!(at(1000, 1000) && at(1000, 1090) && !at(1000, 1091));
-        // A clock that was set back.
+        // The clock was set back.
         assert!(at(1000, 910) && !at(1000, 909) && !at(i64::MIN, i64::MAX));
         let of = |meta: &Meta, state| Standing::of(meta, &opened(0, state), 0).leases;
         assert!(of(&meta, Some(stamp)));

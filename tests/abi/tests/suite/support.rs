@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use abi::c::{HOST_NOT_FOUND, NETDB_INTERNAL, NETDB_SUCCESS, NO_DATA};
-use abi::{Answer, How, Kind, Module, Modules, Place, Query, Status};
+use abi::{Answer, ErrnoPlace, How, Kind, Module, Modules, Query, Status};
 use libc::{AF_INET, AF_INET6, AF_UNSPEC, ENXIO, ERANGE, ESRCH};
 
 pub(crate) const UNKNOWN: (Status, i32, i32) = (Status::NotFound, ESRCH, HOST_NOT_FOUND);
@@ -48,7 +48,7 @@ pub(crate) fn every_way() -> Vec<How> {
     let usual = How { length: 1 << 16, ..How::default() };
     vec![
         usual,
-        How { errnop: Place::Variable, h_errnop: Place::Thread, ..usual },
+        How { errnop: ErrnoPlace::Variable, h_errnop: ErrnoPlace::Thread, ..usual },
         How { ttl: None, canonical: false, ..usual },
         How { tuple: true, errno: 0, h_errno: 0, ..usual },
         How { tuple: true, errno: ERANGE, h_errno: NETDB_INTERNAL, offset: 13, ..usual },
