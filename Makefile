@@ -140,12 +140,12 @@ compliance: modules
 	$(if $(ROOT),tests/compliance/in-root '$(ROOT)',$(TARGET_DIR)/debug/compliance)
 
 TARGETS += bench
-HELP_bench := measure the modules and the leases helper beside those of libvirt (root)
+HELP_bench := measure the modules and the leases helper beside those of libvirt; ROOT=DIR: look-ups alone, in this Debian root (root)
 bench:
 	tests/setup build bench
-	benches/run $(BENCH)
-	$(CARGO) bench --locked -p leaseshelper
-	$(CARGO) bench --locked -p daemon --bench snapshot --bench fleet
+	$(if $(ROOT),ROOT='$(ROOT)') benches/run $(BENCH)
+	$(if $(ROOT),,$(CARGO) bench --locked -p leaseshelper)
+	$(if $(ROOT),,$(CARGO) bench --locked -p daemon --bench snapshot --bench fleet)
 
 TARGETS += fuzz
 HELP_fuzz := fuzz every parser, each for FUZZ_SECONDS (60)

@@ -19,7 +19,7 @@ mod world;
 
 use world::{Call, OURS, Stock, World};
 
-/// Pairs of events behind a row of the first table.
+/// Pairs of events per row of the first table.
 const PAIRS: usize = 100;
 /// The largest share of libvirt's cost that ours may have.
 const LIMIT: f64 = 0.2;

@@ -1,4 +1,4 @@
-//! Measuring in a process of its own, so that nothing stays from what was measured before.
+//! Measuring in a separate process, so that earlier measurements leave no traces.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -6,7 +6,7 @@ use std::os::fd::FromRawFd;
 
 use crate::error::{Context, Error, Result};
 
-/// What a child gives back: numbers, or why there are none.
+/// The result of a child: numbers, or an error.
 pub(crate) type Numbers = Result<Vec<f64>>;
 
 /// Runs `body` in a forked child and gives its numbers. This process must have one thread.
@@ -17,7 +17,7 @@ pub(crate) fn run(body: impl FnOnce() -> Numbers) -> Numbers {
         return Err(std::io::Error::last_os_error()).context("a pipe");
     }
     let [read, write] = ends;
-    // SAFETY: the descriptors are new and nobody else's.
+    // SAFETY: the descriptors are new, and nothing else uses them.
     let mut read = unsafe { File::from_raw_fd(read) };
     // SAFETY: the same.
     let mut write = unsafe { File::from_raw_fd(write) };
@@ -39,7 +39,7 @@ pub(crate) fn run(body: impl FnOnce() -> Numbers) -> Numbers {
             let mut said = String::new();
             let heard = read.read_to_string(&mut said);
             let mut status = 0;
-            // SAFETY: a child of ours that nobody else waits for.
+            // SAFETY: a child of ours that nothing else waits for.
             unsafe { libc::waitpid(pid, &raw mut status, 0) };
             heard.context("a child's numbers")?;
             numbers(&said, status)

@@ -81,7 +81,7 @@ impl Samples {
 }
 
 /// # Panics
-/// Of no values there is no median.
+/// No median without values.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     assert!(!values.is_empty(), "nothing was measured");
     values.sort_by(f64::total_cmp);

@@ -57,7 +57,7 @@ impl Descriptor {
 
 impl Drop for Descriptor {
     fn drop(&mut self) {
-        // SAFETY: it is ours, and nobody uses it afterwards.
+        // SAFETY: it is ours, and isn't used afterwards.
         unsafe { libc::close(self.0) };
     }
 }
@@ -106,7 +106,7 @@ fn file(directory: c_int, name: &CStr, depth: Depth, look: Look<'_>) {
         if depth == Depth::Pass {
             look(bytes);
         }
-        // Of a file of a local file system there is no more, then.
+        // After a short read of a local file there is nothing more.
         if bytes.len() < WINDOW {
             return;
         }

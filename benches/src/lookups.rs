@@ -19,7 +19,7 @@ pub(crate) struct Question {
     pub(crate) label: &'static str,
     pub(crate) call: Call,
     pub(crate) addresses: usize,
-    /// The bridge of the guest that is asked of.
+    /// The bridge of the guest that is looked up.
     bridge: Option<String>,
 }
 

@@ -1,9 +1,8 @@
 //! Measures the modules beside libvirt's own, in one run: look-ups, the floor under them, look-ups with the
 //! daemon's snapshot, loading, a whole getent(1) process, memory, size, instructions.
 //!
-//! Everything happens in a private mount namespace with a state directory of its own. Whatever is
-//! compared takes turns, so that a noise hits all alike, and processor time is taken rather than time
-//! by the clock, as the machine may be busy.
+//! Everything happens in a private mount namespace with its own state directory. Whatever is compared takes turns, so that
+//! noise affects all alike, and processor time is measured rather than elapsed time, as the machine may be busy.
 
 mod child;
 mod clock;

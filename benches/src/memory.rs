@@ -90,7 +90,7 @@ fn touched(bench: &Bench) -> Result<Table> {
     Ok(table)
 }
 
-/// Loads the module and looks up a name that nobody has.
+/// Loads the module and looks up a name that no guest has.
 fn load_and_ask(path: &Path, kind: Kind) -> Result<()> {
     let call = Call::Both(CString::new(UNKNOWN_NAME).context(UNKNOWN_NAME)?);
     let addresses = Module::load(path, kind)?.prepare(&call)?();

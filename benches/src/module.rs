@@ -130,8 +130,7 @@ impl Module {
         if symbol.is_null() { Err(last_dl_error()) } else { Ok(symbol) }
     }
 
-    /// The call, ready to be made again and again. It gives the number of addresses, 0 where there is
-    /// no answer.
+    /// The call as a closure that can be called repeatedly. It returns the number of addresses, 0 without an answer.
     pub(crate) fn prepare<'c>(&self, call: &'c Call) -> Result<Box<dyn FnMut() -> usize + 'c>> {
         let symbol = self.symbol(call.entry_point())?;
         Ok(match call {

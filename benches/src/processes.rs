@@ -11,7 +11,7 @@ use crate::error::{Context, Error, Result};
 use crate::state::Scene;
 use crate::table::{Table, time, times};
 
-/// What getent(1) ends with for a name that nobody has.
+/// The exit status of getent(1) for a name that no host has.
 const NOT_FOUND: i32 = 2;
 
 pub(crate) fn measure(bench: &Bench) -> Result<Vec<Table>> {
@@ -61,7 +61,7 @@ fn getent(name: &str, libraries: &OsStr, expected: i32) -> Result<f64> {
     let child = command.spawn().context("getent (Debian: libc-bin)")?;
     let pid = libc::pid_t::try_from(child.id()).context("getent's process")?;
     let (mut status, mut usage) = (0, MaybeUninit::<libc::rusage>::zeroed());
-    // SAFETY: a child of ours that nobody else waits for, and room for both.
+    // SAFETY: a child of ours that nothing else waits for, and room for both.
     if unsafe { libc::wait4(pid, &raw mut status, 0, usage.as_mut_ptr()) } != pid {
         return Err(std::io::Error::last_os_error()).context("waiting for getent");
     }

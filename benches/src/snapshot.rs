@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 struct Daemon(Child);
 
 impl Daemon {
-    /// Starts it; its snapshot stands for the state directory then.
+    /// Starts it, and waits until its snapshot replaces the state files.
     fn start(bench: &Bench) -> Result<Self> {
         let directory = bench.sandbox.directory("daemon")?;
         let (configuration, socket) = (directory.join("conf.toml"), directory.join("notify"));
@@ -85,7 +85,7 @@ fn snapshot_path() -> PathBuf {
     Path::new(RUNTIME_DIRECTORY).join("names.cdb")
 }
 
-/// Waits until the snapshot stands for the state directory: a fresh change has to get older than the clock's
+/// Waits until the snapshot replaces the state files: a fresh change has to get older than the clock's
 /// granularity first.
 fn stands() -> Result<()> {
     let (start, path) = (Instant::now(), snapshot_path());
@@ -119,7 +119,7 @@ fn bare() {
         assert!(len > 0, "the snapshot can't be read");
     }
     stat(c"/var/lib/libvirt/dnsmasq");
-    // SAFETY: the descriptor is ours, and nobody uses it afterwards.
+    // SAFETY: the descriptor is ours, and isn't used afterwards.
     unsafe { libc::close(fd) };
     black_box(room);
 }

@@ -105,7 +105,7 @@ fn object(text: &str, depth: usize) -> Option<Object> {
     Some(Object { members: members.collect::<Option<_>>()? })
 }
 
-/// The object that `text` begins with, and how many bytes it has. `None` where there is none, or one
+/// The object that `text` begins with, and how many bytes it has. `None` if there is none, or one
 /// that nests too deep to be read.
 #[must_use]
 pub fn first_object(text: &str) -> Option<(Object, usize)> {

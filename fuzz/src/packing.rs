@@ -70,7 +70,7 @@ struct Parts<'d> {
     misaligned: usize,
     /// Bytes of the buffer, less or more than what the answer needs.
     slack: i32,
-    /// The caller has a first tuple of its own, as up to glibc 2.35.
+    /// The caller provides the first tuple, as glibc up to 2.35 does.
     own_first: bool,
     family: Family,
     name: &'d [u8],

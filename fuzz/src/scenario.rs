@@ -1,4 +1,4 @@
-//! A state directory and what is asked of it, as one text.
+//! A state directory and look-ups in it, as one text.
 //!
 //! ```text
 //! web                  the name

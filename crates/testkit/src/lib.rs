@@ -1,13 +1,13 @@
-//! What the tests, the fuzz targets and the benchmarks share. Nothing that is installed depends on it.
+//! Shared by the tests, the fuzz targets and the benchmarks. Nothing that is installed depends on it.
 //!
 //! - [`random`]: numbers that are the same in each run
 //! - [`scratch`]: directories on disk, removed at the end of a test
-//! - [`memory`]: the state directory, its files and the look-up's system in memory, with faults on demand
-//! - [`look_up`]: a look-up in them, with memory of any size
+//! - [`memory`]: a state directory, its files and the look-up's system in memory, with faults on demand
+//! - [`look_up`]: look-ups in them, with any amount of memory
 //! - [`name_server`]: BIND, Knot and PowerDNS on the loopback interface
-//! - [`cdb`]: a snapshot, written as plainly as its format allows
-//! - [`reference`](mod@reference): the rules of a look-up a second time, too plain to be wrong
-//! - [`generate`]: random states of a host, which [`reference`](mod@reference) and the files have in common
+//! - [`cdb`]: a simple writer of snapshots
+//! - [`reference`](mod@reference): the rules of a look-up a second time, as simply as possible
+//! - [`generate`]: random states of a host, as values for [`reference`](mod@reference) and as files
 
 pub mod cdb;
 pub mod generate;

@@ -1,7 +1,7 @@
-//! The rules of a look-up a second time, over plain values: all of them at hand, one rule after the other. Every test
-//! of look-ups compares with these.
+//! The rules of a look-up a second time, over plain values that are all in memory, one rule after the other. Every test of
+//! look-ups compares with these.
 //!
-//! What a name or an address is, is not the subject here: [`NameKind::wanted`] and [`is_host_name`] are the look-up's own.
+//! Which names and addresses are valid is not repeated here: [`NameKind::wanted`] and [`is_host_name`] are the look-up's own.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -15,26 +15,26 @@ use crate::look_up::{Answer, NameAndAddress, ip};
 /// A valid record of a `.status` file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// Whose file it is in.
+    /// The bridge whose file contains it.
     pub bridge: Bridge,
     /// `ip-address`.
     pub address: Address,
     /// `mac-address`.
     pub mac: Option<Mac>,
-    /// `hostname`; empty where there is none.
+    /// `hostname`; empty if there is none.
     pub hostname: String,
-    /// `domain`; empty where there is none.
+    /// `domain`; empty if there is none.
     pub domain: String,
-    /// `expiry-time`, in seconds since the epoch; 0 where it never ends.
+    /// `expiry-time`, in seconds since the epoch; 0: it never ends.
     pub expiry: i64,
-    /// `client-id`; empty where there is none.
+    /// `client-id`; empty if there is none.
     pub client: String,
 }
 
 /// A valid record of a `.macs` file: a domain's NICs on a bridge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guest {
-    /// Whose file it is in.
+    /// The bridge whose file contains it.
     pub bridge: Bridge,
     /// `domain`.
     pub name: String,
@@ -42,7 +42,7 @@ pub struct Guest {
     pub macs: Vec<Mac>,
 }
 
-/// What the state files say. All records are in the order of the files' listing, and of each file.
+/// The contents of the state files. All records are in the order of the listing of files, and of each file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostState {
     /// Of all `.status` files.
@@ -54,7 +54,7 @@ pub struct HostState {
 /// The look-up in a state.
 #[derive(Clone, Copy, Debug)]
 pub struct Reference<'s> {
-    /// What the files say.
+    /// The contents of the files.
     pub state: &'s HostState,
     /// The host's node name.
     pub node: &'s str,
@@ -66,9 +66,9 @@ pub struct Reference<'s> {
 #[derive(Clone, Copy)]
 struct Match<'s> {
     lease: &'s Lease,
-    /// In the same case.
+    /// Its name also matches in case.
     exact: bool,
-    /// Its place among those that end at the same time.
+    /// Its order among those that end at the same time.
     place: (usize, usize),
 }
 
@@ -80,7 +80,7 @@ fn without_dot(name: &[u8]) -> &[u8] {
     name.strip_suffix(b".").unwrap_or(name)
 }
 
-/// How a guest's name, in a network of this domain, is the wanted one.
+/// How a guest's name, in a network with this domain, matches the wanted one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Fit {
     exact: bool,
@@ -142,7 +142,7 @@ impl<'s> Reference<'s> {
         same(name, self.node.as_bytes()) || label.is_some_and(|label| same(name, label.as_bytes()))
     }
 
-    /// What a look-up of a name comes to. `scopes`: a link-local address can be returned.
+    /// The result of a look-up of a name. `scopes`: link-local addresses can be returned.
     #[must_use]
     pub fn by_name(
         &self,
@@ -174,7 +174,7 @@ impl<'s> Reference<'s> {
         if answer.is_empty() { Answer::NoData } else { Answer::Addresses(answer) }
     }
 
-    /// Whether a guest has the name, and the leases that answer to it.
+    /// Whether a guest has the name, and the leases that match.
     fn leases_of_host(&self, wanted: &[u8]) -> (bool, Vec<Match<'s>>) {
         let live = self.live().enumerate().filter_map(|(at, lease)| {
             let Fit { exact, .. } = fit(wanted, &lease.hostname, &lease.domain)?;
@@ -221,7 +221,7 @@ impl<'s> Reference<'s> {
             }
             NameKind::Domain => {
                 let guest = its.find_map(|lease| self.state.owners(lease).next())?;
-                // Not a name that look-ups by name refuse.
+                // Look-ups by name refuse some names.
                 kind.wanted(guest.name.as_bytes()).map(|_| guest.name.as_bytes().to_vec())
             }
         }
@@ -232,8 +232,8 @@ impl<'s> Reference<'s> {
         is_host_name(name) && !self.is_own(name)
     }
 
-    /// All pairs of a guest's own name and of its addresses that a look-up of that name gives. Host names are in
-    /// lower case: where two differ in nothing else, either is right.
+    /// All pairs of a guest's own name and an address that a look-up of that name returns. Host names are in lower case: of
+    /// two that only differ in case, either is right.
     #[must_use]
     pub fn list(&self, kind: NameKind) -> BTreeSet<NameAndAddress> {
         let mut pairs = BTreeSet::new();
@@ -266,12 +266,12 @@ pub fn listed_name(kind: NameKind, name: &[u8]) -> Vec<u8> {
     }
 }
 
-/// What an answer is sorted by: the latest end first, those that never end last.
+/// The order of answers: the latest expiry time first, never-ending leases last.
 fn rank(lease: &Lease, place: (usize, usize)) -> impl Ord + use<> {
     (lease.expiry == 0, Reverse(lease.expiry), place)
 }
 
-/// Leaves out those of another client than that of the last record of their NIC and family, where both are known.
+/// Leaves out leases of another client than that of the last record of their NIC and family, if both are known.
 fn of_freshest_clients<'s>(matches: &[Match<'s>]) -> Vec<Match<'s>> {
     let is_of_freshest = |one: &&Match<'_>| {
         let nic = |of: &Lease| (of.bridge, of.mac, of.address.family());

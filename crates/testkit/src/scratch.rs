@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A new directory, removed with what is in it when this goes.
+/// A new directory, removed with its contents on drop.
 #[derive(Debug)]
 pub struct Scratch(PathBuf);
 
@@ -54,7 +54,7 @@ impl Default for Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // A test that removed it itself has done so on purpose.
+        // A test may have removed it on purpose.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

@@ -23,7 +23,7 @@ pub fn fork(part: impl FnOnce()) -> Child {
     // SAFETY: room for the two descriptors.
     let made = unsafe { libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC) };
     assert!(made == 0, "pipe: {}", io::Error::last_os_error());
-    // SAFETY: the descriptors are new and nobody else's.
+    // SAFETY: the descriptors are new, and nothing else uses them.
     let [read, write] = ends.map(|end| unsafe { OwnedFd::from_raw_fd(end) });
     // SAFETY: the child uses this thread's data alone, and glibc's malloc works in it.
     let pid = unsafe { libc::fork() };

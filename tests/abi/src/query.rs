@@ -1,4 +1,4 @@
-//! What is asked of a module, and how the call is made.
+//! Calls of a module's entry points.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -53,7 +53,7 @@ impl Query {
     ///
     /// # Panics
     ///
-    /// When the text is no IP address.
+    /// If the text isn't an IP address.
     #[must_use]
     pub fn addr(address: &str) -> Query {
         let (bytes, family) = octets(address);
@@ -64,7 +64,7 @@ impl Query {
     ///
     /// # Panics
     ///
-    /// When the text is no IP address.
+    /// If the text isn't an IP address.
     #[must_use]
     pub fn addr2(address: &str) -> Query {
         let (bytes, family) = octets(address);
@@ -108,7 +108,7 @@ impl fmt::Display for Query {
     }
 }
 
-/// Where an error number is put.
+/// Where an error number is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrnoPlace {
     /// The thread's own `errno` or `h_errno`, as glibc does it.

@@ -1,6 +1,5 @@
-//! A private mount namespace for one thread, with a file system of its own where the modules look
-//! for their state files. The kernel takes all of it away with the thread, however that ends, and
-//! nothing outside sees any of it.
+//! A private mount namespace for one thread, with a separate file system where the modules look for their state files. The
+//! kernel removes it when the thread ends, in whatever way, and nothing outside can see it.
 
 use std::env;
 use std::ffi::{CStr, CString};
@@ -14,7 +13,7 @@ use std::thread;
 
 use crate::state::{STATE_DIRECTORY, StateDir};
 
-/// Set in the environment of what runs in a user namespace of its own.
+/// Set in the environment of programs in a user namespace made by [`in_user_namespace`].
 const INSIDE: &str = "ABI_IN_USER_NAMESPACE";
 
 /// Runs a test in a thread with a mount namespace, a file descriptor table and an empty state
@@ -226,8 +225,8 @@ fn again_in_user_namespace(test: &str) {
     }
 }
 
-/// Makes a command run as root of a user namespace of its own, which [`is_in_user_namespace`] tells
-/// it. To start it fails where the system doesn't let its users make one.
+/// Makes a command run as root of a new user namespace; [`is_in_user_namespace`] is true there. Starting it fails if the
+/// system doesn't let its users make one.
 pub fn in_user_namespace(command: &mut Command) -> &mut Command {
     // SAFETY: they return numbers.
     let user = unsafe { libc::getuid() };

@@ -9,7 +9,7 @@ use libc::{
     SECCOMP_RET_DATA, SECCOMP_RET_ERRNO, SECCOMP_RET_KILL_PROCESS, c_long, sock_filter, sock_fprog,
 };
 
-/// Runs `part` in a thread of its own in which each of these system calls fails with its errno.
+/// Runs `part` in a new thread in which each of these system calls fails with its errno.
 ///
 /// # Panics
 ///
@@ -30,7 +30,7 @@ pub fn allow_only(calls: &[c_long]) {
         .unwrap_or_else(|error| panic!("a seccomp filter: {error}"));
 }
 
-/// Runs `part` in a thread of its own in which opening a file fails with EPERM unless all of these
+/// Runs `part` in a new thread in which opening a file fails with EPERM unless all of these
 /// flags are given.
 ///
 /// # Panics
@@ -77,7 +77,7 @@ fn in_thread<T: Send>(program: &[sock_filter], part: impl FnOnce() -> T + Send) 
     result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// Per call a comparison and what comes of it: errno 0 stands for going on.
+/// For each call a comparison and its result; errno 0 allows the call.
 fn program(calls: &[(c_long, i32)], otherwise: u32) -> Vec<sock_filter> {
     let mut program = vec![statement(BPF_LD | BPF_W | BPF_ABS, number())];
     for &(call, errno) in calls {

@@ -18,9 +18,9 @@ pub const DIRECTORY: &str = "/var/lib/libvirt-nss/run";
 /// The file in it.
 pub const PATH: &str = "/var/lib/libvirt-nss/run/names.cdb";
 
-/// What a state file says, of a running guest.
+/// In a state file, of a running guest.
 pub const LEASED: u8 = flags::LEASE | flags::ATTACHED;
-/// What libvirt's API tells of a guest on this host.
+/// Reported by libvirt's API, of a running guest on this host.
 pub const TOLD: u8 = flags::TOLD | flags::ATTACHED;
 
 /// A snapshot in the making.
@@ -34,7 +34,7 @@ impl Snapshot {
     ///
     /// # Panics
     ///
-    /// Where the address or the bridge is none.
+    /// If the address or the bridge is invalid.
     #[must_use]
     pub fn entry(mut self, key: &str, flags: u8, name: &str, address: &str, bridge: &str) -> Self {
         let address = Address::parse(address.as_bytes()).expect("an address");
@@ -64,12 +64,12 @@ impl Snapshot {
         cdb::write(&self.records, Meta { state, hold: 90, length: 0, compiled: now() })
     }
 
-    /// Puts it in place, standing for the state directory as it is now.
+    /// Publishes it as compiled from the state directory as it is now, so that it replaces the files.
     pub fn publish(&self, state: &StateDir) {
         put(&self.bytes(Some(stamp(state))));
     }
 
-    /// Takes it away, if it is there.
+    /// Removes it, if it exists.
     ///
     /// # Panics
     ///
@@ -80,13 +80,13 @@ impl Snapshot {
         }
     }
 
-    /// Puts it in place, not standing for any state directory.
+    /// Publishes it without a time stamp, so that the files are read as well.
     pub fn publish_beside(&self) {
         put(&self.bytes(None));
     }
 }
 
-/// Puts bytes in the snapshot's place, by rename.
+/// Replaces the snapshot by these bytes, with a rename.
 ///
 /// # Panics
 ///
@@ -97,7 +97,7 @@ pub fn put(bytes: &[u8]) {
     fs::rename(&new, PATH).expect("a file in the runtime directory");
 }
 
-/// What a state directory is like.
+/// The time stamp of a state directory.
 ///
 /// # Panics
 ///

@@ -11,7 +11,7 @@ use crate::json::{Lease, MacMap, macs_file, status_file};
 /// The directory that the modules read.
 pub const STATE_DIRECTORY: &str = "/var/lib/libvirt/dnsmasq";
 
-/// A directory of state files. It belongs to whoever made it; nothing is removed on drop.
+/// A directory of state files. Nothing is removed on drop.
 #[derive(Clone, Debug)]
 pub struct StateDir {
     path: PathBuf,

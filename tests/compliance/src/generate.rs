@@ -30,7 +30,7 @@ const DOMAIN_NAMES: [&str; 8] =
     ["web", "WEB", "web vm", "db", "größe", "win11", "vm.1", "localhost"];
 const NETWORK_DOMAINS: [&str; 3] = ["lab", "lab.example", "LAB."];
 
-/// A state directory and what is asked of each module about it.
+/// A state directory and the calls that both modules get.
 #[derive(Clone, Debug)]
 pub struct Generated {
     /// The directory.

@@ -1,5 +1,5 @@
-//! A simple model of what a module answers: libvirt's module without any rule, ours with all of them. Each rule is a
-//! condition of its own, so the model also shows which rules make the difference in a case.
+//! A simple model of a module's answers: libvirt's module without any rule, ours with all rules. Each rule is a separate
+//! condition, so the model also shows which rules make the difference in a case.
 
 use std::ffi::CString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -12,7 +12,7 @@ use crate::rules::{Rule, Rules};
 use crate::stock::Version;
 use crate::world::{Bridge, Damage, Expiry, Extra, Lease, MacMap, World};
 
-/// What comes back.
+/// A predicted answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Prediction {
     /// A name and addresses. Those of one group may come in any order: they end in the same second.

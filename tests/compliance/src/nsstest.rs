@@ -81,7 +81,7 @@ fn rows(source: &str) -> Result<Vec<Row>, String> {
     Ok(rows)
 }
 
-/// `"NAME", FAMILY, "ADDRESS", ...`; `NULL` in place of addresses stands for none.
+/// `"NAME", FAMILY, "ADDRESS", ...`; `NULL` in place of addresses: none.
 fn row(kind: Kind, call: &str) -> Option<Row> {
     let text = |argument: &str| -> Option<String> {
         Some(argument.strip_prefix('"')?.strip_suffix('"')?.to_owned())

@@ -1,4 +1,4 @@
-//! A module in a process and a mount namespace of its own, asked over a pipe.
+//! A module in a separate process and mount namespace, called over a pipe.
 //!
 //! The process is this program again, called with [`SERVE`]. A line is a call, a line comes back for
 //! each. Where the module ends the process, or never answers, that is the outcome.
@@ -186,7 +186,7 @@ fn private_system() -> io::Result<()> {
     }
 }
 
-/// The serving process: `serve OBJECT SERVICE`, with namespaces of its own.
+/// The serving process: `serve OBJECT SERVICE`, in new namespaces.
 #[must_use]
 pub fn serve(arguments: &[String]) -> ExitCode {
     let [object, service] = arguments else {

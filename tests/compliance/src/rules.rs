@@ -43,7 +43,7 @@ pub enum Rule {
     Order = 17,
     /// An address in several leases is placed by the one that ranks highest.
     Duplicates = 18,
-    /// `AF_UNSPEC` falls back to IPv6 where there is no IPv4 address.
+    /// `AF_UNSPEC` falls back to IPv6 if there is no IPv4 address.
     AnyFamily = 19,
     /// Unsupported address families return `NO_DATA`.
     OtherFamilies = 20,

@@ -15,9 +15,9 @@ pub struct World {
 pub struct Bridge {
     /// The interface's name.
     pub name: String,
-    /// `.status`; `None` where there is no such file.
+    /// `.status`; `None` without such a file.
     pub leases: Option<File<Lease>>,
-    /// `.macs`; `None` where there is no such file.
+    /// `.macs`; `None` without such a file.
     pub macs: Option<File<MacMap>>,
 }
 

@@ -2,7 +2,7 @@
 //! to each name, and `gethostbyaddr_r` to each address, a line each. With `--all`, every entry point is asked: of the names, with buffers of
 //! growing length up to what the answer needs, of the addresses that come back, and for the list of all.
 //!
-//! For tests that need a program of its own: with other privileges, or under another program's eyes.
+//! For tests that need a separate program: one with other privileges, or one that another program watches.
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -153,7 +153,7 @@ fn no_buffer_is_needed_to_say_no() {
     });
 }
 
-/// 2,000 addresses under one name, half of them IPv6; twice as many records as have to be told.
+/// 2,000 addresses under one name, half of them IPv6; in twice as many records.
 fn crowd(state: &StateDir) -> (Vec<String>, Vec<String>) {
     let mut leases = Vec::new();
     let (mut v4, mut v6) = (Vec::new(), Vec::new());

@@ -30,7 +30,7 @@ const LOOK_UP: [Call; 5] = [
 const SNAPSHOT: [Call; 1] = [("fstat", libc::SYS_fstat)];
 /// What a host name is compared with: the host's own. It is given to no guest.
 const NODE_NAME: [Call; 1] = [("uname", libc::SYS_uname)];
-/// Where the stack has no room: for many leases, and for a list of all guests.
+/// If the stack is too small: for many leases, and for the list of all guests.
 const MEMORY: [Call; 2] = [("mmap", libc::SYS_mmap), ("munmap", libc::SYS_munmap)];
 /// In a thread other than the main one: how large a file is.
 const SIZE: [Call; 1] = [("fstat", libc::SYS_fstat)];
@@ -38,7 +38,7 @@ const SIZE: [Call; 1] = [("fstat", libc::SYS_fstat)];
 const STACK: [Call; 1] = [("prlimit64", libc::SYS_prlimit64)];
 const SCOPE: [Call; 2] = [("socket", libc::SYS_socket), ("ioctl", libc::SYS_ioctl)];
 const MESSAGES: [Call; 1] = [("write", libc::SYS_write)];
-/// Where there is no vDSO to ask.
+/// If there is no vDSO.
 const TIME: Call = ("clock_gettime", libc::SYS_clock_gettime);
 
 const MAC: &str = "52:54:00:00:00:01";
@@ -128,7 +128,7 @@ fn a_snapshot() {
         guests(state);
         let entry =
             |key, flags, name| Snapshot::default().entry(key, flags, name, "10.0.0.7", "virbr0");
-        // What stands for the files spares them.
+        // A current snapshot replaces the files.
         let alone: Vec<Call> =
             LOOK_UP.into_iter().filter(|(name, _)| *name != "getdents64").collect();
         entry("hweb", LEASED, "web").publish(state);

@@ -480,7 +480,7 @@ fn links_are_followed() {
     });
 }
 
-/// A bridge's name is at most 15 bytes long; a file whose name can't be a bridge's is nobody's.
+/// A bridge's name has at most 15 bytes; files with longer names are ignored.
 #[test]
 fn odd_file_names() {
     let long = "b".repeat(248);

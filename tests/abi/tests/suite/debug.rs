@@ -1,4 +1,4 @@
-//! `LIBVIRT_NSS_DEBUG`: the module tells on stderr what it reads and why it takes or drops it.
+//! `LIBVIRT_NSS_DEBUG`: the module writes to stderr what it reads, and why records are taken or skipped.
 
 use std::ffi::CStr;
 use std::fs;
@@ -51,7 +51,7 @@ fn said(state: &StateDir, module: &Module, query: &Query, value: Option<&CStr>) 
 }
 
 #[test]
-fn it_tells_what_it_reads_and_why_it_takes_or_drops_it() {
+fn messages_say_what_is_read_and_why_it_is_taken_or_skipped() {
     sandboxed(|state| {
         guests(state);
         for (module, name) in [(host(), "web"), (guest(), "web-vm")] {
@@ -69,7 +69,7 @@ fn it_tells_what_it_reads_and_why_it_takes_or_drops_it() {
 }
 
 #[test]
-fn it_is_silent_unless_asked() {
+fn no_messages_without_the_variable() {
     sandboxed(|state| {
         guests(state);
         for (module, name) in [(host(), "web"), (guest(), "web-vm")] {
@@ -80,9 +80,9 @@ fn it_is_silent_unless_asked() {
     });
 }
 
-/// What a guest says must not drive the terminal of whoever reads the messages.
+/// A guest's name must not control the terminal of those who read the messages.
 #[test]
-fn control_characters_are_not_passed_on() {
+fn control_characters_are_replaced() {
     sandboxed(|state| {
         state.leases(
             "virbr0",
@@ -104,10 +104,9 @@ fn control_characters_are_not_passed_on() {
     });
 }
 
-/// A program that runs with more rights than its caller must not be made to write: here one that is
-/// set-user-ID.
+/// The caller of a set-user-ID program must not be able to make it write messages.
 #[test]
-fn it_is_silent_in_programs_with_more_rights() {
+fn no_messages_in_set_user_id_programs() {
     sandboxed(|state| {
         guests(state);
         let (object, program) = (state.file("module"), state.file("program"));

@@ -227,7 +227,7 @@ fn it_agrees_with_the_look_ups() {
     });
 }
 
-/// The files change while the entries are read: every entry told is true, and there is an end.
+/// The files change while entries are read: every returned entry is correct, and the enumeration ends.
 #[test]
 fn the_files_change_in_between() {
     sandboxed(|state| {

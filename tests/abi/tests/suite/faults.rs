@@ -1,4 +1,4 @@
-//! What the system may refuse in the middle of a look-up, and what comes of it.
+//! System calls that fail in the middle of a look-up, and its result.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -51,12 +51,12 @@ fn assert_triple(failing: &[(c_long, i32)], wanted: (Status, i32, i32)) {
     }
 }
 
-/// Which system calls read a file is up to libc and the module: all of them fail.
+/// Libc and the module decide which system calls read a file, so all of them fail.
 fn reads(errno: i32) -> [(c_long, i32); 2] {
     [(SYS_read, errno), (SYS_pread64, errno)]
 }
 
-/// Nothing but the faults below is in the way.
+/// Without a fault everything is found, so the filter itself changes nothing.
 #[test]
 fn without_a_fault_all_is_found() {
     sandboxed(|state| {
@@ -106,7 +106,7 @@ fn a_disk_that_cannot_be_read() {
     });
 }
 
-/// Whatever asks for a file's kind and is refused: never a success of nothing, never a crash.
+/// If the type of a file can't be determined: never success without an address, never a crash.
 #[test]
 fn a_file_whose_kind_cannot_be_told() {
     sandboxed(|state| {
@@ -127,8 +127,8 @@ fn a_file_whose_kind_cannot_be_told() {
     });
 }
 
-/// A process that has used its descriptors up, to the last one and to the last but one: try again,
-/// and never a wrong "there is no such host". With what one file at a time takes, all is found.
+/// A process with no free descriptor, or only one: "try again", and never a wrong "no such host". With enough for one file at
+/// a time, everything is found.
 #[test]
 fn few_descriptors_left() {
     sandboxed(|state| {

@@ -35,7 +35,7 @@ pub(crate) fn resolve_program() -> &'static Path {
     })
 }
 
-/// A sandbox with a network of its own in which glibc asks the given modules for hosts.
+/// A sandbox with a separate network, in which glibc uses these modules for hosts.
 pub(crate) fn with_hosts_line(line: &str, test: impl FnOnce(&StateDir) + Send) {
     abi::sandboxed(|state| {
         sandbox::private_network().expect("a network namespace");
@@ -338,10 +338,10 @@ fn two_thousand_addresses() {
     });
 }
 
-/// `[UNAVAIL=return]` keeps the name of a guest from those that stand behind: here from the other
-/// module, which knows a domain of the same name.
+/// `[UNAVAIL=return]` keeps the services that follow from being asked for a guest's name: here the other module, which has a
+/// domain of that name.
 #[test]
-fn a_guests_name_is_kept_from_others() {
+fn unavail_return_keeps_a_guests_name_from_other_services() {
     let shared = |state: &StateDir| {
         state.leases(
             "virbr0",
@@ -366,9 +366,9 @@ fn a_guests_name_is_kept_from_others() {
     });
 }
 
-/// A broken state directory keeps nothing from those that stand behind.
+/// After a broken state file, the services that follow are asked as well.
 #[test]
-fn what_is_broken_is_in_nobodys_way() {
+fn a_broken_file_does_not_stop_other_services() {
     with_hosts_line("libvirt_guest [UNAVAIL=return] libvirt", |state| {
         guests(state);
         state.write("virbr0.macs", "{broken").write("virbr1.status", "[{]");

@@ -335,7 +335,7 @@ fn a_domain_with_two_records() {
     });
 }
 
-/// Shared files: other files in the directory are nobody's business.
+/// Other files in the directory are ignored.
 #[test]
 fn other_files_are_not_read() {
     sandboxed(|state| {

@@ -117,7 +117,7 @@ fn every_short_escape_is_decoded() {
     });
 }
 
-/// Half a surrogate pair is no character: the record is bad, its neighbours are not.
+/// Half a surrogate pair is not a character: the record is skipped, the others are not.
 #[test]
 fn half_a_surrogate_pair_spoils_its_record_alone() {
     for half in ["\\ud83d", "\\ude00", "\\ud83d\\u0041", "\\ud83dx", "\\u12", "\\uzzzz", "\\x41"] {
@@ -259,7 +259,7 @@ fn host_name_and_network_domain() {
     });
 }
 
-/// A host name that has dots of its own is the whole name.
+/// A host name that contains dots is the whole name.
 #[test]
 fn host_names_with_dots() {
     sandboxed(|state| {

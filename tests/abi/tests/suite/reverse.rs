@@ -1,4 +1,4 @@
-//! By address: which name is told for it.
+//! Look-ups by address.
 
 use abi::c::NO_DATA;
 use abi::{How, Lease, MacMap, Module, Query, Status, sandboxed};
@@ -112,7 +112,7 @@ fn the_best_lease_names_the_address() {
     });
 }
 
-/// A guest's word for itself is no name of this host, nor of any.
+/// A guest can't claim a name of this host, or an invalid one.
 #[test]
 fn names_that_are_none_are_not_told() {
     for name in ["localhost", "localhost.localdomain", "a b", "-x", "10.0.0.2", "wäb", "a\u{1b}[2J"]

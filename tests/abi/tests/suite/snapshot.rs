@@ -18,7 +18,7 @@ use crate::support::*;
 
 const MAC: &str = "52:54:00:00:00:01";
 
-/// One guest by both names, as the snapshot has it, at an address of its own.
+/// One guest under both names in the snapshot, with an address that isn't in the files.
 fn snapshot(address: &str, flags: u8) -> Snapshot {
     Snapshot::default()
         .entry("hweb", flags, "Web", address, "virbr0")
@@ -45,7 +45,7 @@ fn assert_answered(address: &str, hostname: &str) {
     }
 }
 
-/// Nothing but the snapshot answers, as there is no state file.
+/// Without state files, the snapshot alone answers.
 #[test]
 fn it_stands_for_the_files() {
     sandboxed(|state| {
@@ -159,7 +159,7 @@ fn answers_are_of_one_version() {
                 files(version);
                 done.store(version, Ordering::SeqCst);
                 if version % 2 == 0 {
-                    // The second octet tells the snapshot's address from the files'.
+                    // The second octet distinguishes the snapshot's address from that of the files.
                     let address = address(version).replacen("10.1.", "10.2.", 1);
                     snapshot(&address, LEASED).publish(state);
                 }

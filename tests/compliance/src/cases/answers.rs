@@ -112,7 +112,7 @@ pub(super) fn cases() -> Vec<Case> {
             "UNAVAIL EAFNOSUPPORT NO_RECOVERY",
             "UNAVAIL EAFNOSUPPORT NO_DATA",
         ),
-        // The loopback interface stands for a bridge: it always exists, with the index 1.
+        // The loopback interface serves as a bridge: it always exists, with index 1.
         Case::new("link-local addresses", Host, |state, now| {
             state.leases("lo", &[v6(now, "fe80::1", WEB, "web")]);
             state.leases("virbr77", &[v6(now, "fe80::2", DB, "db")]);
