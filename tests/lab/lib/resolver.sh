@@ -59,7 +59,7 @@ resolver_begin() {
     ip -n far link set lo up
     systemd-run --quiet --unit far --service-type forking --property PIDFile=/run/far.pid -- \
         ip netns exec far dnsmasq --conf-file=/dev/null --no-resolv --no-hosts --listen-address=198.51.100.1 --bind-interfaces \
-        --local=/#/ --host-record=known.example,203.0.113.1 --ptr-record=1.113.0.203.in-addr.arpa,known.example \
+        --local=/#/ --host-record=known.example,100.1.1.1 --ptr-record=1.1.1.100.in-addr.arpa,known.example \
         --log-queries --log-facility="$resolver_far_log" --pid-file=/run/far.pid --user=root
     resolvectl dns up0 198.51.100.1
     # A search domain, as networks have it. Without any, systemd-resolved writes `search .`, of which musl makes `NAME..`.
@@ -146,7 +146,7 @@ resolver_far_knows_nothing() {
 # resolver_others_resolve SECONDS: a name of others is found, and one that there isn't is denied, within this time.
 resolver_others_resolve() {
     local before=$EPOCHREALTIME took
-    [[ $(musl-lookup known.example) == 203.0.113.1 && $(musl-lookup unknown.example) == none ]] || return
+    [[ $(musl-lookup known.example) == 100.1.1.1 && $(musl-lookup unknown.example) == none ]] || return
     took=$(((${EPOCHREALTIME//[!0-9]/} - ${before//[!0-9]/}) / 1000))
     echo "$took ms"
     ((took < $1 * 1000))

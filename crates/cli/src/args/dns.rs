@@ -22,7 +22,9 @@ pub(crate) struct Dns {
     /// What to do
     #[arg(value_name = "ACTION")]
     pub(crate) action: DnsAction,
-    /// Have the resolver ask libvirt-nss-dns.service, also where it could read the names itself: for many guests
+    /// Have the resolver ask libvirt-nss-dns.service, also where it could read the names itself
+    ///
+    /// This is the default with 10,000 names and addresses and more.
     #[arg(long)]
     pub(crate) server: bool,
     /// Show the change and make none

@@ -27,7 +27,7 @@ pub(crate) fn run(options: &Dns, context: &Context) -> Result<Status, Error> {
 fn enable(options: &Dns, context: &Context) -> Result<Status, Error> {
     let paths = &context.paths;
     let resolver = resolver::find(paths)?;
-    let way = choose(&resolver, options.server)?;
+    let way = choose(&resolver, options.server || has_many_names(paths))?;
     let zones = if way.outlet() == Outlet::Hosts { zones(paths)? } else { Vec::new() };
     let mut phases = Vec::new();
     // Another way may be on: a newer systemd-resolved has a better one.
@@ -214,6 +214,15 @@ fn refused(error: &Error) -> (String, String) {
         Some((text, next)) => (text.into(), next.into()),
         None => (text, "see 'libvirt-nss dns status'".into()),
     }
+}
+
+/// From so many names and addresses on, systemd-resolved answers nobody for half a second and more while it reads static
+/// records again (docs/dns.md).
+const MANY: u32 = 10_000;
+
+fn has_many_names(paths: &Paths) -> bool {
+    let keys = daemon::read(paths).ok().flatten().and_then(|known| known.info().keys);
+    keys.is_some_and(|keys| keys >= MANY)
 }
 
 /// The resolver's best way, or the one that asks the server where that is wanted.

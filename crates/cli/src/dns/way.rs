@@ -129,7 +129,7 @@ impl Way {
             ],
             Self::NetworkManager => &["nmcli general reload dns-full"],
             Self::Dnsmasq => &["systemctl restart dnsmasq.service"],
-            Self::Unbound => &["systemctl reload-or-restart unbound.service"],
+            Self::Unbound => &["systemctl restart unbound.service"],
         }
     }
 }

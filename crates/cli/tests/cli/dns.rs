@@ -76,7 +76,11 @@ impl System {
 
     /// The daemon's snapshot, with these zones.
     fn publish(&self, zones: &[&str]) {
-        let info = format!(r#"{{"version": "0.1.0", "zones": {zones:?}}}"#);
+        self.publish_many(zones, 20);
+    }
+
+    fn publish_many(&self, zones: &[&str], keys: u32) {
+        let info = format!(r#"{{"version": "0.1.0", "keys": {keys}, "zones": {zones:?}}}"#);
         let records = Records::from([(b"info".to_vec(), info.into_bytes())]);
         let meta = Meta { state: None, hold: 90, length: 0, compiled: NOW };
         let path = self.path("run/libvirt-nss/names.cdb");
@@ -146,6 +150,10 @@ fn resolved_reads_the_records() {
         during.contains_key(&system.path("etc/systemd/dns-delegate.d/libvirt-nss.dns-delegate"))
     );
     assert!(during[&system.path("etc/libvirt-nss.toml")].ends_with("[outlets]\nhosts = true\n"));
+    system.publish_many(&["vm.internal"], 10_000);
+    let during = system.there_and_back("");
+    assert!(during[&system.path("etc/libvirt-nss.toml")].ends_with("[outlets]\nhosts = true\n"));
+    system.publish(&["vm.internal"]);
     // From one to the other.
     let before = system.tree();
     system.does("enable --server");

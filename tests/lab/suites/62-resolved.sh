@@ -80,8 +80,8 @@ check_output "an address leads back" "NOERROR web.vm.internal." "${in_machine[@]
 check_output "... by getent too" "10.66.0.11 web.vm.internal" machine_run getent hosts 10.66.0.11
 check_output "an IPv4 guest has no IPv6 address, and nobody else is asked for one" NOERROR "${in_machine[@]}" resolver_answer AAAA four.vm.internal
 check "... and is found" "${in_machine[@]}" resolver_programs_find four 10.66.0.14
-check "a name of others" "${in_machine[@]}" resolver_programs_find known.example 203.0.113.1
-check_output "an address of others" "NOERROR known.example." "${in_machine[@]}" resolver_answer PTR 1.113.0.203.in-addr.arpa
+check "a name of others" "${in_machine[@]}" resolver_programs_find known.example 100.1.1.1
+check_output "an address of others" "NOERROR known.example." "${in_machine[@]}" resolver_answer PTR 1.1.1.100.in-addr.arpa
 check "a name that there isn't" "${in_machine[@]}" resolver_programs_find unknown.example none
 check "a name of one label that there isn't" "${in_machine[@]}" resolver_programs_find unknown none
 check "the server beyond was asked for others' names" says "A known.example" "${in_machine[@]}" resolver_questions far
