@@ -146,6 +146,7 @@ bench:
 	$(if $(ROOT),ROOT='$(ROOT)') benches/run $(BENCH)
 	$(if $(ROOT),,$(CARGO) bench --locked -p leaseshelper)
 	$(if $(ROOT),,$(CARGO) bench --locked -p daemon --bench snapshot --bench fleet)
+	$(if $(ROOT),,$(CARGO) bench --locked -p publish)
 
 TARGETS += fuzz
 HELP_fuzz := fuzz every parser, each for FUZZ_SECONDS (60)
