@@ -8,6 +8,8 @@ use std::process::Command;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use guest_names::candidate::{Attached, Candidate};
+use guest_names::name::NameKind;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::wait;
@@ -18,10 +20,10 @@ use crate::error::{Error, reason};
 use crate::lookup;
 use crate::presence::{Absence, Presence};
 use crate::signals;
-use crate::ssh::client::Effective;
 use crate::ssh::domain::{self, Domain};
 use crate::ssh::proxy::Route;
-use crate::ssh::target::is_plain;
+use crate::ssh::target::{Target, is_plain};
+use crate::ssh::{self, client::Effective};
 use crate::state::lossy;
 use crate::status::Status;
 use crate::waiting::Event;
@@ -30,6 +32,10 @@ use crate::watcher;
 
 /// Both kinds of name, as ssh gets them from the modules.
 const NAMES: Names = Names { guest: false, host: false };
+
+/// How long a guest that has just started is given for its host keys. Its agent may come up after its SSH server; without
+/// an agent this is waited for nothing.
+const HOST_KEYS: Duration = Duration::from_secs(5);
 
 /// The port of ssh(1) where nothing says otherwise.
 const PORT: u16 = 22;
@@ -66,7 +72,8 @@ pub(crate) fn run(options: &Ssh, context: &Context) -> Result<Status, Error> {
     let mut arguments = vec![destination];
     arguments.extend(options.arguments.iter().cloned());
     let effective = Effective::read(&arguments)?;
-    let reach = match connecting.reach()? {
+    let reachable = connecting.reach()?.filter(|_| !connecting.is_shut_off());
+    let reach = match reachable {
         Some(reach) => reach,
         None => match connecting.make_reachable(options.start)? {
             Ok(reach) => reach,
@@ -78,6 +85,9 @@ pub(crate) fn run(options: &Ssh, context: &Context) -> Result<Status, Error> {
         if let Err(status) = connecting.await_port(effective.port.unwrap_or(PORT))? {
             return Ok(status);
         }
+    }
+    if reachable.is_none() {
+        connecting.await_host_keys()?;
     }
     let mut ssh = Command::new("ssh");
     ssh.args(connecting.own_options(reach, &effective)).args(arguments);
@@ -99,12 +109,35 @@ impl Connecting<'_> {
         Ok(route.is_ok().then_some(Reach::ThroughHost))
     }
 
+    /// Whether the name resolves only by a lease that a domain of this name left behind, which isn't running.
+    fn is_shut_off(&self) -> bool {
+        let (paths, now) = (&self.context.paths, self.context.clock.now());
+        let candidates = |kind| {
+            let answered = lookup::by_name(paths, kind, self.name.as_bytes(), None, now, None);
+            answered.map(|answered| answered.candidates).unwrap_or_default()
+        };
+        let is_running = |candidate: &Candidate| candidate.attached == Attached::Yes;
+        let has_lease_of_none = candidates(NameKind::Domain).is_empty()
+            && !candidates(NameKind::HostName).iter().any(is_running)
+            && Route::find(&self.name, paths, now).is_err();
+        // Where virsh isn't there, or knows no such domain, the lease is all that there is.
+        has_lease_of_none
+            && matches!(
+                Domain::find(&self.uris(), &lossy(self.name.as_bytes())),
+                Ok(Ok(domain)) if domain.state != "running"
+            )
+    }
+
+    fn uris(&self) -> Vec<String> {
+        let snapshot = daemon::read(&self.context.paths);
+        let info = snapshot.as_ref().ok().and_then(Option::as_ref).map(daemon::Snapshot::info);
+        domain::uris(info)
+    }
+
     /// Starts the guest if it is shut off, and waits until it can be reached; the status where that won't be.
     fn make_reachable(&self, start: bool) -> Result<Result<Reach, Status>, Error> {
         let name = lossy(self.name.as_bytes());
-        let told = daemon::read(&self.context.paths);
-        let info = told.as_ref().ok().and_then(Option::as_ref).map(daemon::Snapshot::info);
-        match Domain::find(&domain::uris(info), &name)? {
+        match Domain::find(&self.uris(), &name)? {
             Ok(domain) => match domain.state.as_str() {
                 "shut off" | "crashed" if start || self.agrees_to_start(&name)? => {
                     domain.start()?
@@ -197,6 +230,27 @@ impl Connecting<'_> {
                 // It can't be: we hold a sender ourselves.
                 Err(RecvTimeoutError::Disconnected) => {}
             }
+        }
+    }
+
+    /// Gives a guest that has just started some time to have its keys known, so that ssh needn't ask.
+    fn await_host_keys(&self) -> Result<(), Error> {
+        let (paths, clock) = (&self.context.paths, self.context.clock);
+        let Some(target) = Target::parse(self.name.as_bytes()) else { return Ok(()) };
+        let (sender, receiver) = channel();
+        watcher::spawn(paths, &sender, Event::Changed)?;
+        let deadline = Instant::now() + HOST_KEYS;
+        loop {
+            let has_keys =
+                ssh::guest(paths, &target, clock.now()).is_some_and(|guest| !guest.keys.is_empty());
+            let knows_guests = daemon::read(paths)
+                .is_ok_and(|read| read.is_some_and(|snapshot| snapshot.standing(clock.now()).told));
+            let rest = deadline.saturating_duration_since(Instant::now());
+            if has_keys || !knows_guests || rest.is_zero() {
+                return Ok(());
+            }
+            // Whether it was a change or the time: it is looked at again.
+            let _ = receiver.recv_timeout(rest);
         }
     }
 

@@ -304,6 +304,26 @@ fn a_guest_that_is_shut_off() {
     assert_eq!(status, Some(7));
 }
 
+/// The lease of a guest outlives it.
+#[test]
+fn a_guest_that_is_shut_off_and_has_a_lease() {
+    let system = System::new();
+    fs::remove_file(system.path()).unwrap();
+    let lease = r#"[{"ip-address": "127.0.0.9", "mac-address": "52:54:00:00:00:09", "hostname": "far", "expiry-time": 0}]"#;
+    fs::write(system.root.join("var/lib/libvirt/dnsmasq/virbr0.status"), lease).unwrap();
+    fs::write(system.sandbox.work().join("effective"), "port 1\n").unwrap();
+    virsh(&system, "shut off\n");
+    let (_, err, status) = system.says(&["ssh", "far"]);
+    assert_eq!((&*err, status), ("libvirt-nss: far is shut off; --start starts it\n", Some(1)));
+    // Of no domain, or of one that runs: somebody has it. Nothing answers there.
+    for state in ["", "running\n"] {
+        virsh(&system, state);
+        let (_, err, status) = system.says(&["ssh", "--timeout", "0", "far"]);
+        assert!(err.contains("timed out waiting for port 1 of far (127.0.0.9)"), "{err}");
+        assert_eq!(status, Some(6));
+    }
+}
+
 #[test]
 fn guests_that_it_cannot_connect_to() {
     let system = System::new();
