@@ -18,12 +18,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR", default_value = STATE_DIRECTORY)]
     state_dir: PathBuf,
 
-    /// Write the snapshot into DIR; the modules read that in /run/libvirt-nss alone
+    /// Write the snapshot into DIR; the modules only use the one in /run/libvirt-nss
     #[arg(long, value_name = "DIR", default_value = RUNTIME_DIRECTORY)]
     snapshot: PathBuf,
 
-    /// Read the configuration, try every connection, report how that went, and write nothing. As root, this is
-    /// done as the user libvirt-nssd, as which the service runs
+    /// Read the configuration, try every connection, print the results, and write nothing. When root runs this, it
+    /// is done as the service's user, libvirt-nssd
     #[arg(long)]
     pub(crate) check: bool,
 }

@@ -1,11 +1,11 @@
-//! Where guests are known from: libvirt, or in tests a stand-in.
+//! What reports guests: libvirt, or a stand-in in tests.
 
 use std::time::Duration;
 
 use crate::inbox::Outbox;
 use crate::model::ConnectionConfig;
 
-/// Starts connections, and tries them.
+/// How to start connections, and to try one.
 #[derive(Clone, Copy)]
 pub struct Backend {
     /// Starts the connections, whose updates go to the outbox. Where that fails, nothing is left running.
@@ -17,7 +17,7 @@ pub struct Backend {
 /// What [`Backend::start`] gives.
 pub type Started = Box<dyn Connections>;
 
-/// Connections that are kept.
+/// Open connections.
 pub trait Connections {
     /// Something has happened on this host: connections that were closed as no guest runs are opened.
     fn wake(&self);

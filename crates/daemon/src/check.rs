@@ -1,4 +1,4 @@
-//! `libvirt-nssd --check`: how the daemon would fare with this configuration.
+//! `libvirt-nssd --check`: whether the daemon would work with this configuration.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::state::Files;
 /// How long one connection may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Tries everything, one line each to `out`. Whether all is well.
+/// Tries everything, and prints one line for each to `out`. `true` if there is no problem.
 ///
 /// # Errors
 /// `out` can't be written to.
@@ -57,7 +57,7 @@ fn leases(options: &Options, out: &mut dyn Write) -> io::Result<bool> {
     }
 }
 
-/// All at once: one that hangs holds up no other.
+/// All at the same time, so that one that hangs delays no other.
 fn connections(config: &Config, backend: Backend, out: &mut dyn Write) -> io::Result<bool> {
     let outcomes: Vec<_> = std::thread::scope(|scope| {
         let tries: Vec<_> = config

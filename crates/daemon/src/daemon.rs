@@ -1,5 +1,5 @@
-//! The main loop: one thread that waits for the state directory, for libvirt, for signals and for time to
-//! pass, and acts on it.
+//! The main loop: one thread that waits for events of the state directory, libvirt, the kernel and signals, and for
+//! what is due.
 
 use std::fmt;
 use std::io;
@@ -29,8 +29,8 @@ use crate::service::signals::{Signals, Wish};
 use crate::starts::Starts;
 use crate::state::watch::Watch;
 
-/// For how long the first snapshot waits for all connections: the one of a daemon that was killed counts
-/// until then, and who starts the service finds the guests' names there once it is up.
+/// How long the first snapshot waits for all connections. The snapshot of a daemon that was killed is used until then,
+/// and once the service has started, guests' names are there.
 const FIRST: Duration = Duration::from_secs(2);
 
 /// The command line's options.
@@ -44,16 +44,16 @@ pub struct Options {
     pub snapshot_directory: PathBuf,
 }
 
-/// Why the daemon doesn't run.
+/// Why the daemon can't run.
 #[derive(Debug)]
 pub enum Error {
-    /// The configuration makes no sense.
+    /// The configuration is invalid.
     Config(config::Error),
-    /// It isn't alone, or can't tell.
+    /// Another daemon runs, or that can't be found out.
     Lock(lock::Error),
     /// The connections to libvirt can't be started.
     Connections(String),
-    /// The system doesn't give what it needs.
+    /// A system call failed.
     System {
         /// As in "cannot `doing`".
         doing: &'static str,
@@ -136,7 +136,7 @@ struct Daemon<'o> {
     jumps: ClockJumps,
     facts: Facts,
     compiler: Compiler,
-    /// The start of [`Millis`].
+    /// Time zero of [`Millis`].
     start: Instant,
     /// The service manager knows that the first snapshot, or the one after a reload, is there.
     is_ready: bool,
@@ -144,7 +144,7 @@ struct Daemon<'o> {
     patience: Instant,
     beat: Instant,
     alive: Instant,
-    /// What was said of the directory that can't be watched.
+    /// Why the directory can't be watched, as the log has it.
     unwatched: Option<String>,
 }
 
@@ -217,10 +217,10 @@ impl<'o> Daemon<'o> {
         self.unwatched = unwatched;
     }
 
-    /// Goes over to another configuration.
+    /// Applies another configuration.
     ///
     /// # Errors
-    /// Why that can't be done. Everything is as before then.
+    /// Why that failed. Nothing has changed then.
     fn connect(&mut self, config: Config) -> Result<(), String> {
         let starts = Starts::new(&config.status_directories()).map_err(|error| {
             format!("cannot watch directories: {}", guest_store::reason(&error))
@@ -283,7 +283,7 @@ impl<'o> Daemon<'o> {
         }
     }
 
-    /// Until something has happened, or something is due.
+    /// Waits until something happens or is due.
     fn wait(&self, signals: &Signals) -> Result<(), Error> {
         let timeout = self.due().map(|due| {
             let left = due.saturating_duration_since(Instant::now());
@@ -318,7 +318,7 @@ impl<'o> Daemon<'o> {
         [compile, expiry, beat, alive, self.host.due()].into_iter().flatten().min()
     }
 
-    /// Whether the first snapshot waits.
+    /// Whether the first snapshot still waits for connections.
     fn is_patient(&self) -> bool {
         self.compiler.published().is_none()
             && !self.facts.are_listed()
@@ -353,7 +353,7 @@ impl<'o> Daemon<'o> {
         }
     }
 
-    /// Logs what people want to know of an update.
+    /// Logs an update that matters to people.
     fn log(&self, update: &Update) {
         let (Update::State(id, _) | Update::Warning(id, _)) = update else { return };
         let Some(connection) = self.facts.connections.get(usize::from(id.0)) else { return };

@@ -1,4 +1,4 @@
-//! What libvirt reports: guests, their NICs, networks, by connection. Only values.
+//! What libvirt reports, as values: guests, their NICs and networks, by connection.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use ipnet::IpNet;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u16);
 
-/// Where an address is known from: the sources of virDomainInterfaceAddresses.
+/// Who reports an address: the sources of virDomainInterfaceAddresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ReportedBy {
     /// A DHCP server of libvirt's; virNetworkGetDHCPLeases too.
@@ -22,36 +22,35 @@ pub enum ReportedBy {
     Neighbour,
 }
 
-/// An address that a guest's NIC is said to have. Raw: what is not to be believed is dropped by
-/// [`crate::names::trust`].
+/// An address that a guest's NIC is reported to have. Unchecked: [`crate::names::trust`] decides whether it is believed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportedAddress {
     /// The address, without a scope.
     pub address: IpAddr,
-    /// Who said so.
+    /// Who reports it.
     pub source: ReportedBy,
     /// Seconds since the epoch; 0 where no end was reported.
     pub expiry: i64,
 }
 
-/// A NIC that libvirt gave to a guest.
+/// A NIC that libvirt gave a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nic {
-    /// Its MAC, in libvirt's words and not the guest's.
+    /// Its MAC address as libvirt has it, which the guest can't choose.
     pub mac: Mac,
     /// The libvirt network that it is on, for `<interface type='network'>`.
     pub network: Option<String>,
     /// The bridge of the guest's host that it is on, from the domain's or the network's XML. macvtap has
     /// none.
     pub bridge: Option<String>,
-    /// What it is said to have.
+    /// The addresses it is reported to have.
     pub addresses: Vec<ReportedAddress>,
 }
 
-/// What the agent of a guest has said.
+/// Whether a guest's agent answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Agent {
-    /// It isn't connected, didn't answer, or isn't asked.
+    /// It isn't connected, didn't answer, or isn't queried.
     Silent,
     /// Its addresses in [`Guest::nics`] are all that the guest has.
     Answered,
@@ -60,13 +59,13 @@ pub enum Agent {
 /// A running guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guest {
-    /// What libvirt knows it by.
+    /// libvirt's identifier of it.
     pub uuid: [u8; 16],
     /// The name of the domain.
     pub name: String,
     /// Its title, for people.
     pub title: Option<String>,
-    /// What the agent calls the host (guest-get-host-name); unchecked.
+    /// The host name that the agent reports (guest-get-host-name); unchecked.
     pub host_name: Option<String>,
     /// Whether the agent answers.
     pub agent: Agent,
@@ -79,7 +78,7 @@ pub struct Guest {
 /// A libvirt network that is up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
-    /// libvirt's name of it.
+    /// Its name.
     pub name: String,
     /// Its bridge, on the host of the connection.
     pub bridge: Option<String>,
@@ -104,13 +103,13 @@ pub struct NetworkLease {
     pub mac: Option<Mac>,
     /// The address.
     pub address: IpAddr,
-    /// What the guest called itself; unchecked.
+    /// The host name that the guest sent; unchecked.
     pub host_name: Option<String>,
     /// Seconds since the epoch; 0: never.
     pub expiry: i64,
 }
 
-/// How a connection does.
+/// The state of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConnectionState {
     /// It is being opened.
@@ -131,7 +130,7 @@ pub enum ConnectionState {
 /// What a connection reports to the daemon's main loop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Update {
-    /// How it does.
+    /// The state of the connection.
     State(ConnectionId, ConnectionState),
     /// All networks as of now.
     Networks(ConnectionId, Vec<Network>),
@@ -139,9 +138,9 @@ pub enum Update {
     Guests(ConnectionId, Vec<Guest>),
     /// One guest started or changed.
     Guest(ConnectionId, Guest),
-    /// Something doesn't work that the connection lives without; one line for the log.
+    /// Something optional doesn't work; one line for the log.
     Warning(ConnectionId, String),
-    /// Guest agents can be asked, or why not: one line.
+    /// Guest agents can be queried, or why not: one line.
     Agents(ConnectionId, Result<(), String>),
     /// One guest has stopped.
     Gone(ConnectionId, [u8; 16]),
@@ -152,7 +151,7 @@ pub enum Update {
 pub struct ConnectionConfig {
     /// Its place.
     pub id: ConnectionId,
-    /// What may follow its guests' names.
+    /// Its name, which may follow its guests' names.
     pub name: String,
     /// libvirt's connection URI.
     pub uri: String,

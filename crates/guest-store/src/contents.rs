@@ -1,5 +1,5 @@
-//! What the state directory says, read once: files, leases, domains and their NICs, as values with an
-//! index. Each file by itself is whole, as libvirt replaces files by a rename.
+//! The contents of the state directory, read once: files, leases, domains and their NICs. Each file by itself is
+//! complete, as libvirt replaces files by a rename.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -102,7 +102,7 @@ pub struct ReadFile {
     pub fault: Option<(u32, Fault)>,
     /// In bytes; 0 where it couldn't be opened.
     pub size: u64,
-    /// What in it is of no use.
+    /// What in it is invalid.
     pub damage: Vec<Damage>,
 }
 
@@ -339,7 +339,7 @@ impl Contents {
         self.domain_of(lease.bridge, lease.mac?)
     }
 
-    /// Whether all NICs on the bridge are known: then a MAC that no domain has is no attached NIC's.
+    /// Whether all NICs on the bridge are known: then a MAC address that no domain has belongs to no attached NIC.
     #[must_use]
     pub fn knows_all_nics(&self, bridge: BridgeIndex) -> bool {
         self.file(bridge, Kind::Macs).is_some_and(ReadFile::is_whole)

@@ -1,4 +1,4 @@
-//! What in a state file is of no use.
+//! What is invalid in a state file.
 
 use std::fmt;
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::Path;
 use guest_names::io::READ_LIMIT;
 use guest_names::records::lease::BadRecord;
 
-/// A piece of a state file that says nothing.
+/// An invalid piece of a state file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Damage {
     /// An object that starts at one byte and isn't JSON from another on.

@@ -1,5 +1,5 @@
-//! What the command, the daemon and tests share of libvirt's state directory and of the daemon's snapshot,
-//! through std. State files are read with the look-up's own readers, so that all see what the modules see.
+//! libvirt's state directory and the daemon's snapshot through std, for the command, the daemon and tests. State
+//! files are read with the look-up's own readers, so that all see what the modules see.
 
 pub mod config_file;
 pub mod contents;
@@ -79,7 +79,7 @@ impl OpenFile {
     /// Opens a regular file; never waits for the other end of a FIFO.
     ///
     /// # Errors
-    /// As the system has it; ESPIPE for what is no regular file.
+    /// As the system has it; ESPIPE for anything but a regular file.
     pub fn open(path: &Path) -> io::Result<Self> {
         let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
@@ -113,7 +113,7 @@ impl StateFile for OpenFile {
     }
 }
 
-/// As the modules sort errors: what ends a look-up, and what costs one file.
+/// The same fault that the modules would see: one that ends a look-up, or one that affects a single file.
 #[must_use]
 pub fn fault(error: &io::Error) -> Fault {
     match Errno::from_io_error(error) {
@@ -123,7 +123,7 @@ pub fn fault(error: &io::Error) -> Fault {
     }
 }
 
-/// What the system says of a fault.
+/// A fault in the system's words.
 #[must_use]
 pub fn fault_text(fault: Fault) -> String {
     match fault {
@@ -135,7 +135,7 @@ pub fn fault_text(fault: Fault) -> String {
     }
 }
 
-/// What the system says, without the number.
+/// The system's message, without the error number.
 #[must_use]
 pub fn reason(error: &io::Error) -> String {
     let text = error.to_string();

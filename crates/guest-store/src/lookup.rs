@@ -28,7 +28,7 @@ impl System for Host {
 }
 
 /// Looks up in the state directory, and in the snapshot if there is one that the modules trust, at `now` (seconds since
-/// the epoch). `observer`, if there is one, is told what happens.
+/// the epoch). `observer`, if there is one, sees what happens.
 pub fn look_up<T>(
     state_directory: &Path,
     snapshot: Option<&Path>,

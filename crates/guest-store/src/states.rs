@@ -1,4 +1,4 @@
-//! What a lease is worth, and a NIC without one: "attached", "left behind", "expired" are decided here and
+//! The states of leases, and of NICs without one: "attached", "left behind" and "expired" are decided here and
 //! nowhere else.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -84,7 +84,7 @@ impl AddressState {
 /// The network interfaces that exist.
 #[derive(Debug, Clone, Default)]
 pub enum Interfaces {
-    /// That can't be told: it is another system that is looked at.
+    /// Not known, as another system is looked at.
     #[default]
     Unknown,
     /// Their names.

@@ -1,4 +1,4 @@
-//! A watch (inotify(7)) on a directory that may not exist yet, go, and come again.
+//! A watch (inotify(7)) on a directory that may be created, removed and created again.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,7 +13,7 @@ const ABOVE: WatchFlags = WatchFlags::CREATE.union(WatchFlags::MOVED_TO).union(W
 const ITSELF: WatchFlags =
     WatchFlags::DELETE_SELF.union(WatchFlags::MOVE_SELF).union(WatchFlags::ONLYDIR);
 
-/// A watch on a directory; as long as that doesn't exist, on the place where it would come to exist.
+/// A watch on a directory; while it doesn't exist, on the nearest directory above it that does.
 pub struct DirectoryWatch {
     directory: PathBuf,
     inside: WatchFlags,
@@ -23,7 +23,7 @@ pub struct DirectoryWatch {
 }
 
 impl DirectoryWatch {
-    /// Nothing is watched yet. `inside` is what is to be told of the directory once it is there.
+    /// Nothing is watched yet. `inside` are the events to report in the directory, once it exists.
     ///
     /// # Errors
     /// There are too many watchers on the system.
@@ -56,7 +56,7 @@ impl DirectoryWatch {
                                 let _ = inotify::remove_watch(&self.inotify, old);
                             }
                         }
-                        // Whatever came between the two calls was told to nobody.
+                        // What happened between the two calls was not reported.
                         if below.is_some_and(Path::is_dir) {
                             continue 'again;
                         }

@@ -1,7 +1,7 @@
-//! From the state directory and the facts to the snapshot: when that may be done, and doing it.
+//! Compiles the state directory and the facts into the snapshot, when that may be done.
 //!
-//! The snapshot may only claim to stand for a state of the directory that can't change without another
-//! time stamp: see [`stamp`]. Where that takes a moment, the compilation waits for it.
+//! The snapshot may only stand for a state of the directory that can't change without getting another time stamp: see
+//! [`stamp`]. Until the stamp has settled, compilation waits.
 
 #[cfg(test)]
 mod tests;
@@ -30,10 +30,10 @@ use crate::snapshot::{self, CompiledFiles};
 use crate::state::files::{Files, Unread};
 use crate::state::stamp::{self, Clock};
 
-/// For how long news from libvirt wait for the state directory's stamp to settle.
+/// How long an update from libvirt waits for the state directory's stamp to settle.
 const PATIENCE: Duration = Duration::from_millis(50);
 
-/// After how long it is tried again where descriptors or memory were short, or the snapshot couldn't be
+/// The pause before another attempt when the process was out of descriptors or memory, or the snapshot couldn't be
 /// written.
 const RETRY: Duration = Duration::from_secs(2);
 
@@ -70,7 +70,7 @@ pub struct Compiler {
     outlets_failed: bool,
 }
 
-/// What a compilation came to.
+/// The result of a compilation.
 #[derive(Clone, Copy, Debug)]
 pub struct Published {
     /// How much was written.
@@ -89,13 +89,13 @@ pub fn epoch() -> i64 {
     since.as_secs().try_into().unwrap_or(i64::MAX)
 }
 
-/// For how long this thread has been at work.
+/// The processor time of this thread.
 fn on_cpu() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// What one look at the state directory gave.
+/// The result of one look at the state directory.
 enum Look {
     /// Nothing new is known; look again after a while.
     Wait(Duration),
@@ -106,7 +106,7 @@ enum Look {
 }
 
 impl Compiler {
-    /// Nothing is read or written yet; both are due.
+    /// A compiler that has to read and write as soon as it runs.
     #[must_use]
     pub fn new(directory: &Path, snapshot: ReplacedFile, log: Log) -> Self {
         let now = Instant::now();
@@ -143,7 +143,7 @@ impl Compiler {
         self.facts_changed = self.facts_changed.or_else(|| Some(Instant::now()));
     }
 
-    /// What the kernel says of this host's network, as it is now.
+    /// Sets what the kernel reports of this host's network.
     pub fn set_host(&mut self, host: Host) {
         if self.host != host {
             self.host = host;
@@ -151,13 +151,13 @@ impl Compiler {
         }
     }
 
-    /// Whether it matters that an agent says the same again.
+    /// Whether a repeated report of an agent matters.
     #[must_use]
     pub fn is_undecided(&self) -> bool {
         self.undecided
     }
 
-    /// What came of the last compilation.
+    /// The result of the last compilation.
     #[must_use]
     pub fn published(&self) -> Option<Published> {
         self.published
@@ -204,7 +204,7 @@ impl Compiler {
         self.files_changed = wait.is_some();
         pulse();
         let published = self.publish(facts, config, pulse);
-        // A third of one processor at most, whether it works or not. Others' work isn't counted.
+        // At most a third of one processor, whether it succeeds or not. Other threads' work isn't counted.
         let pause = (on_cpu().saturating_sub(start_on_cpu) * 2).max((self.clock)().granularity);
         match published {
             Ok(written) => {
@@ -268,8 +268,8 @@ impl Compiler {
         }
     }
 
-    /// Whether the snapshot can stay as it is for so long. It says of itself that it doesn't stand for the
-    /// directory as it is now, so that costs those who read it no more than some time.
+    /// Whether the snapshot can stay as it is for so long. Its stamp shows that it doesn't stand for the directory as it is
+    /// now, so look-ups only take longer.
     fn may_wait(&self, wait: Duration) -> bool {
         match self.facts_changed {
             None => true,
@@ -281,7 +281,7 @@ impl Compiler {
         fs::metadata(&self.directory).map(|metadata| stamp_of(&metadata))
     }
 
-    /// The directory isn't there, or can't be read.
+    /// The directory doesn't exist, or can't be read.
     fn nothing(&mut self, error: &io::Error) -> Look {
         let is_missing = error.kind() == io::ErrorKind::NotFound;
         self.files = Files::default();
@@ -296,7 +296,7 @@ impl Compiler {
         self.warn(unread.iter().map(|one| format!("{}: {}", one.name, one.why)).collect());
     }
 
-    /// Once for each new trouble.
+    /// Warns once of each new problem.
     fn warn(&mut self, unread: Vec<String>) {
         for one in unread.iter().filter(|one| !self.unread.contains(one)) {
             self.log.warning(format!(
@@ -355,8 +355,7 @@ impl Compiler {
         Ok(written)
     }
 
-    /// Gives a sign of life; where the snapshot or the directory are no longer what they were, something is
-    /// due.
+    /// Gives a sign of life. Where the snapshot or the directory has changed, something is due.
     pub fn beat(&mut self) {
         match self.snapshot.touch() {
             Ok(true) => {}
@@ -367,7 +366,7 @@ impl Compiler {
                 self.facts_changed();
             }
         }
-        // There is no event for a mount over it, or a rename above it.
+        // A mount over the directory, or a rename above it, causes no event.
         if self.stamp().ok() != self.certified {
             self.files_changed = true;
         }

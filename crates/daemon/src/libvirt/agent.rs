@@ -1,7 +1,7 @@
 //! Asking guest agents, so that one that hangs blocks nothing but itself.
 //!
-//! A few workers ask one guest each. Whoever did not answer last time is asked in the slow lane, which has a
-//! worker of its own, so those that answer never wait for those that don't.
+//! Each worker queries one guest at a time. Guests that did not answer last time are in the slow lane, which has its
+//! own worker, so guests that answer never wait for those that don't.
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,10 +23,10 @@ use super::threads;
 /// 10.0), and the other's may be that of an agent that hangs.
 pub(super) const WORKERS: usize = 3;
 
-/// How long a guest that has not answered before may take in the quick lane.
+/// How long to wait in the quick lane for a guest that has not answered before.
 const FIRST_PATIENCE: Duration = Duration::from_secs(1);
 
-/// What an agent says.
+/// What an agent reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Answer {
     /// The guest's host name, where the agent reports it. Unchecked.
@@ -49,11 +49,11 @@ pub(super) struct Questions {
 pub(super) enum Failure {
     /// The agent did not answer in time: the next try belongs in the slow lane. libvirt's words.
     TimedOut(String),
-    /// libvirt or the agent said no. libvirt's words.
+    /// libvirt or the agent refused. libvirt's words.
     Refused(String),
-    /// The guest is paused. What it said still holds.
+    /// The guest is paused. What it reported before still counts.
     NotRunning,
-    /// This libvirt can't bound the time that an agent takes (before 5.10), so no agent of it is asked.
+    /// This libvirt can't limit the time that an agent takes (before 5.10), so none of its agents are queried.
     NoTimeout,
 }
 
@@ -68,7 +68,7 @@ pub(super) trait Ask: Send + 'static {
     ) -> Result<Answer, Failure>;
 }
 
-/// Who is asked where.
+/// Which worker queries a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lane {
     /// Guests that have answered, or that were not asked before (those are given a second).

@@ -30,7 +30,7 @@ pub(super) enum Asked {
     Arp,
 }
 
-/// How long the agent commands of a domain wait: libvirt's own setting where nobody changes it
+/// How long the agent commands of a domain wait: libvirt's default
 /// (`VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK`).
 pub(super) const WAIT_FOR_EVER: c_int = sys::VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK;
 
@@ -119,7 +119,7 @@ pub(super) fn set_agent_timeout(domain: &Domain, seconds: c_int) -> Result<(), E
 }
 
 /// A string of libvirt's that lives as long as `owner`, which it is part of; where it is there and UTF-8
-/// (anything else is no MAC, address or name).
+/// (anything else is not a MAC address, an address or a name).
 fn text<T>(_owner: &T, string: *const c_char) -> Option<&str> {
     if string.is_null() {
         return None;

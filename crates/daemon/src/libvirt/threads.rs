@@ -12,7 +12,7 @@ pub(super) fn builder(name: &str) -> thread::Builder {
     thread::Builder::new().name(name.into()).stack_size(STACK)
 }
 
-/// Starts a thread that nobody waits for.
+/// Starts a thread that is never joined.
 pub(super) fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     builder(name).spawn(work).map(drop)
 }

@@ -23,7 +23,7 @@ pub fn address(address: IpAddr) -> Address {
     }
 }
 
-/// Whether it can be the address of a guest, whoever reports it: not unspecified (RFC 1122, 3.2.1.3: all of
+/// Whether any guest can have the address: not unspecified (RFC 1122, 3.2.1.3: all of
 /// 0.0.0.0/8), loopback, multicast, broadcast, IPv4 link-local (RFC 3927), IPv4-mapped (RFC 4291,
 /// 2.5.5.2). IPv6 link-local ones depend on what is known of their scope.
 #[must_use]

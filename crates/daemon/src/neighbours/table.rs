@@ -400,7 +400,7 @@ mod tests {
         assert_eq!(addresses(&table, OTHER), ["br0 10.0.0.2", "br0 10.0.0.4"]);
         assert_eq!(table.expire(200 + HOLD, HOLD), [OTHER]);
         assert_eq!(addresses(&table, OTHER), ["br0 10.0.0.4"]);
-        // Nothing is kept of what is no guest's.
+        // Nothing is kept for addresses that belong to no guest.
         table.to_ask(|_| false, 10_000, HOLD);
         assert_eq!(table.neighbours.keys().collect::<Vec<_>>(), [&key("10.0.0.4")]);
     }

@@ -33,7 +33,7 @@ pub struct Info {
     /// In the order of the daemon's configuration, which entries of the snapshot refer to.
     #[serde(deserialize_with = "each_lenient")]
     pub connections: Vec<ConnectionInfo>,
-    /// The DNS zones in which nobody but guests has names: the one that every guest has a name in, then the others.
+    /// The DNS zones in which only guests have names: the one that every guest has a name in, then the others.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "each_lenient")]
     pub zones: Vec<String>,
 }

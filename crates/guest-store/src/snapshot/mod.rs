@@ -1,4 +1,4 @@
-//! The daemon's snapshot as a file: written by the daemon, read as a whole by whoever shows it to people.
+//! The daemon's snapshot as a file: written by the daemon, and read as a whole.
 //! Its format and the look-up's own reader are in [`guest_names::snapshot`].
 
 pub mod info;

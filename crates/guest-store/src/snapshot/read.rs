@@ -15,14 +15,14 @@ use crate::{OpenFile, fault_text};
 /// Bytes of two numbers: a table's place in the header, or a slot.
 const PAIR: usize = 8;
 
-/// A snapshot that is whole: every record has been seen, and can be found by its key.
+/// A complete snapshot: every record was read, and can be found by its key.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// What it says of itself.
+    /// Its first record.
     pub meta: Meta,
     /// When the file was last written to or touched, in seconds since the epoch.
     pub modified: i64,
-    /// What the state directory is like now; `None` where there is none.
+    /// The state directory's time stamp when the snapshot was opened; `None` where there is no directory.
     pub state: Option<guest_names::io::Stamp>,
     /// The record `info`.
     pub info: Info,
@@ -33,12 +33,12 @@ pub struct Snapshot {
     records: Vec<RecordSpan>,
 }
 
-/// What stands under a name or an address.
+/// The entries of a name or an address.
 #[derive(Debug)]
 pub struct SnapshotRecord<'c> {
-    /// The kind ([`kind`]) and what it is about.
+    /// The kind ([`kind`]), then the name or the address.
     pub key: &'c [u8],
-    /// By the byte at which each starts.
+    /// Each with the byte of the file at which it starts.
     pub entries: Vec<(u32, Entry<'c>)>,
 }
 
@@ -50,7 +50,7 @@ struct RecordSpan {
     end: usize,
 }
 
-/// Why a snapshot is of no use.
+/// Why a snapshot can't be used.
 #[derive(Debug)]
 pub struct Unusable {
     /// The file.
@@ -66,16 +66,16 @@ pub enum Why {
     Refused(Refused),
     /// It can't be read.
     Unreadable(String),
-    /// It is of another format, or of another version of this one.
+    /// It has another format, or another version of this one.
     Version,
     /// It was cut short, or is being written.
     Length {
         /// Bytes in the file.
         real: u32,
         /// Bytes that it says it has.
-        told: u32,
+        stated: u32,
     },
-    /// It is no whole snapshot.
+    /// It is not a complete snapshot.
     Broken {
         /// At this byte.
         at: usize,
@@ -90,9 +90,9 @@ impl fmt::Display for Unusable {
         match &self.why {
             Why::Refused(refused) => write!(f, "{path}: {refused}"),
             Why::Unreadable(why) => write!(f, "{path}: it can't be read: {why}"),
-            Why::Version => write!(f, "{path}: byte {}: another format or version", Meta::START),
-            Why::Length { real, told } => {
-                write!(f, "{path}: it has {real} bytes, and says that it has {told}")
+            Why::Version => write!(f, "{path}: byte {}: unknown format or version", Meta::START),
+            Why::Length { real, stated } => {
+                write!(f, "{path}: it has {real} bytes, but its header says {stated}")
             }
             Why::Broken { at, what } => write!(f, "{path}: byte {at}: {what}"),
         }
@@ -119,7 +119,7 @@ impl Snapshot {
         let bytes = read_all(&mut opened.file, opened.length)?;
         let meta = meta(&bytes)?;
         if meta.length != opened.length || bytes.len() != opened.length as usize {
-            return Err(Why::Length { real: opened.length, told: meta.length });
+            return Err(Why::Length { real: opened.length, stated: meta.length });
         }
         let places = places(&bytes)?;
         for place in &places {
@@ -147,7 +147,7 @@ impl Snapshot {
                     let guest = SshGuest::from_json(&snapshot.bytes[place.data..place.end]);
                     snapshot.ssh_guests.extend(GuestId::from_bytes(id).zip(guest));
                 }
-                // `meta`, and what a later version may add.
+                // `meta`, and records of later versions.
                 _ => {}
             }
         }
@@ -158,7 +158,7 @@ impl Snapshot {
         &self.bytes[place.key..place.data]
     }
 
-    /// The records of names and addresses, as they stand in the file.
+    /// The records of names and addresses, in the order of the file.
     pub fn records(&self) -> impl Iterator<Item = SnapshotRecord<'_>> {
         self.records.iter().filter_map(|&place| {
             let entries = entries(&self.bytes, place).ok()?;
@@ -166,7 +166,7 @@ impl Snapshot {
         })
     }
 
-    /// What of it counts at `now` (seconds since the epoch), as the look-up has it.
+    /// Which of its entries a look-up uses at `now` (seconds since the epoch).
     #[must_use]
     pub fn standing(&self, now: i64) -> Standing {
         let Self { meta, modified, state, .. } = self;
@@ -206,18 +206,18 @@ fn pair(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
     Some((both as u32 as usize, (both >> 32) as usize))
 }
 
-/// All records: they stand between the header and the first table.
+/// All records: they are between the header and the first hash table.
 fn places(bytes: &[u8]) -> Result<Vec<RecordSpan>, Why> {
-    let (last, _) = pair(bytes, 0).ok_or(broken(0, "no header"))?;
+    let (last, _) = pair(bytes, 0).ok_or(broken(0, "the header is incomplete"))?;
     let mut places = Vec::new();
     let mut at = FIRST_RECORD as usize;
     while at < last {
-        let (key, data) = pair(bytes, at).ok_or(broken(at, "a record without lengths"))?;
+        let (key, data) = pair(bytes, at).ok_or(broken(at, "an incomplete record"))?;
         let start = at + RECORD_HEAD;
         let end = start.saturating_add(key).saturating_add(data);
         let place = RecordSpan { key: start, data: end.saturating_sub(data), end };
         if place.end > last || place.end > bytes.len() {
-            return Err(broken(at, "a record that reaches into the tables"));
+            return Err(broken(at, "a record that overlaps the hash tables"));
         }
         places.push(place);
         at = place.end;
@@ -225,17 +225,17 @@ fn places(bytes: &[u8]) -> Result<Vec<RecordSpan>, Why> {
     Ok(places)
 }
 
-/// Whether a look-up of the key comes to the record.
+/// Checks that a look-up of the key finds the record.
 fn find(bytes: &[u8], key: &[u8], place: &RecordSpan) -> Result<(), Why> {
     let hash = hash(key);
     let header = (hash & 0xff) as usize * PAIR;
-    let (table, slots) = pair(bytes, header).ok_or(broken(header, "no header"))?;
+    let (table, slots) = pair(bytes, header).ok_or(broken(header, "the header is incomplete"))?;
     let first = u64::from(hash >> 8);
     for passed in 0..slots {
         let slot = (first + passed as u64) % slots as u64 * PAIR as u64 + table as u64;
         let slot = usize::try_from(slot).unwrap_or(usize::MAX);
         let (slot_hash, record) =
-            pair(bytes, slot).ok_or(broken(header, "a table behind the file's end"))?;
+            pair(bytes, slot).ok_or(broken(header, "a hash table beyond the end of the file"))?;
         if record == 0 {
             break;
         }
@@ -243,7 +243,7 @@ fn find(bytes: &[u8], key: &[u8], place: &RecordSpan) -> Result<(), Why> {
             return Ok(());
         }
     }
-    Err(broken(place.key - RECORD_HEAD, "a record that no look-up finds"))
+    Err(broken(place.key - RECORD_HEAD, "a record that look-ups can't find"))
 }
 
 fn entries(bytes: &[u8], place: RecordSpan) -> Result<Vec<(u32, Entry<'_>)>, Why> {
@@ -251,7 +251,7 @@ fn entries(bytes: &[u8], place: RecordSpan) -> Result<Vec<(u32, Entry<'_>)>, Why
     let mut at = place.data;
     while at < place.end {
         let Some((entry, size)) = Entry::parse(&bytes[at..place.end]) else {
-            return Err(broken(at, "no entry"));
+            return Err(broken(at, "an invalid entry"));
         };
         entries.push((at as u32, entry));
         at += size;
@@ -372,21 +372,21 @@ mod tests {
             move |bytes: &mut Vec<u8>| bytes[at..at + 4].copy_from_slice(&number.to_le_bytes())
         };
         let length = good.len();
-        let says = format!("it has {} bytes, and says that it has {length}", length - 1);
+        let says = format!("it has {} bytes, but its header says {length}", length - 1);
         assert_eq!(bad(&|bytes| bytes.truncate(length - 1)), says);
-        let version = format!("byte {}: another format or version", Meta::START);
+        let version = format!("byte {}: unknown format or version", Meta::START);
         assert_eq!(bad(&|bytes| bytes[Meta::START + 3] += 1), version);
         assert_eq!(bad(&|bytes| bytes.truncate(100)), version);
         assert_eq!(bad(&|bytes| bytes.clear()), version);
         let second = Meta::END;
-        let reaches = format!("byte {second}: a record that reaches into the tables");
+        let reaches = format!("byte {second}: a record that overlaps the hash tables");
         assert_eq!(bad(&put(second, u32::MAX)), reaches);
-        let unfound = format!("byte {second}: a record that no look-up finds");
+        let unfound = format!("byte {second}: a record that look-ups can't find");
         assert_eq!(bad(&|bytes| bytes[second + RECORD_HEAD] ^= 1), unfound);
         let entry = second + RECORD_HEAD + 5;
-        assert_eq!(bad(&put(entry, 3)), format!("byte {entry}: no entry"));
+        assert_eq!(bad(&put(entry, 3)), format!("byte {entry}: an invalid entry"));
         let table = hash(META_KEY) as usize % 256 * PAIR;
-        let behind = format!("byte {table}: a table behind the file's end");
+        let behind = format!("byte {table}: a hash table beyond the end of the file");
         assert!([behind, unfound.clone()].contains(&bad(&put(table, u32::MAX - 100))));
     }
 

@@ -1,4 +1,4 @@
-//! When the daemon's snapshot may answer: by the modules' own rules, with the reason where it may not.
+//! Whether the modules use a snapshot, by their own rules, and if not, why.
 
 use std::fmt;
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -13,25 +13,25 @@ use rustix::io::Errno;
 
 use crate::{OpenFile, reason};
 
-/// Why the modules pass a snapshot by.
+/// Why the modules ignore a snapshot.
 #[derive(Debug)]
 pub enum Refused {
-    /// There is none.
+    /// It doesn't exist.
     Absent,
     /// It can't be opened.
     Unreadable(io::Error),
     /// It is a symbolic link, which is never followed.
     Link,
-    /// It is a directory, a FIFO or the like.
-    NoFile,
-    /// Others than its owner may write to the file, or in its directory: `path` is which.
+    /// It is not a regular file.
+    NotRegular,
+    /// Users other than its owner may write to the file, or to its directory.
     Writable {
         /// The file or the directory.
         path: PathBuf,
         /// Its permissions.
         mode: u32,
     },
-    /// The file is neither root's nor the directory's owner's.
+    /// Its owner is neither root nor the owner of its directory.
     Foreign {
         /// The file's owner.
         owner: u32,
@@ -45,20 +45,19 @@ pub enum Refused {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Absent => f.write_str("it isn't there"),
+            Self::Absent => f.write_str("it doesn't exist"),
             Self::Unreadable(error) => write!(f, "it can't be opened: {}", reason(error)),
             Self::Link => f.write_str("it is a symbolic link"),
-            Self::NoFile => f.write_str("it is no regular file"),
+            Self::NotRegular => f.write_str("it is not a regular file"),
             Self::Writable { path, mode } => {
                 let path = path.display();
-                write!(f, "others than its owner may write to {path} (mode {mode:04o})")
+                write!(f, "{path} is writable by users other than its owner (mode {mode:04o})")
             }
             Self::Foreign { owner, directory } => write!(
                 f,
-                "it belongs to user {owner}, and neither to root nor to the owner of its directory \
-                 (user {directory})"
+                "its owner is user {owner}, but must be root or the owner of its directory (user {directory})"
             ),
-            Self::TooLong(length) => write!(f, "it has {length} bytes, which is too many"),
+            Self::TooLong(length) => write!(f, "it is too large: {length} bytes"),
         }
     }
 }
@@ -74,7 +73,7 @@ pub fn open(path: &Path, state: &Path) -> Result<Opened<OpenFile>, Refused> {
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unopened)?;
     let status = file.metadata().map_err(Refused::Unreadable)?;
     check((path, &status), (directory, &home))?;
-    // Behind the opening: if the directory is now as the snapshot says, it was so before.
+    // After opening: if the directory is now as the snapshot says, it was so before.
     let state = fs::metadata(state).ok().as_ref().map(stamp_of);
     opened(file, &status, state)
 }
@@ -84,7 +83,7 @@ fn unopened(error: io::Error) -> Refused {
         Some(Errno::NOENT | Errno::NOTDIR) => Refused::Absent,
         Some(Errno::LOOP) => Refused::Link,
         // A socket; a FIFO without a writer opens.
-        Some(Errno::NXIO) => Refused::NoFile,
+        Some(Errno::NXIO) => Refused::NotRegular,
         _ => Refused::Unreadable(error),
     }
 }
@@ -94,7 +93,7 @@ fn check(
     (directory, home): (&Path, &Metadata),
 ) -> Result<(), Refused> {
     if !status.is_file() {
-        return Err(Refused::NoFile);
+        return Err(Refused::NotRegular);
     }
     for (path, status) in [(path, status), (directory, home)] {
         let mode = status.mode() & 0o7777;
@@ -103,7 +102,7 @@ fn check(
         }
     }
     let (owner, directory) = (status.uid(), home.uid());
-    // Whoever may write there can answer for any name: the owner of the directory and root alone.
+    // Anyone who can write there can answer for any name.
     if owner != 0 && owner != directory {
         return Err(Refused::Foreign { owner, directory });
     }
@@ -119,7 +118,7 @@ fn opened(
     Ok(Opened { file: OpenFile(file), modified: status.mtime(), length, state })
 }
 
-/// What tells one state of a directory from another.
+/// What distinguishes two states of a directory.
 #[must_use]
 pub fn stamp_of(status: &Metadata) -> Stamp {
     Stamp {
@@ -151,15 +150,16 @@ mod tests {
     fn what_may_answer_and_what_may_not() {
         let scratch = Scratch::new();
         let (file, home) = (scratch.join("run/names.cdb"), scratch.join("run"));
-        assert_eq!(refused(&scratch).unwrap(), "it isn't there");
+        assert_eq!(refused(&scratch).unwrap(), "it doesn't exist");
         fs::create_dir(&home).unwrap();
         set_mode(&home, 0o755);
-        assert_eq!(refused(&scratch).unwrap(), "it isn't there");
+        assert_eq!(refused(&scratch).unwrap(), "it doesn't exist");
         fs::write(&file, "x").unwrap();
         set_mode(&file, 0o644);
         assert_eq!(refused(&scratch), None);
-        let may_write =
-            |path, mode| Some(format!("others than its owner may write to {path} (mode {mode})"));
+        let may_write = |path, mode| {
+            Some(format!("{path} is writable by users other than its owner (mode {mode})"))
+        };
         set_mode(&file, 0o664);
         assert_eq!(refused(&scratch), may_write("run/names.cdb", "0664"));
         set_mode(&file, 0o600);
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(refused(&scratch).unwrap(), "it is a symbolic link");
         fs::remove_file(&file).unwrap();
         fs::create_dir(&file).unwrap();
-        assert_eq!(refused(&scratch).unwrap(), "it is no regular file");
+        assert_eq!(refused(&scratch).unwrap(), "it is not a regular file");
         fs::remove_dir(&file).unwrap();
         rustix::fs::mknodat(
             rustix::fs::CWD,
@@ -183,7 +183,7 @@ mod tests {
             0,
         )
         .unwrap();
-        assert_eq!(refused(&scratch).unwrap(), "it is no regular file");
+        assert_eq!(refused(&scratch).unwrap(), "it is not a regular file");
     }
 
     #[test]
@@ -200,8 +200,8 @@ mod tests {
             assert!(std::env::var("CI").as_deref() != Ok("true"), "skipped");
             return;
         }
-        let foreign = "it belongs to user 4321, and neither to root nor to the owner of its \
-                       directory (user 0)";
+        let foreign =
+            "its owner is user 4321, but must be root or the owner of its directory (user 0)";
         assert_eq!(refused(&scratch).unwrap(), foreign);
         chown(&home, Some(4321), None).unwrap();
         assert_eq!(refused(&scratch), None);
