@@ -33,8 +33,7 @@ daemon_prepare() {
 daemon_user_add() {
     mkdir -p "$daemon_directory"
     if ! getent passwd "$daemon_user" >/dev/null; then
-        echo "$daemon_user:x:990:990::$daemon_home:/usr/sbin/nologin" >>/etc/passwd
-        echo "$daemon_user:x:990:" >>/etc/group
+        useradd --system --user-group --no-create-home --home-dir "$daemon_home" --shell /usr/sbin/nologin "$daemon_user"
     fi
     install -d -o "$daemon_user" -g "$daemon_user" -m 0755 "$daemon_home"
 }
