@@ -40,7 +40,7 @@ pub(crate) fn take_turns(turns: &mut [Turn<'_>], seconds: f64) -> Samples {
     let rounds = (seconds / longest).ceil() as usize;
     let mut samples = vec![Vec::new(); turns.len()];
     for round in 0..rounds.clamp(ROUNDS.start, ROUNDS.end) {
-        // Every second round the other way round: who comes after whom doesn't count either.
+        // Every second round is in reverse order, so that no contender always follows the same other.
         let order: Vec<usize> = match round % 2 {
             0 => (0..turns.len()).collect(),
             _ => (0..turns.len()).rev().collect(),

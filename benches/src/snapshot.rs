@@ -91,7 +91,7 @@ fn stands() -> Result<()> {
     let (start, path) = (Instant::now(), snapshot_path());
     loop {
         let bytes = fs::read(&path).context(path.display())?;
-        let meta = bytes.get(Meta::START..).and_then(Meta::parse).ok_or("it is no snapshot");
+        let meta = bytes.get(Meta::START..).and_then(Meta::parse).ok_or("it is not a snapshot");
         let state = meta.context(path.display())?.state;
         let directory = fs::metadata(STATE_DIRECTORY).context(STATE_DIRECTORY)?;
         let now = (directory.mtime(), directory.mtime_nsec());

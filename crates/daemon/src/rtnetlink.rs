@@ -62,7 +62,7 @@ pub(crate) struct Message {
     pub(crate) is_interrupted: bool,
 }
 
-/// The messages of a datagram. After one that can't be read there are no more.
+/// The messages of a datagram. It ends at the first that can't be read.
 pub(crate) struct Messages<'d>(pub(crate) &'d [u8]);
 
 impl Iterator for Messages<'_> {

@@ -196,7 +196,7 @@ fn there_is_only_one() {
     );
     assert_eq!(String::from_utf8(second.stderr).unwrap(), expected);
     assert!(exists(&place.path("run/names.cdb")));
-    // One that was killed is in nobody's way, and neither is what it left.
+    // A daemon that was killed, and the files that it left, don't prevent a new one.
     daemon.end(libc::SIGKILL);
     let left = fs::metadata(place.path("run/names.cdb")).unwrap().ino();
     place.write("run/names.cdb.new", "half");

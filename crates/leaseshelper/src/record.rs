@@ -1,6 +1,6 @@
 //! The record of a lease in the list: JSON text, and the few values in it that an event needs.
 //!
-//! A record that was read keeps its text, whoever wrote it: libvirt's helper with yajl (up to 10.7) or json-c, an
+//! A record that was read keeps its text, no matter which program wrote it: libvirt's helper with yajl (up to 10.7) or json-c, an
 //! administrator, or a program with keys of its own. Only what is not ASCII becomes `\uXXXX`, since libvirt 11.3 takes a
 //! list with anything else in it for broken. New records are laid out as yajl did it:
 //!

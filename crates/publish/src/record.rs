@@ -122,7 +122,7 @@ pub fn owner_name(name: &str) -> String {
     format!("{OWNER_LABEL}.{name}")
 }
 
-/// The name that an ownership record is about; `None` where it is no such record's name.
+/// The name that an ownership record is about; `None` for other names.
 #[must_use]
 pub fn owned_name(owner_name: &str) -> Option<&str> {
     owner_name.strip_prefix(OWNER_LABEL)?.strip_prefix('.')

@@ -50,7 +50,7 @@ daemon_configure <<<'refresh = 2'
 daemon_start
 guest_create web web --own-host-keys
 guest_create evil evil --own-host-keys --agent-blocks guest-file-open
-# A host that is no guest, and known.
+# A host that isn't a guest but is in known_hosts.
 echo '127.0.0.2 other other.example' >>/etc/hosts
 ssh_server_start 127.0.0.2
 sed 's/^\*/other/' "$LAB_IMAGE/known_hosts" >"$ssh_known_hosts"

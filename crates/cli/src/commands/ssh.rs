@@ -222,7 +222,7 @@ impl Connecting<'_> {
                 }
                 Ok(Event::Signal(signal)) => {
                     progress.clear();
-                    // As without a handler: whoever started us sees which signal it was.
+                    // As without a handler: the parent sees which signal it was.
                     signal_hook::low_level::emulate_default_handler(signal)
                         .map_err(Error::Signals)?;
                 }

@@ -13,7 +13,7 @@ use crate::ssh::client::Effective;
 use crate::ssh::drop_in::{self, COMMAND, DropIn, LINK, Parts};
 use crate::status::Status;
 
-/// A name that is nobody's, to ask ssh what it would do for any host.
+/// A name that no host has, to ask ssh what it would do for any host.
 const ANY_HOST: &str = "host.invalid";
 
 pub(crate) fn enable(options: &SshEnable, context: &Context) -> Result<Status, Error> {

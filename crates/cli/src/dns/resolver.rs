@@ -70,7 +70,7 @@ pub(crate) fn find(paths: &Paths) -> Result<Resolver, Error> {
     }
     if !first.parse().is_ok_and(|address: IpAddr| address.is_loopback()) {
         return refused(format!(
-            "programs on this host ask the name server {first} ({}), which is no resolver of this host's: \
+            "programs on this host ask the name server {first} ({}), which doesn't run on this host: \
              install systemd-resolved, or have that server ask this host for guests (docs/dns.md)",
             path.display()
         ));

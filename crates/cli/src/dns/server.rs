@@ -59,12 +59,12 @@ fn parse(text: &str) -> Result<Address, String> {
             "listen-address" => {
                 for one in value.split(',') {
                     let address: Result<IpAddr, _> = one.trim().parse();
-                    addresses.push(address.map_err(|_| format!("'{}' is no address", one.trim()))?);
+                    addresses.push(address.map_err(|_| format!("'{}' is not an address", one.trim()))?);
                 }
             }
             "port" => {
                 let parsed = value.trim().parse().ok().filter(|&port: &u16| port != 0);
-                port = parsed.ok_or_else(|| format!("'{}' is no port", value.trim()))?;
+                port = parsed.ok_or_else(|| format!("'{}' is not a port", value.trim()))?;
             }
             _ => {}
         }

@@ -62,7 +62,7 @@ impl Route {
         let address = super::address_behind(&guest).ok_or(NoRoute::NotBehind)?;
         let host = guest.route.ok_or(NoRoute::NotBehind)?.host;
         if host.host.eq_ignore_ascii_case(&plain) {
-            // The host itself goes by the name of one of its guests.
+            // The host itself has the name of one of its guests.
             return Err(NoRoute::NotBehind);
         }
         if !is_well_formed(&host) {
@@ -110,7 +110,7 @@ fn refused(name: &OsStr, why: &NoRoute) -> Error {
     })
 }
 
-/// Whether each part of it is what it should be, whoever wrote it.
+/// Whether each part has the form that it should have. It comes from the snapshot, so this doesn't rely on its writer.
 fn is_well_formed(host: &SshHost) -> bool {
     let SshHost { host, user, key_file, known_hosts, authentications, .. } = host;
     let is_host = host.parse::<IpAddr>().is_ok() || is_plain(host.as_bytes());

@@ -71,7 +71,7 @@ fn pages_are_clean_roff() {
         for heading in ["NAME", "SYNOPSIS", "OPTIONS", "\"EXIT STATUS\"", "FILES", "EXAMPLES"] {
             assert!(headings.contains(&heading), "{name}: {headings:?}");
         }
-        // Options for the tests alone are no reader's.
+        // Options for the tests alone are not documented.
         assert!(!source.contains("\\-\\-now") && !source.contains("generate"), "{name}");
     }
 }

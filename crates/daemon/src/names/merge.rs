@@ -178,7 +178,7 @@ fn unite_run(table: &Table, rows: &[Row], kept: &mut [Kept], run: &[u32], kind: 
             }
             merged = true;
             let other = &mut kept[other as usize];
-            // What is reported of the files' lease itself is no news.
+            // A report of a lease that the files have adds nothing.
             let is_news = one.source != Source::Files || one.flags & flags::CONFIRMED != 0;
             if is_news || other.flags & flags::LEASE == 0 {
                 other.flags = (other.flags | one.flags) & !flags::DENIED;

@@ -3,7 +3,7 @@
 //!
 //! A host key is worth as much as the name that it stands for. So the names are those that the administrator gave: a
 //! domain's, and what may follow it (see [`super::suffix`]). A host name that a guest chose stands for no key, and takes none
-//! from the domain of that name: whoever connects there by mistake is stopped by the domain's key. A name that two guests
+//! from the domain of that name: a connection made there by mistake is stopped by the domain's key. A name that two guests
 //! share stands for neither.
 
 use std::collections::{BTreeMap, HashSet};

@@ -30,8 +30,8 @@ impl Asker {
         Ok(Self { v4, v6 })
     }
 
-    /// Asks. There is no answer here: it shows in the kernel's table. Where nothing can be sent (no route any more, a
-    /// packet filter) the address isn't confirmed, and stops to count.
+    /// Asks. The answer appears in the kernel's table. If nothing can be sent (the route is gone, a packet filter), the
+    /// address isn't confirmed and stops counting.
     pub fn ask(&self, (interface, address): Key) {
         let (socket, to) = match (address, &self.v6) {
             (IpAddr::V4(v4), _) => (&self.v4, SocketAddr::from((v4, DISCARD))),

@@ -55,7 +55,7 @@ impl Zones {
                 zones.add_reverse(&network.subnets);
             }
         }
-        // What libvirt leases on, and doesn't report: there is no connection to it.
+        // Bridges that have leases but that no connection reports.
         let bridges = files.bridges().map(|bridge| files.bridge(bridge));
         for bridge in bridges.filter(|bridge| !named.contains(bridge.as_bytes())) {
             zones.add_reverse(host.subnets_on(bridge.as_bytes()));

@@ -80,7 +80,7 @@ pub fn describe() -> String {
     let note = if name == SERVICE_USER {
         ""
     } else if uid.is_root() {
-        "; there is no user libvirt-nssd, as which the service runs: run 'systemd-sysusers'"
+        "; the service's user libvirt-nssd does not exist: run 'systemd-sysusers'"
     } else {
         "; the service runs as libvirt-nssd: as root, this checks what it may do"
     };

@@ -127,7 +127,7 @@ fn without_the_daemon_the_leases_are_all_there() {
     assert!(leases > 10_000, "{leases}");
 }
 
-/// Each guest has its name with its connection's behind it, whoever has the name alone.
+/// Each guest has its name with its connection's after it, no matter which guest has the bare name.
 #[test]
 fn by_connection_each_guest_has_its_name() {
     let mut random = Rng::with_seed(79);

@@ -101,7 +101,7 @@ fn a_guest_of_this_host() {
     compiled.is("a fe80::1", &[]);
 }
 
-/// Each lease has a host name of its own, whoever's they are: as in the files.
+/// Each lease has a host name of its own, even if several belong to one guest: as in the files.
 #[test]
 fn a_lease_has_its_host_name_alone() {
     let mut world = World::default();

@@ -7,7 +7,7 @@
 //! | `s`, a zero byte, 4 or 16 address octets | the [`GuestId`] of the only guest that the address is leased to |
 //! | `u`, a [`GuestId`] | [`SshGuest`] as JSON |
 //!
-//! Nothing here is trusted to be well-formed: whoever reads it checks what it hands on.
+//! Nothing here is trusted to be well-formed: readers check what they pass on.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -68,7 +68,7 @@ pub struct SshRoute {
 pub struct SshHost {
     /// Its name or address.
     pub host: String,
-    /// Who logs in; `None`: whoever runs ssh.
+    /// Who logs in; `None`: the user who runs ssh.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// ssh's default where it is `None`.

@@ -278,7 +278,7 @@ fn host_names_with_dots() {
     });
 }
 
-/// Two libvirt domains may differ in case alone; the one that is asked for exactly is meant.
+/// Two libvirt domains may differ in case alone; a look-up means the one that is spelled exactly so.
 #[test]
 fn the_exact_domain_goes_before_one_that_differs_in_case() {
     sandboxed(|state| {
