@@ -59,7 +59,8 @@ fn parse(text: &str) -> Result<Address, String> {
             "listen-address" => {
                 for one in value.split(',') {
                     let address: Result<IpAddr, _> = one.trim().parse();
-                    addresses.push(address.map_err(|_| format!("'{}' is not an address", one.trim()))?);
+                    addresses
+                        .push(address.map_err(|_| format!("'{}' is not an address", one.trim()))?);
                 }
             }
             "port" => {
