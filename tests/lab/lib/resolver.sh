@@ -86,9 +86,9 @@ resolver_programs_find() {
     return "$status"
 }
 
-# resolver_answer TYPE NAME: the status and the data of the stub's answer.
+# resolver_answer TYPE NAME [SERVER]: the status and the data of the answer of SERVER, systemd-resolved's stub unless given.
 resolver_answer() {
-    dig +time=6 +tries=1 +noall +comments +answer @127.0.0.53 "$2" "$1" |
+    dig +time=6 +tries=1 +noall +comments +answer "@${3:-127.0.0.53}" "$2" "$1" |
         awk '/status:/ { status = $6 } /^[^;]/ && NF { data = data " " $5 } END { print status data }' | tr -d ,
 }
 
@@ -150,4 +150,40 @@ resolver_others_resolve() {
     took=$(((${EPOCHREALTIME//[!0-9]/} - ${before//[!0-9]/}) / 1000))
     echo "$took ms"
     ((took < $1 * 1000))
+}
+
+# resolver_elsewhere_begin NAME BRIDGE PREFIX: a network namespace that is not on a network with guests, as a container or a guest on
+# another network is: PREFIX.2 on a new bridge, on which the host is PREFIX.1 and routes. Its /etc/resolv.conf is stdin.
+resolver_elsewhere_begin() {
+    mkdir -p "/etc/netns/$1"
+    cat >"/etc/netns/$1/resolv.conf"
+    bridge_start "$2" "$3.1/24"
+    ip netns add "$1"
+    ip link add "port-$1" type veth peer name eth0 netns "$1"
+    ip link set "port-$1" master "$2" up
+    ip -n "$1" link set lo up
+    ip -n "$1" address add "$3.2/24" dev eth0
+    ip -n "$1" link set eth0 up
+    ip -n "$1" route add default via "$3.1"
+    echo 1 >/proc/sys/net/ipv4/ip_forward
+    ip -n far route add "$3.0/24" via 198.51.100.2
+}
+
+# resolver_elsewhere_end NAME BRIDGE PREFIX: undo resolver_elsewhere_begin.
+resolver_elsewhere_end() {
+    ip netns delete "$1"
+    ip link delete "$2"
+    ip -n far route delete "$3.0/24"
+    rm -r "/etc/netns/$1"
+    rmdir --ignore-fail-on-non-empty /etc/netns
+}
+
+# resolver_elsewhere_await NAME BRIDGE: wait until the namespace's link carries frames, so that the first question is not lost.
+resolver_elsewhere_await() {
+    local end=$((SECONDS + 10))
+    until [[ $(ip -n "$1" -o link show eth0) == *"state UP"* && $(ip -o link show "$2") == *"state UP"* ]]; do
+        ((SECONDS < end)) || return 1
+        # No event tells of it.
+        read -r -t 0.1 <> <(:) || true
+    done
 }

@@ -43,6 +43,53 @@ starts_again() {
     [[ $(main_pid "$1") != "$before" ]]
 }
 
+# elsewhere NAME COMMAND...: run a command, or one of the lab's functions, in the network namespace NAME.
+elsewhere() {
+    # shellcheck disable=SC2016 # expanded in the machine
+    machine_run ip netns exec "$1" bash -euo pipefail -c '. "$LAB/lib/lab.sh"; "$@"' - "${@:2}"
+}
+
+# for_containers: what docs/dns.md says for podman, with a namespace as podman makes it. The bridge comes with the first container.
+for_containers() {
+    machine_run sh -c 'mkdir -p /etc/systemd/resolved.conf.d
+        printf "[Resolve]\nDNSStubListenerExtra=10.88.0.1\n" >/etc/systemd/resolved.conf.d/podman.conf
+        systemctl restart systemd-resolved.service'
+    printf '%s\n' "search vm.internal" "nameserver 10.88.0.1" |
+        "${in_machine[@]}" resolver_elsewhere_begin container podman0 10.88.0
+    "${in_machine[@]}" resolver_elsewhere_await container podman0
+    "${in_machine[@]}" resolver_forget
+    check "a container finds NAME.vm.internal" elsewhere container resolver_programs_find web.vm.internal 10.66.0.11 fd66::11
+    check "... and NAME, through its search domain" elsewhere container resolver_programs_find web 10.66.0.11 fd66::11
+    check_output "... a name of others" 100.1.1.1 elsewhere container musl-lookup known.example
+    check_output "... and not one that there isn't" none elsewhere container musl-lookup unknown.example
+    check_output "... and no IPv6 address of an IPv4 guest" NOERROR elsewhere container resolver_answer AAAA four.vm.internal 10.88.0.1
+    check "... and the server beyond is asked for no guest" "${in_machine[@]}" resolver_far_knows_nothing
+    "${in_machine[@]}" resolver_elsewhere_end container podman0 10.88.0
+    machine_run rm -r /etc/systemd/resolved.conf.d
+}
+
+# for_guests: what it says for guests on a network that isn't libvirt's. The bridge comes later, and the guest has another server, too.
+for_guests() {
+    machine_run sh -c 'cp -p /etc/libvirt-nss-dns.conf /tmp && echo listen-address=10.77.0.1 >>/etc/libvirt-nss-dns.conf &&
+        systemctl restart libvirt-nss-dns.service'
+    printf '%s\n' "search vm.internal" "nameserver 10.77.0.1" "nameserver 198.51.100.1" |
+        "${in_machine[@]}" resolver_elsewhere_begin guest br-lab 10.77.0
+    "${in_machine[@]}" resolver_elsewhere_await guest br-lab
+    check_output "a guest elsewhere asks $server: a name" "NOERROR 10.66.0.11" elsewhere guest resolver_answer A web.vm.internal 10.77.0.1
+    check_output "... one without an IPv6 address" NOERROR elsewhere guest resolver_answer AAAA four.vm.internal 10.77.0.1
+    check_output "... one that there isn't" NXDOMAIN elsewhere guest resolver_answer A unknown.vm.internal 10.77.0.1
+    check_output "... an address" "NOERROR web.vm.internal." elsewhere guest resolver_answer PTR 11.0.66.10.in-addr.arpa 10.77.0.1
+    check_output "... others are refused" REFUSED elsewhere guest resolver_answer A known.example 10.77.0.1
+    "${in_machine[@]}" resolver_forget
+    check_output "... and found at its next server, with glibc" "10.66.0.11
+10.66.0.11
+100.1.1.1" elsewhere guest sh -c 'for name in web web.vm.internal known.example; do
+        getent ahostsv4 "$name" | sed -n "s/ *STREAM.*//p"; done'
+    check "... which is asked for no guest" "${in_machine[@]}" resolver_far_knows_nothing
+    "${in_machine[@]}" resolver_elsewhere_end guest br-lab 10.77.0
+    machine_run sh -c 'cp -p /tmp/libvirt-nss-dns.conf /etc && systemctl restart libvirt-nss-dns.service'
+}
+
 if ! machine_possible; then
     check_skip "a machine with systemd" "$machine_missing"
     exit 0
@@ -95,6 +142,9 @@ if [[ $way == server ]]; then
     check "it refuses other names" says "status: REFUSED" machine_run dig +tries=1 @127.0.0.153 known.example
     check "systemd-analyze security: 1.5 at most" machine_run systemd-analyze security --no-pager --threshold=15 "$server"
 fi
+
+for_containers
+[[ $way != server ]] || for_guests
 
 "${in_machine[@]}" lease_add virbr9 52:54:00:00:00:05 10.66.0.15 later
 check "a new guest" "${in_machine[@]}" resolver_await A later.vm.internal "NOERROR 10.66.0.15"
