@@ -86,7 +86,7 @@ if command_built; then
     mv "$daemon_home/run" "$daemon_home/away"
     check_answer "without the link to the snapshot, its guests are unknown" 2 "" getent ahosts plain
     check_answer "... to the command, too" 2 "" libvirt-nss resolve plain
-    check "... and doctor says why" says "look-ups don't find it" libvirt-nss doctor
+    check "... and doctor says why" says "look-ups don't find libvirt-nssd's snapshot" libvirt-nss doctor
     mv "$daemon_home/away" "$daemon_home/run"
     check_output "libvirt-nss resolve answers as the modules do" 10.77.0.5 bash -c 'libvirt-nss resolve plain | grep -F .'
 else

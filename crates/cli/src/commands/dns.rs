@@ -5,7 +5,7 @@ use crate::context::Context;
 use crate::daemon;
 use crate::dns::outlets::{self, Outlet};
 use crate::dns::phase::{self, Change, Phase};
-use crate::dns::resolver::{self, Resolver};
+use crate::dns::resolver::{self, Resolver, is_active};
 use crate::dns::server;
 use crate::dns::way::{Content, Route, Way};
 use crate::dns::{DAEMON, MARK, SERVER};
@@ -336,13 +336,6 @@ fn without_server() -> Phase {
 /// Whether libvirt-nss-dns.service is started with the daemon.
 fn server_is_enabled(paths: &Paths) -> bool {
     paths.below("/etc/systemd/system/libvirt-nssd.service.wants").join(SERVER).is_symlink()
-}
-
-/// Whether a unit of this system runs.
-fn is_active(unit: &str) -> bool {
-    let asked =
-        std::process::Command::new("systemctl").args(["is-active", "--quiet", unit]).status();
-    asked.is_ok_and(|status| status.success())
 }
 
 /// The zones that libvirt-nssd has names in, that of all guests first.

@@ -177,9 +177,14 @@ fn is_enabled(paths: &Paths, service: &str) -> bool {
     if !paths.is_this_system() {
         return paths.below(link).is_symlink();
     }
-    let unit = format!("{service}.service");
-    let asked = Command::new("systemctl").args(["is-active", "--quiet", &unit]).status();
-    asked.is_ok_and(|status| status.success())
+    is_active(&format!("{service}.service"))
+}
+
+/// Whether a unit of this system runs. Where systemd doesn't run, none does.
+pub(crate) fn is_active(unit: &str) -> bool {
+    // Its output is taken, as it complains where systemd doesn't run.
+    let asked = Command::new("systemctl").args(["is-active", "--quiet", unit]).output();
+    asked.is_ok_and(|asked| asked.status.success())
 }
 
 /// Whether the resolver reads files beside its own; and, of dnsmasq, leaves ours an address.
