@@ -229,7 +229,7 @@ fn a_start_that_fails() {
     let failed = command(&place).output().unwrap();
     assert_eq!(failed.status.code(), Some(1));
     let expected = format!(
-        "libvirt-nssd: error: {}:2: foo: unknown field 'foo', expected one of 'hold', 'refresh', 'zone', 'short-network-aliases', 'connection'\n",
+        "libvirt-nssd: error: {}:2: foo: unknown field 'foo', expected one of 'hold', 'refresh', 'zone', 'short-network-aliases', 'connection', 'publish', 'outlets'\n",
         place.path("config").display()
     );
     assert_eq!(String::from_utf8(failed.stderr).unwrap(), expected);
