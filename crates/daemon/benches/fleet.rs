@@ -1,8 +1,8 @@
-//! What large numbers cost.
+//! What large numbers of guests and leases cost.
 //!
-//! `cargo bench -p daemon --bench fleet`. Prints what one guest with 3,000 leases under as many names costs beside 3,000
-//! guests with one lease each; and for 50,000 guests over 50 connections, whose place this program takes, the time from
-//! a change until it is answered, the daemon's memory, and what it does while nothing happens.
+//! `cargo bench -p daemon --bench fleet`. Prints what one guest with 3,000 leases and as many names costs, compared to 3,000
+//! guests with one lease each. For 50,000 guests on 50 connections, which this program stands in for, it prints the time
+//! from a change until it is in the snapshot, the daemon's memory, and its processor time while idle.
 
 mod common;
 
@@ -78,7 +78,7 @@ fn network(name: &str) -> Network {
     }
 }
 
-/// Compiles the same leases as those of one guest, and as those of as many guests, in turns.
+/// Compiles the same leases alternately as one guest's, and as those of one guest each.
 fn one_guest() {
     let mut worlds = [LeasesOfGuests::new(1), LeasesOfGuests::new(LEASES)];
     for _ in 0..21 {
@@ -88,7 +88,7 @@ fn one_guest() {
         world.times.sort();
         let median = world.times[world.times.len() / 2].as_secs_f64() * 1e3;
         println!(
-            "{LEASES} leases under as many names, of {} guests: {median:.1} ms (median of 21), {} entries, {:.1} MiB",
+            "{LEASES} leases with as many names, {} guests: {median:.1} ms (median of 21), {} entries, {:.1} MiB",
             world.guests,
             world.entries,
             world.size as f64 / f64::from(1 << 20)
@@ -98,13 +98,13 @@ fn one_guest() {
     println!("    one guest takes {:.2} of the time of {LEASES} guests", medians[0] / medians[1]);
 }
 
-/// The leases, and the guests that have them.
+/// The leases, and their guests.
 struct LeasesOfGuests {
     directories: Directories,
     guests: usize,
     facts: Facts,
     times: Vec<Duration>,
-    /// Of the snapshot: bytes, and entries.
+    /// The snapshot's size in bytes, and its entries.
     size: usize,
     entries: u32,
 }
@@ -163,7 +163,7 @@ fn of_fleet(number: usize, addresses: &[IpAddr]) -> Update {
     Update::Guest(connection, guest(number, "lan", addresses))
 }
 
-/// Knows the fleet, and for each line on its input one guest has another address: its number, and the address.
+/// Reports the fleet. Each line on its standard input, a guest's number and an address, changes a guest's address.
 const BACKEND: Backend = Backend {
     start: |connections, outbox| {
         for connection in connections {
@@ -178,7 +178,7 @@ const BACKEND: Backend = Backend {
         std::thread::spawn(move || change(&outbox));
         Ok(Box::new(()))
     },
-    check: |_, _| Err("nothing to be tried".into()),
+    check: |_, _| Err("not supported by this stand-in".into()),
 };
 
 fn v6(number: usize) -> IpAddr {

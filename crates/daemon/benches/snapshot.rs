@@ -1,9 +1,9 @@
-//! How soon a change is in the snapshot, and what the daemon weighs.
+//! How soon a change is in the snapshot, and how much memory and processor time the daemon uses.
 //!
-//! `cargo bench -p daemon`. Prints, for 1,000 guests, the time from libvirt's rename of a state file until the
-//! snapshot that stands for it is in its place; for 10,000 guests with two addresses each the daemon's
-//! memory and what it does while nothing happens. The guests are in the state files alone, and then
-//! reported by libvirt too, whose place this program takes: it runs the daemon's main loop in a process of its own.
+//! `cargo bench -p daemon`. Prints, for 1,000 guests, the time from libvirt's rename of a state file until the snapshot with
+//! the change is in place; and for 10,000 guests with two addresses each, the daemon's memory and its processor time while
+//! idle. The guests are first only in the state files, then also reported by libvirt, which this program stands in for: it
+//! runs the daemon's main loop in another process.
 
 mod common;
 
@@ -43,7 +43,7 @@ fn main() {
     }
 }
 
-/// Knows the guests, whose number is in the environment.
+/// Reports guests; how many is in the environment.
 const BACKEND: Backend = Backend {
     start: |_, outbox| {
         let guests = std::env::var(GUESTS).map_err(|error| error.to_string())?;
@@ -63,7 +63,7 @@ const BACKEND: Backend = Backend {
         outbox.put(Update::Guests(id, (0..guests).map(guest).collect()));
         Ok(Box::new(()))
     },
-    check: |_, _| Err("nothing to be tried".into()),
+    check: |_, _| Err("not supported by this stand-in".into()),
 };
 
 fn addresses(number: usize) -> [String; 2] {
@@ -138,7 +138,7 @@ impl Scene {
         }
     }
 
-    /// Starts a daemon that knows the guests from libvirt too, or from the files alone.
+    /// Starts a daemon that knows the guests from the files and, if `reported`, from libvirt.
     fn daemon(&self, guests: usize, reported: bool) -> Child {
         let config = if reported { "" } else { "connection = []\n" };
         fs::write(self.0.0.join("config"), config).unwrap();
@@ -158,7 +158,7 @@ impl Scene {
         command.stderr(Stdio::null()).spawn().unwrap()
     }
 
-    /// Whether the snapshot stands for the state directory as it is.
+    /// Whether the snapshot was compiled from the current state directory.
     fn is_current(&self) -> bool {
         let Ok(file) = fs::File::open(self.0.snapshot()) else { return false };
         let mut meta = [0; Meta::SIZE];
@@ -186,13 +186,13 @@ fn record(number: usize, address: &str, name: &str) -> serde_json::Value {
     })
 }
 
-/// What a scenario is called.
+/// The name of a scenario.
 fn name(guests: usize, reported: bool) -> String {
     let from = if reported { "state files and libvirt" } else { "state files" };
     format!("{guests} guests, two addresses each, from {from}")
 }
 
-/// `apart`: how long a change comes after the last one is in the snapshot, at random, in milliseconds.
+/// `apart`: the range of random pauses between a change's arrival in the snapshot and the next change, in milliseconds.
 fn latency(guests: usize, reported: bool, apart: std::ops::Range<u64>) {
     let scene = Scene::new();
     scene.fill(guests);
@@ -202,7 +202,7 @@ fn latency(guests: usize, reported: bool, apart: std::ops::Range<u64>) {
     let mut random = fastrand::Rng::with_seed(1);
     let mut times = Vec::new();
     for change in 0..CHANGES {
-        // Changes come when they come: at any point of the kernel's tick.
+        // So that changes come at any point of the kernel's tick.
         let wait = random.u64(apart.start * 1000..apart.end * 1000);
         pause(&mut watch, Duration::from_micros(wait));
         scene.write(change % BRIDGES, guests, Some(&format!("new-{change}")));

@@ -1,4 +1,4 @@
-//! The main loop with somebody else in libvirt's place: what is told comes into the snapshot, and goes.
+//! The main loop with a stand-in for libvirt: what that reports gets into the snapshot, and out of it again.
 
 mod support;
 
@@ -19,7 +19,7 @@ use guest_names::address::Mac;
 use guest_names::snapshot::format::flags;
 use support::{Place, exists, status, until};
 
-/// Of each start, the connections and the way in.
+/// For each start, the connections and where to send updates.
 static STARTS: Mutex<Vec<(Vec<ConnectionConfig>, Outbox)>> = Mutex::new(Vec::new());
 static STOPS: AtomicUsize = AtomicUsize::new(0);
 
@@ -31,7 +31,7 @@ const BACKEND: Backend = Backend {
         STARTS.lock().unwrap().push((connections, outbox));
         Ok(Box::new(Fake))
     },
-    check: |_, _| Err("nothing to be tried".into()),
+    check: |_, _| Err("not supported by this stand-in".into()),
 };
 
 struct Fake;
@@ -70,13 +70,13 @@ fn guest(name: &str, address: &str) -> Guest {
 }
 
 fn signal(signal: i32) {
-    // SAFETY: kill(2) has no preconditions; the process is this one, whose daemon hears the signal.
+    // SAFETY: kill(2) has no preconditions; the process is this one, whose daemon handles the signal.
     assert_eq!(unsafe { libc::kill(std::process::id() as i32, signal) }, 0);
 }
 
-/// One test, as signals are the whole process's.
+/// There is only one test, since signals go to the whole process.
 #[test]
-fn what_is_told() {
+fn reports_reach_the_snapshot() {
     let place = Place::new();
     place.write("config", "hold = 3\n");
     place.replace("virbr0.status", &status(&[("10.0.0.9", "leased")]));
@@ -90,7 +90,7 @@ fn what_is_told() {
     let daemon = thread::spawn(move || run(&options, BACKEND, Log::new("libvirt-nssd")));
     let id = ConnectionId(0);
 
-    // The first snapshot waits for a connection that may still speak, and no longer than that.
+    // The first snapshot waits for a connection that hasn't reported yet, but not for ever.
     let snapshot = until(&place, &mut watch, |_| true);
     assert!(snapshot.has("hleased") && snapshot.has("hleased.host.vm.internal"));
     assert_eq!(snapshot.info()["connections"][0]["state"], "connecting");
@@ -122,7 +122,7 @@ fn what_is_told() {
     // The daemon counts whole milliseconds.
     assert!(start.elapsed() + Duration::from_millis(1) >= Duration::from_secs(3));
 
-    // A configuration that can't be carried out changes nothing.
+    // If the backend can't be started with a new configuration, nothing changes.
     place.write("config", "[[connection]]\nname = \"refused\"\nuri = \"qemu:///system\"\n");
     signal(libc::SIGHUP);
     first.put(Update::Guests(id, vec![guest("still", "10.0.0.5")]));
@@ -131,7 +131,7 @@ fn what_is_told() {
     assert_eq!(snapshot.info()["connections"][0]["name"], "host");
     assert_eq!(STOPS.load(Ordering::SeqCst), 0);
 
-    // Another configuration: what comes by the old connections is dropped.
+    // With another configuration, updates from the old connections are dropped.
     place.write(
         "config",
         "[[connection]]\nname = \"again\"\nuri = \"qemu:///system\"\nagent = false\n",

@@ -1,4 +1,4 @@
-//! The program, from start to end, with a service manager that the test is.
+//! The program from start to end, with the test as its service manager.
 
 mod support;
 
@@ -26,7 +26,7 @@ fn it_follows_the_state_directory() {
     let mode = fs::metadata(place.path("run/names.cdb")).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o644);
 
-    // Another file, changed in place, removed, and the directory itself.
+    // Another file; a file changed in place; a file removed; and the directory itself.
     place.replace("virbr0.status", &status(&[("10.0.0.2", "db")]));
     let current = |key: &'static str| {
         let place = &place;
@@ -46,14 +46,14 @@ fn it_follows_the_state_directory() {
     fs::create_dir(place.path("state")).unwrap();
     place.replace("virbr1.status", &status(&[("10.0.0.3", "back")]));
     daemon.snapshot(&place, current("hback"));
-    // A file that says nothing of leases changes the directory's stamp.
+    // A file without leases also changes the directory's time stamp.
     place.replace("default.conf", "");
     daemon.snapshot(&place, current("hback"));
     assert_eq!(daemon.log().lines().count(), 1, "{}", daemon.log());
 }
 
 #[test]
-fn the_state_directory_may_come_later() {
+fn the_state_directory_may_be_created_later() {
     let place = Place::new();
     fs::remove_dir(place.path("state")).unwrap();
     let daemon = Running::start(&place);
@@ -67,9 +67,9 @@ fn the_state_directory_may_come_later() {
     });
 }
 
-/// A file that others may be able to read, or whose changes leave no trace in the directory.
+/// Changes of a file behind a symbolic link leave no trace in the directory, and look-ups may be able to read it.
 #[test]
-fn a_file_that_it_cannot_stand_for() {
+fn a_symbolic_link_leaves_leases_to_the_look_up() {
     let place = Place::new();
     place.write("elsewhere", &status(&[("10.0.0.1", "web")]));
     symlink(place.path("elsewhere"), place.path("state/virbr0.status")).unwrap();
@@ -98,7 +98,7 @@ fn it_ends_without_a_snapshot() {
         let left = fs::read_dir(place.path("run")).unwrap();
         let mut left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
         left.sort();
-        // For the next daemon.
+        // Left for the next daemon.
         assert_eq!(left, ["libvirt-nssd.lock", "names.cdb.old"]);
     }
 }
@@ -129,7 +129,7 @@ fn it_reads_its_configuration_again() {
 }
 
 #[test]
-fn it_gives_signs_of_life() {
+fn it_shows_that_it_is_alive() {
     let place = Place::new();
     place.write("config", "connection = []\nhold = 3\n");
     let daemon = Running::start_with(&place, |command| {
@@ -148,14 +148,14 @@ fn it_gives_signs_of_life() {
     }
     assert!(alive > 10, "{alive}");
     assert_eq!(snapshot().unwrap().ino(), first.ino());
-    // Somebody takes it away: it is back with the next sign of life.
+    // If the snapshot is removed, it is written again the next time it should be touched.
     fs::remove_file(place.path("run/names.cdb")).unwrap();
     daemon.snapshot(&place, |_| true);
 }
 
-/// One guest can make a compilation last: 3,000 leases under as many names, thirty times over.
+/// A compilation that takes long: 3,000 leases with as many names on each of thirty bridges.
 #[test]
-fn it_gives_signs_of_life_while_it_compiles() {
+fn it_shows_that_it_is_alive_while_it_compiles() {
     let place = Place::new();
     for bridge in 0..30 {
         let leases: Vec<(String, String)> = (0..3_000)
@@ -171,13 +171,13 @@ fn it_gives_signs_of_life_while_it_compiles() {
     });
     let mut alive = 0;
     loop {
-        let told = daemon.told();
-        if told.lines().any(|line| line == "READY=1") {
+        let message = daemon.message();
+        if message.lines().any(|line| line == "READY=1") {
             break;
         }
-        alive += u32::from(told.lines().any(|line| line == "WATCHDOG=1"));
+        alive += u32::from(message.lines().any(|line| line == "WATCHDOG=1"));
     }
-    // One before it begins.
+    // One of them comes before it begins.
     assert!(alive > 3, "{alive}");
     assert!(place.snapshot().unwrap().has("hweb-29-2999"));
 }
@@ -243,7 +243,7 @@ fn a_start_that_fails() {
 }
 
 #[test]
-fn a_usage_error_has_the_commands_status() {
+fn a_usage_error_has_its_own_exit_status() {
     let place = Place::new();
     let wrong = command(&place).arg("--chekc").output().unwrap();
     assert_eq!(wrong.status.code(), Some(64));

@@ -1,4 +1,4 @@
-//! The kernel's routes, in a network namespace that has none but the test's.
+//! The kernel's routes, in a network namespace that has only the test's.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -7,10 +7,10 @@ use daemon::host::{Host, Watch};
 use daemon::service::log::Log;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// However slow the machine.
+/// Long enough for any machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Set where this program runs itself in namespaces of its own.
+/// Set when this program runs itself in its own namespaces.
 const INSIDE: &str = "LIBVIRT_NSSD_TEST_INSIDE";
 
 #[test]
@@ -21,7 +21,7 @@ fn routes_of_a_network_of_its_own() {
     let program = std::env::current_exe().unwrap();
     let mut command = Command::new("unshare");
     if !rustix::process::geteuid().is_root() {
-        // Root needs none, and gets none in a chroot.
+        // Root needs no user namespace, and can't create one in a chroot.
         command.args(["--user", "--map-root-user"]);
     }
     command.arg("--net").arg(program);
@@ -37,7 +37,7 @@ fn ip(arguments: &str) {
     assert!(status.success(), "ip {arguments}");
 }
 
-/// Waits until the routes are as wanted.
+/// Waits until the routes satisfy `wanted`.
 fn until(watch: &mut Watch, wanted: impl Fn(&Host) -> bool) -> Host {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -45,7 +45,7 @@ fn until(watch: &mut Watch, wanted: impl Fn(&Host) -> bool) -> Host {
             return host;
         }
         let left = watch.due().unwrap_or(end).min(end).saturating_duration_since(Instant::now());
-        assert!(Instant::now() < end, "the routes never came to be as wanted");
+        assert!(Instant::now() < end, "timed out waiting for the routes");
         let left = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() };
         let mut fds = [PollFd::from_borrowed_fd(watch.fd().unwrap(), PollFlags::IN)];
         poll(&mut fds, Some(&left)).unwrap();
@@ -72,7 +72,7 @@ fn in_namespaces() {
     });
     assert!(has(&host, "10.77.0.2") && has(&host, "10.77.0.255") && !has(&host, "10.77.0.3"));
     assert_eq!(subnets(&host), ["10.77.0.0/24", "fd00:77::/64", "fe80::/64"]);
-    // A bridge of a libvirt network without IPv6 has none.
+    // libvirt disables IPv6 on the bridge of a network without IPv6.
     std::fs::write("/proc/sys/net/ipv6/conf/br-plain/disable_ipv6", "1").unwrap();
     ip("route delete default");
     let host = until(&mut watch, |host| !has(host, "10.77.0.1") && subnets(host).len() == 1);

@@ -1,5 +1,5 @@
-//! Connections to libvirt's own test driver, which lives inside of this process (libvirt.org/drvtest.html).
-//! Each connection to a file has guests of its own; `test:///default` is one for all, and `libvirt_events.rs`'s.
+//! Connections to libvirt's own test driver, which runs inside this process (libvirt.org/drvtest.html). Each connection to a
+//! file has its own guests. All connections to `test:///default` share one host; only `libvirt_events.rs` uses that.
 
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver};
@@ -44,7 +44,7 @@ fn next(updates: &Receiver<Update>) -> Update {
     updates.recv_timeout(LONG).unwrap()
 }
 
-/// The first networks and guests of a connection, in order of their names.
+/// The first networks and guests of a connection, sorted by name.
 fn first(updates: &Receiver<Update>) -> (Vec<Network>, Vec<Guest>) {
     assert!(matches!(next(updates), Update::State(_, ConnectionState::Connecting)));
     let up = next(updates);
@@ -66,7 +66,7 @@ fn lists_networks_and_running_guests() {
     let expected = [("default", Some("virbr0"), Some("lab.example")), ("lan", None, None)];
     assert_eq!(names, expected);
 
-    // The defined one that is off is not among them.
+    // The domain that is defined but not running is not among them.
     let names: Vec<_> = guests.iter().map(|guest| guest.name.as_str()).collect();
     assert_eq!(names, ["bridged", "web-vm"]);
     let web = &guests[1];
@@ -80,7 +80,7 @@ fn lists_networks_and_running_guests() {
         guests[0].nics.iter().map(|n| (n.network.as_deref(), n.bridge.as_deref())).collect();
     assert_eq!(nics, [(None, Some("br0")), (None, None)]);
     Box::new(libvirt).stop();
-    // The keeper has ended and said nothing else.
+    // The keeper has ended and sent nothing else.
     assert_eq!(updates.recv_timeout(LONG), Err(mpsc::RecvTimeoutError::Disconnected));
 }
 
@@ -107,7 +107,7 @@ fn reads_every_guest_of_many() {
 fn addresses_come_from_the_arp_table() {
     let (_libvirt, updates) = start(vec![ConnectionConfig { arp: true, ..config(0, &host()) }]);
     first(&updates);
-    // Whatever the source, the test driver tells one address for each NIC.
+    // The test driver reports one address for each NIC, regardless of the source.
     let web = loop {
         if let Update::Guest(_, guest) = next(&updates) {
             if guest.name == "web-vm" {
@@ -115,14 +115,14 @@ fn addresses_come_from_the_arp_table() {
             }
         }
     };
-    let told = &web.nics[0].addresses;
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0].address.to_string(), "192.168.122.129");
-    assert_eq!((told[0].source, told[0].expiry), (ReportedBy::Neighbour, 0));
+    let reported = &web.nics[0].addresses;
+    assert_eq!(reported.len(), 1);
+    assert_eq!(reported[0].address.to_string(), "192.168.122.129");
+    assert_eq!((reported[0].source, reported[0].expiry), (ReportedBy::Neighbour, 0));
 }
 
 #[test]
-fn leases_that_a_driver_cannot_tell_cost_one_warning() {
+fn a_driver_without_leases_causes_one_warning() {
     let (_libvirt, updates) = start(vec![ConnectionConfig { leases: true, ..config(0, &host()) }]);
     let mut warnings = 0;
     loop {
@@ -142,7 +142,7 @@ fn leases_that_a_driver_cannot_tell_cost_one_warning() {
 }
 
 #[test]
-fn one_that_cannot_be_opened_is_tried_again_and_holds_up_no_other() {
+fn a_connection_that_fails_is_retried_and_delays_no_other() {
     let (_libvirt, updates) = start(vec![config(0, "test:///nonexistent.xml"), config(1, &host())]);
     let (mut down, mut guests) = (Vec::new(), false);
     while down.len() < 2 || !guests {
@@ -159,8 +159,8 @@ fn one_that_cannot_be_opened_is_tried_again_and_holds_up_no_other() {
 }
 
 #[test]
-fn a_server_that_says_nothing_holds_up_no_other() {
-    // It takes the connection and never answers.
+fn a_silent_server_delays_no_other_connection() {
+    // It accepts the connection and never answers.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
     let uri = format!("qemu+tcp://127.0.0.1:{port}/system");
@@ -172,7 +172,7 @@ fn a_server_that_says_nothing_holds_up_no_other() {
             break;
         }
     }
-    // Nor does it hold up the end.
+    // Nor does it delay the stop.
     Box::new(libvirt).stop();
     let error = check(&config(0, &uri), Duration::from_millis(100)).unwrap_err();
     assert!(matches!(error, Error::NoAnswer { .. }), "{error}");
@@ -186,11 +186,11 @@ fn check_counts() {
     assert!(report.version >= 6_000_000);
     let text = report.to_string();
     assert!(text.contains("running guests: 2, active networks: 2"), "{text}");
-    assert!(text.ends_with("guest agents: can be asked"), "{text}");
+    assert!(text.ends_with("guest agents: available"), "{text}");
 }
 
 #[test]
-fn check_says_why_and_what_to_do() {
+fn a_failed_check_says_why_and_what_to_do() {
     let error = check(&config(0, "test:///nonexistent.xml"), LONG).unwrap_err().to_string();
     assert!(error.contains("nonexistent.xml"), "{error}");
     assert!(error.contains("; check that libvirtd"), "{error}");

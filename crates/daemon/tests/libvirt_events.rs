@@ -1,5 +1,5 @@
-//! Events of libvirt's test driver. All connections of a process to `test:///default` are to the same host, which
-//! the tests of this file change from outside; so there is one test.
+//! Events of libvirt's test driver. All connections of a process to `test:///default` share one host, and this file changes
+//! it from outside; so there is only one test.
 
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
@@ -22,7 +22,7 @@ fn start() -> (Libvirt, Receiver<Update>) {
         host_keys: true,
         arp: false,
         leases: false,
-        // Nothing of this test comes from asking again.
+        // So that everything in this test comes from events.
         refresh: Duration::from_secs(3600),
         agent_timeout: Duration::from_secs(5),
         keep_alive: true,
@@ -33,7 +33,7 @@ fn start() -> (Libvirt, Receiver<Update>) {
     (libvirt.unwrap(), updates)
 }
 
-/// The next one, but for whether agents can be asked: that is found out meanwhile.
+/// The next update, except for those about whether agents can be queried, which come at any time.
 fn next(updates: &Receiver<Update>) -> Update {
     loop {
         match updates.recv_timeout(LONG).unwrap() {
@@ -53,7 +53,7 @@ fn guest(updates: &Receiver<Update>) -> Guest {
 fn nothing_more(updates: &Receiver<Update>) {
     loop {
         match updates.recv_timeout(Duration::from_millis(200)) {
-            // Whether agents can be asked comes in its own time.
+            // May come at any time.
             Ok(Update::Agents(..)) => {}
             update => break assert_eq!(update, Err(mpsc::RecvTimeoutError::Timeout)),
         }
@@ -102,25 +102,25 @@ fn guests_and_networks_are_followed_as_they_come_and_go() {
     assert_eq!(started.nics[0].bridge.as_deref(), Some("br0"));
     assert_eq!(started.nics[1].bridge.as_deref(), Some("virbr0"));
 
-    // What changes nothing of it is not told.
+    // Events that don't change the guest cause no update.
     new.suspend().unwrap();
     new.resume().unwrap();
     nothing_more(&updates);
 
-    // A network comes.
+    // A network starts.
     let network = outside.create_network_xml(&second_network("first.example")).unwrap();
     let Update::Networks(HOST, networks) = next(&updates) else { panic!("no networks") };
     let names: Vec<_> =
         networks.iter().map(|one| (one.name.as_str(), one.domain.as_deref())).collect();
     assert_eq!(names, [("default", None), ("second", Some("first.example"))]);
-    // The bridges of all guests may be others now.
+    // The bridges of all guests may have changed.
     assert!(matches!(next(&updates), Update::Guests(HOST, guests) if guests.len() == 2));
 
     // The title changes.
     new.set_metadata(1, Some("The new one"), None, None, 1).unwrap();
     assert_eq!(guest(&updates).title.as_deref(), Some("The new one"));
 
-    // The guest stops, and the network.
+    // The guest stops, and so does the network.
     new.destroy().unwrap();
     assert_eq!(next(&updates), Update::Gone(HOST, started.uuid));
     network.destroy().unwrap();
@@ -128,7 +128,7 @@ fn guests_and_networks_are_followed_as_they_come_and_go() {
     assert!(matches!(next(&updates), Update::Guests(HOST, guests) if guests.len() == 1));
     nothing_more(&updates);
 
-    // One that is defined, started, stopped and undefined.
+    // A domain that is defined, started, stopped and undefined.
     let defined = outside.define_domain_xml(NEW).unwrap();
     nothing_more(&updates);
     defined.create().unwrap();
@@ -141,7 +141,7 @@ fn guests_and_networks_are_followed_as_they_come_and_go() {
     Box::new(libvirt).stop();
     assert_eq!(updates.recv_timeout(LONG), Err(mpsc::RecvTimeoutError::Disconnected));
 
-    // It can be started again, as a reload of the configuration does.
+    // Everything can be started again, as on a reload of the configuration.
     let (again, updates) = start();
     assert_eq!(next(&updates), Update::State(HOST, ConnectionState::Connecting));
     assert_eq!(next(&updates), Update::State(HOST, ConnectionState::Up));

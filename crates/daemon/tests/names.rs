@@ -1,4 +1,4 @@
-//! A look-up in the snapshot gives what a look-up in the state files gives, as far as these know.
+//! A look-up in the snapshot finds everything that a look-up in the state files finds.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -38,7 +38,7 @@ fn fill(on_disk: &Scratch, files: &Directory) {
     }
 }
 
-/// What the daemon makes at `now` of the files and of what libvirt reports, and when it would again.
+/// The snapshot that the daemon compiles at `now` from the files and libvirt's reports, and when it would compile the next.
 fn snapshot(path: &Path, facts: &Facts, now: i64, modified: i64) -> (Snapshot, Option<i64>) {
     let files = Files::read(path).unwrap();
     let (node, host, naming) = (NODE.as_bytes(), &Host::default(), &Naming::default());
@@ -52,7 +52,7 @@ fn snapshot(path: &Path, facts: &Facts, now: i64, modified: i64) -> (Snapshot, O
 
 /// Random state directories, and names that are mostly in them.
 #[test]
-fn a_snapshot_stands_for_the_files() {
+fn a_snapshot_answers_like_the_files() {
     let mut random = Random::from_environment(23);
     let on_disk = Scratch::new();
     let (mut data, mut none, mut names) = (0, 0, 0);
@@ -61,9 +61,9 @@ fn a_snapshot_stands_for_the_files() {
         let state = state(&mut random);
         let files = state.directory(&mut random);
         fill(&on_disk, &files);
-        // In the order in which the disk lists them, which the daemon has too.
+        // In the order in which the disk lists them, as the daemon reads them.
         let mut read_files = guest_store::Directory::new(on_disk.path());
-        // With a daemon that lives and with one that doesn't, at once and when some leases have ended.
+        // With a daemon that is alive and one that isn't; at once, and when some leases have ended.
         let modified = if random.one_in(2) { NOW } else { NOW - 1000 };
         let (snapshot, _) = snapshot(on_disk.path(), &Facts::default(), NOW, modified);
         let mut no_files = Directory::default();
@@ -110,8 +110,8 @@ fn unleased(random: &mut Random) -> IpAddr {
     IpAddr::from([10, 9, 0, random.below(4) as u8])
 }
 
-/// libvirt's guests of a state directory: all that its MAC maps have, with agents that tell the truth about
-/// their leases and have more to tell, and with neighbours.
+/// The guests that libvirt reports for a state directory: all in its MAC maps. Their agents report their leases and further
+/// addresses, and there are neighbours.
 fn guests(state: &HostState, random: &mut Random) -> Vec<Guest> {
     let mut guests: BTreeMap<&str, Vec<(Bridge, Mac)>> = BTreeMap::new();
     for guest in &state.guests {
@@ -121,15 +121,17 @@ fn guests(state: &HostState, random: &mut Random) -> Vec<Guest> {
     let mut guest = |number: u8, name: &str, nics: Vec<(Bridge, Mac)>| {
         let answers = random.one_in(2);
         let nics = nics.into_iter().map(|(bridge, mac)| {
-            let told = |address, source| ReportedAddress { address, source, expiry: 0 };
+            let reported = |address, source| ReportedAddress { address, source, expiry: 0 };
             let own = state.leases.iter().filter(|lease| {
                 lease.bridge == bridge && lease.mac == Some(mac) && is_current(lease, NOW)
             });
             let own = own.map(|lease| address_text(lease.address).parse().unwrap());
-            let mut addresses: Vec<ReportedAddress> =
-                own.filter(|_| answers).map(|address| told(address, ReportedBy::Agent)).collect();
+            let mut addresses: Vec<ReportedAddress> = own
+                .filter(|_| answers)
+                .map(|address| reported(address, ReportedBy::Agent))
+                .collect();
             let source = if answers { ReportedBy::Agent } else { ReportedBy::Neighbour };
-            let more = (0..random.below(3)).map(|_| told(unleased(random), source));
+            let more = (0..random.below(3)).map(|_| reported(unleased(random), source));
             addresses.extend(more);
             Nic {
                 mac,
@@ -156,7 +158,7 @@ fn guests(state: &HostState, random: &mut Random) -> Vec<Guest> {
 fn facts(guests: Vec<Guest>) -> Facts {
     let connections = Config::default().connections;
     let mut facts = Facts::new(&connections, Facts::default(), 0, 0);
-    // Long after the leases were first met.
+    // Long after the leases were first seen.
     facts.apply(Update::Guests(ConnectionId(0), guests), 1_000_000, 0);
     facts
 }
@@ -165,10 +167,10 @@ fn is_current(lease: &Lease, now: i64) -> bool {
     lease.expiry == 0 || lease.expiry >= now
 }
 
-/// With agents and neighbours: a name that the files have keeps its leases, in their order, and gets besides
-/// only what no file knows.
+/// With agents and neighbours, a name in the files keeps its leases, in their order. It only gains addresses that are in no
+/// file.
 #[test]
-fn what_the_files_know_is_the_same_with_the_daemon() {
+fn names_in_the_files_keep_their_leases_with_the_daemon() {
     let mut random = Random::from_environment(29);
     let on_disk = Scratch::new();
     let (mut same, mut more, mut names, mut others, mut hidden) = (0, 0, 0, 0, 0);
@@ -206,7 +208,7 @@ fn what_the_files_know_is_the_same_with_the_daemon() {
                         }
                         let (leased, rest): (Vec<_>, Vec<_>) =
                             with.addresses().into_iter().partition(|&address| is_leased(address));
-                        // A running guest whose agent calls it so hides leases that were left behind, as the lease
+                        // A running guest whose agent reports this host name hides leases that were left behind, as a lease
                         // of a running guest does.
                         let is_attached = |address: Address| {
                             let mut leases = state.leases.iter();
@@ -226,7 +228,7 @@ fn what_the_files_know_is_the_same_with_the_daemon() {
                         let is_hidden = kind == NameKind::HostName
                             && left_behind
                             && guests.iter().any(is_called);
-                        // What is reported besides is better than a link-local lease.
+                        // Any other reported address is better than a link-local lease.
                         let is_last_resort = without.iter().any(Address::is_link_local_v6);
                         if is_hidden || is_last_resort && !rest.is_empty() {
                             hidden += 1;

@@ -1,4 +1,4 @@
-//! The network daemon behind a connection is restarted, or isn't there, while the connection itself is alive.
+//! The network daemon behind a connection is restarted or missing, while the connection itself is alive.
 
 #[path = "support/server.rs"]
 mod server;
@@ -33,7 +33,7 @@ fn start(server: &Server) -> (Libvirt, Receiver<Update>) {
     (libvirt.unwrap(), updates)
 }
 
-/// The next update that `wanted` makes something of.
+/// Waits for an update for which `wanted` returns something.
 fn until<T>(updates: &Receiver<Update>, wanted: impl Fn(Update) -> Option<T>) -> T {
     loop {
         if let Some(found) = wanted(updates.recv_timeout(LONG).expect("no such update")) {
@@ -64,7 +64,7 @@ fn warning(update: Update) -> Option<String> {
 }
 
 #[test]
-fn a_restarted_network_daemon_is_reached_by_another_connection() {
+fn a_restarted_network_daemon_is_reached_by_a_new_connection() {
     let server = Server::start(World {
         domain: DOMAIN.into(),
         networks: vec!["before"],
@@ -83,7 +83,7 @@ fn a_restarted_network_daemon_is_reached_by_another_connection() {
 }
 
 #[test]
-fn without_a_network_daemon_there_are_guests_and_it_is_tried_again() {
+fn without_a_network_daemon_guests_are_reported_and_networks_retried() {
     let server = Server::start(World {
         domain: DOMAIN.into(),
         networks: vec!["default"],

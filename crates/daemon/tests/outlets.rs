@@ -1,4 +1,4 @@
-//! What the outlets have is what look-ups answer.
+//! The outlets contain what look-ups answer.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -31,7 +31,7 @@ use testkit::scratch::Scratch;
 const STAMP: Stamp = Stamp { seconds: 1, nanoseconds: 2, device: 3, inode: 4 };
 const ZONE: &str = "vm.internal";
 
-/// Guests of which some share names with what the state files have.
+/// Guests, some of which share names with those in the state files.
 fn guests(random: &mut Random) -> Vec<Guest> {
     let names = ["web", "db", "my vm", "wpad", "other", "Node", "x.y", NODE];
     (0..random.below(5) as u8)
@@ -90,7 +90,7 @@ fn parse_hosts(text: &[u8]) -> (BTreeMap<String, BTreeSet<IpAddr>>, BTreeMap<IpA
     (names, first)
 }
 
-/// The same of resource records.
+/// The same for resource records.
 fn parse_records(text: &[u8]) -> (BTreeMap<String, BTreeSet<IpAddr>>, BTreeMap<String, String>) {
     let (mut names, mut reverse) = (BTreeMap::<_, BTreeSet<_>>::new(), BTreeMap::new());
     let json: serde_json::Value = serde_json::from_slice(text).unwrap();
@@ -112,9 +112,9 @@ fn parse_records(text: &[u8]) -> (BTreeMap<String, BTreeSet<IpAddr>>, BTreeMap<S
     (names, reverse)
 }
 
-/// Random state files and guests, and every name that the snapshot has.
+/// Random state files and guests, and every name in the snapshot.
 #[test]
-fn the_outlets_have_what_look_ups_answer() {
+fn the_outlets_contain_what_look_ups_answer() {
     let mut random = Random::from_environment(61);
     let on_disk = Scratch::new();
     let rounds = rounds(300);
@@ -134,7 +134,7 @@ fn the_outlets_have_what_look_ups_answer() {
         let (node, host, naming) = (NODE.as_bytes(), &Host::default(), &Naming::default());
         let zones = Zones::of(ZONE, &files.contents, &facts, host);
         let mut now = NOW;
-        // Again when the first entry has ended.
+        // Once more when the first entry has expired.
         for _ in 0..2 {
             let input = Input { now, node, files: &files, facts: &facts, host, naming };
             let mut names = compile(input, &mut || ());
@@ -194,7 +194,7 @@ fn the_outlets_have_what_look_ups_answer() {
             }
             assert!(in_hosts.keys().all(|name| expected.contains(name.as_str())), "{}", context());
 
-            // Each address leads back to a name that leads to it, as a look-up calls it where that name is in the zone.
+            // Each address has a name that resolves to it: the one that a look-up returns, if that is in the zone.
             let zoned: BTreeSet<IpAddr> = without_bare.values().flatten().copied().collect();
             assert_eq!(answers.reverse.keys().copied().collect::<BTreeSet<_>>(), zoned);
             assert_eq!(pointers.len(), zoned.len());
@@ -219,7 +219,7 @@ fn the_outlets_have_what_look_ups_answer() {
                 }
             }
 
-            // Until then every answer stays what it is.
+            // Until then no answer changes.
             if let Some(until) = answers.until {
                 assert!(until >= now);
                 for name in in_hosts.keys() {

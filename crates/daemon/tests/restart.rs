@@ -27,7 +27,7 @@ const BACKEND: Backend = Backend {
         outbox.put(Update::Guests(id, REPORTED.lock().unwrap().clone()));
         Ok(Box::new(Fake))
     },
-    check: |_, _| Err("nothing to be tried".into()),
+    check: |_, _| Err("not supported by this stand-in".into()),
 };
 
 struct Fake;
@@ -60,7 +60,7 @@ fn guest(agent: Agent) -> Guest {
     }
 }
 
-/// Runs a daemon until its snapshot is as wanted, to which this libvirt reports these guests.
+/// Runs a daemon, with a libvirt that reports these guests, until its snapshot satisfies `wanted`.
 fn run_until(place: &Place, guests: &[Guest], wanted: impl Fn(&Snapshot) -> bool) -> Snapshot {
     *REPORTED.lock().unwrap() = guests.to_vec();
     let mut watch = Watch::new(&place.path("run")).unwrap();
@@ -72,13 +72,13 @@ fn run_until(place: &Place, guests: &[Guest], wanted: impl Fn(&Snapshot) -> bool
     };
     let daemon = thread::spawn(move || run(&options, BACKEND, Log::new("libvirt-nssd")));
     let snapshot = until(place, &mut watch, wanted);
-    // SAFETY: kill(2) has no preconditions; the process is this one, whose daemon takes the signal.
+    // SAFETY: kill(2) has no preconditions; the process is this one, whose daemon handles the signal.
     assert_eq!(unsafe { libc::kill(std::process::id() as i32, libc::SIGTERM) }, 0);
     daemon.join().unwrap().unwrap();
     snapshot
 }
 
-/// One test, as signals are the whole process's.
+/// There is only one test, since signals go to the whole process.
 #[test]
 fn what_agents_reported_outlives_a_restart() {
     let place = Place::new();
@@ -89,11 +89,11 @@ fn what_agents_reported_outlives_a_restart() {
     let (answered, silent) = (guest(Agent::Answered), guest(Agent::Silent));
     let before = run_until(&place, from_ref(&answered), has_all);
     let entries = |snapshot: &Snapshot| snapshot.get("hinside").unwrap().to_vec();
-    // The very first snapshot has them.
+    // The first snapshot already has them.
     let after = run_until(&place, from_ref(&silent), |_| true);
     assert_eq!(entries(&after), entries(&before));
     assert!(has_all(&after));
-    // And the first one after a daemon that was killed.
+    // So has the first one after a daemon that was killed.
     fs::rename(place.path("run/names.cdb.old"), place.path("run/names.cdb")).unwrap();
     place.replace("virbr0.status", &status(&[("10.0.0.9", "leased"), ("10.0.0.8", "new")]));
     let again = run_until(&place, from_ref(&silent), |snapshot| snapshot.has("hnew"));
@@ -101,9 +101,9 @@ fn what_agents_reported_outlives_a_restart() {
     // Until they are too old.
     let old = run_until(&place, from_ref(&silent), |snapshot| !snapshot.has("hinside"));
     assert!(old.has("gvm") && old.has("hleased"));
-    // Not the host keys, which count as long as the guest runs.
+    // But host keys count as long as the guest runs.
     assert!(old.has("svm"));
-    // What stopped in between is not known any more, also when it starts again.
+    // Reports about a guest that stopped in between are dropped, even if it starts again.
     run_until(&place, &[answered], has_all);
     run_until(&place, &[], |_| true);
     let started = run_until(&place, &[silent], |_| true);

@@ -112,7 +112,7 @@ check_answer "... and nothing is executed" 1 "" test -e /run/lab/done
 # Another machine answers at its address.
 guest_await evil >/dev/null
 check "an agent that may not read files: nothing is known" gets_nothing evil
-check "... and the daemon says why" await_file_change 60 "$daemon_directory" grep -F "agent of guest evil does not give its SSH host keys" "$daemon_directory/log"
+check "... and the daemon says why" await_file_change 60 "$daemon_directory" grep -F "cannot read the SSH host keys of guest evil" "$daemon_directory/log"
 check "... and ssh does as ever" refuses "$unknown" evil
 guest_ssh evil "ip address add $web/32 dev eth0"
 ip neigh replace "$web" lladdr "$(guest_mac evil)" dev virbr0 nud permanent

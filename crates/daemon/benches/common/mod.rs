@@ -1,4 +1,4 @@
-//! What the benchmarks share: a daemon in directories of its own, what it answers, and what it weighs.
+//! What the benchmarks share: a daemon with its own directories, its latency, and its memory and processor time.
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
@@ -14,13 +14,13 @@ use daemon::state::watch::Watch;
 use guest_names::address::Mac;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// Tells a benchmark to be the daemon, and in which directories.
+/// If set, the benchmark runs as the daemon, with these directories.
 const DIRECTORIES: &str = "LIBVIRT_NSSD_BENCH_DIRECTORIES";
 
-/// How long the daemon is watched while nothing happens. One sign of life is in it.
+/// How long the idle daemon is observed. It touches the snapshot once in that time.
 const IDLE: Duration = Duration::from_secs(35);
 
-/// Directories in memory, as /run is, removed at the end.
+/// Directories in memory, like /run, removed at the end.
 pub(crate) struct Directories(pub(crate) PathBuf);
 
 impl Directories {
@@ -47,7 +47,7 @@ impl Directories {
         watch
     }
 
-    /// This program once more, which is to call [`run_if_daemon`].
+    /// This program again, which must call [`run_if_daemon`].
     pub(crate) fn daemon(&self) -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.env(DIRECTORIES, &self.0).arg0("libvirt-nssd").stderr(Stdio::null());
@@ -61,7 +61,7 @@ impl Drop for Directories {
     }
 }
 
-/// Runs the daemon's main loop if this process is to be the daemon. Whether it was.
+/// Runs the daemon's main loop if this process is the daemon. Returns whether it was.
 pub(crate) fn run_if_daemon(backend: Backend) -> bool {
     let Ok(directories) = std::env::var(DIRECTORIES) else { return false };
     let directories = Path::new(&directories);
@@ -90,7 +90,7 @@ pub(crate) fn uuid(number: usize) -> [u8; 16] {
     uuid
 }
 
-/// Waits until something happens in the snapshot's directory, or for `limit`.
+/// Waits until something happens in the snapshot's directory, but no longer than `limit`.
 pub(crate) fn pause(watch: &mut Watch, limit: Duration) {
     let limit = Timespec { tv_sec: limit.as_secs() as i64, tv_nsec: limit.subsec_nanos().into() };
     poll(&mut [PollFd::new(&*watch, PollFlags::IN)], Some(&limit)).unwrap();
@@ -110,9 +110,9 @@ pub(crate) fn print_latency(mut times: Vec<Duration>) {
     );
 }
 
-/// Prints the size of the snapshot, the daemon's memory, and what it does while nothing happens.
+/// Prints the size of the snapshot, the daemon's memory, and its processor time while idle.
 pub(crate) fn print_weight(directories: &Directories, daemon: &Child) {
-    // It gives memory back after it has published.
+    // The daemon releases memory a while after it has published.
     std::thread::sleep(Duration::from_secs(3));
     let before = ticks(daemon);
     std::thread::sleep(IDLE);
@@ -125,7 +125,7 @@ pub(crate) fn print_weight(directories: &Directories, daemon: &Child) {
     let size = fs::metadata(directories.snapshot()).unwrap().len();
     println!("    snapshot {:.1} MiB", size as f64 / f64::from(1 << 20));
     println!(
-        "    resident {:.1} MiB, of them private {:.1} MiB; {:.1} MiB at the most",
+        "    resident {:.1} MiB, of which private {:.1} MiB; at most {:.1} MiB",
         mib("smaps_rollup", "Rss:"),
         mib("smaps_rollup", "Private_Dirty:"),
         mib("status", "VmHWM:"),

@@ -1,5 +1,5 @@
-//! What guest agents reported to the daemon that ran before this one, as far as its snapshot has it: an agent is only
-//! asked again some time after a restart.
+//! What guest agents reported to the previous daemon, read from its snapshot. It fills the time after a restart until the
+//! agents are queried again.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -18,11 +18,11 @@ use crate::model::{Agent, Guest, ReportedAddress, ReportedBy};
 /// Reports of agents, by connection and domain.
 #[derive(Debug, Default)]
 pub struct EarlierReports {
-    /// The name of each connection, and its URI without parameters.
+    /// Each connection's name, and its URI without parameters.
     connections: Vec<(String, Option<String>)>,
-    /// By an index into the connections, and the name of the domain.
+    /// By index into the connections, and domain name.
     reports: HashMap<(u16, Vec<u8>), Report>,
-    /// When the daemon that ran before gave its last sign of life.
+    /// When the previous daemon last touched its snapshot.
     since: Millis,
 }
 
@@ -30,13 +30,14 @@ pub struct EarlierReports {
 struct Report {
     host_name: Option<String>,
     addresses: Vec<(Mac, IpAddr)>,
-    /// With the domain's UUID: another domain of the same name has others.
+    /// With the domain's UUID, since another domain of the same name has other keys.
     host_keys: Option<([u8; 16], Arc<[String]>)>,
 }
 
 impl EarlierReports {
-    /// Reads the snapshot at `path` of a daemon whose state directory is `state`. `now` is both this daemon's time and
-    /// seconds since the epoch; `hold` is in seconds. A snapshot that is missing, unusable or too old has nothing.
+    /// Reads the snapshot at `path`, compiled from the state directory `state`. `(now, epoch)` is the current time, by this
+    /// daemon's clock and in seconds since the epoch; `hold` is in seconds. Empty if the snapshot is missing, unusable or
+    /// older than `hold`.
     #[must_use]
     pub fn read(path: &Path, state: &Path, (now, epoch): (Millis, i64), hold: i64) -> Self {
         let Ok(Some(snapshot)) = Snapshot::read(path, state) else { return Self::default() };
@@ -58,7 +59,7 @@ impl EarlierReports {
         let mut owners: HashMap<(u16, [u8; 6]), Vec<u8>> = HashMap::new();
         own_entries(snapshot, kind::GUEST, |entry, mac| {
             owners.insert((entry.connection, mac.0), entry.name.to_vec());
-            // A lease may have been confirmed by the neighbour table, which is as good for this.
+            // The neighbour table, too, may have confirmed a lease; that is good enough here.
             let is_reported = entry.source == EntrySource::Agent || entry.is(flags::CONFIRMED);
             if let (true, Some(address)) = (is_reported, entry.address) {
                 let report = earlier.reports.entry((entry.connection, entry.name.to_vec()));
@@ -66,7 +67,7 @@ impl EarlierReports {
             }
         });
         own_entries(snapshot, kind::HOST, |entry, mac| {
-            // A lease that libvirt reports has a host name of its own. All others that are reported are agents'.
+            // A lease that libvirt reports has its own host name. All other reported host names are from agents.
             let Some(domain) = owners.get(&(entry.connection, mac.0)) else { return };
             if entry.source != EntrySource::Lease {
                 let report = earlier.reports.entry((entry.connection, domain.clone())).or_default();
@@ -81,7 +82,7 @@ impl EarlierReports {
         earlier
     }
 
-    /// Takes the report on a guest, which is now known over a connection with these settings.
+    /// Removes and returns the report about a guest that this connection now lists.
     pub(super) fn take(&mut self, settings: &Connection, guest: &Guest) -> Option<KnownGuest> {
         if self.reports.is_empty() || !settings.config.agent {
             return None;
@@ -106,14 +107,14 @@ impl EarlierReports {
         Some(KnownGuest::silent_since(guest, self.since))
     }
 
-    /// All guests of a connection with these settings are known: what is left is of guests that have stopped.
+    /// Call this once the connection has listed all its guests: the remaining reports are about guests that have stopped.
     pub(super) fn forget_stopped(&mut self, settings: &Connection) {
         if let Some(connection) = self.connection(settings) {
             self.reports.retain(|(other, _), _| *other != connection);
         }
     }
 
-    /// The index of the connection that is the same.
+    /// The index of the connection with the same name and URI.
     fn connection(&self, settings: &Connection) -> Option<u16> {
         let uri = settings.config.uri_without_parameters();
         let is_same = |(name, old): &(String, Option<String>)| {
@@ -122,7 +123,7 @@ impl EarlierReports {
         self.connections.iter().position(is_same)?.try_into().ok()
     }
 
-    /// Forgets all of it once it is `hold` old.
+    /// Drops all reports once they are `hold` old.
     pub(super) fn expire(&mut self, now: Millis, hold: Millis) {
         if self.since + hold <= now && !self.reports.is_empty() {
             *self = Self::default();
@@ -130,7 +131,7 @@ impl EarlierReports {
     }
 }
 
-/// Hands on what libvirt reported: the entries under a name of a NIC's guest itself, and not under an alias.
+/// Calls `take` with the entries of kind `of` that libvirt reported and their NIC, but not with those of aliases.
 fn own_entries(snapshot: &Snapshot, of: u8, mut take: impl FnMut(&Entry<'_>, Mac)) {
     for record in snapshot.records() {
         let Some(key) = record.key.strip_prefix(&[of]) else { continue };

@@ -1,9 +1,9 @@
-//! A guest, and how long information about it is trusted. This is the only place with that rule:
+//! A guest, and how long information about it is trusted. This rule is implemented only here:
 //!
-//! What a source reports counts until it reports something else. A source that reports nothing any more (an agent that
-//! is silent or not asked yet, a neighbour table without an entry) takes nothing back: its last report counts for
-//! `hold`. That is the configuration's `hold`, for which a connection that is down is trusted too (see
-//! [`super::Facts::expire`]), and a snapshot without a sign of life of the daemon.
+//! What a source reports counts until it reports something else. When a source stops reporting (an agent that is silent or
+//! not queried yet, a neighbour table without an entry), its last report still counts for `hold`. This is the
+//! configuration's `hold`. Connections that are down (see [`super::Facts::expire`]), and snapshots that the daemon no longer
+//! touches, are trusted for the same time.
 
 use guest_names::address::Mac;
 
@@ -11,24 +11,24 @@ use super::Millis;
 use crate::model::{Agent, Guest, ReportedAddress, ReportedBy};
 use crate::neighbours::table::{Interface, Table};
 
-/// The sources that may fall silent while their guest runs. A lease says itself when it ends, and the neighbours of
-/// this host have a rule of their own ([`crate::neighbours::table`]).
+/// The sources that may fall silent while their guest runs. Leases are not among them, since a lease says when it ends.
+/// This host's own neighbour table has its own rule ([`crate::neighbours::table`]).
 const MAY_FALL_SILENT: [ReportedBy; 2] = [ReportedBy::Agent, ReportedBy::Neighbour];
 
-/// A guest, and what is known of it.
+/// A guest, and what is known about it.
 #[derive(Debug)]
 pub struct KnownGuest {
-    /// As it was reported, with what is kept of sources that are silent.
+    /// As last reported, including what still counts from silent sources.
     pub guest: Guest,
-    /// When its agent last answered, while that counts.
+    /// When its agent last answered, as long as that answer counts.
     pub answered: Option<Millis>,
-    /// Since when each source of [`MAY_FALL_SILENT`] is silent, where something of it is kept.
+    /// Since when each source of [`MAY_FALL_SILENT`] has been silent, if anything it reported still counts.
     silent_since: [Option<Millis>; MAY_FALL_SILENT.len()],
 }
 
 impl KnownGuest {
-    /// A guest as it is reported, and as it was known before. Both are of one run of the domain. `neighbours` are those
-    /// of this host, if it is the guest's.
+    /// Combines a new report about a guest with what was known before. Both must be about the same run of the domain.
+    /// `neighbours` is this host's neighbour table, if the guest runs here.
     pub(super) fn new(
         mut guest: Guest,
         old: Option<&Self>,
@@ -37,7 +37,7 @@ impl KnownGuest {
     ) -> Self {
         guest.nics.shrink_to_fit();
         let answered = (guest.agent == Agent::Answered).then_some(now);
-        // A new session may not have read them yet. They count as long as the domain runs.
+        // Host keys count as long as the domain runs; a new session may not have read them yet.
         let before = old.and_then(|old| old.guest.host_keys.clone());
         guest.host_keys = guest.host_keys.or(before);
         let mut known = Self { guest, answered, silent_since: Default::default() };
@@ -55,28 +55,28 @@ impl KnownGuest {
         known
     }
 
-    /// A guest whose agent is silent, with what it reported before `since`.
+    /// A guest whose agent has been silent since `since`, with what it reported before.
     pub(super) fn silent_since(guest: Guest, since: Millis) -> Self {
         Self { guest, answered: None, silent_since: [Some(since), None] }
     }
 
-    /// Takes the addresses that this host's neighbour table has of the guest's NICs. A NIC is known by its MAC address
-    /// on its own bridge: on another one, the MAC address may be somebody else's.
+    /// Updates the addresses from this host's neighbour table. Only entries on the NIC's own bridge count: on another bridge,
+    /// the same MAC address may belong to another guest.
     pub(super) fn set_neighbours(&mut self, table: &Table) {
         for nic in &mut self.guest.nics {
-            nic.addresses.retain(|told| told.source != ReportedBy::Neighbour);
+            nic.addresses.retain(|reported| reported.source != ReportedBy::Neighbour);
             let on_nic = |interface: &Interface| match nic.bridge.as_deref() {
                 Some(bridge) => bridge == &*interface.name,
-                // macvtap: the host reaches it through what it has itself on the same device.
+                // A macvtap NIC: the host sees it on its own macvlan interface of the same device.
                 None => !interface.is_bridge,
             };
             let addresses = table.addresses(nic.mac).filter(|(interface, _)| on_nic(interface));
-            let told = |(_, address)| ReportedAddress {
+            let reported = |(_, address)| ReportedAddress {
                 address,
                 source: ReportedBy::Neighbour,
                 expiry: 0,
             };
-            nic.addresses.extend(addresses.map(told));
+            nic.addresses.extend(addresses.map(reported));
         }
     }
 
@@ -85,11 +85,11 @@ impl KnownGuest {
         self.guest.nics.iter().any(|nic| nic.mac == mac)
     }
 
-    /// Whether something that the source reported counts.
+    /// Whether anything that the source reported counts.
     fn has(&self, source: ReportedBy) -> bool {
-        let mut told = self.guest.nics.iter().flat_map(|nic| &nic.addresses);
+        let mut reported = self.guest.nics.iter().flat_map(|nic| &nic.addresses);
         (source == ReportedBy::Agent && (self.answered.is_some() || self.guest.host_name.is_some()))
-            || told.any(|told| told.source == source)
+            || reported.any(|reported| reported.source == source)
     }
 
     fn take_over(&mut self, source: ReportedBy, old: &Self) {
@@ -99,8 +99,8 @@ impl KnownGuest {
         }
         for nic in &mut self.guest.nics {
             let before = old.guest.nics.iter().find(|before| before.mac == nic.mac);
-            let told = before.into_iter().flat_map(|before| &before.addresses);
-            nic.addresses.extend(told.filter(|told| told.source == source).cloned());
+            let reported = before.into_iter().flat_map(|before| &before.addresses);
+            nic.addresses.extend(reported.filter(|reported| reported.source == source).cloned());
         }
     }
 
@@ -116,11 +116,11 @@ impl KnownGuest {
             self.guest.host_name = None;
         }
         for nic in &mut self.guest.nics {
-            nic.addresses.retain(|told| told.source != source);
+            nic.addresses.retain(|reported| reported.source != source);
         }
     }
 
-    /// Forgets reports of sources that have been silent for `hold`. Whether there was anything.
+    /// Drops reports of sources that have been silent for `hold`. Returns whether there were any.
     pub(super) fn expire(&mut self, now: Millis, hold: Millis) -> bool {
         let mut any = false;
         for (at, source) in MAY_FALL_SILENT.into_iter().enumerate() {
@@ -132,7 +132,7 @@ impl KnownGuest {
         any
     }
 
-    /// Since when the source is silent that will be forgotten first, if any is.
+    /// When the first of the silent sources fell silent, if there are any.
     pub(super) fn first_silence(&self) -> Option<Millis> {
         self.silent_since.iter().flatten().min().copied()
     }
@@ -147,7 +147,7 @@ mod tests {
     const HOLD: Millis = 90;
 
     fn guest(agent: Agent, addresses: &[(&str, ReportedBy)]) -> Guest {
-        let told = |&(address, source): &(&str, ReportedBy)| ReportedAddress {
+        let reported = |&(address, source): &(&str, ReportedBy)| ReportedAddress {
             address: address.parse().unwrap(),
             source,
             expiry: 0,
@@ -156,7 +156,7 @@ mod tests {
             mac: Mac([2; 6]),
             network: None,
             bridge: None,
-            addresses: addresses.iter().map(told).collect(),
+            addresses: addresses.iter().map(reported).collect(),
         };
         Guest {
             uuid: [1; 16],
@@ -174,26 +174,26 @@ mod tests {
     }
 
     fn summary(known: &KnownGuest) -> (Option<&str>, Vec<String>) {
-        let told = known.guest.nics.iter().flat_map(|nic| &nic.addresses);
-        let addresses = told.map(|told| told.address.to_string());
+        let reported = known.guest.nics.iter().flat_map(|nic| &nic.addresses);
+        let addresses = reported.map(|reported| reported.address.to_string());
         (known.guest.host_name.as_deref(), addresses.collect())
     }
 
-    /// What a guest is known as whose agent has answered and whose host has seen an address.
+    /// A guest with an address from its agent and one from its host's neighbour table.
     fn known() -> KnownGuest {
-        let told = [("10.0.0.1", ReportedBy::Agent), ("10.0.0.9", ReportedBy::Neighbour)];
-        KnownGuest::new(guest(Agent::Answered, &told), None, None, 0)
+        let reported = [("10.0.0.1", ReportedBy::Agent), ("10.0.0.9", ReportedBy::Neighbour)];
+        KnownGuest::new(guest(Agent::Answered, &reported), None, None, 0)
     }
 
     #[test]
-    fn what_a_silent_agent_told_counts_for_a_while() {
-        let told = silent(&[("10.0.0.8", ReportedBy::Neighbour)]);
-        let mut now = KnownGuest::new(told.clone(), Some(&known()), None, 10);
+    fn the_last_report_of_a_silent_agent_counts_for_a_while() {
+        let reported = silent(&[("10.0.0.8", ReportedBy::Neighbour)]);
+        let mut now = KnownGuest::new(reported.clone(), Some(&known()), None, 10);
         let both = (Some("web"), vec!["10.0.0.8".to_owned(), "10.0.0.1".to_owned()]);
         assert_eq!(summary(&now), both);
         assert_eq!((now.answered, now.first_silence()), (Some(0), Some(10)));
-        // It is reported again, and the agent stays silent.
-        now = KnownGuest::new(told, Some(&now), None, 50);
+        // The guest is reported again, and its agent is still silent.
+        now = KnownGuest::new(reported, Some(&now), None, 50);
         assert_eq!((summary(&now), now.first_silence()), (both, Some(10)));
         assert!(!now.expire(10 + HOLD - 1, HOLD));
         assert!(now.expire(10 + HOLD, HOLD));
@@ -204,13 +204,13 @@ mod tests {
     #[test]
     fn an_agent_that_answers_again_is_believed_at_once() {
         let now = KnownGuest::new(silent(&[]), Some(&known()), None, 10);
-        let told = guest(Agent::Answered, &[("10.0.0.2", ReportedBy::Agent)]);
-        let mut now = KnownGuest::new(told, Some(&now), None, 20);
+        let reported = guest(Agent::Answered, &[("10.0.0.2", ReportedBy::Agent)]);
+        let mut now = KnownGuest::new(reported, Some(&now), None, 20);
         assert_eq!(
             summary(&now),
             (Some("web"), vec!["10.0.0.2".to_owned(), "10.0.0.9".to_owned()])
         );
-        // The neighbour table has had nothing since.
+        // The neighbour table still has no entry.
         assert_eq!((now.answered, now.first_silence()), (Some(20), Some(10)));
         assert!(now.expire(10 + HOLD, HOLD));
         assert_eq!(summary(&now), (Some("web"), vec!["10.0.0.2".to_owned()]));
@@ -252,7 +252,7 @@ mod tests {
         guest.nics[0].bridge = Some("br0".into());
         let known = KnownGuest::new(guest.clone(), None, Some(&table), 0);
         assert_eq!(summary(&known), (None, vec!["10.0.0.1".to_owned()]));
-        // The table alone says for how long.
+        // For this host's neighbours, only the table decides how long they count.
         let known = KnownGuest::new(guest.clone(), Some(&known), Some(&Table::default()), 10);
         assert_eq!((summary(&known), known.first_silence()), ((None, vec![]), None));
         guest.nics[0].bridge = None;
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_that_tells_no_address_takes_all_back() {
+    fn an_agent_that_reports_no_addresses_withdraws_them() {
         let now = KnownGuest::new(guest(Agent::Answered, &[]), Some(&known()), None, 10);
         assert_eq!(summary(&now), (Some("web"), vec!["10.0.0.9".to_owned()]));
     }

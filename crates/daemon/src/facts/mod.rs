@@ -1,4 +1,4 @@
-//! What is known from libvirt, by connection.
+//! What libvirt has reported, by connection.
 
 mod earlier;
 mod guest;
@@ -25,30 +25,30 @@ pub type Millis = i64;
 pub struct Facts {
     /// By [`crate::model::ConnectionId`].
     pub connections: Vec<Connection>,
-    /// The neighbours of this host.
+    /// This host's neighbour table.
     neighbours: Table,
-    /// For guests that aren't known yet.
+    /// What agents reported to the previous daemon, for guests that haven't been listed yet.
     pub earlier: EarlierReports,
 }
 
 /// A connection, and what was reported over it.
 #[derive(Debug)]
 pub struct Connection {
-    /// What the configuration says of it.
+    /// Its configuration.
     pub settings: config::Connection,
-    /// How it does.
+    /// Its state.
     pub state: ConnectionState,
-    /// Since when it does so, in seconds since the epoch.
+    /// When it entered that state, in seconds since the epoch.
     pub since: i64,
     /// Its networks.
     pub networks: Vec<Network>,
     /// Its running guests.
     pub guests: BTreeMap<Uuid, KnownGuest>,
-    /// Since when the connection has been down.
+    /// When the connection went down, if it is down and its guests still count.
     lost: Option<Millis>,
-    /// Why guest agents can't be asked, where that is so.
+    /// Why guest agents can't be queried, if they can't.
     pub no_agents: Option<String>,
-    /// Whether the guests have been listed once, or it is known that they can't be.
+    /// Whether the guests have been listed, or the attempt has failed.
     pub has_listed: bool,
 }
 
@@ -57,10 +57,9 @@ pub struct Connection {
 pub enum Change {
     /// Nothing.
     None,
-    /// An agent has said again what it said before: that matters where it leaves out a lease that may have
-    /// been younger than its last answer.
+    /// An agent has repeated its last report. That matters if the report lacks a lease that may have been newer than it.
     Repeated,
-    /// What the snapshot says.
+    /// Something that affects the snapshot.
     Facts,
 }
 
@@ -80,8 +79,8 @@ impl Change {
 }
 
 impl Facts {
-    /// Nothing is known yet of `connections`; of those that `before` has too, what it knows is kept for
-    /// as long as it is for one that is down, but for sources that aren't wanted any more.
+    /// Starts with new `connections`. What `before` knows about a connection that is also among these is kept as if it were
+    /// down, except for sources that are no longer configured.
     #[must_use]
     pub fn new(connections: &[config::Connection], before: Self, now: Millis, epoch: i64) -> Self {
         let Self { connections: mut before, neighbours, earlier } = before;
@@ -121,7 +120,7 @@ impl Facts {
         Self { connections: connections.collect(), neighbours, earlier }
     }
 
-    /// Takes an update in.
+    /// Applies an update.
     pub fn apply(&mut self, update: Update, now: Millis, epoch: i64) -> Change {
         let (Update::State(id, _)
         | Update::Networks(id, _)
@@ -175,24 +174,24 @@ impl Facts {
         }
     }
 
-    /// Takes a change of this host's neighbour table in.
+    /// Applies a change of this host's neighbour table.
     pub fn apply_neighbour(&mut self, event: Event, now: Millis, hold: Millis) -> Change {
         let macs = self.neighbours.apply(event, now, hold);
         self.update_neighbours(&macs)
     }
 
-    /// The kernel is about to list its whole neighbour table.
+    /// Call this before the kernel lists its whole neighbour table.
     pub fn begin_neighbours(&mut self) {
         self.neighbours.begin_list();
     }
 
-    /// It has.
+    /// Call this after the kernel has listed its whole neighbour table.
     pub fn end_neighbours(&mut self, now: Millis, hold: Millis) -> Change {
         let macs = self.neighbours.end_list(now, hold);
         self.update_neighbours(&macs)
     }
 
-    /// The addresses that the kernel is to be made to ask about now.
+    /// The addresses that the kernel should now be made to probe.
     pub fn neighbours_to_ask(&mut self, now: Millis, hold: Millis) -> Vec<Key> {
         let here = self.connections.iter().filter(|one| one.settings.neighbours);
         let guests = here.flat_map(|connection| connection.guests.values());
@@ -200,7 +199,7 @@ impl Facts {
         self.neighbours.to_ask(is_guests, now, hold)
     }
 
-    /// Other addresses count of these MAC addresses.
+    /// Updates the guests with these MAC addresses, whose neighbour entries have changed.
     fn update_neighbours(&mut self, macs: &[Mac]) -> Change {
         let mut any = false;
         if macs.is_empty() {
@@ -217,8 +216,8 @@ impl Facts {
         Change::facts_if(any)
     }
 
-    /// Drops what came over connections that have been down for `hold` milliseconds, and from sources that have
-    /// been silent as long (see [`KnownGuest`]). Whether there was anything.
+    /// Drops what came from connections that have been down for `hold` milliseconds, and from sources that have been silent
+    /// for that long (see [`KnownGuest`]). Returns whether there was anything to drop.
     pub fn expire(&mut self, now: Millis, hold: Millis) -> bool {
         self.earlier.expire(now, hold);
         let macs = self.neighbours.expire(now, hold);
@@ -237,7 +236,7 @@ impl Facts {
         any
     }
 
-    /// When [`Facts::expire`] has something to do, if nothing else happens.
+    /// When [`Facts::expire`] next has something to do, if nothing else happens.
     #[must_use]
     pub fn next_expiry(&self, hold: Millis) -> Option<Millis> {
         let since = |connection: &Connection| {
@@ -248,14 +247,14 @@ impl Facts {
         expiry.into_iter().chain(self.neighbours.due(hold)).min()
     }
 
-    /// Whether it is known of each connection which guests there are, or that they can't be listed.
+    /// Whether every connection has listed its guests, or has failed to.
     #[must_use]
     pub fn are_listed(&self) -> bool {
         self.connections.iter().all(|connection| connection.has_listed)
     }
 }
 
-/// A guest as it is reported over a connection with these settings. Its new NICs are to be asked about.
+/// Combines a report about a guest with what was known before, and has the addresses of new NICs probed.
 fn know(
     settings: &config::Connection,
     guest: Guest,
@@ -275,8 +274,8 @@ fn know(
 }
 
 impl Connection {
-    /// Takes in how it does. Whether that is anything new: a try to get out of being down isn't, nor one that
-    /// failed as the last one did.
+    /// Enters a state. Returns whether that is news: a retry while the connection is down isn't, nor is a retry that fails
+    /// with the same reason.
     fn enter(&mut self, state: ConnectionState, now: Millis, epoch: i64) -> bool {
         use ConnectionState::{Connecting, Down, Idle, Up};
         let is_new = match (&self.state, &state) {
@@ -394,7 +393,7 @@ mod tests {
         assert!(facts.expire(100, 90));
         assert_eq!(names(&facts), [""; 0]);
         assert_eq!(facts.next_expiry(90), None);
-        // It came back before that.
+        // The connection comes back in time.
         facts.apply(Update::Guests(ID, vec![guest(1, "a")]), 200, 300);
         facts.apply(Update::State(ID, down("gone")), 210, 310);
         facts.apply(Update::State(ID, ConnectionState::Up), 220, 320);
@@ -402,7 +401,7 @@ mod tests {
         assert_eq!(names(&facts), ["a"]);
     }
 
-    /// The first lists of a new session come before any agent has answered it.
+    /// A new session lists guests before any of their agents has answered.
     #[test]
     fn agents_are_believed_over_a_reload() {
         let mut before = facts();
@@ -421,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_wanted_any_more_is_forgotten_at_once() {
+    fn reports_of_sources_that_are_no_longer_configured_are_dropped_at_once() {
         let mut before = facts();
         let answered = Guest {
             agent: Agent::Answered,
@@ -442,7 +441,7 @@ mod tests {
 
     /// The session reports the end of the first run before the second one.
     #[test]
-    fn another_run_of_a_domain_takes_nothing_over() {
+    fn a_restarted_domain_inherits_nothing() {
         let mut facts = facts();
         let answered = Guest { agent: Agent::Answered, ..guest(1, "a") };
         facts.apply(Update::Guest(ID, answered), 0, 100);
@@ -452,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn another_configuration() {
+    fn a_reload_keeps_unchanged_connections() {
         let mut before = facts();
         before.apply(Update::State(ID, ConnectionState::Up), 0, 100);
         before.apply(Update::Guests(ID, vec![guest(1, "a")]), 0, 100);

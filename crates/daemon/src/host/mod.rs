@@ -1,5 +1,5 @@
-//! What this host's kernel knows of its own network: what no guest's address can be, and which addresses a
-//! guest on a bridge can have.
+//! What this host's kernel knows about its own network. From that follows which addresses no guest can have, and which ones
+//! a guest on a bridge can have.
 
 mod routes;
 
@@ -13,10 +13,10 @@ use ipnet::IpNet;
 use crate::service::log::Log;
 use routes::Events;
 
-/// As of one look at the routing tables.
+/// The state of the routing tables at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Host {
-    /// The host's own addresses, broadcast addresses among them, in ascending order.
+    /// The host's own addresses, including broadcast addresses, in ascending order.
     pub addresses: Vec<IpAddr>,
     /// The gateways of its routes, in ascending order.
     pub gateways: Vec<IpAddr>,
@@ -25,7 +25,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// Whether the address is the host's own, or a gateway's.
+    /// Whether the address belongs to this host or to a gateway.
     #[must_use]
     pub fn has(&self, address: IpAddr) -> bool {
         self.addresses.binary_search(&address).is_ok()
@@ -42,22 +42,20 @@ impl Host {
     }
 }
 
-/// After a change the routes are read at most once in that time: a router has many, and they may change all the
-/// time.
+/// How long to wait after a change before the routes are read: a router has many, and they may change all the time.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Keeps up with the kernel's routes.
+/// Follows the kernel's routes.
 pub struct Watch {
     log: Log,
-    /// `None` where the kernel doesn't report changes.
+    /// `None` if the kernel's routes can't be read.
     events: Option<Events>,
-    /// When the routes are to be read, if they are.
+    /// When to read the routes, if that is due.
     due: Option<Instant>,
 }
 
 impl Watch {
-    /// The first look is due at once. Where the kernel can't be asked the log says so, and nothing is known of
-    /// its routes.
+    /// The first read is due at once. If the kernel's routes can't be read, logs a warning and reports none.
     #[must_use]
     pub fn new(log: Log) -> Self {
         let mut watch = Self { log, events: None, due: None };
@@ -77,13 +75,13 @@ impl Watch {
         self.events.as_ref().map(|events| events.as_fd())
     }
 
-    /// When there is something to do, if nothing else happens.
+    /// When [`Watch::take`] next has something to do, if nothing else happens.
     #[must_use]
     pub fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    /// The routes, if they may be others than before.
+    /// The routes, if they may have changed.
     pub fn take(&mut self) -> Option<Host> {
         let changed = match self.events.as_ref()?.take() {
             Ok(changed) => changed,
@@ -109,8 +107,8 @@ impl Watch {
 
     fn give_up(&mut self, error: &io::Error) {
         self.log.warning(format!(
-            "cannot read the kernel's routes: {}; agents may report addresses of this host, of its gateways and \
-             outside of its bridges' subnets until the daemon is restarted",
+            "cannot read the kernel's routes: {}; until the daemon is restarted, agents' reports \
+             are not checked against this host's addresses, gateways and bridges' subnets",
             guest_store::reason(error)
         ));
         (self.events, self.due) = (None, None);

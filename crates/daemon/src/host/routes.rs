@@ -1,4 +1,4 @@
-//! The kernel's routing tables over rtnetlink(7): all routes at once, and an event when one changes.
+//! Reads the kernel's routing tables over rtnetlink(7): all routes at once, and an event when one changes.
 
 use std::collections::HashMap;
 use std::io;
@@ -18,17 +18,17 @@ use rustix::net::{RecvFlags, SocketFlags, recv};
 use super::Host;
 use crate::rtnetlink::{DATAGRAM_MAX, Messages, open, request_list};
 
-/// The bits of RTNLGRP_IPV4_ROUTE, group 7, and RTNLGRP_IPV6_ROUTE, group 11.
+/// The bits for RTNLGRP_IPV4_ROUTE, group 7, and RTNLGRP_IPV6_ROUTE, group 11.
 const ROUTE_GROUPS: u32 = 1 << 6 | 1 << 10;
 
-/// How often to list the routes again where they change meanwhile.
+/// How often to list the routes again if they change in the meantime.
 const ATTEMPTS: u32 = 8;
 
 /// A socket that is readable when a route has changed.
 pub(super) struct Events(OwnedFd);
 
 impl Events {
-    /// From here on no change is missed.
+    /// Opens the socket. From now on no change is missed.
     ///
     /// # Errors
     /// Out of descriptors; AF_NETLINK is forbidden (a sandbox).
@@ -36,15 +36,15 @@ impl Events {
         open(ROUTE_GROUPS, SocketFlags::NONBLOCK).map(Self)
     }
 
-    /// Takes what has come. Whether that was anything: what it says is for [`read`] to find out.
+    /// Discards the events that have arrived. Returns whether there were any; [`read`] finds out what has changed.
     ///
     /// # Errors
-    /// The kernel's.
+    /// The kernel's error.
     pub(super) fn take(&self) -> io::Result<bool> {
         let (mut any, mut byte) = (false, [0]);
         loop {
             match recv(&self.0, &mut byte, RecvFlags::TRUNC) {
-                // Too many came: some are lost.
+                // There were too many events, and some are lost.
                 Ok(_) | Err(Errno::NOBUFS) => any = true,
                 Err(Errno::AGAIN) => return Ok(any),
                 Err(Errno::INTR) => {}
@@ -60,10 +60,10 @@ impl AsFd for Events {
     }
 }
 
-/// All routes, as of now.
+/// Reads all routes.
 ///
 /// # Errors
-/// As [`Events::open`]; the kernel's.
+/// The errors of [`Events::open`], and the kernel's.
 pub(super) fn read() -> io::Result<Host> {
     let socket = open(0, SocketFlags::empty())?;
     for attempt in 1..=ATTEMPTS {
@@ -72,11 +72,11 @@ pub(super) fn read() -> io::Result<Host> {
             return Ok(host(&routes, |index| index_to_name(&socket, index).ok()));
         }
     }
-    Err(io::Error::other("the routing tables change all the time"))
+    Err(io::Error::other("the routing tables keep changing"))
 }
 
-/// The routes of one list; `None` if they changed meanwhile. The kernel makes each piece of the list as it is
-/// received, so that doesn't wait for anything.
+/// Receives the routes of one list; `None` if they changed in the meantime. The kernel produces each part of the list when
+/// it is read, so this doesn't block.
 fn receive(socket: &OwnedFd, sequence: u32) -> io::Result<Option<Vec<RouteMessage>>> {
     let (mut routes, mut changed) = (Vec::new(), false);
     let mut buffer = vec![0; DATAGRAM_MAX];
@@ -90,7 +90,7 @@ fn receive(socket: &OwnedFd, sequence: u32) -> io::Result<Option<Vec<RouteMessag
             let message = message?;
             changed |= message.is_interrupted;
             match message.payload {
-                // The rest of a list that was given up.
+                // The rest of an earlier list that was abandoned.
                 _ if message.sequence != sequence => {}
                 NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewRoute(route)) => {
                     routes.push(route);
@@ -103,7 +103,7 @@ fn receive(socket: &OwnedFd, sequence: u32) -> io::Result<Option<Vec<RouteMessag
     }
 }
 
-/// What the routes say. `name` gives the name of an interface by its index.
+/// Evaluates the routes. `name` returns the name of the interface with an index.
 fn host(routes: &[RouteMessage], name: impl Fn(u32) -> Option<String>) -> Host {
     let mut host = Host::default();
     let mut names = HashMap::new();
@@ -113,13 +113,13 @@ fn host(routes: &[RouteMessage], name: impl Fn(u32) -> Option<String>) -> Host {
         host.gateways.extend(gateways);
         let Some(subnet) = destination(route) else { continue };
         match route.header.kind {
-            // Of addresses alone: the loopback interface has all of 127.0.0.0/8.
+            // Only of single addresses: the loopback interface has a route to all of 127.0.0.0/8.
             RouteType::Local | RouteType::Broadcast | RouteType::Anycast
                 if subnet.prefix_len() == subnet.max_prefix_len() =>
             {
                 host.addresses.push(subnet.addr());
             }
-            // What all addresses are in says nothing; IPv6 has a multicast route on each interface.
+            // Neither a default route nor IPv6's multicast route, which each interface has.
             RouteType::Unicast
                 if is_direct && subnet.prefix_len() > 0 && !subnet.addr().is_multicast() =>
             {
@@ -162,7 +162,7 @@ fn ip(address: &RouteAddress) -> Option<IpAddr> {
     }
 }
 
-/// Attributes of the route, and of each of its next hops where there are several.
+/// The attributes of the route and, if there are several next hops, those of each.
 fn all(attributes: &[RouteAttribute]) -> impl Iterator<Item = &RouteAttribute> {
     let hops = attributes.iter().flat_map(|attribute| match attribute {
         RouteAttribute::MultiPath(hops) => hops.as_slice(),
@@ -180,7 +180,7 @@ fn gateways(attributes: &[RouteAttribute]) -> impl Iterator<Item = IpAddr> {
     })
 }
 
-/// The indices of the interfaces that the route leads to.
+/// The indices of the route's interfaces.
 fn interfaces(attributes: &[RouteAttribute]) -> impl Iterator<Item = u32> {
     attributes.iter().flat_map(|attribute| match attribute {
         RouteAttribute::Oif(index) => vec![*index],
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_routes_say() {
+    fn addresses_gateways_and_subnets() {
         use RouteType::{Anycast, Broadcast, Local, Multicast, Unicast};
         let on = RouteAttribute::Oif;
         let hops = vec![hop(2, &[via("10.0.0.1")]), hop(3, &[via("10.0.0.9")])];

@@ -1,4 +1,4 @@
-//! Asking guest agents, so that one that hangs blocks nothing but itself.
+//! Queries guest agents, so that one that hangs blocks nothing else.
 //!
 //! Each worker queries one guest at a time. Guests that did not answer last time are in the slow lane, which has its
 //! own worker, so guests that answer never wait for those that don't.
@@ -18,9 +18,9 @@ use super::host_keys::{self, HostKeys};
 use super::raw::{self, Asked, Interface};
 use super::threads;
 
-/// How many workers there are, each with a connection of its own: up to libvirt 9.10, a call of one thread may
-/// wait for the call of another thread on the same connection to end (a lost wake-up in its client, mended in
-/// 10.0), and the other's may be that of an agent that hangs.
+/// The number of workers. Each has its own connection, since up to libvirt 9.10 a call may wait until another thread's
+/// call on the same connection ends (a lost wake-up in libvirt's client, fixed in 10.0), and that call may be to an agent
+/// that hangs.
 pub(super) const WORKERS: usize = 3;
 
 /// How long to wait in the quick lane for a guest that has not answered before.
@@ -29,7 +29,7 @@ const FIRST_PATIENCE: Duration = Duration::from_secs(1);
 /// What an agent reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Answer {
-    /// The guest's host name, where the agent reports it. Unchecked.
+    /// The guest's host name, if the agent reports it. Unchecked.
     pub(super) host_name: Option<String>,
     /// Its interfaces. Unchecked.
     pub(super) interfaces: Vec<Interface>,
@@ -37,19 +37,19 @@ pub(super) struct Answer {
     pub(super) host_keys: HostKeys,
 }
 
-/// What is asked of an agent.
+/// What to query an agent for, besides host name and addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Questions {
-    /// Read the host keys too.
+    /// Whether to read the host keys.
     pub(super) host_keys: bool,
 }
 
 /// Why there is no answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// The agent did not answer in time: the next try belongs in the slow lane. libvirt's words.
+    /// The agent did not answer in time, so the next query belongs in the slow lane. Holds libvirt's message.
     TimedOut(String),
-    /// libvirt or the agent refused. libvirt's words.
+    /// libvirt or the agent refused. Holds libvirt's message.
     Refused(String),
     /// The guest is paused. What it reported before still counts.
     NotRunning,
@@ -57,7 +57,7 @@ pub(super) enum Failure {
     NoTimeout,
 }
 
-/// Asks one guest. Each worker has its own.
+/// Queries one guest at a time. Each worker has its own.
 pub(super) trait Ask: Send + 'static {
     /// Blocks until the agent of the guest with this UUID has answered, or for about `patience`.
     fn ask(
@@ -71,7 +71,7 @@ pub(super) trait Ask: Send + 'static {
 /// Which worker queries a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lane {
-    /// Guests that have answered, or that were not asked before (those are given a second).
+    /// Guests that have answered before, or that were never queried. The latter get [`FIRST_PATIENCE`].
     Quick {
         /// Whether it has answered before.
         known: bool,
@@ -80,7 +80,7 @@ pub(super) enum Lane {
     Slow,
 }
 
-/// The workers of one connection. Dropping it lets them end when they are back from their calls.
+/// The workers of one connection. When it is dropped, they end as soon as their current calls return.
 pub(super) struct Pool {
     shared: Arc<Shared>,
 }
@@ -99,11 +99,11 @@ struct Queues {
 }
 
 impl Pool {
-    /// Starts a worker with each of `asks`; the last one's is the slow lane. `answered` is called by them, with
-    /// each guest's UUID.
+    /// Starts a worker for each of `asks`; the last one serves the slow lane. They call `answered` with each guest's UUID
+    /// and answer.
     ///
     /// # Errors
-    /// Where a thread can't be started.
+    /// A thread can't be started.
     pub(super) fn start(
         asks: Vec<impl Ask>,
         patience: Duration,
@@ -141,7 +141,7 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Has a guest asked as soon as a worker of its lane is free.
+    /// Queues a guest, to be queried as soon as a worker of its lane is free.
     pub(super) fn put(&self, guest: [u8; 16], questions: Questions, lane: Lane) {
         let mut queues = self.shared.lock();
         match lane {
@@ -167,7 +167,7 @@ impl Drop for Pool {
 }
 
 impl Shared {
-    /// The queues are whole between any two of their changes, so a panic elsewhere takes nothing from them.
+    /// Ignores poisoning: each change leaves the queues consistent, so a panic elsewhere can't break them.
     fn lock(&self) -> MutexGuard<'_, Queues> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -187,16 +187,16 @@ impl Shared {
     }
 }
 
-/// The agents of a connection's guests, as one worker asks them.
+/// One worker's access to the agents of a connection's guests.
 pub(super) struct Agents {
-    /// Read-write, and used by this worker alone.
+    /// Read-write, and used only by this worker.
     pub(super) connect: Connect,
 }
 
 impl Ask for Agents {
-    /// The time that libvirt lets agent commands take belongs to the domain, not to the call, and others (a
-    /// backup that freezes file systems, say) rely on libvirt's default, to wait for ever. So it is set for
-    /// these calls alone.
+    /// libvirt's time limit for agent commands is a property of the domain, not of the call, and other users (such as a
+    /// backup that freezes file systems) rely on libvirt's default, which is to wait for ever. So the limit is reset after
+    /// these calls.
     fn ask(
         &self,
         guest: [u8; 16],
@@ -210,7 +210,7 @@ impl Ask for Agents {
         let seconds = i32::try_from(patience.as_secs()).unwrap_or(i32::MAX).max(1);
         let bounded = raw::set_agent_timeout(&domain, seconds);
         if let Err(error) = bounded {
-            // An old server doesn't know the number of the call.
+            // An old server doesn't know the procedure number.
             let unknown = error.message().contains("unknown procedure");
             let missing = is_unsupported(&error) || unknown;
             return Err(if missing { Failure::NoTimeout } else { failure(&error) });
@@ -218,7 +218,7 @@ impl Ask for Agents {
         let answer = ask_domain(&domain, questions, patience);
         let unbounded = raw::set_agent_timeout(&domain, raw::WAIT_FOR_EVER);
         let answer = answer?;
-        // The guest may be gone by now, and its time limit with it; then the next call says so.
+        // The limit must not stay. If the guest is gone by now, so is its limit, and the error says that.
         unbounded.map_err(|error| failure(&error))?;
         Ok(answer)
     }
@@ -247,19 +247,19 @@ fn ask_domain(
 
 fn host_name(domain: &Domain) -> Result<String, virt::error::Error> {
     match domain.hostname(sys::VIR_DOMAIN_GET_HOSTNAME_AGENT) {
-        // Before 6.1 there is no such flag, and the agent is the only one that is asked.
+        // Before libvirt 6.1 there is no such flag; the agent is always the source.
         Err(error) if is(&error, ErrorNumber::InvalidArg) => domain.hostname(0),
         answer => answer,
     }
 }
 
-/// What libvirt's error says of the agent.
+/// What libvirt's error says about the agent.
 pub(super) fn failure(error: &virt::error::Error) -> Failure {
     let hangs = [
         ErrorNumber::AgentUnresponsive,
         ErrorNumber::AgentCommandTimeout,
         ErrorNumber::AgentUnsynced,
-        // Somebody else's agent command has been going on for 30 s.
+        // Another client's agent command has been running for 30 s.
         ErrorNumber::OperationTimeout,
     ];
     if hangs.into_iter().any(|code| is(error, code)) {
@@ -279,7 +279,7 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(20);
 
-    /// Guest 0 hangs until it is let go; all others answer at once.
+    /// Guest 0 hangs until the test releases it; all others answer at once.
     #[derive(Clone)]
     struct Fake {
         let_go: Arc<Mutex<Receiver<()>>>,
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn guests_that_hang_in_the_slow_lane_hold_nobody_up() {
+    fn guests_that_hang_in_the_slow_lane_delay_no_other() {
         let (pool, answers, hung, let_go) = pool(LONG);
         pool.put(guest(0), ADDRESSES, Lane::Slow);
         pool.put(guest(0), ADDRESSES, Lane::Slow);
@@ -344,10 +344,10 @@ mod tests {
     }
 
     #[test]
-    fn one_that_hangs_in_the_quick_lane_leaves_the_other_workers() {
+    fn a_guest_that_hangs_in_the_quick_lane_blocks_only_one_worker() {
         let (pool, answers, hung, _let_go) = pool(LONG);
         pool.put(guest(0), ADDRESSES, Lane::Quick { known: false });
-        assert_eq!(hung.recv_timeout(LONG), Ok(FIRST_PATIENCE), "one it has not heard of");
+        assert_eq!(hung.recv_timeout(LONG), Ok(FIRST_PATIENCE), "a guest that never answered");
         pool.put(guest(7), ADDRESSES, Lane::Quick { known: true });
         let (who, answer) = answers.recv_timeout(LONG).unwrap();
         assert_eq!(who, guest(7));
@@ -355,8 +355,8 @@ mod tests {
     }
 
     #[test]
-    fn where_the_time_cannot_be_bounded_no_agent_is_asked() {
-        // The test driver has addresses of agents, but has no time limit for them.
+    fn without_a_time_limit_no_agent_is_queried() {
+        // The test driver reports agents' addresses, but doesn't support the time limit.
         virt::error::clear_error_callback();
         let connect = Connect::open(Some("test:///default")).unwrap();
         let guest = connect.lookup_domain_by_name("test").unwrap().uuid().unwrap().into_bytes();
@@ -366,14 +366,14 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_pool_ends_its_workers_but_the_one_that_hangs() {
+    fn a_dropped_pool_ends_its_workers_after_their_current_calls() {
         let (pool, answers, hung, let_go) = pool(LONG);
         pool.put(guest(0), ADDRESSES, Lane::Slow);
         hung.recv_timeout(LONG).unwrap();
         pool.put(guest(0), ADDRESSES, Lane::Slow);
         drop(pool);
         let_go.send(()).unwrap();
-        // The result of the one that was under way comes; the other is not asked, and the channel closes with the workers.
+        // The current query still returns its result. The queued one is dropped, and the channel closes when the workers end.
         assert!(answers.recv_timeout(LONG).is_ok());
         assert_eq!(answers.recv_timeout(LONG), Err(mpsc::RecvTimeoutError::Disconnected));
         assert_eq!(hung.try_recv(), Err(mpsc::TryRecvError::Disconnected));

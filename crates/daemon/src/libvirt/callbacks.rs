@@ -1,7 +1,7 @@
-//! libvirt's events of one connection, handed to a function. One of the two files with `unsafe`; see `raw.rs`.
+//! Passes libvirt's events of one connection to a function. One of the two files with `unsafe`; see `raw.rs`.
 //!
-//! The callbacks run in the thread of libvirt's event loop (and sometimes in one that is inside of a call), so
-//! they only say what has changed: the receiver then asks libvirt for the current state.
+//! The callbacks run in the thread of libvirt's event loop (and sometimes in a thread that is inside a libvirt call), so
+//! they only report what has changed. The receiver then asks libvirt for the current state.
 
 use std::ffi::{c_char, c_int, c_void};
 use std::mem;
@@ -13,28 +13,28 @@ use virt::sys;
 
 use super::error::is_unsupported;
 
-/// Something happened that is to be looked at.
+/// Something has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// The domain of this UUID started, stopped or changed, or its agent did.
+    /// The domain with this UUID, or its agent, started, stopped or changed.
     Guest([u8; 16]),
     /// Networks started, stopped or changed.
     Networks,
-    /// The connection is closed, and why.
+    /// The connection was closed; holds the reason.
     Closed(&'static str),
 }
 
-/// Where the events go. It must not call libvirt, block or panic.
+/// Receives the events. It must not call libvirt, block or panic.
 pub(super) type Sink = Arc<dyn Fn(Event) + Send + Sync>;
 
-/// The events of a connection, for as long as this lives.
+/// A subscription to the events of a connection, until it is dropped.
 pub(super) struct Subscription {
     connect: Connect,
     domain_callbacks: Vec<c_int>,
     network_callbacks: Vec<c_int>,
     /// The sink of the close callback, or null.
     closing: *mut c_void,
-    /// Whether the driver has events for guests that start and stop.
+    /// Whether the driver reports guests that start and stop.
     pub(super) has_guest_events: bool,
 }
 
@@ -42,15 +42,15 @@ pub(super) struct Subscription {
 type DomainCallback = unsafe extern "C" fn(sys::virConnectPtr, sys::virDomainPtr, *mut c_void);
 type NetworkCallback = unsafe extern "C" fn(sys::virConnectPtr, sys::virNetworkPtr, *mut c_void);
 
-/// `VIR_DOMAIN_EVENT_ID_NIC_MAC_CHANGE`: an older libvirt says that it doesn't know it.
+/// Older versions of libvirt reject this id.
 const NIC_MAC_CHANGE: sys::virDomainEventID = sys::VIR_DOMAIN_EVENT_ID_NIC_MAC_CHANGE;
 
 impl Subscription {
-    /// Registers for everything that changes what guests are called or where they are. What a driver or an
-    /// older libvirt doesn't have is left out.
+    /// Registers for all events that can change the guests' names or addresses, except those that the driver or an older
+    /// libvirt doesn't support.
     ///
     /// # Errors
-    /// What libvirt says where the registration fails for another reason.
+    /// libvirt's error if a registration fails for any other reason.
     pub(super) fn new(connect: &Connect, sink: &Sink) -> Result<Self, Error> {
         let mut new = Self {
             connect: connect.clone(),
@@ -66,7 +66,7 @@ impl Subscription {
             unsafe { mem::transmute::<LifecycleCallback, DomainCallback>(domain_lifecycle) };
         new.has_guest_events =
             new.watch_domains(sys::VIR_DOMAIN_EVENT_ID_LIFECYCLE, lifecycle, sink)?;
-        // SAFETY: as above; the agent's event has the same shape, but for what it gives back.
+        // SAFETY: as above.
         let agent = unsafe { mem::transmute::<AgentCallback, DomainCallback>(agent_lifecycle) };
         new.watch_domains(sys::VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE, agent, sink)?;
         // SAFETY: as above.
@@ -94,13 +94,13 @@ impl Subscription {
         Ok(new)
     }
 
-    /// Drivers that live in this process say that they take this callback, and never call or release it. So
-    /// the sink stays ours, without a function for libvirt to release it.
+    /// Drivers that run inside this process accept this callback, but never call or release it. So we keep ownership of the
+    /// sink, and give libvirt no function to release it.
     fn watch_closing(&mut self, sink: &Sink) -> Result<(), Error> {
         let opaque = give(sink);
         // SAFETY: used within this function, where the connection lives.
         let connect = unsafe { self.connect.as_ptr() };
-        // SAFETY: the connection is valid; `opaque` is a sink that lives until the callback is taken back.
+        // SAFETY: the connection is valid; `opaque` is a sink that lives until the callback is unregistered.
         let status =
             unsafe { sys::virConnectRegisterCloseCallback(connect, Some(closed), opaque, None) };
         if registered(status, opaque)?.is_some() {
@@ -119,8 +119,8 @@ impl Subscription {
         let opaque = give(sink);
         // SAFETY: used within this function, where the connection lives.
         let connect = unsafe { self.connect.as_ptr() };
-        // SAFETY: the connection is valid, no domain stands for all; `opaque` is a sink that `release` takes
-        // back; `callback` is of the event's type.
+        // SAFETY: the connection is valid; a null domain means all domains; `opaque` is a sink that `release` frees;
+        // `callback` has the event's type.
         let status = unsafe {
             sys::virConnectDomainEventRegisterAny(
                 connect,
@@ -163,8 +163,8 @@ impl Subscription {
 }
 
 impl Drop for Subscription {
-    /// Takes the callbacks back. On a closed connection libvirt says that it can't tell the other side, which
-    /// has forgotten them by itself then, and takes them back on this side all the same.
+    /// Unregisters the callbacks. On a closed connection libvirt returns an error, since it can't reach the server, but still
+    /// unregisters them on this side. The server has dropped them along with the connection.
     fn drop(&mut self) {
         // SAFETY: used within this function, where the connection lives.
         let connect = unsafe { self.connect.as_ptr() };
@@ -180,58 +180,57 @@ impl Drop for Subscription {
             // SAFETY: the connection is valid, and this is the function that was registered. libvirt calls it
             // at most once, under a lock that this waits for.
             unsafe { sys::virConnectUnregisterCloseCallback(connect, Some(closed)) };
-            // SAFETY: it comes from `give`, and it is not used any more.
+            // SAFETY: it comes from `give`, and it is no longer used.
             unsafe { release(self.closing) };
         }
     }
 }
 
-/// What a registration gave: an id, or nothing where it is not supported. A sink that libvirt didn't take is
-/// taken back.
+/// The id that a registration returned; `None` if the event isn't supported. Releases the sink if the registration failed.
 fn registered(status: c_int, opaque: *mut c_void) -> Result<Option<c_int>, Error> {
     if status >= 0 {
         return Ok(Some(status));
     }
     let error = Error::last_error();
-    // SAFETY: where the registration fails, libvirt has not kept `opaque` and never calls `release`.
+    // SAFETY: when a registration fails, libvirt doesn't keep `opaque` and never calls `release`.
     unsafe { release(opaque) };
-    // An event that this libvirt doesn't know is an invalid argument to it.
+    // To a libvirt that doesn't know the event, its id is an invalid argument.
     let unknown = super::error::is(&error, virt::error::ErrorNumber::InvalidArg);
     if is_unsupported(&error) || unknown { Ok(None) } else { Err(error) }
 }
 
-/// A sink as libvirt keeps it; [`release`] is its counterpart.
+/// Hands a reference to the sink to libvirt; [`release`] is its counterpart.
 fn give(sink: &Sink) -> *mut c_void {
     Box::into_raw(Box::new(Arc::clone(sink))).cast()
 }
 
-/// Called once, by libvirt when it has no more use of the sink.
+/// Called once, by libvirt, when it no longer needs the sink.
 unsafe extern "C" fn release(opaque: *mut c_void) {
-    // SAFETY: it comes from `give`, and libvirt hands it over once.
+    // SAFETY: it comes from `give`, and libvirt passes it here only once.
     drop(unsafe { Box::from_raw(opaque.cast::<Sink>()) });
 }
 
-/// Hands an event to the sink behind `opaque`.
+/// Passes an event to the sink that `opaque` points to.
 ///
 /// # Safety
 /// `opaque` comes from [`give`] and was not released.
-unsafe fn tell(opaque: *mut c_void, event: Event) {
-    // SAFETY: the caller's promise.
+unsafe fn send(opaque: *mut c_void, event: Event) {
+    // SAFETY: the caller guarantees it.
     if let Some(sink) = unsafe { opaque.cast::<Sink>().as_ref() } {
         sink(event);
     }
 }
 
-/// Hands a domain's event on.
+/// Passes a domain's event to the sink.
 ///
 /// # Safety
-/// As for [`tell`], and `domain` is valid.
-unsafe fn tell_guest(domain: sys::virDomainPtr, opaque: *mut c_void) {
+/// As for [`send`], and `domain` is valid.
+unsafe fn send_guest(domain: sys::virDomainPtr, opaque: *mut c_void) {
     let mut uuid = [0; sys::VIR_UUID_BUFLEN as usize];
     // SAFETY: the domain is valid during the callback, and the array has the length that libvirt asks for.
     if unsafe { sys::virDomainGetUUID(domain, uuid.as_mut_ptr()) } == 0 {
-        // SAFETY: the caller's promise.
-        unsafe { tell(opaque, Event::Guest(uuid)) };
+        // SAFETY: the caller guarantees it.
+        unsafe { send(opaque, Event::Guest(uuid)) };
     }
 }
 
@@ -244,8 +243,8 @@ unsafe extern "C" fn closed(_: sys::virConnectPtr, reason: c_int, opaque: *mut c
         Ok(sys::VIR_CONNECT_CLOSE_REASON_CLIENT) => "the connection was closed on this side",
         _ => "an I/O error closed the connection",
     };
-    // SAFETY: libvirt hands over what was registered.
-    unsafe { tell(opaque, Event::Closed(why)) };
+    // SAFETY: libvirt passes the pointer that was registered.
+    unsafe { send(opaque, Event::Closed(why)) };
 }
 
 type LifecycleCallback =
@@ -258,8 +257,8 @@ unsafe extern "C" fn domain_lifecycle(
     _detail: c_int,
     opaque: *mut c_void,
 ) -> c_int {
-    // SAFETY: libvirt hands over what was registered, and a valid domain.
-    unsafe { tell_guest(domain, opaque) };
+    // SAFETY: libvirt passes the pointer that was registered, and a valid domain.
+    unsafe { send_guest(domain, opaque) };
     0
 }
 
@@ -273,8 +272,8 @@ unsafe extern "C" fn agent_lifecycle(
     _reason: c_int,
     opaque: *mut c_void,
 ) {
-    // SAFETY: libvirt hands over what was registered, and a valid domain.
-    unsafe { tell_guest(domain, opaque) };
+    // SAFETY: libvirt passes the pointer that was registered, and a valid domain.
+    unsafe { send_guest(domain, opaque) };
 }
 
 type DeviceCallback =
@@ -286,8 +285,8 @@ unsafe extern "C" fn device_changed(
     _alias: *const c_char,
     opaque: *mut c_void,
 ) {
-    // SAFETY: libvirt hands over what was registered, and a valid domain.
-    unsafe { tell_guest(domain, opaque) };
+    // SAFETY: libvirt passes the pointer that was registered, and a valid domain.
+    unsafe { send_guest(domain, opaque) };
 }
 
 type MetadataCallback =
@@ -300,8 +299,8 @@ unsafe extern "C" fn metadata_changed(
     _namespace: *const c_char,
     opaque: *mut c_void,
 ) {
-    // SAFETY: libvirt hands over what was registered, and a valid domain.
-    unsafe { tell_guest(domain, opaque) };
+    // SAFETY: libvirt passes the pointer that was registered, and a valid domain.
+    unsafe { send_guest(domain, opaque) };
 }
 
 type MacCallback = unsafe extern "C" fn(
@@ -321,8 +320,8 @@ unsafe extern "C" fn mac_changed(
     _new: *const c_char,
     opaque: *mut c_void,
 ) {
-    // SAFETY: libvirt hands over what was registered, and a valid domain.
-    unsafe { tell_guest(domain, opaque) };
+    // SAFETY: libvirt passes the pointer that was registered, and a valid domain.
+    unsafe { send_guest(domain, opaque) };
 }
 
 type NetworkLifecycleCallback =
@@ -335,8 +334,8 @@ unsafe extern "C" fn network_lifecycle(
     _detail: c_int,
     opaque: *mut c_void,
 ) {
-    // SAFETY: libvirt hands over what was registered.
-    unsafe { tell(opaque, Event::Networks) };
+    // SAFETY: libvirt passes the pointer that was registered.
+    unsafe { send(opaque, Event::Networks) };
 }
 
 type NetworkMetadataCallback =
@@ -349,6 +348,6 @@ unsafe extern "C" fn network_metadata_changed(
     _namespace: *const c_char,
     opaque: *mut c_void,
 ) {
-    // SAFETY: libvirt hands over what was registered.
-    unsafe { tell(opaque, Event::Networks) };
+    // SAFETY: libvirt passes the pointer that was registered.
+    unsafe { send(opaque, Event::Networks) };
 }

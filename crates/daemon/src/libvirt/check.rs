@@ -1,4 +1,4 @@
-//! Trying a connection once, for `libvirt-nssd --check`.
+//! Tries a connection once, for `libvirt-nssd --check`.
 
 use std::fmt;
 use std::sync::mpsc;
@@ -9,7 +9,7 @@ use super::error::Error;
 use super::{error, threads};
 use crate::model::ConnectionConfig;
 
-/// What a connection has.
+/// What a connection provides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     /// The version of libvirt on the other side: major * 1,000,000 + minor * 1,000 + release.
@@ -18,14 +18,14 @@ pub struct Report {
     pub guests: usize,
     /// How many networks are active.
     pub networks: usize,
-    /// Whether guest agents can be asked.
+    /// Whether guest agents can be queried.
     pub agents: Agents,
 }
 
-/// Whether guest agents can be asked.
+/// Whether guest agents can be queried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Agents {
-    /// The configuration doesn't want them asked.
+    /// The configuration says not to query them.
     NotWanted,
     /// There is a read-write connection.
     Yes,
@@ -45,14 +45,14 @@ impl fmt::Display for Report {
             self.networks
         )?;
         match &self.agents {
-            Agents::NotWanted => f.write_str("not asked (configuration)"),
-            Agents::Yes => f.write_str("can be asked"),
-            Agents::No(why) => write!(f, "can't be asked: {why}"),
+            Agents::NotWanted => f.write_str("not used (agent = false)"),
+            Agents::Yes => f.write_str("available"),
+            Agents::No(why) => write!(f, "unavailable: {why}"),
         }
     }
 }
 
-/// Opens a connection as the daemon does and counts what it has.
+/// Opens a connection as the daemon does, and counts its guests and networks.
 ///
 /// # Errors
 /// [`Error`], [`Error::NoAnswer`] after `timeout`.
@@ -80,7 +80,7 @@ fn try_out(config: &ConnectionConfig) -> Result<Report, Error> {
         counted => counted.map_err(call("count the networks"))?,
     };
     Ok(Report {
-        version: connect.lib_version().map_err(call("ask the version"))?,
+        version: connect.lib_version().map_err(call("read the version"))?,
         guests: connect.num_of_domains().map_err(call("count the domains"))? as usize,
         networks: networks as usize,
         agents: if config.agent {

@@ -1,5 +1,5 @@
-//! Opening connections. It may take for ever (a host that is gone, a daemon that is stopped), and nothing can
-//! end it, so it always happens in a thread of its own.
+//! Opens connections. This may take for ever (a host that is gone, a daemon that is stopped) and can't be interrupted, so it
+//! always happens in its own thread.
 
 use std::io;
 
@@ -9,25 +9,25 @@ use virt::error::Error;
 use super::error::{is_refusal, is_unsupported};
 use super::threads;
 
-/// A peer that sent nothing for `INTERVAL` seconds is asked for a sign of life; after `COUNT` unanswered ones
-/// the connection is closed, so it is noticed within 20 s. See virConnectSetKeepAlive.
+/// A peer that sends nothing for `INTERVAL` seconds gets a keepalive message; after `COUNT` unanswered ones the connection
+/// is closed. So a dead peer is noticed within 20 s. See virConnectSetKeepAlive.
 const KEEPALIVE_INTERVAL: i32 = 5;
 const KEEPALIVE_COUNT: u32 = 3;
 
-/// What a connection is to be allowed.
+/// What a connection is needed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
-    /// Looking. Where that is refused, a read-write connection is tried: the two have sockets of their own,
-    /// and an administrator may let a user into one alone.
+    /// Reading. If libvirt refuses a read-only connection, a read-write one is tried: the two have separate sockets, and the
+    /// administrator may have given the user access to only one of them.
     ReadOnly,
-    /// What guest agents need.
+    /// Querying guest agents.
     ReadWrite,
 }
 
-/// Opens a connection and has it watched for a dead peer. Blocks.
+/// Opens a connection, with keepalive messages. Blocks.
 ///
 /// # Errors
-/// What libvirt says.
+/// libvirt's error.
 pub(super) fn open(uri: &str, access: Access) -> Result<Connect, Error> {
     let connect = match access {
         Access::ReadWrite => Connect::open(Some(uri)),
@@ -37,16 +37,16 @@ pub(super) fn open(uri: &str, access: Access) -> Result<Connect, Error> {
         },
     }?;
     match connect.set_keep_alive(KEEPALIVE_INTERVAL, KEEPALIVE_COUNT) {
-        // A driver inside of this process has no peer.
+        // A driver inside this process has no peer.
         Err(error) if !is_unsupported(&error) => Err(error),
         _ => Ok(connect),
     }
 }
 
-/// Opens so many connections in a thread of its own, which calls `done` with all of them.
+/// Opens `count` connections in a new thread, which calls `done` with all of them.
 ///
 /// # Errors
-/// Where the thread can't be started.
+/// The thread can't be started.
 pub(super) fn open_in_background(
     uri: &str,
     access: Access,

@@ -1,4 +1,4 @@
-//! Every way in which libvirt fails the daemon. Each is one line with libvirt's own words and the next step.
+//! Errors when using libvirt. Each message is one line, with libvirt's own message and the next step.
 
 use std::fmt;
 use std::io;
@@ -7,14 +7,14 @@ use std::time::Duration;
 use virt::enumutil::RawEnum;
 use virt::error::ErrorNumber;
 
-/// What went wrong between libvirt and the daemon.
+/// What went wrong when using libvirt.
 #[derive(Debug)]
 pub enum Error {
     /// libvirt's event loop could not be set up.
     EventLoop(virt::error::Error),
     /// A thread could not be started.
     Thread(io::Error),
-    /// The URI has a NUL byte in it; holds the connection's name.
+    /// The URI contains a NUL byte; holds the connection's name.
     BadUri(String),
     /// The connection was refused or failed.
     Connect {
@@ -23,11 +23,11 @@ pub enum Error {
         /// What libvirt said.
         source: virt::error::Error,
     },
-    /// Nothing came back when the connection was opened or tried.
+    /// Opening or trying the connection timed out.
     NoAnswer {
         /// The connection's URI.
         uri: String,
-        /// How long was waited.
+        /// The timeout.
         waited: Duration,
     },
     /// A call on an open connection failed.
@@ -104,7 +104,7 @@ pub(super) fn words(error: &virt::error::Error) -> String {
     one_line(error.message())
 }
 
-/// Text from outside, on one line and without control characters.
+/// Untrusted text, on one line and without control characters.
 pub(super) fn one_line(text: &str) -> String {
     text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
@@ -114,14 +114,14 @@ pub(super) fn is(error: &virt::error::Error, code: ErrorNumber) -> bool {
     error.code().to_raw() == code.to_raw()
 }
 
-/// Whether the connection's driver doesn't have the call at all.
+/// Whether the connection's driver doesn't support the call.
 pub(super) fn is_unsupported(error: &virt::error::Error) -> bool {
     [ErrorNumber::NoSupport, ErrorNumber::ArgumentUnsupported, ErrorNumber::OperationUnsupported]
         .into_iter()
         .any(|code| is(error, code))
 }
 
-/// Whether the user is not let in.
+/// Whether the user was denied access.
 pub(super) fn is_refusal(error: &virt::error::Error) -> bool {
     let refused = [
         ErrorNumber::AuthFailed,
@@ -130,14 +130,14 @@ pub(super) fn is_refusal(error: &virt::error::Error) -> bool {
         ErrorNumber::AccessDenied,
         ErrorNumber::OperationDenied,
     ];
-    // A socket's permissions show in the message alone.
+    // Only the message shows that a socket's permissions deny access.
     refused.into_iter().any(|code| is(error, code)) || error.message().contains("Permission denied")
 }
 
 const LET_IN: &str = "let the daemon's user in: 'gpasswd -a libvirt-nssd libvirt', as polkit looks in /etc/group, or \
                       a polkit rule for org.libvirt.unix.manage";
 
-/// Whether libvirt wanted to ask polkit, which isn't there, whether the user may write.
+/// Whether libvirt needed polkit to authorize the user, and polkit isn't there.
 fn lacks_polkit(message: &str) -> bool {
     let is_unknown = message.contains("org.freedesktop.PolicyKit1")
         && ["ServiceUnknown", "not provided"].iter().any(|why| message.contains(why));
@@ -147,7 +147,7 @@ fn lacks_polkit(message: &str) -> bool {
 const POLKIT: &str = "install polkitd, which decides who may write, or set auth_unix_rw = \"none\" in libvirtd.conf \
                       (virtqemud.conf), so that the socket's group does";
 
-/// What a person can do about a connection that can't be opened.
+/// What the user can do about a connection that can't be opened.
 fn next_step(error: &virt::error::Error, uri: &str) -> String {
     if lacks_polkit(error.message()) {
         return POLKIT.into();
@@ -167,7 +167,7 @@ fn next_step(error: &virt::error::Error, uri: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Any error of libvirt's.
+    /// Any error from libvirt.
     fn said() -> virt::error::Error {
         virt::connect::Connect::open(Some("nonsense:///")).unwrap_err()
     }
@@ -192,9 +192,9 @@ mod tests {
         }
     }
 
-    /// As libvirt 9.0 says it: without D-Bus, without polkitd, and where polkitd refuses.
+    /// Messages of libvirt 9.0: without D-Bus, without polkitd, and if polkitd refuses.
     #[test]
-    fn the_lack_of_polkit_is_told_from_its_refusal() {
+    fn a_missing_polkit_is_distinguished_from_a_refusal() {
         let bus = "internal error: Unable to get system bus connection: Could not connect: No such file or directory";
         let service = "error from service: GDBus.Error:org.freedesktop.DBus.Error.ServiceUnknown: The name \
                        org.freedesktop.PolicyKit1 was not provided by any .service files";

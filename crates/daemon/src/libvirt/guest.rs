@@ -1,4 +1,4 @@
-//! What is known of a running guest, kept small: there may be ten thousand.
+//! What a session knows about a running guest, kept small since there may be ten thousand.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -13,12 +13,12 @@ use super::raw::Interface;
 use super::xml::DomainXml;
 use crate::model::{Agent, Guest, Network, Nic, ReportedAddress, ReportedBy};
 
-/// So many addresses of one guest are kept. A guest may claim any number.
+/// How many addresses of one guest are kept. A guest may claim any number.
 const MOST_ADDRESSES: usize = 256;
-/// No host name is longer (RFC 1035, 2.3.4). A guest may call itself anything.
+/// The longest host name that is kept (RFC 1035, 2.3.4). A guest may report anything.
 const LONGEST_HOST_NAME: usize = 255;
 
-/// SharedNames of networks and bridges, each kept once.
+/// Names of networks and bridges, each stored once.
 #[derive(Default)]
 pub(super) struct SharedNames(HashSet<Rc<str>>);
 
@@ -36,11 +36,11 @@ impl SharedNames {
 /// What the domain's XML says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Description {
-    /// libvirt gives each run of a domain another one.
+    /// Differs in each run of the domain.
     id: Box<str>,
     name: Box<str>,
     title: Option<Box<str>>,
-    /// Whether the agent can be asked.
+    /// Whether the agent can be queried.
     pub(super) agent_is_connected: bool,
     nics: Box<[NicDescription]>,
 }
@@ -53,7 +53,7 @@ struct NicDescription {
 }
 
 impl Description {
-    /// Keeps what was read.
+    /// Copies what matters from the XML.
     pub(super) fn keep(xml: &DomainXml<'_>, names: &mut SharedNames) -> Self {
         let mut keep = |name: Option<&str>| name.map(|name| names.keep(name));
         Self {
@@ -71,23 +71,21 @@ impl Description {
         }
     }
 
-    /// The domain's name.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Whether it is of another run of the domain.
+    /// Whether the two are about different runs of the domain.
     pub(super) fn is_another_run(&self, other: &Self) -> bool {
         self.id != other.id
     }
 
-    /// Whether it has other NICs than `other`.
     pub(super) fn has_other_nics(&self, other: &Self) -> bool {
         self.nics != other.nics
     }
 
-    /// The addresses of those interfaces whose MAC libvirt gave to this guest. Nothing else that is said of
-    /// the guest counts: it may say anything.
+    /// The addresses of those interfaces whose MAC belongs to this guest according to libvirt. All others are ignored, since
+    /// the guest may claim anything.
     fn own(&self, interfaces: &[Interface]) -> Addresses {
         (interfaces.iter())
             .filter(|interface| self.nics.iter().any(|nic| nic.mac == interface.mac))
@@ -107,27 +105,27 @@ struct AgentReport {
     addresses: Addresses,
 }
 
-/// A running guest, as its sources describe it now: for how long what they said counts after they have fallen silent
-/// is not decided here (see [`crate::facts::KnownGuest`]).
+/// A running guest, as its sources describe it now. How long reports count after a source falls silent isn't decided here,
+/// but by [`crate::facts::KnownGuest`].
 pub(super) struct SessionGuest {
     /// From its XML.
     pub(super) description: Description,
-    /// What the agent said when it was last asked, if it answered and is still connected.
+    /// The agent's answer to the last query, if it answered and is still connected.
     agent: Option<Box<AgentReport>>,
     /// Whether the agent has ever answered.
     has_answered: bool,
-    /// What the agent read in this run of the domain, if it has; it counts whatever becomes of the agent.
+    /// The host keys that the agent has read in this run of the domain. They still count if the agent falls silent.
     host_keys: Option<Arc<[String]>>,
     arp: Addresses,
 }
 
 impl SessionGuest {
-    /// A guest of which only its XML is known.
+    /// A guest of which only the XML is known.
     pub(super) fn new(description: Description) -> Self {
         Self { description, agent: None, has_answered: false, host_keys: None, arp: Box::default() }
     }
 
-    /// Whether the agent answered when it was last asked.
+    /// Whether the agent answered the last query.
     pub(super) fn answers(&self) -> bool {
         self.agent.is_some()
     }
@@ -137,7 +135,7 @@ impl SessionGuest {
         self.has_answered
     }
 
-    /// Whether the agent reports addresses, but for those that a NIC gives itself.
+    /// Whether the agent reports any address that isn't link-local.
     pub(super) fn has_agent_addresses(&self) -> bool {
         let given = |address: &IpAddr| match address {
             IpAddr::V4(v4) => !v4.is_link_local(),
@@ -146,12 +144,12 @@ impl SessionGuest {
         self.agent.iter().flat_map(|agent| &agent.addresses).any(|(_, address)| given(address))
     }
 
-    /// Whether the agent found no host keys.
+    /// Whether the agent was able to look, but found no host keys.
     pub(super) fn is_without_host_keys(&self) -> bool {
         self.host_keys.as_ref().is_some_and(|keys| keys.is_empty())
     }
 
-    /// Takes what the agent read. True if something changed.
+    /// Stores host keys that were read. Returns whether they changed.
     fn set_host_keys(&mut self, read: &HostKeys) -> bool {
         let HostKeys::Read(keys) = read else { return false };
         let changed = self.host_keys.as_deref() != Some(keys);
@@ -161,7 +159,7 @@ impl SessionGuest {
         changed
     }
 
-    /// Takes what the agent says now. True if something changed.
+    /// Stores the agent's answer. Returns whether anything changed.
     pub(super) fn set_agent(&mut self, answer: &Answer) -> bool {
         let has_other_keys = self.set_host_keys(&answer.host_keys);
         let report = AgentReport {
@@ -185,18 +183,18 @@ impl SessionGuest {
         }
     }
 
-    /// The agent doesn't answer any more. True if something changed.
+    /// The agent no longer answers. Returns whether anything changed.
     pub(super) fn silence(&mut self) -> bool {
         self.agent.take().is_some()
     }
 
-    /// Nothing has been asked of this guest in the session that begins.
+    /// Resets what a new session has yet to query.
     pub(super) fn begin_session(&mut self) {
         self.agent = None;
         self.arp = Box::default();
     }
 
-    /// Takes what the host's ARP table has now. True if something changed.
+    /// Stores the addresses that the host's ARP table has now. Returns whether they changed.
     pub(super) fn set_arp(&mut self, interfaces: &[Interface]) -> bool {
         let arp = self.description.own(interfaces);
         let changed = self.arp != arp;
@@ -204,18 +202,18 @@ impl SessionGuest {
         changed
     }
 
-    /// The guest as it is reported. An agent that answers knows all of its guest's addresses, so the
-    /// ARP table counts only without.
+    /// The guest as the session reports it. An agent that answers knows all of its guest's addresses, so the ARP table only
+    /// counts while the agent is silent.
     pub(super) fn guest(&self, uuid: [u8; 16], networks: &[Network]) -> Guest {
         let agent = self.agent.as_deref();
         let arp: &[_] = if agent.is_some() { &[] } else { &self.arp };
         let addresses = |mac: Mac| {
             let agent = agent.map_or(&[][..], |agent| &agent.addresses);
-            let told = |source| {
+            let reported = |source| {
                 move |&(_, address): &(Mac, IpAddr)| ReportedAddress { address, source, expiry: 0 }
             };
-            (agent.iter().filter(|one| one.0 == mac).map(told(ReportedBy::Agent)))
-                .chain(arp.iter().filter(|one| one.0 == mac).map(told(ReportedBy::Neighbour)))
+            (agent.iter().filter(|one| one.0 == mac).map(reported(ReportedBy::Agent)))
+                .chain(arp.iter().filter(|one| one.0 == mac).map(reported(ReportedBy::Neighbour)))
                 .collect()
         };
         let bridge_of = |network: &str| {
@@ -275,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_on_a_nic_that_is_not_the_guests_does_not_count() {
+    fn addresses_on_foreign_nics_are_ignored() {
         let mut known = known();
         let said = answer(vec![interface(FOREIGN, "10.0.0.66"), interface(OWN, "10.0.0.5")]);
         assert!(known.set_agent(&said));
@@ -285,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn saying_the_same_again_changes_nothing() {
+    fn a_repeated_answer_changes_nothing() {
         let mut known = known();
         let said = answer(vec![interface(OWN, "10.0.0.5")]);
         assert!(known.set_agent(&said));
@@ -313,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_guest_claims_has_a_limit() {
+    fn what_a_guest_claims_is_limited() {
         let mut known = known();
         let all =
             (0..=u16::MAX).map(|n| IpAddr::from([10, 0, n.to_be_bytes()[0], n.to_be_bytes()[1]]));
@@ -324,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn arp_counts_where_the_agent_is_silent() {
+    fn the_arp_table_counts_while_the_agent_is_silent() {
         let mut known = known();
         known.set_arp(&[interface(OWN, "10.0.0.7")]);
         assert_eq!(addresses(&known), [("10.0.0.7".into(), ReportedBy::Neighbour)]);
@@ -344,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bridge_comes_from_the_network_where_the_domain_does_not_tell_it() {
+    fn the_bridge_comes_from_the_network_if_the_domain_has_none() {
         let network = Network {
             name: "default".into(),
             bridge: Some("virbr0".into()),

@@ -1,4 +1,4 @@
-//! Messages to a keeper's thread, from libvirt's callbacks and from the threads that work for it.
+//! Messages to a keeper's thread, from libvirt's callbacks and from its worker threads.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,50 +11,50 @@ use virt::error::Error;
 use super::agent::{Answer, Failure};
 use super::callbacks::Event;
 
-/// Something that happened to one try to keep a connection.
+/// Something that happened in one attempt to keep a connection.
 pub(super) enum Happened {
-    /// The connection (one) is open, or not.
+    /// The connection (one) was opened, or failed to open.
     Opened(Result<Vec<Connect>, Error>),
-    /// The connections for the agents are open, or one of them is not.
+    /// The connections for the agents were opened, or one of them failed to.
     AgentsOpened(Result<Vec<Connect>, Error>),
-    /// An event of libvirt's.
+    /// An event from libvirt.
     Event(Event),
-    /// An agent was asked.
+    /// An agent was queried.
     Asked([u8; 16], Result<Answer, Failure>),
 }
 
 /// A message to a keeper.
 pub(super) enum Message {
-    /// Look at the stop flag.
+    /// The stop flag was set.
     Stop,
     /// A guest may have started.
     Wake,
-    /// Something happened to the try of this number.
+    /// Something happened in the attempt with this number.
     Happened(u64, Happened),
 }
 
-/// What waiting gave.
+/// What ended a wait.
 pub(super) enum Next {
     /// Something happened.
     Happened(Happened),
-    /// The time is over.
+    /// The timeout.
     Due,
     /// A guest may have started.
     Wake,
-    /// The keeper is to end.
+    /// The keeper must end.
     Stop,
 }
 
-/// A keeper's end of the channel. What belongs to an earlier try is dropped unread.
+/// A keeper's end of the channel. Messages of earlier attempts are dropped.
 pub(super) struct Inbox {
     pub(super) receiver: Receiver<Message>,
     pub(super) sender: Sender<Message>,
     pub(super) stopping: Arc<AtomicBool>,
-    /// The number of the current try.
+    /// The number of the current attempt.
     pub(super) attempt: u64,
 }
 
-/// Sends what happens to one try.
+/// Sends messages on behalf of one attempt.
 #[derive(Clone)]
 pub(super) struct Address {
     sender: Sender<Message>,
@@ -62,30 +62,30 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// Sends it. A keeper that has ended needs no message.
+    /// Sends a message, unless the keeper has ended.
     pub(super) fn send(&self, happened: Happened) {
         let _ = self.sender.send(Message::Happened(self.attempt, happened));
     }
 }
 
 impl Inbox {
-    /// Begins another try: what is still to come of the earlier ones doesn't count.
+    /// Begins another attempt: from now on, messages of earlier ones are dropped.
     pub(super) fn begin(&mut self) -> Address {
         self.attempt += 1;
         self.address()
     }
 
-    /// For what belongs to the current try.
+    /// The address for the current attempt.
     pub(super) fn address(&self) -> Address {
         Address { sender: self.sender.clone(), attempt: self.attempt }
     }
 
-    /// Whether the keeper is to end.
+    /// Whether the keeper must end.
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    /// What has come already: `Due` if nothing has.
+    /// Returns what has already arrived, or `Due` if nothing has.
     pub(super) fn look(&self) -> Next {
         loop {
             match self.receiver.try_recv() {
@@ -100,7 +100,7 @@ impl Inbox {
         }
     }
 
-    /// Waits for something to happen, until a time or for ever.
+    /// Waits until something happens, or until a time; `None`: for ever.
     pub(super) fn wait(&self, until: Option<Instant>) -> Next {
         loop {
             let received = match until {
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_an_earlier_try_is_dropped() {
+    fn messages_of_earlier_attempts_are_dropped() {
         let mut inbox = inbox();
         let earlier = inbox.begin();
         let current = inbox.begin();
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn stop_comes_before_what_is_queued() {
+    fn stop_comes_before_queued_messages() {
         let mut inbox = inbox();
         inbox.begin().send(Happened::Event(Event::Networks));
         inbox.stopping.store(true, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Keeping one connection: opening it, and opening it again when it is lost.
+//! Keeps one connection: opens it, and opens it again when it is lost.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,9 +16,9 @@ use crate::model::{ConnectionConfig, ConnectionState, Update};
 /// The back-off of a connection that can't be opened.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// After so long without an answer a try counts as failed. Its thread goes on, as nothing can end it.
+/// How long an attempt may take. After that it has failed, but its thread goes on, since it can't be interrupted.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// So many threads may be left; then the next try waits for one of them to end.
+/// How many such threads there may be. Then the next attempt waits until one of them ends.
 const LEFT_BEHIND: usize = 4;
 
 /// Keeps a connection until the inbox says to stop.
@@ -42,7 +42,7 @@ pub(super) fn keep(config: &ConnectionConfig, updates: &Updates, mut inbox: Inbo
                 }
             }
         };
-        // Whatever still comes from that try is not to be read.
+        // Drop whatever that attempt still sends.
         inbox.begin();
         let reason = match end {
             End::Stop => return,
@@ -68,7 +68,7 @@ pub(super) fn keep(config: &ConnectionConfig, updates: &Updates, mut inbox: Inbo
     }
 }
 
-/// Waits until a guest may have started; `false` if the keeper is to end.
+/// Waits until a guest may have started; `false` if the keeper must end.
 fn is_woken(inbox: &Inbox) -> bool {
     loop {
         match inbox.wait(None) {

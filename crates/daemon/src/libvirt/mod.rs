@@ -1,19 +1,19 @@
-//! libvirt's side of the daemon: keeps the connections and reports what they have, as [`Update`]s.
+//! Keeps the connections to libvirt, and reports their guests and networks as [`Update`]s.
 //!
-//! | module | what it is |
+//! | module | purpose |
 //! |---|---|
-//! | `keeper` | the thread of a connection: opens it, and again when it is lost |
-//! | `session` | a connection while it is up: lists, events, what is asked again |
-//! | `known` | what is known of one guest |
-//! | `agent` | the workers that ask guest agents |
-//! | `read`, `xml` | what libvirt has now, and what matters of its XML |
-//! | `callbacks`, `raw` | what `virt` doesn't wrap; all `unsafe` is here |
+//! | `keeper` | a connection's thread: opens it, and reopens it when it is lost |
+//! | `session` | a connection while it is up: lists, events, periodic queries |
+//! | `guest` | what is known about one guest |
+//! | `agent`, `host_keys` | the workers that query guest agents; reading host keys through one |
+//! | `read`, `xml` | reading the current state, and the relevant parts of libvirt's XML |
+//! | `callbacks`, `raw` | what `virt` doesn't wrap; all `unsafe` code is here |
 //! | `connection`, `check` | opening a connection; trying one for `--check` |
-//! | `inbox`, `pace`, `threads`, `error` | messages to a keeper, back-off, starting threads, every failure |
+//! | `inbox`, `pace`, `threads`, `error` | messages to a keeper, back-off, starting threads, errors |
 //!
-//! libvirt's calls block, some for as long as a remote host likes. So each connection has threads of its own: a
-//! keeper, one for each try to open, and the workers for agents, which have connections of their own too. One
-//! more runs libvirt's event loop, whose callbacks do nothing but put a message into a keeper's inbox.
+//! libvirt's calls block, some for as long as a remote host likes. So each connection has its own threads: a keeper, one
+//! for each attempt to open it, and workers for agents, which also have their own connections. One more thread runs
+//! libvirt's event loop, whose callbacks only put messages into a keeper's inbox.
 
 #![deny(unsafe_code)]
 
@@ -52,7 +52,7 @@ use crate::model::{ConnectionConfig, Update};
 /// How long [`Libvirt::stop`] waits for threads that are about to end.
 const LAST_WAIT: Duration = Duration::from_millis(500);
 
-/// The connections, as long as it lives.
+/// The connections. Dropping it ends their threads.
 pub struct Libvirt {
     stopping: Arc<AtomicBool>,
     keepers: Vec<Sender<Message>>,
@@ -61,14 +61,14 @@ pub struct Libvirt {
 }
 
 impl Libvirt {
-    /// Starts to keep the connections, and returns at once. `updates` is called by each connection's thread:
-    /// first `State(Connecting)`, and with each `State(Up)` all `Networks` and `Guests`.
+    /// Starts to keep the connections, and returns at once. Each connection's thread calls `updates`, first with
+    /// `State(Connecting)`; each `State(Up)` is followed by all `Networks` and `Guests`.
     ///
-    /// libvirt's event loop is started with the first call in the process, and runs until the process ends.
+    /// The first call in the process starts libvirt's event loop, which runs until the process ends.
     ///
     /// # Errors
-    /// [`Error::BadUri`], [`Error::EventLoop`], [`Error::Thread`]. A connection that can't be opened is none:
-    /// it is tried again.
+    /// [`Error::BadUri`], [`Error::EventLoop`], [`Error::Thread`]. A connection that can't be opened is not an error here: it
+    /// is retried.
     pub fn start(
         connections: Vec<ConnectionConfig>,
         updates: impl Fn(Update) + Send + Sync + Clone + 'static,
@@ -100,8 +100,8 @@ impl Connections for Libvirt {
         self.send_to_all(|| Message::Wake);
     }
 
-    /// Ends the threads. One that hangs in a remote call goes on until that call or the process ends, and
-    /// sends nothing more than what it was about to.
+    /// Ends the threads. A thread that hangs in a remote call goes on until that call or the process ends; at most it still
+    /// sends the result of that call.
     fn stop(self: Box<Self>) {
         drop(self);
     }
@@ -110,7 +110,7 @@ impl Connections for Libvirt {
 impl Libvirt {
     fn send_to_all(&self, message: impl Fn() -> Message) {
         for keeper in &self.keepers {
-            // A keeper that has ended needs no message.
+            // An error only means that the keeper has ended.
             let _ = keeper.send(message());
         }
     }
@@ -120,29 +120,29 @@ impl Drop for Libvirt {
     fn drop(&mut self) {
         self.stopping.store(true, Ordering::Relaxed);
         self.send_to_all(|| Message::Stop);
-        // Nothing is ever sent: it comes back when all have ended, or when it has waited long enough.
+        // Nothing is ever sent: this returns when all keepers have ended, or at the timeout.
         let _ = self.ended.recv_timeout(LAST_WAIT);
     }
 }
 
-/// `virt` panics on URIs that C can't have.
+/// `virt` panics on URIs with a NUL byte.
 fn reject_nul_bytes(config: &ConnectionConfig) -> Result<(), Error> {
     if config.uri.contains('\0') { Err(Error::BadUri(config.name.clone())) } else { Ok(()) }
 }
 
-/// What has to be before the first connection is opened: libvirt's event loop, in a thread of its own.
+/// Starts libvirt's event loop in its own thread, which must happen before the first connection is opened.
 fn set_up() -> Result<(), Error> {
     static DONE: Mutex<bool> = Mutex::new(false);
     let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
     if *done {
         return Ok(());
     }
-    // libvirt prints each error to stderr otherwise; they are values here.
+    // Otherwise libvirt prints each error to stderr; here they are returned.
     virt::error::clear_error_callback();
     virt::event::event_register_default_impl().map_err(Error::EventLoop)?;
     threads::spawn("events", || {
         loop {
-            // It fails where poll(2) does: out of memory, say, which passes.
+            // It fails if poll(2) does, such as when memory is short; that passes.
             if virt::event::event_run_default_impl().is_err() {
                 thread::sleep(Duration::from_secs(1));
             }

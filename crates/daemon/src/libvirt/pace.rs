@@ -1,29 +1,29 @@
-//! When to ask or try again.
+//! When to query or retry.
 
 use std::time::Duration;
 
-/// A back-off: each wait is twice the one before, up to a longest one.
+/// A back-off: each wait is twice as long as the one before, up to a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pace {
     next: Duration,
-    /// The first wait is any part of it.
+    /// Whether the first wait is a random part of `next`.
     spread: bool,
 }
 
 impl Pace {
-    /// Begins with `first`.
+    /// A back-off whose first wait is `first`.
     pub(super) fn from(first: Duration) -> Self {
         Self { next: first, spread: false }
     }
 
-    /// Always the longest wait, but for the first time, which is anywhere between now and then: so what begins
-    /// at the same time is spread out at once.
+    /// Always waits `longest`, except the first time, when it waits for a random part of it. So things that begin at the same
+    /// time are spread out at once.
     pub(super) fn spread_over(longest: Duration) -> Self {
         Self { next: longest, spread: true }
     }
 
-    /// How long to wait now, up to `longest`, with a tenth of jitter taken off so that what began at the same
-    /// time doesn't stay together.
+    /// How long to wait now: up to `longest`, less a random part of up to a tenth, so that things that began at the same time
+    /// drift apart.
     pub(super) fn wait(&mut self, longest: Duration) -> Duration {
         let wait = self.next.min(longest);
         self.next = (self.next * 2).min(longest);
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn spreads_the_first_wait_alone() {
+    fn spreads_only_the_first_wait() {
         let longest = Duration::from_secs(60);
         let mut paces = [Pace::spread_over(longest); 100];
         let mut firsts = paces.each_mut().map(|pace| pace.wait(longest));
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_longest_wait_below_the_first_one_is_kept() {
+    fn a_limit_shorter_than_the_first_wait_holds() {
         let wait = Pace::from(Duration::from_secs(1)).wait(Duration::from_millis(20));
         assert!(wait <= Duration::from_millis(20));
     }

@@ -1,5 +1,5 @@
-//! The calls of libvirt that `virt` doesn't wrap, or wraps with a leak (`Domain::interface_addresses` of 0.5
-//! frees neither the interfaces nor their arrays). One of the two files with `unsafe`; see `callbacks.rs`.
+//! libvirt calls that `virt` doesn't wrap, or wraps with a leak (in 0.5, `Domain::interface_addresses` frees neither the
+//! interfaces nor their arrays). One of the two files with `unsafe`; see `callbacks.rs`.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::net::IpAddr;
@@ -12,16 +12,16 @@ use virt::sys;
 
 use crate::model::NetworkLease;
 
-/// An interface as virDomainInterfaceAddresses reports it. Those without a MAC are left out.
+/// An interface as virDomainInterfaceAddresses reports it. Interfaces without a MAC are skipped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Interface {
-    /// Its MAC, as the source has it.
+    /// Its MAC, as the source reports it.
     pub(super) mac: Mac,
-    /// Its addresses; what can't be read is left out.
+    /// Its addresses; invalid ones are skipped.
     pub(super) addresses: Vec<IpAddr>,
 }
 
-/// Who virDomainInterfaceAddresses asks.
+/// The source that virDomainInterfaceAddresses uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     /// The guest's agent. Needs a read-write connection.
@@ -30,8 +30,7 @@ pub(super) enum Asked {
     Arp,
 }
 
-/// How long the agent commands of a domain wait: libvirt's default
-/// (`VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK`).
+/// libvirt's default time limit for a domain's agent commands: none.
 pub(super) const WAIT_FOR_EVER: c_int = sys::VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK;
 
 /// virDomainInterfaceAddresses.
@@ -43,18 +42,18 @@ pub(super) fn interface_addresses(domain: &Domain, asked: Asked) -> Result<Vec<I
     let mut list: *mut sys::virDomainInterfacePtr = ptr::null_mut();
     // SAFETY: the pointer is used within this function, where `domain` lives.
     let domain = unsafe { domain.as_ptr() };
-    // SAFETY: `domain` is valid, `list` is a place for libvirt's array.
+    // SAFETY: `domain` is valid; libvirt stores its array in `list`.
     let count = unsafe { sys::virDomainInterfaceAddresses(domain, &mut list, source, 0) };
     let count = usize::try_from(count).map_err(|_| Error::last_error())?;
     let mut interfaces = Vec::with_capacity(count);
     for at in 0..count {
         // SAFETY: libvirt's array has `count` entries.
         let entry = unsafe { list.add(at) };
-        // SAFETY: the entry is aligned and set.
+        // SAFETY: the entry is aligned and initialized.
         let interface = unsafe { *entry };
-        // SAFETY: libvirt gives valid interfaces, which stay until they are freed below.
+        // SAFETY: libvirt returns valid interfaces, which live until they are freed below.
         interfaces.extend(unsafe { interface.as_ref() }.and_then(read_interface));
-        // SAFETY: it is ours, and not used again.
+        // SAFETY: we own it, and it is not used again.
         unsafe { sys::virDomainInterfaceFree(interface) };
     }
     free(list.cast());
@@ -77,23 +76,23 @@ fn read_interface(interface: &sys::virDomainInterface) -> Option<Interface> {
     Some(Interface { mac, addresses })
 }
 
-/// virNetworkGetDHCPLeases, of all NICs. Leases whose address can't be read are left out.
+/// virNetworkGetDHCPLeases for all NICs. Leases with an invalid address are skipped.
 pub(super) fn dhcp_leases(network: &virt::network::Network) -> Result<Vec<NetworkLease>, Error> {
     let mut list: *mut sys::virNetworkDHCPLeasePtr = ptr::null_mut();
     // SAFETY: the pointer is used within this function, where `network` lives.
     let network = unsafe { network.as_ptr() };
-    // SAFETY: `network` is valid, `list` is a place for libvirt's array, no MAC stands for all.
+    // SAFETY: `network` is valid; a null MAC means all NICs; libvirt stores its array in `list`.
     let count = unsafe { sys::virNetworkGetDHCPLeases(network, ptr::null(), &mut list, 0) };
     let count = usize::try_from(count).map_err(|_| Error::last_error())?;
     let mut leases = Vec::with_capacity(count);
     for at in 0..count {
         // SAFETY: libvirt's array has `count` entries.
         let entry = unsafe { list.add(at) };
-        // SAFETY: the entry is aligned and set.
+        // SAFETY: the entry is aligned and initialized.
         let lease = unsafe { *entry };
-        // SAFETY: libvirt gives valid leases, which stay until they are freed below.
+        // SAFETY: libvirt returns valid leases, which live until they are freed below.
         leases.extend(unsafe { lease.as_ref() }.and_then(read_lease));
-        // SAFETY: it is ours, and not used again.
+        // SAFETY: we own it, and it is not used again.
         unsafe { sys::virNetworkDHCPLeaseFree(lease) };
     }
     free(list.cast());
@@ -118,18 +117,18 @@ pub(super) fn set_agent_timeout(domain: &Domain, seconds: c_int) -> Result<(), E
     if status < 0 { Err(Error::last_error()) } else { Ok(()) }
 }
 
-/// A string of libvirt's that lives as long as `owner`, which it is part of; where it is there and UTF-8
-/// (anything else is not a MAC address, an address or a name).
+/// A string that is part of `owner`, and lives as long. `None` if it is null or isn't UTF-8, and so is neither an address
+/// nor a name.
 fn text<T>(_owner: &T, string: *const c_char) -> Option<&str> {
     if string.is_null() {
         return None;
     }
-    // SAFETY: libvirt's strings end in NUL and stay until what they are part of is freed.
+    // SAFETY: libvirt's strings end in NUL and live until the object that they are part of is freed.
     unsafe { CStr::from_ptr(string) }.to_str().ok()
 }
 
-/// Frees an array of libvirt's, which are malloc's (the API's documentation says to call `free`).
+/// Frees an array that libvirt allocated with malloc (the API's documentation says to call `free`).
 fn free(array: *mut c_void) {
-    // SAFETY: it comes from libvirt, was handed over to the caller, and is not used again.
+    // SAFETY: it comes from libvirt, which passed ownership to us, and is not used again.
     unsafe { libc::free(array) };
 }

@@ -1,4 +1,4 @@
-//! Reading what a connection has now.
+//! Reads the current state of a connection.
 
 use std::iter;
 use std::ops::ControlFlow;
@@ -21,17 +21,17 @@ use crate::model::Network;
 
 /// Why something could not be read.
 pub(super) enum Failed {
-    /// The call as a whole; libvirt's error.
+    /// A libvirt call failed.
     Call(Error),
-    /// This one alone; a line for the log.
+    /// Only this domain is invalid; holds a log message.
     Odd(String),
 }
 
-/// So many domains are asked for their XML at the same time: the way to a remote host and back may take longer
-/// than all else. libvirtd runs five calls of one client at a time by default (`max_client_requests`).
+/// How many domains' XML is requested at the same time, since the round trip to a remote host may take longest. By default,
+/// libvirtd runs five calls of one client at a time (`max_client_requests`).
 const AT_A_TIME: usize = 4;
 
-/// Asks each domain for its XML, in no order, and hands it over in this thread, until that breaks off.
+/// Requests the XML of each domain, in any order, and passes it to `take` in this thread, until `take` breaks.
 pub(super) fn xml_of_each(
     domains: &[Domain],
     mut take: impl FnMut(&Domain, Result<String, Error>) -> ControlFlow<()>,
@@ -43,12 +43,12 @@ pub(super) fn xml_of_each(
     };
     let (send, receive) = mpsc::sync_channel(AT_A_TIME);
     thread::scope(|scope| {
-        // This thread asks too, so others are worth it for more than one domain.
+        // This thread requests XML, too, so a single domain needs no other thread.
         for _ in 1..AT_A_TIME.min(domains.len()) {
             let (send, ask_next) = (send.clone(), &ask_next);
             let started = threads::builder("list").spawn_scoped(scope, move || {
                 while let Some(asked) = ask_next() {
-                    // The other end has broken off.
+                    // `take` broke off.
                     if send.send(asked).is_err() {
                         return;
                     }
@@ -88,14 +88,14 @@ pub(super) fn description(
     };
     let odd = |why: &str| {
         let name = domain.name().unwrap_or_default();
-        Failed::Odd(format!("the XML of domain {} is left out: {why}", one_line(&name)))
+        Failed::Odd(format!("domain {} is ignored: its XML is invalid: {why}", one_line(&name)))
     };
     let document = Document::parse(&xml).map_err(|error| odd(&error.to_string()))?;
     let read = DomainXml::read(&document).ok_or_else(|| odd("no <domain> with a <name>"))?;
     Ok(read.id.is_some().then(|| Description::keep(&read, names)))
 }
 
-/// The description of the domain with this UUID, or `None` if there is none that runs.
+/// The description of the domain with this UUID, or `None` if no such domain runs.
 pub(super) fn lookup(
     connect: &Connect,
     uuid: [u8; 16],
@@ -113,9 +113,9 @@ pub(super) fn domains(connect: &Connect) -> Result<Vec<Domain>, Error> {
     connect.list_all_domains(sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE)
 }
 
-/// The active networks in order of their names, with their leases if `leases`, which becomes false where the
-/// driver has none to report. A driver without networks has none. What is odd goes to `warn`; leases that
-/// can't be had this time are those of `before`.
+/// The active networks, sorted by name; none if the driver doesn't support networks. With `leases`, they include their
+/// DHCP leases; it becomes false if the driver can't report them. Leases that can't be read this time are taken from
+/// `before`. Log messages about invalid networks go to `warn`.
 pub(super) fn networks(
     connect: &Connect,
     leases: &mut bool,
@@ -148,7 +148,7 @@ pub(super) fn networks(
         };
         let Some(mut read) = read else {
             let name = network.name().unwrap_or_default();
-            warn(format!("the XML of network {} can't be read", one_line(&name)));
+            warn(format!("network {} is ignored: its XML is invalid", one_line(&name)));
             continue;
         };
         if *leases {
@@ -156,14 +156,17 @@ pub(super) fn networks(
                 Ok(leases) => read.leases = leases,
                 Err(error) if is_unsupported(&error) => {
                     *leases = false;
-                    warn(format!("DHCP leases can't be asked for: {}", words(&error)));
+                    warn(format!("cannot read DHCP leases: {}", words(&error)));
                 }
                 Err(error) => {
                     if let Some(before) = before.iter().find(|one| one.name == read.name) {
                         read.leases.clone_from(&before.leases);
                     }
                     let name = one_line(&read.name);
-                    warn(format!("cannot ask for the leases of network {name}: {}", words(&error)));
+                    warn(format!(
+                        "cannot read the DHCP leases of network {name}: {}",
+                        words(&error)
+                    ));
                 }
             }
         }

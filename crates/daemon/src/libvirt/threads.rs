@@ -7,7 +7,7 @@ use std::thread;
 /// has several.
 const STACK: usize = 512 << 10;
 
-/// For a thread of that name, which shows in `ps -L` (its first 15 bytes).
+/// A builder for a thread with this name. `ps -L` shows its first 15 bytes.
 pub(super) fn builder(name: &str) -> thread::Builder {
     thread::Builder::new().name(name.into()).stack_size(STACK)
 }

@@ -1,4 +1,4 @@
-//! What matters of libvirt's XML (<https://libvirt.org/formatdomain.html>, `formatnetwork.html`).
+//! The parts of libvirt's XML that the daemon needs (<https://libvirt.org/formatdomain.html>, `formatnetwork.html`).
 
 use std::net::IpAddr;
 
@@ -6,19 +6,19 @@ use guest_names::address::Mac;
 use ipnet::{IpNet, ip_mask_to_prefix};
 use roxmltree::{Document, Node};
 
-/// The channel that the guest agent speaks on.
+/// The guest agent's channel.
 const AGENT_CHANNEL: &str = "org.qemu.guest_agent.0";
 
-/// A domain's XML, read.
+/// What the daemon needs from a domain's XML.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct DomainXml<'a> {
-    /// The number of this run; `None` if it doesn't run.
+    /// The id of this run of the domain; `None` if it isn't running.
     pub(super) id: Option<&'a str>,
     /// `<name>`.
     pub(super) name: &'a str,
     /// `<title>`, unless it is empty.
     pub(super) title: Option<&'a str>,
-    /// Whether the agent has its end of the channel open.
+    /// Whether the agent has opened its end of the channel.
     pub(super) agent_is_connected: bool,
     /// Interfaces with a MAC, in the XML's order.
     pub(super) nics: Vec<NicXml<'a>>,
@@ -29,17 +29,15 @@ pub(super) struct DomainXml<'a> {
 pub(super) struct NicXml<'a> {
     /// `<mac address=>`.
     pub(super) mac: Mac,
-    /// `<source network=>`: of type `network`, and of what libvirt has made of one in a running domain's XML
-    /// (virDomainActualNetDefFormat in conf/domain_conf.c): `bridge` for a bridge of the host's own,
-    /// `direct` for macvtap.
+    /// `<source network=>`: of type `network`, and of the types that replace it in a running domain's XML
+    /// (virDomainActualNetDefFormat in conf/domain_conf.c): `bridge` for a bridge that the host manages, `direct` for macvtap.
     pub(super) network: Option<&'a str>,
-    /// `<source bridge=>`: of type `bridge`, and of a running domain's type `network` too, where the network
-    /// has a bridge.
+    /// `<source bridge=>`: of type `bridge` and, in a running domain, also of type `network` if the network has a bridge.
     pub(super) bridge: Option<&'a str>,
 }
 
 impl<'a> DomainXml<'a> {
-    /// Reads a parsed `<domain>`. `None` if it is none or has no name.
+    /// Reads a parsed `<domain>`. `None` if it is something else or has no name.
     pub(super) fn read(document: &'a Document<'_>) -> Option<Self> {
         let domain = document.root_element();
         if !domain.has_tag_name("domain") {
@@ -79,26 +77,26 @@ fn nic<'a>(interface: Node<'a, '_>) -> Option<NicXml<'a>> {
     })
 }
 
-/// A network's XML, read.
+/// What the daemon needs from a network's XML.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NetworkXml<'a> {
     /// `<name>`.
     pub(super) name: &'a str,
-    /// `<bridge name=>`; networks of macvtap and SR-IOV have none.
+    /// `<bridge name=>`; macvtap and SR-IOV networks have none.
     pub(super) bridge: Option<&'a str>,
     /// `<domain name=>`.
     pub(super) domain: Option<&'a str>,
     /// `<domain localOnly='yes'>`.
     pub(super) domain_is_local: bool,
-    /// `<forward>` of a mode that leaves guests' addresses as they are: any but `nat`, which is also what
-    /// none stands for. A network without it is isolated.
+    /// Whether there is a `<forward>` whose mode leaves guests' addresses as they are: any mode but `nat`, the default. A
+    /// network without `<forward>` is isolated.
     pub(super) routed: bool,
-    /// `<ip>` elements: the gateway's address, which is the host's, and the length of the prefix.
+    /// The `<ip>` elements: the host's address, which is the gateway, and the prefix length.
     pub(super) subnets: Vec<IpNet>,
 }
 
 impl<'a> NetworkXml<'a> {
-    /// Reads a parsed `<network>`. `None` if it is none or has no name.
+    /// Reads a parsed `<network>`. `None` if it is something else or has no name.
     pub(super) fn read(document: &'a Document<'_>) -> Option<Self> {
         let network = document.root_element();
         if !network.has_tag_name("network") {
@@ -123,7 +121,7 @@ impl<'a> NetworkXml<'a> {
     }
 }
 
-/// Without netmask and prefix the prefix is that of the address's class, and 64 for IPv6
+/// Without netmask and prefix, the prefix length is that of the address's class, or 64 for IPv6
 /// (virSocketAddrGetIPPrefix in util/virsocketaddr.c).
 fn subnet(ip: Node<'_, '_>) -> Option<IpNet> {
     let address: IpAddr = ip.attribute("address")?.parse().ok()?;

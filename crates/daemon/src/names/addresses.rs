@@ -1,4 +1,4 @@
-//! The addresses that a guest is believed to have, as they are collected from its sources.
+//! The addresses that a guest is believed to have, collected from all its sources.
 
 use guest_names::address::{Address, Mac};
 use guest_names::bridge::Bridge;
@@ -17,47 +17,47 @@ pub(super) struct Believed<'n> {
     pub(super) bridge: Bridge,
     pub(super) source: Source,
     pub(super) expiry: i64,
-    /// The fact of a lease of the files.
+    /// For a lease from the state files: the index of its [`Fact`](super::table::Fact).
     pub(super) fact: Option<u32>,
-    /// The host name of its lease.
+    /// The host name in the lease; empty if there is none.
     pub(super) host_name: &'n [u8],
-    /// The agent or a neighbour table reports the leased address too.
+    /// Whether the agent or a neighbour table reports the leased address too.
     pub(super) confirmed: bool,
 }
 
 impl Believed<'_> {
-    /// Whether it is a lease of the files, or one that libvirt reports.
+    /// Whether it comes from a lease, in the state files or reported by libvirt.
     pub(super) fn is_leased(&self) -> bool {
         matches!(self.source, Source::Files | Source::Lease)
     }
 
-    /// The address and the NIC, to sort by.
+    /// The address and the NIC, as a sort key.
     pub(super) fn identity(&self) -> ((usize, [u8; 16]), [u8; 6]) {
         (octets(self.address), self.mac.0)
     }
 }
 
-/// What a guest is believed to have.
+/// All addresses that a guest is believed to have.
 #[derive(Default)]
 pub(super) struct Addresses<'n> {
-    /// Leases of the files, by address.
+    /// Leases from the state files, sorted by [`Believed::identity`].
     pub(super) in_files: Vec<Believed<'n>>,
     /// Everything else, at most [`limits::ADDRESSES`].
     pub(super) reported: Vec<Believed<'n>>,
     pub(super) is_limited: bool,
-    /// When a lease ends that keeps an address from it.
+    /// When the first lease ends that keeps an address from this guest, in seconds since the epoch.
     pub(super) until: Option<i64>,
 }
 
 impl<'n> Addresses<'n> {
-    /// Whether the address is known on that NIC.
+    /// Whether this NIC already has the address.
     pub(super) fn has(&self, one: &Believed<'_>) -> bool {
         let identity = one.identity();
         self.in_files.binary_search_by_key(&identity, Believed::identity).is_ok()
             || self.reported.iter().any(|known| known.identity() == identity)
     }
 
-    /// Whether the address is known on any NIC. A lease of it is confirmed by this.
+    /// Whether any NIC of the guest already has the address. Marks leases of it as confirmed.
     pub(super) fn confirm(&mut self, address: Address) -> bool {
         let wanted = octets(address);
         let from = self.in_files.partition_point(|one| octets(one.address) < wanted);
@@ -86,14 +86,14 @@ impl<'n> Addresses<'n> {
         }
     }
 
-    /// A lease of somebody else's keeps an address from the guest until it ends.
+    /// Notes that another guest's lease keeps an address from this one until `end` (0: for ever).
     pub(super) fn refuse_until(&mut self, end: i64) {
         if end != 0 {
             earliest(&mut self.until, end);
         }
     }
 
-    /// All of them, link-local ones only where there are no others.
+    /// All addresses, but link-local ones only if there are no others.
     pub(super) fn all(&self) -> impl Iterator<Item = Believed<'n>> {
         let all = || self.in_files.iter().chain(&self.reported).copied();
         let has_other = all().any(|one| !one.address.is_link_local_v6());

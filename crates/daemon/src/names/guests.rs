@@ -1,8 +1,8 @@
-//! Rows of what libvirt reports: the guests, and leases on networks of other hosts.
+//! Adds a row for everything that libvirt reports: guests, and leases on networks of other hosts.
 //!
-//! A lease's host name goes with that lease's address, as in the files. A domain's name goes with all addresses
-//! of the guest, and so does the host name that its agent reports; but where a lease of a running guest has that
-//! host name, other leased addresses are left to their own names.
+//! A lease's host name has only that lease's address, as in the state files. A domain's name has all addresses of the
+//! guest, and so has the host name that its agent reports. But if a lease of a running guest has that host name, then
+//! addresses leased under other host names are left out.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -26,8 +26,8 @@ use crate::config::Naming;
 use crate::facts::{Connection, KnownGuest};
 use crate::model::{self, Network, NetworkLease};
 
-/// Adds the rows of all connections. `notes` gets the time when a lease ends that keeps an address from being
-/// believed, and the guests that have too many.
+/// Adds the rows of all connections. Records in `notes` when to compile again, which guests have too many addresses,
+/// and what ssh needs.
 pub(super) fn add(
     table: &mut Table,
     input: Input<'_>,
@@ -85,7 +85,7 @@ impl<'c> NetworkLeases<'c> {
         Self { by_mac }
     }
 
-    /// Those of a NIC. Its network may not be known.
+    /// The leases of a NIC; on all networks if its network isn't known.
     fn of(
         &self,
         mac: Mac,
@@ -101,7 +101,7 @@ impl<'c> NetworkLeases<'c> {
     }
 }
 
-/// A name of a guest, and its aliases by network: mostly there is one.
+/// A guest's name, and its aliases on each network. Most guests are on one network.
 struct NameKeys<'n> {
     kind: u8,
     text: &'n [u8],
@@ -128,7 +128,7 @@ impl<'n> NameKeys<'n> {
     }
 }
 
-/// The rows of one connection, as they are added.
+/// Adds the rows of one connection.
 struct Adding<'a, 'i> {
     table: &'a mut Table,
     input: Input<'i>,
@@ -171,7 +171,7 @@ impl<'i> Adding<'_, 'i> {
         if let Some(end) = addresses.until {
             self.notes.decide_again(end);
         }
-        // Then the address is what the agent says, and no more than that.
+        // When a confirmed lease ends, the agent's or neighbour table's report alone counts.
         let confirmed = addresses.in_files.iter().chain(&addresses.reported);
         for one in confirmed.filter(|one| one.confirmed) {
             self.notes.decide_again(one.expiry);
@@ -188,8 +188,8 @@ impl<'i> Adding<'_, 'i> {
         }
     }
 
-    /// Keeps what ssh may ask of the guest: which addresses are leased to it alone and, where this host reaches none of its
-    /// addresses, which its own host does.
+    /// Notes what ssh needs to know: which addresses are leased to this guest alone and, if this host can't reach the guest,
+    /// at which addresses the guest's own host can.
     fn note_for_ssh(
         &mut self,
         known: &'i KnownGuest,
@@ -242,7 +242,7 @@ impl<'i> Adding<'_, 'i> {
         addresses
     }
 
-    /// The leases that the state files have of a NIC on this host.
+    /// Adds a NIC's leases from the state files, if the guest runs on this host.
     fn leases_in_files(&self, of: NicOf<'i>, believed: &mut Vec<Believed<'i>>) {
         if !self.is_here() {
             return;
@@ -265,7 +265,7 @@ impl<'i> Adding<'_, 'i> {
         }
     }
 
-    /// The leases that libvirt reports of a NIC.
+    /// Adds the leases that libvirt reports for a NIC.
     fn reported_leases(&self, known: &'i KnownGuest, of: NicOf<'i>, addresses: &mut Addresses<'i>) {
         let on_networks = self.leases.of(of.nic.mac, of.nic.network.as_deref());
         let on_networks = on_networks.map(|lease| {
@@ -304,7 +304,7 @@ impl<'i> Adding<'_, 'i> {
         }
     }
 
-    /// What the agent or a neighbour table says of a NIC.
+    /// Adds the addresses that the agent or a neighbour table reports for a NIC, as far as they can be trusted.
     fn claims(
         &self,
         known: &'i KnownGuest,
@@ -319,7 +319,7 @@ impl<'i> Adding<'_, 'i> {
             if lost || addresses.confirm(address) {
                 continue;
             }
-            // libvirt reports another host's neighbours without their state: they may be days old.
+            // libvirt reports another host's neighbours without their state: they may be days old, so a lease wins.
             if !is_agent && !self.is_here() && addresses.has_lease(of.nic.mac, address) {
                 continue;
             }
@@ -357,7 +357,7 @@ impl<'i> Adding<'_, 'i> {
         })
     }
 
-    /// Adds the domain's name, with all addresses.
+    /// Adds the domain's name with all addresses of the guest.
     fn domain_name(&mut self, text: &'i [u8], holder: Holder, believed: &[(Believed<'i>, u32)]) {
         let name = self.table.name(text);
         let Some(own) = suffix::own_key(self.table, kind::GUEST, text) else { return };
@@ -367,13 +367,13 @@ impl<'i> Adding<'_, 'i> {
         }
         let lasts = |one: &Believed<'_>| one.expiry == 0 || one.confirmed;
         if !believed.iter().any(|(one, _)| lasts(one)) {
-            // The guest is known, whatever becomes of its addresses.
+            // So that the name still belongs to a known guest once all of its leases have expired.
             let fact = self.fact(None, holder);
             self.table.row(own, name, fact, Class::Own, flags::TOLD | flags::ATTACHED, false);
         }
     }
 
-    /// Adds the host names of reported leases, each with its address. Those of the files have theirs.
+    /// Adds the host name of each lease that libvirt reports. `leases` does so for the state files.
     fn lease_names(&mut self, believed: &[(Believed<'i>, u32)]) {
         for (one, fact) in believed.iter().filter(|(one, _)| one.source == Source::Lease) {
             if is_host_name(one.host_name) {
@@ -387,7 +387,7 @@ impl<'i> Adding<'_, 'i> {
         }
     }
 
-    /// Adds the host name that the agent reports.
+    /// Adds the host name that the agent reports, with all addresses of the guest.
     fn agent_name(&mut self, text: &'i [u8], believed: &[(Believed<'i>, u32)]) {
         let name = self.table.name(text);
         let Some(own) = suffix::own_key(self.table, kind::HOST, text) else { return };
@@ -395,14 +395,14 @@ impl<'i> Adding<'_, 'i> {
         for (one, fact) in believed {
             let same = one.host_name.eq_ignore_ascii_case(text);
             if one.is_leased() && same && !one.confirmed {
-                // The lease has it.
+                // The lease's own row already has this name.
                 continue;
             }
             self.add(&mut names, one, *fact, one.is_leased() && !same);
         }
     }
 
-    /// Adds a name, its aliases and its way back for one address.
+    /// Adds rows for one address: the name, its aliases, and the reverse look-up.
     fn add(&mut self, names: &mut NameKeys<'i>, one: &Believed<'i>, fact: u32, borrowed: bool) {
         let confirmed = if one.confirmed { flags::CONFIRMED } else { 0 };
         let flags = flags::TOLD | flags::ATTACHED | confirmed;
@@ -418,7 +418,7 @@ impl<'i> Adding<'_, 'i> {
         self.table.row(key, name, fact, Class::Own, flags | domain, borrowed);
     }
 
-    /// Reported leases whose NICs no guest has.
+    /// Adds the leases that libvirt reports for NICs of no running guest.
     fn leases_without_guest(&mut self) {
         if self.leases.by_mac.is_empty() && !self.has_leases_without_mac() {
             return;

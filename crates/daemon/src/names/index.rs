@@ -1,4 +1,4 @@
-//! Finding one's way among the state files' leases and NICs.
+//! Indexes over the leases and NICs in the state files.
 
 use guest_names::address::{Address, Mac};
 use guest_names::bridge::Bridge;
@@ -8,14 +8,15 @@ use guest_store::contents::{BridgeIndex, Contents, Domain, Lease};
 use crate::facts::Millis;
 use crate::state::Files;
 
-/// The files' leases that hold, and the NICs of their MAC maps, by what they are looked for.
+/// The current leases in the state files and the NICs in the MAC maps, sorted by what they are searched for. A lease's
+/// number is its index in [`Contents::leases`].
 pub(super) struct Index<'f> {
     pub(super) files: &'f Contents,
     read: &'f Files,
     now: i64,
     /// Bridge, MAC, index of the domain's record.
     nics: Vec<(BridgeIndex, [u8; 6], u32)>,
-    /// Leases by bridge and MAC.
+    /// Leases with a MAC, by bridge and MAC.
     by_nic: Vec<u32>,
     /// Leases by address.
     by_address: Vec<u32>,
@@ -45,34 +46,34 @@ impl<'f> Index<'f> {
         self.now
     }
 
-    /// A lease, where it holds.
+    /// The lease of this number, unless it has expired.
     pub(super) fn lease(&self, at: u32) -> Option<&'f Lease> {
         self.files.leases.get(at as usize).filter(|lease| !lease.has_expired(self.now))
     }
 
-    /// The bridge's index, where it has files.
+    /// The bridge's index, if it has state files.
     pub(super) fn bridge(&self, bridge: Bridge) -> Option<BridgeIndex> {
         self.files.find_bridge(bridge.as_bytes())
     }
 
-    /// When the daemon first saw a lease.
+    /// When the daemon first saw the lease.
     pub(super) fn first_seen(&self, lease: u32) -> Millis {
         self.read.first_seen(lease)
     }
 
-    /// The leases of a NIC, in the order of the file.
+    /// The leases of a NIC, in the file's order.
     pub(super) fn leases_of(&self, bridge: BridgeIndex, mac: Mac) -> &[u32] {
         let wanted = (bridge, Some(mac.0));
         run(&self.by_nic, |&at| nic(&self.files.leases[at as usize]).cmp(&wanted))
     }
 
-    /// The leases of an address.
+    /// The leases with an address.
     pub(super) fn leases_with(&self, address: Address) -> &[u32] {
         let wanted = octets(address);
         run(&self.by_address, |&at| octets(self.files.leases[at as usize].address).cmp(&wanted))
     }
 
-    /// The domains that have a NIC, in the order of the file, each with the number of its record.
+    /// The domains that have the NIC, in the file's order, each with its index in [`Contents::domains`].
     pub(super) fn domains_of(
         &self,
         bridge: BridgeIndex,
@@ -90,12 +91,12 @@ fn nic(lease: &Lease) -> (BridgeIndex, Option<[u8; 6]>) {
     (lease.bridge, lease.mac.map(|mac| mac.0))
 }
 
-/// Something to sort addresses by.
+/// A sort key for addresses.
 pub(super) fn octets(address: Address) -> (usize, [u8; 16]) {
     (address.octets().len(), address.padded())
 }
 
-/// The run of what compares equal in a sorted slice.
+/// The items of a sorted slice that compare equal.
 fn run<T>(sorted: &[T], compare: impl Fn(&T) -> std::cmp::Ordering) -> &[T] {
     let from = sorted.partition_point(|item| compare(item).is_lt());
     let rest = sorted.get(from..).unwrap_or(&[]);

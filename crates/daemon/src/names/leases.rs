@@ -1,4 +1,4 @@
-//! Rows of the state files.
+//! Adds a row for everything in the state files.
 
 use std::collections::HashMap;
 
@@ -17,27 +17,27 @@ use super::{Input, Pulse};
 use crate::facts::{Connection, Facts, KnownGuest};
 use crate::model::{self, Network};
 
-/// What libvirt's guests make of a lease of the files.
+/// The guest that a lease in the state files belongs to.
 #[derive(Clone, Copy)]
 pub(super) struct Owner {
-    /// The guest that has the NIC, if there is one, and how it is numbered.
+    /// The number of the running guest that has the NIC, if any (see [`Holder::Guest`]).
     guest: Option<u32>,
-    /// Its agent doesn't name the address.
+    /// Whether the guest's agent has answered since, and didn't report the address.
     pub(super) denied: bool,
     /// See [`Fact::rank`].
     rank: u32,
     connection: u16,
-    /// The lease's fact in the table.
+    /// The index of the lease's fact in the table.
     pub(super) fact: u32,
 }
 
-/// The leases of the files, by their place in the files.
+/// The owners of all leases in the state files.
 pub(super) struct Owned {
     pub(super) leases: Vec<Owner>,
     pub(super) undecided: bool,
-    /// Rank and connection of what belongs to no guest.
+    /// Rank and connection of leases that belong to no running guest.
     home: (u32, u16),
-    /// Those of guests by name, where several connections lead to this host.
+    /// Rank and connection of each running guest, by domain name; empty unless several connections are to this host.
     guests: HashMap<Vec<u8>, (u32, u16)>,
 }
 
@@ -82,7 +82,7 @@ impl Owned {
             (owner.rank, owner.connection) = place(connection);
         }
         if let (Some(answered), false) = (known.answered, names(known, lease.address)) {
-            // The answer took a while to come: what was leased since it was asked for, it can't know.
+            // The agent may have taken this long to answer, so its answer may lack anything leased in that time.
             let patience = connection.settings.config.agent_timeout.as_millis() as i64;
             if index.first_seen(at).saturating_add(patience) <= answered {
                 owner.denied = true;
@@ -93,14 +93,15 @@ impl Owned {
     }
 }
 
-/// Whether the guest's agent names the address.
+/// Whether the guest's agent reports the address.
 pub(super) fn names(known: &KnownGuest, address: Address) -> bool {
-    known.guest.nics.iter().flat_map(|nic| &nic.addresses).any(|told| {
-        told.source == model::ReportedBy::Agent && super::trust::address(told.address) == address
+    known.guest.nics.iter().flat_map(|nic| &nic.addresses).any(|reported| {
+        reported.source == model::ReportedBy::Agent
+            && super::trust::address(reported.address) == address
     })
 }
 
-/// Adds the rows that a look-up would find in the files, and the aliases of the leases' host names.
+/// Adds the rows that a look-up would find in the state files, and the aliases of the leases' host names.
 pub(super) fn add(
     table: &mut Table,
     input: Input<'_>,
@@ -158,7 +159,7 @@ pub(super) fn add(
     add_domains(table, input, index, owned, &networks, pulse);
 }
 
-/// As a look-up has it: the leases of a bridge with a MAC map, in the order of the maps.
+/// Adds the domain names in the MAC maps with their leases, in the order in which a look-up finds them.
 fn add_domains(
     table: &mut Table,
     input: Input<'_>,
@@ -227,7 +228,7 @@ fn add_domains(
     }
 }
 
-/// The rows of one lease.
+/// Adds the rows of one lease.
 struct LeaseRows<'r, 'f> {
     table: &'r mut Table,
     input: Input<'f>,
@@ -247,7 +248,7 @@ impl LeaseRows<'_, '_> {
         flags::LEASE | denied | self.attached()
     }
 
-    /// Under the name, and under the name followed by the record's domain.
+    /// Adds the lease under a name, and under that name followed by the domain in the lease's record.
     fn add(&mut self, kind: u8, text: &[u8], name: Span) {
         let flags = self.flags();
         if let Some(key) = suffix::own_key(self.table, kind, text) {
@@ -265,7 +266,7 @@ impl LeaseRows<'_, '_> {
         self.table.row(key, name, self.owner.fact, Class::Own, flags, false);
     }
 
-    /// Under the aliases of the connection that it belongs to, if it does to any.
+    /// Adds the lease under the aliases of its connection, if it belongs to a connection to this host.
     fn add_aliases(&mut self, kind: u8, text: &[u8], name: Span, networks: &[Option<&Network>]) {
         let connection = self.input.facts.connections.get(usize::from(self.owner.connection));
         let Some(connection) = connection.filter(|one| one.settings.here && !self.owner.denied)

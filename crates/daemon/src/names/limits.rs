@@ -1,4 +1,4 @@
-//! How much of the snapshot one guest can take up.
+//! Limits on how much of the snapshot one guest can take up.
 
 use std::collections::HashMap;
 
@@ -10,29 +10,29 @@ use super::connections::guests;
 use super::table::Table;
 use crate::facts::{Connection, KnownGuest};
 
-/// So many addresses that no state file of this host has are taken from one guest.
+/// How many addresses are taken from one guest, not counting leases in this host's state files.
 pub(super) const ADDRESSES: usize = 64;
 
-/// So many host names of one guest may share a hash of the snapshot: a look-up of any name with that hash
-/// reads past all of them. Among a million names a hash has three by chance.
+/// How many host names of one guest may have the same hash in the snapshot: a look-up of any name with that hash has to
+/// read past all of them. By chance, no more than three of a million names share a hash.
 const SAME_HASH: u32 = 16;
 
 /// Whose an address is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Holder {
-    /// A guest that libvirt has, by its number over all connections.
+    /// A guest that libvirt reports, by its number across all connections.
     Guest(u32),
-    /// A domain that only a MAC map has, by its record.
+    /// A domain that is only in a MAC map, by its index in [`guest_store::contents::Contents::domains`].
     Domain(u32),
-    /// No running guest. All leases of a bridge count together, since a guest can take them with MACs of its
-    /// choice.
+    /// No running guest. All such leases on a bridge count as one holder's, since a guest can get leases for any MAC
+    /// addresses it makes up.
     Bridge(BridgeIndex),
-    /// No guest of this connection, whose networks have the lease.
+    /// None of this connection's guests, but the lease is on one of its networks.
     Connection(u16),
 }
 
 impl Holder {
-    /// For the log.
+    /// The holder in words, for the log.
     fn text(self, input: Input<'_>) -> String {
         let files = &input.files.contents;
         let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -52,18 +52,18 @@ impl Holder {
             }
             Self::Bridge(bridge) => {
                 let bridge = lossy(files.bridge(bridge).as_bytes());
-                format!("what is on bridge {bridge} and belongs to no guest")
+                format!("bridge {bridge} (no known guest)")
             }
             Self::Connection(connection) => {
                 let connection = input.facts.connections.get(usize::from(connection));
                 let name = connection.map_or("", |one| one.settings.config.name.as_str());
-                format!("what is on networks of connection {name} and belongs to no guest")
+                format!("connection {name} (no known guest)")
             }
         }
     }
 }
 
-/// Guests of which [`ADDRESSES`] don't take all, for the log.
+/// Log messages for guests with more than [`ADDRESSES`] addresses.
 pub(super) fn addresses(input: Input<'_>, holders: &[Holder]) -> Vec<String> {
     let text = |holder: &Holder| {
         let whose = holder.text(input);
@@ -72,7 +72,7 @@ pub(super) fn addresses(input: Input<'_>, holders: &[Holder]) -> Vec<String> {
     holders.iter().map(text).collect()
 }
 
-/// Drops host names that share a hash with [`SAME_HASH`] others of their holder. Whose they were, for the log.
+/// Drops a holder's host names beyond [`SAME_HASH`] with the same hash. Returns log messages.
 pub(super) fn limit_same_hash(input: Input<'_>, table: &mut Table) -> Vec<String> {
     let mut hashes = Vec::new();
     let mut row = 0;
@@ -85,7 +85,7 @@ pub(super) fn limit_same_hash(input: Input<'_>, table: &mut Table) -> Vec<String
     hashes.sort_unstable();
     let (mut dropped, mut holders) = (Vec::new(), Vec::new());
     for keys in hashes.chunk_by(|a, b| a.0 == b.0).filter(|keys| keys.len() > SAME_HASH as usize) {
-        // Of each holder: how many names, and the last of them.
+        // For each holder: how many names, and where the last one starts.
         let mut names: HashMap<Holder, (u32, usize)> = HashMap::new();
         for &(_, from, to) in keys {
             for at in from..to {

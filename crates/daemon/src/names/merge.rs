@@ -1,4 +1,4 @@
-//! Which rows of a key become entries of the snapshot, and which of them are one and the same.
+//! Decides which rows of a key become entries of the snapshot, and merges duplicates.
 
 use std::cmp::Reverse;
 
@@ -8,27 +8,28 @@ use guest_names::snapshot::format::{Entry, Source, flags, kind};
 use super::index::octets;
 use super::table::{Class, Fact, Row, Table};
 
-/// A row that is kept.
+/// A row that becomes an entry of the snapshot.
 #[derive(Clone, Copy)]
 struct Kept {
-    /// Its place among the key's rows.
+    /// Its index in the key's rows.
     at: u32,
     flags: u8,
     source: Source,
-    /// It is part of another one.
+    /// Whether it was merged into another row.
     is_merged: bool,
 }
 
-/// Works on one key after the other.
+/// Works on one key at a time, and reuses its buffers.
 #[derive(Default)]
 pub(super) struct Merge {
     kept: Vec<Kept>,
-    /// The kept rows by address and NIC.
+    /// Indexes into `kept`, sorted by address and NIC.
     sorted: Vec<u32>,
 }
 
 impl Merge {
-    /// Decides about a key's rows. When another decision is due, if one is.
+    /// Decides about a key's rows. Returns when to decide again, in seconds since the epoch, if the outcome depends on a
+    /// lease that ends.
     pub(super) fn settle(&mut self, table: &Table, key: &[u8], rows: &[Row]) -> Option<i64> {
         let kind = key.first().copied();
         let until = self.choose(table, rows, kind);
@@ -44,8 +45,8 @@ impl Merge {
         until
     }
 
-    /// Keeps the rows of the first connection; of the first that has a running guest, if any has. Leases of
-    /// the files stay in any case, as what look-ups fall back to without the daemon.
+    /// Keeps the rows of the first connection with a running guest or, if there is none, of the first connection. Leases in
+    /// the state files are always kept, since look-ups fall back to them when the daemon isn't running.
     fn choose(&mut self, table: &Table, rows: &[Row], kind: Option<u8>) -> Option<i64> {
         let rank = |row: &Row| table.fact_of(row).rank;
         let counts = |row: &&Row| !row.is(flags::DENIED);
@@ -55,7 +56,7 @@ impl Merge {
         let candidates = || rows.iter().filter(counts).filter(|row| open(row));
         let running = candidates().filter(|row| row.is(flags::ATTACHED)).map(rank).min();
         let first = running.or_else(|| candidates().map(rank).min());
-        // What was left behind here yields to a guest that runs elsewhere, whenever the files are read too.
+        // Leases left behind here lose to a guest that runs elsewhere, also in look-ups that read the files themselves.
         let yields = |row: &Row| row.is_lease() && first.is_some_and(|first| rank(row) < first);
         let before = if rows.iter().any(yields) { flags::BEFORE } else { 0 };
         let may_win = |row: &Row| open(row) && first.is_none_or(|first| rank(row) == first);
@@ -83,7 +84,7 @@ impl Merge {
         lasts_until.filter(|_| any_lost)
     }
 
-    /// Makes one of a lease and what libvirt reports of it.
+    /// Merges each lease with what libvirt reports about it.
     fn unite(&mut self, table: &Table, rows: &[Row], kind: Option<u8>) {
         let Self { kept, sorted } = self;
         sorted.clear();
@@ -97,7 +98,7 @@ impl Merge {
         }
     }
 
-    /// The entries, in the order of the rows.
+    /// The key's entries, in the order of `kept`.
     pub(super) fn entries<'t>(
         &'t self,
         table: &'t Table,
@@ -122,11 +123,11 @@ impl Merge {
     }
 }
 
-/// Which of an address's names comes first: a domain's, then that of a lease, of an agent, of a neighbour. Of
-/// leases that of a running guest, and of the one that lasts longest, as the look-up in the files has it.
+/// The sort key for the names of an address: a domain's name first, then those from leases, agents and neighbour tables.
+/// Among leases those of running guests come first, then those that last longest, as in a look-up in the state files.
 fn place_of_name(kept: &Kept, borrowed: bool, fact: &Fact) -> impl Ord + use<> {
     let has = |flag: u8| kept.flags & flag != 0;
-    // As in an answer: those that never end come last.
+    // As in a look-up's answer, leases that never end come last.
     let end = (fact.expiry == 0, Reverse(fact.expiry));
     let source = match (fact.is_leased(), borrowed) {
         (true, false) => None,
@@ -137,7 +138,7 @@ fn place_of_name(kept: &Kept, borrowed: bool, fact: &Fact) -> impl Ord + use<> {
     (has(flags::DENIED), fact.rank, !has(flags::DOMAIN), source, lease)
 }
 
-/// The address and the NIC, to be sorted by.
+/// The address and the NIC, as a sort key.
 type Identity = (Option<(usize, [u8; 16])>, Option<[u8; 6]>);
 
 fn identity(table: &Table, rows: &[Row], kept: &[Kept], at: u32) -> Identity {
@@ -145,8 +146,8 @@ fn identity(table: &Table, rows: &[Row], kept: &[Kept], at: u32) -> Identity {
     (fact.address.map(octets), fact.mac.map(|mac| mac.0))
 }
 
-/// Of rows with one address and NIC: what libvirt reports goes into the leases that it is about or, without
-/// one, into what is reported before. Two leases are never one, as look-ups tell them apart too.
+/// Merges rows with the same address and NIC: a report goes into the leases that it is about or, if there are none, into
+/// an earlier report. Two leases are never merged, since look-ups don't merge them either.
 fn unite_run(table: &Table, rows: &[Row], kept: &mut [Kept], run: &[u32], kind: Option<u8>) {
     let same = |kept: &[Kept], a: u32, b: u32| {
         let row = |at: u32| &rows[kept[at as usize].at as usize];
@@ -155,7 +156,7 @@ fn unite_run(table: &Table, rows: &[Row], kept: &mut [Kept], run: &[u32], kind: 
         let (name, other_name) = (table.name_of(a), table.name_of(b));
         let bridges = one.bridge == other.bridge
             || [one, other].iter().any(|fact| fact.bridge == Bridge::NONE);
-        // Domains are told apart by case too.
+        // Domain names are case-sensitive.
         let names = match kind {
             Some(kind::HOST) => true,
             Some(kind::ADDRESS) if !a.is(flags::DOMAIN) => name.eq_ignore_ascii_case(other_name),
@@ -169,7 +170,7 @@ fn unite_run(table: &Table, rows: &[Row], kept: &mut [Kept], run: &[u32], kind: 
     let mut into = Vec::new();
     for &at in run {
         let one = kept[at as usize];
-        // Of leases only those of a guest without an address are ever one.
+        // Leases are only merged for a guest without an address.
         let others = if is_lease(kept, at) && !is_guest_alone(kept, at) { &[] } else { &into[..] };
         let mut merged = false;
         for &other in others {
@@ -178,11 +179,11 @@ fn unite_run(table: &Table, rows: &[Row], kept: &mut [Kept], run: &[u32], kind: 
             }
             merged = true;
             let other = &mut kept[other as usize];
-            // A report of a lease that the files have adds nothing.
+            // An unconfirmed report of a lease in the files adds nothing.
             let is_news = one.source != Source::Files || one.flags & flags::CONFIRMED != 0;
             if is_news || other.flags & flags::LEASE == 0 {
                 other.flags = (other.flags | one.flags) & !flags::DENIED;
-                // Whatever ranks first.
+                // The source that ranks first.
                 other.source = other.source.min(one.source);
             }
         }

@@ -1,10 +1,10 @@
-//! Which names answer with which addresses: the rules, from values to values.
+//! The rules that decide which names resolve to which addresses. No I/O happens here.
 //!
-//! 1. `leases` makes rows of the state files, exactly those that a look-up finds there.
-//! 2. `guests` makes rows of what libvirt reports, as far as [`trust`] believes it.
-//! 3. `limits` drops what one guest has too much of.
+//! 1. `leases` adds rows for the state files, exactly those that a look-up finds there.
+//! 2. `guests` adds rows for what libvirt reports, as far as [`trust`] allows.
+//! 3. `limits` drops what exceeds a guest's limits.
 //! 4. `merge` decides, for each key, which of its rows become entries of the snapshot.
-//! 5. `ssh` decides which names and addresses stand for which guest's host keys.
+//! 5. `ssh` decides which names and addresses identify which guest's host keys.
 
 mod addresses;
 mod connections;
@@ -31,64 +31,64 @@ use merge::Merge;
 pub use ssh::SshRecords;
 use table::Table;
 
-/// What the names are made of.
+/// Everything that the names are compiled from.
 #[derive(Clone, Copy, Debug)]
 pub struct Input<'i> {
     /// Seconds since the epoch.
     pub now: i64,
-    /// The host's own node name, which no guest gets.
+    /// This host's own node name, which no guest may have.
     pub node: &'i [u8],
-    /// What the state files say.
+    /// The contents of the state files.
     pub files: &'i Files,
-    /// What libvirt says.
+    /// What libvirt reports.
     pub facts: &'i Facts,
-    /// What the kernel says of this host's network.
+    /// What the kernel reports about this host's network.
     pub host: &'i Host,
-    /// What may follow a guest's name.
+    /// The configured suffixes of guests' names.
     pub naming: &'i Naming,
 }
 
 impl Input<'_> {
-    /// A lease still counts in the second in which it ends.
+    /// A lease is still current in the second in which it ends. 0 never ends.
     fn has_expired(&self, expiry: i64) -> bool {
         expiry != 0 && expiry < self.now
     }
 }
 
-/// The names, ready to be written down.
+/// The compiled names, ready to be written to the snapshot.
 pub struct CompiledNames {
     table: Table,
     /// See [`Input::node`].
     node: Vec<u8>,
-    /// When a lease ends on which it depends who has a name or an address, in seconds since the epoch.
+    /// When to compile again, in seconds since the epoch: when a lease ends that decides who has a name or an address.
     pub until: Option<i64>,
-    /// An agent leaves out a lease that may be younger than what the agent said.
+    /// Whether an agent's answer lacks a lease that may be newer than that answer.
     pub undecided: bool,
-    /// Who has more names or addresses than one guest may add, in words.
+    /// Log messages about guests with more names or addresses than the limits allow.
     pub limited: Vec<String>,
-    /// What ssh may ask for.
+    /// The records for ssh.
     pub ssh: SshRecords,
 }
 
-/// Where [`CompiledNames::each`] puts the entries of a key.
+/// Called by [`CompiledNames::each`] with each key and its entries.
 pub type Take<'t, E> = dyn FnMut(&[u8], &mut dyn Iterator<Item = Entry<'_>>) -> Result<(), E> + 't;
 
-/// What is called again and again during a long compilation.
+/// Called again and again during a long compilation, so that the caller can show that it is alive.
 pub type Pulse<'p> = dyn FnMut() + 'p;
 
-/// What is found out besides.
+/// By-products of adding rows.
 #[derive(Default)]
 struct Notes {
     /// See [`CompiledNames::until`].
     until: Option<i64>,
-    /// Whose addresses are too many.
+    /// Who has too many addresses.
     limited: Vec<Holder>,
-    /// What is for ssh alone.
+    /// What only ssh needs.
     ssh: ssh::Addresses,
 }
 
 impl Notes {
-    /// When a lease ends, something else counts; 0: it never does.
+    /// Has the names compiled again at `end`, in seconds since the epoch; 0: never.
     fn decide_again(&mut self, end: i64) {
         if end != 0 {
             earliest(&mut self.until, end);
@@ -96,7 +96,7 @@ impl Notes {
     }
 }
 
-/// Applies the rules.
+/// Compiles the names from `input`.
 #[must_use]
 pub fn compile(input: Input<'_>, pulse: &mut Pulse<'_>) -> CompiledNames {
     let index = Index::new(input.files, input.now);
@@ -127,10 +127,10 @@ impl CompiledNames {
         &self.node
     }
 
-    /// Hands on each key, in the order of their bytes, and its entries.
+    /// Calls `take` with each key and its entries, in the byte order of the keys. Updates [`Self::until`].
     ///
     /// # Errors
-    /// What `take` says.
+    /// The first error of `take`.
     pub fn each<E>(&mut self, take: &mut Take<'_, E>) -> Result<(), E> {
         let mut merge = Merge::default();
         for (key, rows) in self.table.groups() {

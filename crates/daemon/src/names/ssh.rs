@@ -1,10 +1,10 @@
-//! What ssh gets of the guests: which name or address stands for which of them, their host keys, and the way to those that
-//! only their host reaches.
+//! The records for ssh: which names and addresses identify which guest, the guests' host keys, and the route to guests
+//! that only their own host can reach.
 //!
-//! A host key is worth as much as the name that it stands for. So the names are those that the administrator gave: a
-//! domain's, and what may follow it (see [`super::suffix`]). A host name that a guest chose stands for no key, and takes none
-//! from the domain of that name: a connection made there by mistake is stopped by the domain's key. A name that two guests
-//! share stands for neither.
+//! A host key is only as good as the name it is recorded under. So only names that the administrator chose have keys: the
+//! name of a domain, alone or with a suffix (see [`super::suffix`]). A host name that a guest chose never has a key. Nor
+//! does it keep a domain of the same name from having one: if a connection ends up at the wrong guest, the domain's key
+//! stops it. A name that two guests share has no key.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -22,31 +22,31 @@ use crate::config::ssh_host;
 use crate::facts::{Connection, KnownGuest};
 use crate::model::{Network, Nic};
 
-/// So many addresses of a guest are kept on the way through its host, of which one is used.
+/// How many addresses are recorded for a guest that is reached through its host. ssh uses one of them.
 pub(super) const ADDRESSES: usize = 8;
 
-/// What is found out while the guests' addresses are gone through.
+/// What `guests` collects for ssh while it goes through the guests' addresses.
 #[derive(Default)]
 pub(super) struct Addresses {
-    /// Addresses that are leased to one guest alone, as far as that is known for each by itself.
+    /// Addresses that are leased to a guest and, as far as leases show, to no other. Two guests may still both be here.
     pub(super) leased: Vec<(Address, GuestId)>,
-    /// Guests that only their host reaches, in the order of their ids, and at which addresses.
+    /// Guests that only their own host can reach, in the order of their ids, with their addresses there.
     pub(super) behind: Vec<(GuestId, Vec<IpAddr>)>,
 }
 
 /// The records that ssh reads.
 #[derive(Debug, Default)]
 pub struct SshRecords {
-    /// By name or address: the keys of the records.
+    /// The guest of each name and address, by the record's key.
     by_key: Vec<(Vec<u8>, GuestId)>,
     guests: BTreeMap<GuestId, SshGuest>,
 }
 
 impl SshRecords {
-    /// Hands on each record's key and data.
+    /// Calls `take` with each record's key and data.
     ///
     /// # Errors
-    /// What `take` says.
+    /// The first error of `take`.
     pub fn each(&self, mut take: impl FnMut(&[u8], &[u8]) -> io::Result<()>) -> io::Result<()> {
         for (key, id) in &self.by_key {
             take(key, &id.to_bytes())?;
@@ -58,16 +58,16 @@ impl SshRecords {
     }
 }
 
-/// Whose a name is.
+/// Who has a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Holder {
     Guest(GuestId),
-    /// A domain that only a MAC map has: of a libvirt driver that the daemon isn't connected to.
+    /// A domain that is only in a MAC map: its libvirt driver is one that the daemon isn't connected to.
     Unlisted,
 }
 
 impl Holder {
-    /// A guest that is known over two connections, as during a migration, is one. Then the first connection's word counts.
+    /// A guest reported by two connections, as during a migration, is the same guest. The first connection's report counts.
     fn is_same(self, other: Self) -> bool {
         match (self, other) {
             (Self::Guest(one), Self::Guest(other)) => one.uuid == other.uuid,
@@ -76,12 +76,12 @@ impl Holder {
     }
 }
 
-/// The id of a guest in the snapshot.
+/// The guest's id in the snapshot.
 pub(super) fn id_of(connection: &Connection, known: &KnownGuest) -> GuestId {
     GuestId { connection: connection.settings.config.id.0, uuid: known.guest.uuid }
 }
 
-/// Makes the records.
+/// Makes the records for ssh.
 pub(super) fn records(input: Input<'_>, addresses: Addresses, pulse: &mut Pulse<'_>) -> SshRecords {
     let guests = guests_for_ssh(input, addresses.behind);
     if guests.is_empty() {
@@ -107,7 +107,7 @@ pub(super) fn records(input: Input<'_>, addresses: Addresses, pulse: &mut Pulse<
     SshRecords { by_key, guests }
 }
 
-/// The guests with keys, and those that only their host reaches.
+/// The guests that have host keys, or that only their own host can reach.
 fn guests_for_ssh(
     input: Input<'_>,
     behind: Vec<(GuestId, Vec<IpAddr>)>,
@@ -129,7 +129,7 @@ fn guests_for_ssh(
     all
 }
 
-/// The names of all guests, whether they have keys or not: a name that is shared with one without isn't its own.
+/// The names of all guests, with or without keys, so that a name shared with a guest without keys is noticed.
 #[derive(Default)]
 struct Names {
     table: Table,
@@ -162,7 +162,7 @@ impl Names {
         }
     }
 
-    /// Domains in the MAC maps that no connection to this host lists.
+    /// Adds the domains in the MAC maps that no connection to this host lists.
     fn add_unlisted(&mut self, input: Input<'_>) {
         let here = guests(input.facts).filter(|(_, connection, _)| connection.settings.here);
         let listed: HashSet<&[u8]> =
@@ -181,18 +181,17 @@ impl Names {
         self.rows.extend(key.map(|key| (key, Class::Own, holder)));
     }
 
-    /// Hands on each name that one guest alone has. As in a look-up, a name of a lower class counts before those that are
-    /// made of longer ones.
+    /// Calls `take` with each name that only one guest has. As in a look-up, only names of the lowest [`Class`] present count.
     fn each_unshared(&mut self, mut take: impl FnMut(&[u8], GuestId)) {
         let Self { table, rows } = self;
-        // Those of one name stay in the order of the connections.
+        // The sort is stable: rows of one name stay in the order of the connections.
         rows.sort_by(|a, b| (table.text(a.0), a.1.order()).cmp(&(table.text(b.0), b.1.order())));
         for of_name in rows.chunk_by(|a, b| table.text(a.0) == table.text(b.0)) {
             let (key, class, first) = of_name[0];
             let mut others = of_name.iter().filter(|row| row.1.order() == class.order());
             if let Holder::Guest(id) = first {
                 if others.all(|row| row.2.is_same(first)) {
-                    // Without the kind.
+                    // The key's first byte is its kind.
                     take(table.text(key).get(1..).unwrap_or_default(), id);
                 }
             }
@@ -200,7 +199,7 @@ impl Names {
     }
 }
 
-/// The network that a NIC is on.
+/// The network of a NIC, if it is known.
 fn network_of<'i>(input: Input<'i>, connection: &'i Connection, nic: &Nic) -> Option<&'i Network> {
     match &nic.network {
         Some(name) => connection.networks.iter().find(|one| one.name == *name),

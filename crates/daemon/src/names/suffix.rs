@@ -1,4 +1,4 @@
-//! What may follow a guest's name, and whether the whole is a name that can be asked for.
+//! The suffixes of guests' names, and whether a name with a suffix is valid.
 //!
 //! | alias | where |
 //! |---|---|
@@ -8,7 +8,7 @@
 //! | `NAME.CONNECTION` | the configuration names the connection |
 //! | `NAME.NETWORK` | the configuration wants it |
 //!
-//! Everything that isn't somebody's choice stays in the zone, as any short suffix may be a top-level domain.
+//! Suffixes that nobody configured end in the zone, since any short suffix may be a top-level domain.
 
 use guest_names::name::{Wanted, is_host_name};
 use guest_names::snapshot::format::kind;
@@ -18,7 +18,7 @@ use crate::config::Naming;
 use crate::facts::Connection;
 use crate::model::Network;
 
-/// The key of a name by itself; `None` where it can't be asked for.
+/// The key of a name by itself; `None` if it is not valid in a look-up.
 pub(super) fn own_key(table: &mut Table, kind: u8, name: &[u8]) -> Option<Span> {
     let wanted = match kind {
         kind::HOST => Wanted::host(name)?,
@@ -27,23 +27,23 @@ pub(super) fn own_key(table: &mut Table, kind: u8, name: &[u8]) -> Option<Span> 
     table.key(kind, &[wanted.canonical()], |_| true)
 }
 
-/// The key of a name followed by the parts of a suffix; `None` where it can't be asked for.
+/// The key of a name followed by the parts of a suffix; `None` if that is not valid in a look-up.
 pub(super) fn key(table: &mut Table, kind: u8, name: &[u8], suffix: [&[u8]; 2]) -> Option<Span> {
     let [first, last] = suffix.map(|part| part.strip_suffix(b".").unwrap_or(part));
     if name.is_empty() || (first.is_empty() && last.is_empty()) {
         return None;
     }
-    // Neither depends on case.
+    // Both checks ignore case, so it doesn't matter that the key is in lower case.
     table.key(kind, &[name, first, last], |whole| match kind {
         kind::HOST => is_host_name(whole),
         _ => Wanted::domain(whole).is_some(),
     })
 }
 
-/// The keys of a name's aliases.
+/// The keys of a name's aliases, each with its class.
 pub(super) type Aliases = [Option<(Span, Class)>; 6];
 
-/// The keys of a name with what only the daemon knows to follow it.
+/// The keys of a name with each suffix that only the daemon knows.
 pub(super) fn aliases(
     table: &mut Table,
     naming: &Naming,
@@ -70,7 +70,7 @@ pub(super) fn aliases(
     let mut aliases = [None; 6];
     for (at, suffix) in suffixes.iter().enumerate() {
         let Some((parts, class)) = suffix else { continue };
-        // One and the same is one key.
+        // The same suffix may come up twice; add its key once.
         let earlier = suffixes[..at].iter().flatten();
         if earlier.into_iter().any(|(other, _)| same(*parts, *other)) {
             continue;
@@ -90,7 +90,7 @@ fn labels<'s>(parts: &'s [&str; 2]) -> impl Iterator<Item = impl PartialEq + use
     labels.map(|label| Label(label.as_bytes()))
 }
 
-/// Compared as in names.
+/// A label, compared without regard to case.
 struct Label<'l>(&'l [u8]);
 
 impl PartialEq for Label<'_> {

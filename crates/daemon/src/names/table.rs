@@ -1,5 +1,5 @@
-//! Rows: that an address, or a guest without one, answers to a name. Many rows share an address and a
-//! name, so those are kept once.
+//! The rows: each says that a key (a name or an address) resolves to an address, or belongs to a guest without one. Many
+//! rows share an address and a name, so those are stored once.
 
 use guest_names::address::{Address, Mac};
 use guest_names::bridge::Bridge;
@@ -14,24 +14,23 @@ pub(super) struct Span {
     length: u16,
 }
 
-/// How a key came to be a guest's name.
+/// How a key is made from a guest's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Class {
-    /// It is the guest's name.
+    /// The name itself.
     Own,
-    /// It is the name followed by the domain of the lease's record, which look-ups know without the
-    /// snapshot.
+    /// The name and the domain in the lease's record, which look-ups also know without the snapshot.
     Derived,
-    /// It is the name followed by the domain of the guest's network, which only the daemon knows.
+    /// The name and the domain of the guest's network, which only the daemon knows.
     Domain,
-    /// It is the name in the zone.
+    /// The name in the zone.
     Zone,
-    /// It is the name with its network or connection.
+    /// The name with its network or connection.
     Qualified,
 }
 
 impl Class {
-    /// Names of a higher one count where there are none of a lower one.
+    /// The order of precedence: rows of a key with a higher number only count if there are none with a lower one.
     pub(super) fn order(self) -> u8 {
         match self {
             Self::Own => 0,
@@ -42,14 +41,14 @@ impl Class {
     }
 }
 
-/// What a row says of an address.
+/// What rows say about an address. Many rows may refer to one fact.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fact {
-    /// `None`: the guest is known.
+    /// `None`: only that the guest exists is known.
     pub(super) address: Option<Address>,
     /// The NIC.
     pub(super) mac: Option<Mac>,
-    /// The bridge of this host.
+    /// The NIC's bridge on this host, or [`Bridge::NONE`].
     pub(super) bridge: Bridge,
     /// Seconds since the epoch; 0: none.
     pub(super) expiry: i64,
@@ -57,39 +56,38 @@ pub(super) struct Fact {
     pub(super) order: u32,
     /// See [`Entry::client`](guest_names::snapshot::format::Entry::client).
     pub(super) client: u32,
-    /// Who said so.
+    /// Where it is known from.
     pub(super) source: Source,
-    /// The place of the guest's connection.
+    /// The index of the guest's connection in the configuration.
     pub(super) connection: u16,
-    /// The order of its names among those of others: the lowest win.
+    /// The rank of its connection; for the same key, the lowest rank wins.
     pub(super) rank: u32,
     /// [`flags::ELSEWHERE`], [`flags::BEFORE`].
     pub(super) flags: u8,
-    /// Whose it is; see [`Holder`](super::limits::Holder).
+    /// Who has the address.
     pub(super) holder: Holder,
 }
 
 impl Fact {
-    /// Whether the address is leased, by whichever DHCP server.
+    /// Whether the address comes from a DHCP lease.
     pub(super) fn is_leased(&self) -> bool {
         matches!(self.source, Source::Files | Source::Lease)
     }
 }
 
-/// An address under a key.
+/// An entry of a key.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row {
     key: Span,
     name: Span,
     fact: u32,
-    /// Its place among the rows as they were added.
+    /// Its index in the order in which rows were added.
     order: u32,
-    /// How the key came to be.
+    /// How the key was made.
     pub(super) class: Class,
-    /// The address has a lease under another host name: it only answers to this one where no lease of a running
-    /// guest has it, as in the files.
+    /// Whether the address is leased under another host name. Then it only has this name if no lease of a running guest does.
     pub(super) borrowed: bool,
-    /// [`flags`], those of the fact among them.
+    /// [`flags`], including the fact's.
     pub(super) flags: u8,
 }
 
@@ -102,15 +100,14 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Keeps the bytes of a name.
+    /// Stores the bytes of a name.
     pub(super) fn name(&mut self, name: &[u8]) -> Span {
         let at = self.bytes.len();
         self.bytes.extend_from_slice(name);
         self.span_from(at)
     }
 
-    /// Makes the key of a name, in lower case, out of its parts, of which empty ones are left out; `None` where
-    /// `good` says that the whole can't be asked for.
+    /// Joins the parts that aren't empty with dots, in lower case, to the key of a name; `None` if `good` rejects the name.
     pub(super) fn key(
         &mut self,
         kind: u8,
@@ -134,7 +131,6 @@ impl Table {
         Some(self.span_from(at))
     }
 
-    /// Makes the key of an address.
     pub(super) fn address_key(&mut self, address: Address) -> Span {
         let at = self.bytes.len();
         self.bytes.push(kind::ADDRESS);
@@ -147,7 +143,7 @@ impl Table {
         Span { at: at as u32, length: length.min(usize::from(u16::MAX)) as u16 }
     }
 
-    /// Keeps what is said of an address; its index.
+    /// Stores a fact. Returns its index.
     pub(super) fn fact(&mut self, fact: Fact) -> u32 {
         self.facts.push(fact);
         (self.facts.len() - 1) as u32
@@ -168,12 +164,12 @@ impl Table {
         self.rows.push(Row { key, name, fact, order, class, borrowed, flags });
     }
 
-    /// Whose the row at a place is.
+    /// The holder of the row at this index.
     pub(super) fn holder(&self, at: usize) -> Holder {
         self.fact_of(&self.rows[at]).holder
     }
 
-    /// Keeps the rows whose place `keep` wants.
+    /// Keeps the rows whose index satisfies `keep`.
     pub(super) fn retain(&mut self, keep: impl Fn(usize) -> bool) {
         let mut at = 0;
         self.rows.retain(|_| {
@@ -182,24 +178,21 @@ impl Table {
         });
     }
 
-    /// The bytes of a span.
     pub(super) fn text(&self, span: Span) -> &[u8] {
         let from = span.at as usize;
         self.bytes.get(from..from + usize::from(span.length)).unwrap_or(&[])
     }
 
-    /// What a row says of an address.
     pub(super) fn fact_of(&self, row: &Row) -> &Fact {
         &self.facts[row.fact as usize]
     }
 
-    /// A row's name, in its own case.
+    /// The guest's name as it is written there, not in lower case.
     pub(super) fn name_of(&self, row: &Row) -> &[u8] {
         self.text(row.name)
     }
 
-    /// Puts the rows in the order of their keys, those of one key by rank, and of one rank as they were
-    /// added.
+    /// Sorts the rows by key, then by rank, then by the order in which they were added.
     pub(super) fn sort(&mut self) {
         let Self { bytes, facts, rows } = self;
         let text = |span: Span| &bytes[span.at as usize..][..usize::from(span.length)];
@@ -216,7 +209,7 @@ impl Table {
         });
     }
 
-    /// The rows of each key, with the key, once they are sorted.
+    /// Each key with its rows. Call [`Self::sort`] first.
     pub(super) fn groups(&self) -> impl Iterator<Item = (&[u8], &[Row])> {
         self.rows
             .chunk_by(|a, b| a.key == b.key || self.text(a.key) == self.text(b.key))
@@ -230,7 +223,7 @@ impl Row {
         self.flags & flag == flag
     }
 
-    /// Whether look-ups read it in the state files.
+    /// Whether look-ups also find it in the state files.
     pub(super) fn is_lease(&self) -> bool {
         self.is(flags::LEASE)
     }

@@ -1,4 +1,4 @@
-//! Which addresses that a guest is said to have are believed, and which name of its own.
+//! Which of a guest's reported addresses and host names are believed.
 
 use std::net::IpAddr;
 
@@ -13,8 +13,7 @@ use super::index::{Index, octets};
 use crate::facts::{Connection, KnownGuest};
 use crate::model::{Guest, Network, Nic, ReportedBy};
 
-/// guest-names' form of an address. An IPv4 address that is written as an IPv6 one stays one of those, and is
-/// not believed.
+/// Converts an address to guest-names' type. An IPv4-mapped IPv6 address stays IPv6, and so is never believed.
 #[must_use]
 pub fn address(address: IpAddr) -> Address {
     match address {
@@ -25,7 +24,7 @@ pub fn address(address: IpAddr) -> Address {
 
 /// Whether any guest can have the address: not unspecified (RFC 1122, 3.2.1.3: all of
 /// 0.0.0.0/8), loopback, multicast, broadcast, IPv4 link-local (RFC 3927), IPv4-mapped (RFC 4291,
-/// 2.5.5.2). IPv6 link-local ones depend on what is known of their scope.
+/// 2.5.5.2). Whether IPv6 link-local addresses are believed depends on the NIC, so they count as possible.
 #[must_use]
 pub fn is_possible(address: Address) -> bool {
     match address {
@@ -40,8 +39,8 @@ pub fn is_possible(address: Address) -> bool {
     }
 }
 
-/// The host name that an agent's word stands for. As dnsmasq treats DHCP's, it is the first label: which
-/// domain a guest is in is the network's to say, whose domain is an alias of every name on it.
+/// The host name to use when an agent reports `reported`: its first label, if it is valid. dnsmasq does the same with DHCP
+/// clients' names. The domain is the network's to choose: each name has an alias in it.
 #[must_use]
 pub fn agent_host_name(reported: &str) -> Option<&str> {
     let label = reported.split('.').next().unwrap_or(reported);
@@ -54,20 +53,20 @@ pub(super) fn is_reachable(connection: &Connection, network: Option<&Network>) -
     settings.here || settings.nat || network.is_some_and(|network| network.routed)
 }
 
-/// A NIC, and what of it is known.
+/// A guest's NIC, and where it is connected.
 #[derive(Clone, Copy)]
 pub(super) struct NicOf<'i> {
     pub(super) connection: &'i Connection,
     pub(super) guest: &'i Guest,
     pub(super) nic: &'i Nic,
-    /// The network that it is on.
+    /// Its network, if it is known.
     pub(super) network: Option<&'i Network>,
-    /// The bridge of this host that it is on.
+    /// Its bridge on this host, or [`Bridge::NONE`].
     pub(super) bridge: Bridge,
 }
 
 impl<'i> NicOf<'i> {
-    /// `None`: addresses there can't be reached from this host.
+    /// `None` if addresses on the NIC's network can't be reached from this host.
     pub(super) fn new(
         input: Input<'i>,
         connection: &'i Connection,
@@ -79,7 +78,7 @@ impl<'i> NicOf<'i> {
         reachable.then_some(of)
     }
 
-    /// Whether addresses there can be reached from this host or not.
+    /// As [`NicOf::new`], but regardless of whether this host can reach the addresses.
     pub(super) fn anywhere(
         input: Input<'i>,
         connection: &'i Connection,
@@ -114,7 +113,7 @@ impl<'i> NicOf<'i> {
         let of_network = self.network.map_or(&[][..], |network| &network.subnets);
         let of_bridge = || input.host.subnets_on(self.bridge.as_bytes());
         if address.is_link_local_v6() {
-            // Each link has the same subnet; a bridge without IPv6 has none.
+            // fe80::/64 is on every link, but not on a bridge without IPv6.
             return self.bridge != Bridge::NONE
                 && (of_bridge().any(|subnet| subnet.contains(&ip))
                     || (input.host.subnets.is_empty() && has_ipv6(of_network)));
@@ -142,21 +141,21 @@ fn is_link_local(subnet: &IpNet) -> bool {
     }
 }
 
-/// Of a network without any subnet nothing is known.
+/// Whether the network has IPv6. If no subnet is known, it may.
 fn has_ipv6(subnets: &[IpNet]) -> bool {
     subnets.is_empty() || subnets.iter().any(|subnet| subnet.addr().is_ipv6())
 }
 
-/// Whether a claim counts.
+/// Whether an address is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Believed,
     Refused,
-    /// Until a lease ends, in seconds since the epoch.
+    /// Refused until another guest's lease ends, in seconds since the epoch.
     RefusedUntil(i64),
 }
 
-/// Decides about what guests are said to have.
+/// Decides whether reported addresses are believed.
 pub(super) struct Trust<'i> {
     input: Input<'i>,
     index: &'i Index<'i>,
@@ -169,7 +168,7 @@ impl<'i> Trust<'i> {
         Self { input, index, claims: Claims::new(input), leases: ReportedLeases::new(input) }
     }
 
-    /// Whether the guest that has the NIC has the address, when its agent or a neighbour table says so.
+    /// Whether to believe an agent or a neighbour table that reports the address on this NIC.
     pub(super) fn claim(&self, of: NicOf<'_>, ip: IpAddr) -> Verdict {
         if !of.can_have(self.input, ip) {
             return Verdict::Refused;
@@ -186,14 +185,14 @@ impl<'i> Trust<'i> {
         }
     }
 
-    /// Whether any lease gives the address to somebody else than the guest that has the NIC.
+    /// Whether a lease gives the address to anyone but the NIC's guest.
     pub(super) fn is_leased_to_another(&self, of: NicOf<'_>, address: Address) -> bool {
         self.leased_to_another(address, Some(of.guest), of.is_here()).is_some()
             || self.leases.of_another(address, of).is_some()
     }
 
-    /// When the lease of this host's files ends that gives the address to somebody else; 0: never. Guests of
-    /// other hosts have none of this host's leases.
+    /// When the lease in this host's state files ends that gives the address to anyone but `guest`; 0: never. `None` if there
+    /// is no such lease. A guest that isn't `here`, on this host, has none of these leases.
     pub(super) fn leased_to_another(
         &self,
         address: Address,
@@ -217,7 +216,7 @@ impl<'i> Trust<'i> {
     }
 }
 
-/// The same MAC on another bridge is another NIC.
+/// Whether the guest has a NIC with this MAC address on the bridge. The same MAC on another bridge is another NIC.
 fn has_nic_on(guest: &Guest, mac: Option<Mac>, bridge: Bridge) -> bool {
     let on = |nic: &Nic| nic.bridge.is_none() || bridge_of(nic) == Some(bridge);
     mac.is_some_and(|mac| guest.nics.iter().any(|nic| nic.mac == mac && on(nic)))
@@ -227,7 +226,7 @@ fn has_nic(guest: &Guest, mac: Option<Mac>) -> bool {
     mac.is_some_and(|mac| guest.nics.iter().any(|nic| nic.mac == mac))
 }
 
-/// Something to sort addresses by. Link-local ones are each link's own.
+/// A sort key for addresses. The same link-local address on two links is two addresses.
 type LinkAddress = ((usize, [u8; 16]), Bridge);
 
 fn link_address(address: Address, bridge: Bridge) -> LinkAddress {
@@ -235,7 +234,7 @@ fn link_address(address: Address, bridge: Bridge) -> LinkAddress {
     (octets(address), bridge)
 }
 
-/// The addresses that agents report, and of which guest each is.
+/// The addresses that agents report, each with the guest's UUID.
 struct Claims(Vec<(LinkAddress, [u8; 16])>);
 
 impl Claims {
@@ -243,14 +242,15 @@ impl Claims {
         let mut claims = Vec::new();
         for (_, connection, known) in guests(input.facts) {
             for nic in &known.guest.nics {
-                let agents =
-                    |told: &&crate::model::ReportedAddress| told.source == ReportedBy::Agent;
-                if !nic.addresses.iter().any(|told| agents(&told)) {
+                let agents = |reported: &&crate::model::ReportedAddress| {
+                    reported.source == ReportedBy::Agent
+                };
+                if !nic.addresses.iter().any(|reported| agents(&reported)) {
                     continue;
                 }
                 let Some(of) = NicOf::new(input, connection, known, nic) else { continue };
-                let own = nic.addresses.iter().filter(agents).map(|told| told.address);
-                // A guest takes no address from others by claims that don't count anyway.
+                let own = nic.addresses.iter().filter(agents).map(|reported| reported.address);
+                // A claim that can't be true must not take the address from its real owner.
                 let own = own.filter(|&ip| of.can_have(input, ip));
                 claims
                     .extend(own.map(|ip| (link_address(address(ip), of.bridge), known.guest.uuid)));
@@ -261,8 +261,8 @@ impl Claims {
         Self(claims)
     }
 
-    /// Whether the agent of another guest reports the address: then it belongs to neither. During a migration one
-    /// guest runs on two hosts.
+    /// Whether the agent of another guest reports the address too, so that it belongs to neither. Guests are compared by UUID,
+    /// since during a migration one guest runs on two hosts.
     fn has_other(&self, address: Address, bridge: Bridge, uuid: &[u8; 16]) -> bool {
         let place = link_address(address, bridge);
         let from = self.0.partition_point(|(other, _)| *other < place);
@@ -271,7 +271,7 @@ impl Claims {
     }
 }
 
-/// The leases of networks that libvirt reports.
+/// The leases that libvirt reports for its networks.
 struct ReportedLeases<'i>(Vec<((usize, [u8; 16]), ReportedLease<'i>)>);
 
 #[derive(Clone, Copy)]
@@ -358,9 +358,9 @@ mod tests {
         }
     }
 
-    /// `core::net` is the oracle.
+    /// `std::net` is the oracle.
     #[test]
-    fn as_core_has_it() {
+    fn possible_addresses_as_std_classifies_them() {
         let mut random = fastrand::Rng::with_seed(1);
         for _ in 0..200_000 {
             let v4 = std::net::Ipv4Addr::from(random.u32(..));

@@ -1,22 +1,22 @@
-//! Having the kernel ask whether an address is still answered for.
+//! Makes the kernel check whether a neighbour still answers for an address.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 
 use super::table::Key;
 
-/// RFC 863: what is sent there is thrown away.
+/// RFC 863: whatever is sent to this port is discarded.
 const DISCARD: u16 = 9;
 
-/// Sends empty datagrams. Before the kernel sends one to an address whose entry is STALE, or right after, it asks for
-/// the address (RFC 4861, 7.3.3; its ARP does the same). Whether somebody listens doesn't matter.
+/// Sends empty datagrams. When the kernel sends one to an address whose entry is STALE, it probes the address (RFC 4861,
+/// 7.3.3; its ARP does the same). It doesn't matter whether anything listens on the port.
 pub struct Asker {
     v4: UdpSocket,
     v6: Option<UdpSocket>,
 }
 
 impl Asker {
-    /// Two sockets, or one where the kernel has no IPv6.
+    /// Opens two sockets, or one if the kernel has no IPv6.
     ///
     /// # Errors
     /// Out of descriptors.
@@ -30,8 +30,8 @@ impl Asker {
         Ok(Self { v4, v6 })
     }
 
-    /// Asks. The answer appears in the kernel's table. If nothing can be sent (the route is gone, a packet filter), the
-    /// address isn't confirmed and stops counting.
+    /// Has the kernel probe an address; the result appears in its table. If nothing can be sent (the route is gone, a packet
+    /// filter), the address isn't confirmed and stops counting.
     pub fn ask(&self, (interface, address): Key) {
         let (socket, to) = match (address, &self.v6) {
             (IpAddr::V4(v4), _) => (&self.v4, SocketAddr::from((v4, DISCARD))),

@@ -1,14 +1,14 @@
-//! The kernel's neighbour table of this host: which address answers at which MAC address (ARP for IPv4, neighbour
-//! discovery for IPv6).
+//! This host's neighbour table, which the kernel keeps: which MAC address answers for which IP address (ARP for IPv4,
+//! neighbour discovery for IPv6).
 //!
-//! It is the only source for addresses that a guest gave itself (SLAAC), or that it has from a DHCP server of
-//! somebody else's, where there is no agent in it. Reading it needs no privileges.
+//! For a guest without an agent, it is the only source of addresses that the guest gave itself (SLAAC) or got from a DHCP
+//! server other than libvirt's. Reading it needs no privileges.
 //!
-//! | module | what it is |
+//! | module | purpose |
 //! |---|---|
-//! | `table` | what the kernel reports, and which of it counts: values only |
+//! | `table` | the entries that the kernel reports, and which of them count; no I/O |
 //! | `netlink` | the socket: the kernel's list of entries, and an event for each change |
-//! | `ask` | has the kernel confirm an address again |
+//! | `ask` | makes the kernel probe an address |
 
 pub mod ask;
 pub mod netlink;
@@ -23,41 +23,41 @@ use self::netlink::{Received, Socket};
 use crate::facts::{Change, Facts, Millis};
 use crate::service::log::Log;
 
-/// Keeps the facts' neighbours as the kernel has them.
+/// Keeps the neighbours in [`Facts`] in step with the kernel's table.
 pub struct Neighbours {
-    /// `None` where there is none to be had.
+    /// `None` if the kernel's table can't be read.
     kernel: Option<(Socket, Asker)>,
-    /// The kernel is listing its table.
+    /// Whether the kernel is listing its table.
     is_listing: bool,
-    /// It has to list it again.
+    /// Whether it has to be listed again.
     is_incomplete: bool,
 }
 
 impl Neighbours {
-    /// Listens to the kernel. Where that can't be done the log says so, and nothing is known of neighbours.
+    /// Subscribes to the kernel's table. If that fails, logs a warning and reports no neighbours.
     #[must_use]
     pub fn new(log: Log) -> Self {
         let open = || Ok::<_, io::Error>((Socket::open()?, Asker::new()?));
         let kernel = open().map_err(|error| {
             log.warning(format!(
                 "cannot read the kernel's neighbour table: {}; addresses that neither a lease nor an agent \
-                 gives are unknown",
+                 reports stay unknown",
                 guest_store::reason(&error)
             ));
         });
         Self { kernel: kernel.ok(), is_listing: false, is_incomplete: true }
     }
 
-    /// Readable when something has come.
+    /// Readable when the kernel has sent something.
     #[must_use]
     pub fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.kernel.as_ref().map(|(socket, _)| socket.as_fd())
     }
 
-    /// Takes in what has come, and has the kernel ask about what is due.
+    /// Applies what the kernel has sent, and has the kernel probe the addresses that are due.
     ///
     /// # Errors
-    /// The socket's; it is closed then.
+    /// Reading the socket failed; it is closed then.
     pub fn run(&mut self, facts: &mut Facts, now: Millis, hold: Millis) -> io::Result<Change> {
         let mut change = Change::None;
         let Some((socket, asker)) = &mut self.kernel else { return Ok(change) };
@@ -84,7 +84,7 @@ impl Neighbours {
         }
         if self.is_incomplete && !self.is_listing {
             facts.begin_neighbours();
-            // While the kernel is busy with one list it refuses another, and ends that one first.
+            // While the kernel is busy with one list, it refuses another request, so try again when that list ends.
             self.is_listing = socket.list().is_ok();
             self.is_incomplete = !self.is_listing;
         }

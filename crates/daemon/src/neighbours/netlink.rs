@@ -1,4 +1,4 @@
-//! The kernel's neighbour table over rtnetlink(7): a list of all entries, and an event for each change.
+//! Reads the kernel's neighbour table over rtnetlink(7): a list of all entries, and an event for each change.
 
 use std::io;
 use std::net::IpAddr;
@@ -19,28 +19,28 @@ use rustix::net::{RecvFlags, SocketFlags, recvfrom};
 use super::table::{Entry, Event, Interface};
 use crate::rtnetlink::{DATAGRAM_MAX, Messages, open, request_list};
 
-/// The bit of RTNLGRP_NEIGH, group 3, in the address of a socket.
+/// The bit for RTNLGRP_NEIGH, group 3, in a socket's address.
 const NEIGHBOUR_GROUP: u32 = 1 << 2;
 
-/// What was received.
+/// A received message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// An entry has changed, or is in the list.
+    /// An entry, from the list or because it has changed.
     Event(Event),
-    /// The list ends.
+    /// The end of the list.
     ListEnd,
-    /// The kernel's table changed while it was listed, or events were lost: it has to be listed again.
+    /// The kernel's table changed while it was being listed, or events were lost: it must be listed again.
     Incomplete,
 }
 
-/// A socket that receives each change of the kernel's neighbour table.
+/// A socket that receives every change of the kernel's neighbour table.
 pub struct Socket {
     fd: OwnedFd,
     buffer: Vec<u8>,
 }
 
 impl Socket {
-    /// From here on no change is missed. What there is already comes with [`Socket::list`].
+    /// Opens the socket. From now on no change is missed; [`Socket::list`] requests the entries that already exist.
     ///
     /// # Errors
     /// Out of descriptors; AF_NETLINK is forbidden (a sandbox).
@@ -49,18 +49,18 @@ impl Socket {
         Ok(Self { fd, buffer: vec![0; DATAGRAM_MAX] })
     }
 
-    /// Has the kernel list all its entries.
+    /// Asks the kernel to list all its entries.
     ///
     /// # Errors
-    /// The kernel's, which is busy with an earlier list, say.
+    /// The kernel's error, such as when it is busy with an earlier list.
     pub fn list(&self) -> io::Result<()> {
         request_list(&self.fd, RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default()), 0)
     }
 
-    /// Takes all that has come.
+    /// Reads everything that has arrived.
     ///
     /// # Errors
-    /// The kernel's.
+    /// The kernel's error.
     pub fn take(&mut self) -> io::Result<Vec<Received>> {
         let mut received = Vec::new();
         loop {
@@ -76,7 +76,7 @@ impl Socket {
             };
             let (length, sender) = from;
             let sender = sender.and_then(|sender| SocketAddrNetlink::try_from(sender).ok());
-            // Anything but the kernel has a number.
+            // Only the kernel has port 0; anyone else's messages are ignored.
             if sender.is_some_and(|sender| sender.pid() == 0) {
                 let bytes = self.buffer.get(..length).unwrap_or_default();
                 read(bytes, |index| interface(&self.fd, index), &mut received);
@@ -91,14 +91,14 @@ impl AsFd for Socket {
     }
 }
 
-/// The interface with that index, if it is still there.
+/// The interface with this index, if it still exists.
 fn interface(socket: &OwnedFd, index: u32) -> Option<Interface> {
     let name = index_to_name(socket, index).ok()?;
     let is_bridge = Path::new("/sys/class/net").join(&name).join("bridge").is_dir();
     Some(Interface { name: name.into(), is_bridge })
 }
 
-/// Reads the messages of one datagram. `interface` gives the interface of an index.
+/// Reads the messages in one datagram. `interface` returns the interface with an index.
 fn read(bytes: &[u8], interface: impl Fn(u32) -> Option<Interface>, received: &mut Vec<Received>) {
     for message in Messages(bytes) {
         let Ok(message) = message else {
@@ -126,7 +126,7 @@ fn read(bytes: &[u8], interface: impl Fn(u32) -> Option<Interface>, received: &m
     }
 }
 
-/// `None` for entries of other tables and those that others' neighbours have (proxies).
+/// `None` for entries of other tables, and for proxy entries, which are addresses on other links.
 fn key(neighbour: &NeighbourMessage) -> Option<(u32, IpAddr)> {
     if neighbour.header.flags.contains(NeighbourFlags::Proxy) {
         return None;
@@ -151,7 +151,7 @@ fn event(
         NeighbourState::Reachable | NeighbourState::Permanent => true,
         NeighbourState::Stale | NeighbourState::Delay | NeighbourState::Probe => false,
         NeighbourState::Failed => return Some(Event { key, entry: Entry::Failed }),
-        // Asked for the first time, or of a kind without answers (multicast).
+        // Not resolved yet (INCOMPLETE), or never resolved (NOARP: multicast, for example).
         _ => return None,
     };
     let mac = neighbour.attributes.iter().find_map(|attribute| match attribute {

@@ -1,11 +1,10 @@
-//! What the kernel reports of neighbours, and which of it counts.
+//! The neighbours that the kernel reports, and which of them count.
 //!
-//! An address counts while its entry is REACHABLE: its owner has answered within the last half a minute or so. The
-//! kernel then stops asking (STALE), as the address isn't used. It counts for `hold` longer; half-way, the daemon
-//! sends one datagram there, which makes the kernel ask again. So an idle guest keeps its addresses, and one that has
-//! left an address loses it. An entry that was never seen to be REACHABLE, as most are when the daemon starts, is asked
-//! about before it counts. An address that doesn't answer any more is asked about a few more times, less and less
-//! often: its guest may be starting again.
+//! An address counts while its entry is REACHABLE: its owner has answered within the last half minute or so. If the address
+//! isn't used, the entry then becomes STALE. It still counts for `hold`; half-way through, the daemon sends a datagram to
+//! it, which makes the kernel probe it again. So an idle guest keeps its addresses, and one that has given up an address
+//! loses it. An entry that hasn't been seen REACHABLE, as most haven't when the daemon starts, is probed before it counts.
+//! An address that no longer answers is probed a few more times, less and less often, since its guest may be restarting.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -14,7 +13,7 @@ use guest_names::address::Mac;
 
 use crate::facts::Millis;
 
-/// So many addresses of one NIC count. A guest can answer for any number.
+/// How many addresses of one NIC count. A guest can answer for any number.
 const MOST_ADDRESSES: usize = 16;
 
 /// An entry's key: the interface's index and the address.
@@ -23,27 +22,27 @@ pub type Key = (u32, IpAddr);
 /// A change of the kernel's table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// The index of the interface that the address is on, and the address.
+    /// The index of the address's interface, and the address.
     pub key: Key,
-    /// What the entry is now.
+    /// The new state of the entry.
     pub entry: Entry,
 }
 
-/// What the kernel's entry is.
+/// The state of an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
-    /// There is a MAC address.
+    /// The MAC address is known.
     Resolved {
         /// The MAC address that answers for the address.
         mac: Mac,
-        /// Where.
+        /// The interface.
         interface: Interface,
-        /// REACHABLE or PERMANENT; otherwise STALE, DELAY or PROBE.
+        /// Whether it is REACHABLE or PERMANENT, and not STALE, DELAY or PROBE.
         is_confirmed: bool,
     },
-    /// Nobody answers (FAILED).
+    /// Nothing answers (FAILED).
     Failed,
-    /// The kernel has no entry any more, which says nothing about the address: it keeps only so many.
+    /// The kernel has dropped the entry. That says nothing about the address, since the table has a limited size.
     Deleted,
 }
 
@@ -52,7 +51,7 @@ pub enum Entry {
 pub struct Interface {
     /// Its name.
     pub name: Box<str>,
-    /// It is a bridge.
+    /// Whether it is a bridge.
     pub is_bridge: bool,
 }
 
@@ -60,15 +59,15 @@ pub struct Interface {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     Confirmed,
-    /// Not any more, since then.
+    /// Was confirmed until this time.
     Lately(Millis),
-    /// Nobody has answered, however often it was asked about.
+    /// Nothing has answered since it was probed this many times.
     Silent {
         asked: u32,
     },
 }
 
-/// After so many questions without an answer no more are asked: with the default `hold` that is after about 45 minutes.
+/// How many probes may go unanswered before an address is given up: with the default `hold`, after about 45 minutes.
 const MOST_QUESTIONS: u32 = 7;
 
 #[derive(Debug)]
@@ -76,11 +75,11 @@ struct Neighbour {
     mac: Mac,
     interface: Interface,
     standing: Standing,
-    /// When to ask about it, if it is a guest's.
+    /// When to probe it, if it belongs to a guest.
     ask_at: Option<Millis>,
-    /// The kernel has the entry.
+    /// Whether the kernel has the entry.
     is_listed: bool,
-    /// The kernel had it in the list that is being read.
+    /// Whether it was in the list that is being read.
     is_in_list: bool,
 }
 
@@ -89,13 +88,13 @@ struct Neighbour {
 pub struct Table {
     neighbours: BTreeMap<Key, Neighbour>,
     by_mac: BTreeSet<([u8; 6], Key)>,
-    /// Entries by [`Standing::Lately`] and by [`Neighbour::ask_at`].
+    /// Entries sorted by the time in [`Standing::Lately`] and, in `questions`, by [`Neighbour::ask_at`].
     fading: BTreeSet<(Millis, Key)>,
     questions: BTreeSet<(Millis, Key)>,
 }
 
 impl Table {
-    /// Takes a change in. The MAC addresses of which other addresses count than before.
+    /// Applies a change. Returns the MAC addresses for which the set of counting addresses has changed.
     pub fn apply(&mut self, event: Event, now: Millis, hold: Millis) -> Vec<Mac> {
         let Event { key, entry } = event;
         let before = self.counting(key);
@@ -129,7 +128,7 @@ impl Table {
                 if old.standing == Standing::Confirmed {
                     (old.standing, old.ask_at) = (Standing::Lately(now), Some(now + hold / 2));
                 }
-                // Questions that are still to come go to a guest.
+                // If probes are still due after a first one, the address belongs to a guest; keep it.
                 let is_asked =
                     old.standing != Standing::Silent { asked: 0 } && old.ask_at.is_some();
                 Some(old).filter(|old| old.counts() || is_asked)
@@ -145,14 +144,14 @@ impl Table {
         }
     }
 
-    /// The kernel is about to list all its entries.
+    /// Call this before the kernel lists all its entries.
     pub fn begin_list(&mut self) {
         for neighbour in self.neighbours.values_mut() {
             neighbour.is_in_list = false;
         }
     }
 
-    /// The list was complete: what wasn't in it is deleted. As [`Table::apply`].
+    /// Call this after a complete list: treats entries that weren't in it as deleted. Returns the same as [`Table::apply`].
     pub fn end_list(&mut self, now: Millis, hold: Millis) -> Vec<Mac> {
         let is_missing = |one: &Neighbour| one.is_listed && !one.is_in_list;
         let missing = self.neighbours.iter().filter(|(_, one)| is_missing(one));
@@ -161,7 +160,7 @@ impl Table {
         gone.into_iter().flat_map(delete).collect()
     }
 
-    /// The addresses that count of a MAC address, and the interface that each is on.
+    /// The addresses of a MAC address that count, each with its interface.
     pub fn addresses(&self, mac: Mac) -> impl Iterator<Item = (&Interface, IpAddr)> {
         let all = self.keys_of(mac).filter_map(|key| Some((key, self.neighbours.get(&key)?)));
         let counting = all.filter(|(_, one)| one.counts());
@@ -174,7 +173,7 @@ impl Table {
         all.map(|(_, key)| *key)
     }
 
-    /// A guest has this MAC address, which may be new: what is known of it is to be asked about.
+    /// A guest has this MAC address, perhaps a new one: has its addresses probed.
     pub fn ask_about(&mut self, mac: Mac, now: Millis) {
         let keys: Vec<Key> = self.keys_of(mac).collect();
         for key in keys {
@@ -187,8 +186,8 @@ impl Table {
         }
     }
 
-    /// The addresses that the kernel is to be made to ask about now. Only those of guests are given: `is_guests` says of
-    /// a MAC address whether it is one's.
+    /// The addresses that the kernel should probe now. Only those of guests are returned: `is_guests` tells whether a MAC
+    /// address belongs to one.
     pub fn to_ask(
         &mut self,
         is_guests: impl Fn(Mac) -> bool,
@@ -215,7 +214,7 @@ impl Table {
         to_ask
     }
 
-    /// Stops to count what has not been confirmed for `hold`. As [`Table::apply`].
+    /// Stops counting addresses that haven't been confirmed for `hold`. Returns the same as [`Table::apply`].
     pub fn expire(&mut self, now: Millis, hold: Millis) -> Vec<Mac> {
         let mut macs = Vec::new();
         while let Some(&(_, key)) = self.fading.first().filter(|(since, _)| since + hold <= now) {
@@ -233,7 +232,7 @@ impl Table {
         self.questions.first().map(|(at, _)| *at).into_iter().chain(fading).min()
     }
 
-    /// The MAC address that an address counts for.
+    /// The MAC address for which an address counts.
     fn counting(&self, key: Key) -> Option<Mac> {
         self.neighbours.get(&key).filter(|one| one.counts()).map(|one| one.mac)
     }
@@ -267,7 +266,7 @@ impl Neighbour {
         !matches!(self.standing, Standing::Silent { .. })
     }
 
-    /// Nobody has answered. The next question comes later than the one before.
+    /// Nothing has answered. Schedules the next probe, after a longer wait than before.
     fn fall_silent(&mut self, now: Millis, hold: Millis) {
         let asked = match self.standing {
             Standing::Silent { asked } => asked + 1,
@@ -314,12 +313,12 @@ mod tests {
     }
 
     #[test]
-    fn a_reachable_address_counts_and_for_a_while_after() {
+    fn a_reachable_address_counts_and_still_does_for_a_while_after() {
         let mut table = Table::default();
         assert_eq!(apply(&mut table, resolved(MAC, "fd00::1", true), 0), [MAC]);
         assert_eq!(addresses(&table, MAC), ["br0 fd00::1"]);
         assert_eq!((table.due(HOLD), ask(&mut table, 1000)), (None, vec![]));
-        // Nobody uses it any more.
+        // It is no longer used.
         assert_eq!(apply(&mut table, resolved(MAC, "fd00::1", false), 1000), []);
         assert_eq!(table.due(HOLD), Some(1000 + HOLD / 2));
         assert_eq!(ask(&mut table, 1000 + HOLD / 2 - 1), []);
@@ -338,23 +337,23 @@ mod tests {
     }
 
     #[test]
-    fn what_was_never_confirmed_is_asked_about_before_it_counts() {
+    fn an_unconfirmed_address_is_probed_before_it_counts() {
         let mut table = Table::default();
         assert_eq!(apply(&mut table, resolved(MAC, "10.0.0.1", false), 0), []);
         assert_eq!(apply(&mut table, resolved(OTHER, "10.0.0.2", false), 0), []);
         assert!(addresses(&table, MAC).is_empty());
-        // Only those of guests.
+        // Only guests' addresses are probed.
         assert_eq!(ask(&mut table, 0), [key("10.0.0.1")]);
         assert_eq!(ask(&mut table, 0), []);
         assert_eq!(apply(&mut table, resolved(MAC, "10.0.0.1", true), 5), [MAC]);
-        // That it is a guest's was not known before.
+        // Now it is known to belong to a guest.
         table.ask_about(OTHER, 10);
         assert_eq!(table.to_ask(|mac| mac == OTHER, 10, HOLD), [key("10.0.0.2")]);
     }
 
-    /// While its guest starts again, say.
+    /// For example, while its guest restarts.
     #[test]
-    fn an_address_that_nobody_answers_for_stops_to_count_and_is_asked_about_less_and_less() {
+    fn a_silent_address_stops_counting_and_is_probed_less_and_less_often() {
         let mut table = Table::default();
         apply(&mut table, resolved(MAC, "10.0.0.1", true), 0);
         assert_eq!(apply(&mut table, without("10.0.0.1", Entry::Failed), 5), [MAC]);
@@ -379,13 +378,13 @@ mod tests {
         assert_eq!(apply(&mut table, resolved(OTHER, "10.0.0.1", true), 1), [MAC, OTHER]);
         assert!(addresses(&table, MAC).is_empty());
         assert_eq!(addresses(&table, OTHER), ["br0 10.0.0.1"]);
-        // Somebody claims it, and doesn't answer when asked.
+        // Another guest claims it, but doesn't answer probes.
         assert_eq!(apply(&mut table, resolved(MAC, "10.0.0.1", false), 2), [OTHER]);
         assert!(addresses(&table, MAC).is_empty());
     }
 
     #[test]
-    fn what_the_kernel_forgets_counts_for_a_while() {
+    fn an_entry_that_the_kernel_drops_counts_for_a_while() {
         let mut table = Table::default();
         apply(&mut table, resolved(MAC, "10.0.0.1", true), 0);
         apply(&mut table, resolved(OTHER, "10.0.0.2", true), 0);
@@ -393,7 +392,7 @@ mod tests {
         assert_eq!(apply(&mut table, without("10.0.0.1", Entry::Deleted), 10), []);
         assert_eq!(addresses(&table, MAC), ["br0 10.0.0.1"]);
         assert_eq!(table.expire(10 + HOLD, HOLD), [MAC]);
-        // Events were lost, so that the kernel lists all.
+        // Events were lost, so the kernel lists everything.
         table.begin_list();
         apply(&mut table, resolved(OTHER, "10.0.0.4", true), 200);
         assert_eq!(table.end_list(200, HOLD), []);
@@ -406,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_guest_answers_for_has_a_limit() {
+    fn the_addresses_of_one_nic_are_limited() {
         let mut table = Table::default();
         for number in 0..100 {
             apply(&mut table, resolved(MAC, &format!("10.0.0.{number}"), true), 0);

@@ -1,4 +1,4 @@
-//! What look-ups answer, name by name: from the entries of the snapshot, by the look-up's own rules.
+//! The answers that look-ups would give to each name, computed from the snapshot's entries with the look-up's own rules.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -16,19 +16,19 @@ use guest_store::lookup::look_up;
 use super::zones::Zones;
 use crate::names::{CompiledNames, Pulse};
 
-/// Every name that an outlet may have, and every address that has such a name.
+/// All names that outlets may publish, and all addresses with such a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answers {
-    /// Names in lower case, without a trailing dot: those of one label, and those in a zone or a network's
-    /// domain. Their addresses are in ascending order, at least one each, and without link-local ones.
+    /// Names in lower case, without a trailing dot: single labels, and names in a zone or a network's domain. Each has at least
+    /// one address; addresses are in ascending order, and never link-local.
     pub names: BTreeMap<String, Vec<IpAddr>>,
-    /// The name of an address: one of those that have it, and that is not of one label.
+    /// The name of each address: one of its names with more than one label.
     pub reverse: BTreeMap<IpAddr, String>,
-    /// When one of them ends, in seconds since the epoch.
+    /// When the first of them expires, in seconds since the epoch.
     pub until: Option<i64>,
 }
 
-/// What an address is called: the first host name, and the first domain's name.
+/// The names of an address: the first host name, and the first domain name.
 #[derive(Default)]
 struct Called {
     host: Option<String>,
@@ -38,9 +38,9 @@ struct Called {
 impl Answers {
     /// Collects what `names` answers at `now` (seconds since the epoch).
     ///
-    /// Where a host name has an address, the name of a domain that is the same is left out: `libvirt` comes before
-    /// `libvirt_guest` on the hosts line. Names that no guest may choose, such as `wpad` and the host's own, are left
-    /// out for domains too, since programs that ask a DNS server can't tell who chose them.
+    /// If a host name with an address and a domain name are the same, the domain is left out, since `libvirt` comes before
+    /// `libvirt_guest` on the hosts line. Names that no guest may choose, such as `wpad` and the host's own, are left out for
+    /// domains, too, since the clients of a DNS server can't tell who chose a name.
     ///
     /// # Errors
     /// Out of memory.
@@ -53,7 +53,7 @@ impl Answers {
         let mut answers = Self::default();
         let mut called = BTreeMap::new();
         let node = names.node().to_vec();
-        // No file is read: the entries say of each lease whether it is attached.
+        // No file is read: the entries tell whether each lease is attached.
         look_up(Path::new("/nonexistent"), None, now, None, |lookup| {
             names.each(&mut |key, entries| {
                 pulse();
@@ -91,7 +91,7 @@ impl Answers {
         Ok(answers)
     }
 
-    /// Notes what an address is called.
+    /// Collects the names of an address.
     fn call(
         &mut self,
         called: &mut BTreeMap<IpAddr, Called>,
@@ -117,7 +117,8 @@ impl Answers {
         }
     }
 
-    /// Chooses the name of each address: the host name's in the zone, the domain's, or any that leads back to it.
+    /// Chooses the name of each address: its host name or else its domain name, both in the zone, or else any other name that
+    /// resolves to it.
     fn reverse(&mut self, called: BTreeMap<IpAddr, Called>, zone: &str) {
         for (name, addresses) in &self.names {
             if !name.contains('.') {
@@ -146,7 +147,7 @@ impl Answers {
     }
 }
 
-/// The name, where outlets may have it.
+/// The name, if outlets may publish it.
 fn usable<'n>(name: &'n [u8], node: &[u8], zones: &Zones) -> Option<&'n str> {
     let text = std::str::from_utf8(name).ok().filter(|_| is_host_name(name))?;
     let is_usable = match text.contains('.') {
@@ -169,13 +170,13 @@ fn address_of(octets: &[u8]) -> Option<IpAddr> {
     v4.or_else(|| <[u8; 16]>::try_from(octets).ok().map(IpAddr::from))
 }
 
-/// Whether a name is `domain`, or below it. Both in lower case.
+/// Whether a name is `domain`, or below it. Both must be in lower case.
 pub(super) fn in_domain(name: &str, domain: &str) -> bool {
     let head = name.strip_suffix(domain);
     !domain.is_empty() && head.is_some_and(|head| head.is_empty() || head.ends_with('.'))
 }
 
-/// Notes when the entry ends, if it does and hasn't.
+/// Lowers `until` to the end of the entry's lease, if it is a lease that ends and hasn't ended yet.
 fn earlier(until: &mut Option<i64>, entry: &Entry<'_>, now: i64) {
     let is_lease = matches!(entry.source, Source::Files | Source::Lease);
     if is_lease && entry.expiry != 0 && entry.expiry >= now {

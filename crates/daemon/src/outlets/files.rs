@@ -1,4 +1,4 @@
-//! The outlets' files in the snapshot's directory, and when they are rewritten.
+//! The outlets' files, in the snapshot's directory.
 
 use std::fmt;
 use std::fs::{self, OpenOptions, Permissions};
@@ -15,7 +15,7 @@ use crate::names::{CompiledNames, Pulse};
 /// The directory that dnsmasq watches (`hostsdir`). It reads every file there, so only [`HOSTS`] is in it.
 pub const HOSTS_DIRECTORY: &str = "dns";
 
-/// The file of hosts(5), in [`HOSTS_DIRECTORY`].
+/// The hosts(5) file, in [`HOSTS_DIRECTORY`].
 pub const HOSTS: &str = "dns/hosts";
 
 /// The zones, as dnsmasq's `servers-file`.
@@ -24,13 +24,13 @@ pub const ZONES: &str = "dns-zones";
 /// The records for systemd-resolved.
 pub const RECORDS: &str = "names.rr";
 
-/// What a file is called while it is being written; never in [`HOSTS_DIRECTORY`].
+/// The name of a file while it is being written; never in [`HOSTS_DIRECTORY`].
 const NEW: &str = "outlet.new";
 
-/// The files of a directory.
+/// The files in a directory.
 pub struct Files {
     directory: PathBuf,
-    /// Some may be there.
+    /// Whether any of them may exist.
     any: bool,
 }
 
@@ -39,7 +39,7 @@ pub struct Files {
 pub struct Error {
     /// The file.
     pub path: PathBuf,
-    /// What the system said.
+    /// The system's error.
     pub source: io::Error,
 }
 
@@ -52,17 +52,17 @@ impl fmt::Display for Error {
 }
 
 impl Files {
-    /// Nothing is written yet. What an earlier daemon left is replaced or removed by the first [`update`](Self::update).
+    /// Writes nothing yet. The first [`update`](Self::update) replaces or removes files that an earlier daemon left.
     #[must_use]
     pub fn new(directory: &Path) -> Self {
         Self { directory: directory.to_owned(), any: true }
     }
 
-    /// Writes the files that are wanted, where they are others than before, and removes the others. When an answer in
-    /// them ends, in seconds since the epoch.
+    /// Writes the configured files if they have changed, and removes the others. Returns when the first answer in them expires,
+    /// in seconds since the epoch.
     ///
     /// # Errors
-    /// A file can't be written or removed; the other files may be new.
+    /// A file can't be written or removed. Others may have been updated already.
     pub fn update(
         &mut self,
         settings: Settings,
@@ -80,7 +80,7 @@ impl Files {
             .map_err(|_| self.failed(RECORDS)(io::ErrorKind::OutOfMemory.into()))?;
         pulse();
         if settings.hosts {
-            // The zones first, so that no name of a new zone is answered before its zone is known.
+            // The zones come first, so that no name in a new zone is served before dnsmasq knows the zone.
             self.replace(ZONES, &zones.servers())?;
             let directory = self.directory.join(HOSTS_DIRECTORY);
             let made = match fs::create_dir(&directory) {
@@ -116,7 +116,7 @@ impl Files {
         remove(&self.directory.join(name)).map_err(self.failed(name))
     }
 
-    /// Puts `text` into a file by rename, unless it is there already: who serves it reads it again otherwise.
+    /// Replaces a file by rename, unless it already contains `text`: the program that serves it would read it again.
     fn replace(&self, name: &str, text: &[u8]) -> Result<(), Error> {
         let path = self.directory.join(name);
         if fs::read(&path).is_ok_and(|old| old == text) {
@@ -127,7 +127,7 @@ impl Files {
             remove(&new)?;
             let mut file =
                 OpenOptions::new().write(true).create_new(true).mode(0o644).open(&new)?;
-            // Whatever the umask.
+            // Regardless of the umask.
             file.set_permissions(Permissions::from_mode(0o644))?;
             file.write_all(text)?;
             fs::rename(&new, &path)

@@ -1,4 +1,4 @@
-//! Names as a file of hosts(5), which dnsmasq serves.
+//! Names as a hosts(5) file, for dnsmasq.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -6,8 +6,8 @@ use std::net::IpAddr;
 
 use super::answers::Answers;
 
-/// A line for each address: the name that it leads back to, then its others in ascending order. `bare`: names of one
-/// label too.
+/// One line for each address: first the name for reverse look-ups, then the other names in ascending order. `bare`: include
+/// single-label names.
 #[must_use]
 pub fn text(answers: &Answers, bare: bool) -> Vec<u8> {
     let mut lines: BTreeMap<IpAddr, Vec<&str>> = BTreeMap::new();

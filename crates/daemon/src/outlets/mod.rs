@@ -1,7 +1,7 @@
-//! The names as files for programs that serve DNS: what a look-up answers, in other programs' formats, beside the
-//! snapshot and with each of them.
+//! The names as files for DNS servers: the answers of look-ups in other programs' formats. They are written beside the
+//! snapshot, and updated together with it.
 //!
-//! Values become text in `answers`, `hosts`, `records` and `zones`; `files` puts it in place.
+//! `answers`, `hosts`, `records` and `zones` compute their contents; `files` writes them.
 
 pub mod answers;
 pub mod files;

@@ -1,4 +1,4 @@
-//! Names as resource records in JSON (systemd.rr(5)), which systemd-resolved answers by itself (261 and newer).
+//! Names as resource records in JSON (systemd.rr(5)), which systemd-resolved serves (261 and newer).
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -10,12 +10,12 @@ const A: u16 = 1;
 const PTR: u16 = 12;
 const AAAA: u16 = 28;
 
-/// An array of A, AAAA and PTR records: of each name, of one label too, in ascending order, then of each address.
+/// An array of records: A and AAAA for each name, including single labels, in ascending order, then PTR for each address.
 #[must_use]
 pub fn text(answers: &Answers) -> Vec<u8> {
     let mut text = String::from("[");
     let mut separator = "\n";
-    // Names are letters, digits, hyphens, underscores and dots: nothing that JSON has to escape. Writing to memory
+    // Names consist of letters, digits, hyphens, underscores and dots, none of which JSON has to escape. Writing to memory
     // doesn't fail.
     for (name, addresses) in &answers.names {
         for address in addresses {
@@ -42,7 +42,7 @@ pub fn text(answers: &Answers) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// The name under which an address is looked up (RFC 1035, 3.5; RFC 3596, 2.5).
+/// The name for reverse look-ups of an address (RFC 1035, 3.5; RFC 3596, 2.5).
 fn reverse_name(address: IpAddr) -> String {
     match address {
         IpAddr::V4(address) => {

@@ -1,4 +1,4 @@
-//! The DNS zones that guests' names and addresses are in.
+//! The DNS zones of guests' names and addresses.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -16,17 +16,17 @@ use crate::host::Host;
 pub struct Zones {
     /// The zone that every guest has a name in.
     pub zone: String,
-    /// The domains of networks, in ascending order. They may be public ones with other names in them, so names are
-    /// answered in them, and nothing is said of the others.
+    /// The domains of networks, in ascending order. They may be public domains with other names in them, so guests' names in
+    /// them are published, but other names aren't denied.
     pub domains: BTreeSet<String>,
-    /// Those domains that libvirt's own dnsmasq answers alone (`<domain localOnly='yes'/>`).
+    /// Those domains for which libvirt's own dnsmasq is the only server (`<domain localOnly='yes'/>`).
     pub local_domains: BTreeSet<String>,
     /// The reverse zones of this host's networks.
     pub reverse: BTreeSet<String>,
 }
 
 impl Zones {
-    /// Those of the guests that are known.
+    /// The zones of the known networks and leases.
     #[must_use]
     pub fn of(zone: &str, files: &Contents, facts: &Facts, host: &Host) -> Self {
         let mut zones = Self { zone: zone.to_ascii_lowercase(), ..Self::default() };
@@ -42,7 +42,7 @@ impl Zones {
         }
         for lease in &files.leases {
             let text = std::str::from_utf8(files.text(lease.domain)).ok();
-            // Nearly always one that is known.
+            // Nearly always it is already known, so check before converting it.
             if text.is_some_and(|text| !text.is_empty() && !zones.domains.contains(text)) {
                 zones.domains.extend(text.and_then(domain));
             }
@@ -55,7 +55,7 @@ impl Zones {
                 zones.add_reverse(&network.subnets);
             }
         }
-        // Bridges that have leases but that no connection reports.
+        // Bridges that have leases, but that no connection reports with subnets.
         let bridges = files.bridges().map(|bridge| files.bridge(bridge));
         for bridge in bridges.filter(|bridge| !named.contains(bridge.as_bytes())) {
             zones.add_reverse(host.subnets_on(bridge.as_bytes()));
@@ -67,36 +67,36 @@ impl Zones {
         self.reverse.extend(subnets.into_iter().flat_map(reverse_zones));
     }
 
-    /// Whether a name is in one of the zones or domains, and not one of these itself.
+    /// Whether a name is below one of the zones or domains.
     #[must_use]
     pub fn have(&self, name: &str) -> bool {
         let is_below = |domain: &String| in_domain(name, domain) && name.len() > domain.len();
         is_below(&self.zone) || self.domains.iter().any(is_below)
     }
 
-    /// All zones in which nobody else has names: the forward ones, the zone first, then the reverse ones.
+    /// All zones that only contain guests' names: forward zones, the main zone first, then reverse zones.
     pub fn own(&self) -> impl Iterator<Item = &str> {
         let is_new = |domain: &&String| !in_domain(domain, &self.zone);
         let domains = self.local_domains.iter().filter(is_new);
         std::iter::once(&self.zone).chain(domains).chain(&self.reverse).map(String::as_str)
     }
 
-    /// The same as lines of dnsmasq's `servers-file` (dnsmasq(8)): names of these zones are answered from the hosts
-    /// file alone.
+    /// [`Zones::own`] as lines of dnsmasq's `servers-file` (dnsmasq(8)): dnsmasq answers names in these zones only from the
+    /// hosts file.
     #[must_use]
     pub fn servers(&self) -> Vec<u8> {
         self.own().flat_map(|zone| format!("server=/{zone}/\n").into_bytes()).collect()
     }
 }
 
-/// A network's domain, if it can be one.
+/// A network's domain in lower case, if it is valid.
 fn domain(text: &str) -> Option<String> {
     let domain = text.trim_end_matches('.').to_ascii_lowercase();
     is_host_name(domain.as_bytes()).then_some(domain)
 }
 
-/// The reverse zones (RFC 1035, 3.5; RFC 3596, 2.5) whose names are all of the subnet, and have all of it: one where the
-/// prefix ends between two labels, else up to 128.
+/// The reverse zones (RFC 1035, 3.5; RFC 3596, 2.5) that together cover exactly the subnet: one if the prefix ends between
+/// two labels, else up to 128.
 fn reverse_zones(subnet: &IpNet) -> Vec<String> {
     let (octets, bits, suffix) = match subnet.network() {
         IpAddr::V4(address) => (address.octets().to_vec(), 8, "in-addr.arpa"),

@@ -1,4 +1,4 @@
-//! The rules of names against a model of them that is too simple to be wrong, in random worlds.
+//! Checks the rules for names against a model too simple to be wrong, in random worlds.
 
 mod random;
 mod rules;
@@ -44,7 +44,7 @@ pub(crate) struct OwnedEntry {
 const ALIVE: Standing = Standing { leases: true, told: true };
 const DEAD: Standing = Standing { leases: true, told: false };
 
-/// The addresses under a key that count; `None`: nothing does.
+/// The addresses under a key that count; `None` if no entry does.
 fn counting(entries: Option<&Vec<OwnedEntry>>, standing: Standing) -> Option<BTreeSet<String>> {
     let entries = entries?.iter().filter(|owned| owned.entry.counts(standing, NOW));
     let entries: Vec<_> = entries.collect();
@@ -53,7 +53,7 @@ fn counting(entries: Option<&Vec<OwnedEntry>>, standing: Standing) -> Option<BTr
 }
 
 #[test]
-fn names_as_the_model_has_them() {
+fn names_agree_with_the_model() {
     let mut random = Rng::with_seed(77);
     let (mut known, mut addressed, mut lost) = (0, 0, 0);
     for round in 0..6_000 {
@@ -65,7 +65,7 @@ fn names_as_the_model_has_them() {
             names.dedup();
             for name in names {
                 let ranks = model.get(&name);
-                // A name is that of the first connection on which a guest of it runs.
+                // A name belongs to the first connection that runs a guest with it.
                 let running = |ranks: &'_ BTreeMap<usize, Ranked>| {
                     let first = ranks.iter().find(|(_, ranked)| ranked.runs);
                     first.or_else(|| ranks.iter().next()).map(|(_, one)| one.all())
@@ -93,9 +93,9 @@ fn names_as_the_model_has_them() {
     assert!(known > 5_000 && addressed > 5_000 && lost > 500, "{known} {addressed} {lost}");
 }
 
-/// Whatever libvirt told: without the daemon there is what the files say, no more and no less.
+/// Without the daemon, look-ups find exactly what is in the files, whatever libvirt reported.
 #[test]
-fn without_the_daemon_the_leases_are_all_there() {
+fn without_the_daemon_all_leases_are_there() {
     let mut random = Rng::with_seed(78);
     let mut leases = 0;
     for round in 0..6_000 {
@@ -127,9 +127,9 @@ fn without_the_daemon_the_leases_are_all_there() {
     assert!(leases > 10_000, "{leases}");
 }
 
-/// Each guest has its name with its connection's after it, no matter which guest has the bare name.
+/// Each guest has its name with its connection's name appended, no matter which guest has the bare name.
 #[test]
-fn by_connection_each_guest_has_its_name() {
+fn each_guest_has_its_name_qualified_by_connection() {
     let mut random = Rng::with_seed(79);
     let mut found = 0;
     for round in 0..6_000 {

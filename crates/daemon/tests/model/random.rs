@@ -32,7 +32,7 @@ pub(crate) const ADDRESSES: [&str; 10] = [
     "ff02::1",
 ];
 
-/// All that the rules are applied to.
+/// Everything that the rules are applied to.
 pub(crate) struct World {
     pub(crate) connections: Vec<Connection>,
     pub(crate) networks: Vec<Vec<Network>>,
@@ -41,7 +41,7 @@ pub(crate) struct World {
 }
 
 pub(crate) fn random_address(random: &mut Rng) -> IpAddr {
-    // Mostly good ones.
+    // Mostly valid ones.
     let most = if random.u8(..4) == 0 { ADDRESSES.len() } else { 6 };
     ADDRESSES[random.usize(..most)].parse().unwrap()
 }
@@ -58,7 +58,7 @@ pub(crate) fn random_expiry(random: &mut Rng) -> i64 {
     *random.choice(&[NOW - 1, NOW, NOW + 50, NOW + 100, NOW + 100]).unwrap()
 }
 
-/// One that has the gateway 10.0.0.4, one of two addresses, one of IPv6.
+/// One with the gateway 10.0.0.4, one with two addresses, and an IPv6 one.
 pub(crate) fn random_subnets(random: &mut Rng) -> Vec<IpNet> {
     let subnets = ["10.0.0.4/29", "10.0.0.2/31", "fd00::9/64"];
     let count = *random.choice(&[0, 0, 1, 2]).unwrap();
@@ -94,7 +94,7 @@ pub(crate) fn random_nic(random: &mut Rng, networks: &[Network]) -> Nic {
 
 pub(crate) fn random_world(random: &mut Rng) -> World {
     let count = random.usize(..4);
-    // One at most leads to this host.
+    // At most one is to this host.
     let here = random.usize(..count + 2);
     let connections: Vec<Connection> = (0..count)
         .map(|at| Connection {
@@ -149,7 +149,7 @@ pub(crate) fn random_world(random: &mut Rng) -> World {
                         (0..random.usize(..3)).map(|_| random_nic(random, networks)).collect();
                     if !answered {
                         for nic in &mut nics {
-                            nic.addresses.retain(|told| told.source != ReportedBy::Agent);
+                            nic.addresses.retain(|reported| reported.source != ReportedBy::Agent);
                         }
                     }
                     let host_name = random.choice(&HOSTS).filter(|_| answered);

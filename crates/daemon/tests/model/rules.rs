@@ -1,4 +1,4 @@
-//! The model: the rules of names, too plain to be wrong. Everything is searched from one end to the other.
+//! The model: the rules for names, too simple to be wrong. Everything is found by linear search.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -20,7 +20,6 @@ pub(crate) fn lower(name: &str) -> String {
     name.to_ascii_lowercase()
 }
 
-/// The model. Everything is looked for from one end to the other.
 impl World {
     pub(crate) fn here(&self) -> Option<usize> {
         self.connections.iter().position(|connection| connection.here)
@@ -38,7 +37,7 @@ impl World {
         self.files.contents.leases.iter().filter(|lease| lease.expiry >= NOW)
     }
 
-    /// Names of the domains that have the lease's NIC.
+    /// The names of the domains with the lease's NIC.
     pub(crate) fn domains(&self, lease: &Lease) -> Vec<String> {
         let on = self.files.contents.domains.iter().filter(|domain| domain.bridge == lease.bridge);
         on.filter(|domain| {
@@ -65,7 +64,7 @@ impl World {
         owners.any(|guest| guest.agent == Agent::Answered && !agent_names(guest, lease.address))
     }
 
-    /// Whether the lease's NIC is the guest's.
+    /// Whether the guest has the lease's NIC.
     pub(crate) fn has_lease(&self, connection: usize, guest: &Guest, lease: &Lease) -> bool {
         let on = |nic: &Nic| nic.bridge.is_none() || nic.bridge == Some(self.bridge(lease));
         let nics = guest.nics.iter().any(|nic| Some(nic.mac) == lease.mac && on(nic));
@@ -110,7 +109,7 @@ impl World {
         here || nat || network.is_some_and(|network| network.routed)
     }
 
-    /// The NICs whose addresses mean something here.
+    /// The NICs whose addresses this host can reach.
     pub(crate) fn nics<'w>(
         &'w self,
         connection: usize,
@@ -142,8 +141,8 @@ impl World {
             let mut nics = others.flat_map(|other| self.nics(connection, other));
             nics.any(|other| {
                 let link_local = to_address(address).is_link_local_v6();
-                let agents = |told: &ReportedAddress| {
-                    told.source == ReportedBy::Agent && told.address == address
+                let agents = |reported: &ReportedAddress| {
+                    reported.source == ReportedBy::Agent && reported.address == address
                 };
                 other.addresses.iter().any(agents)
                     && self.can_have(connection, other, address)
@@ -152,7 +151,7 @@ impl World {
         })
     }
 
-    /// What a guest is believed to have.
+    /// The addresses that a guest is believed to have.
     pub(crate) fn believed(&self, connection: usize, guest: &Guest) -> Vec<Believed> {
         let here = self.connections[connection].here;
         let mut believed: Vec<Believed> = Vec::new();
@@ -178,10 +177,10 @@ impl World {
                     (to_address(lease.address), lease.expiry, name)
                 }));
             }
-            let told = nic.addresses.iter().filter(|told| told.source == ReportedBy::Lease);
-            reported.extend(told.map(|told| (to_address(told.address), told.expiry, None)));
+            let leases = nic.addresses.iter().filter(|one| one.source == ReportedBy::Lease);
+            reported.extend(leases.map(|lease| (to_address(lease.address), lease.expiry, None)));
             for (address, expiry, name) in reported {
-                // The files' come first.
+                // Leases in the files come first.
                 let known = |one: &Believed| one.address == address && one.mac == Some(nic.mac);
                 if believed.iter().any(known) {
                     continue;
@@ -196,9 +195,11 @@ impl World {
         }
         let leased = believed.clone();
         for nic in self.nics(connection, guest) {
-            for told in nic.addresses.iter().filter(|told| told.source != ReportedBy::Lease) {
-                let address = to_address(told.address);
-                if told.source == ReportedBy::Neighbour && lost(address) {
+            for reported in
+                nic.addresses.iter().filter(|reported| reported.source != ReportedBy::Lease)
+            {
+                let address = to_address(reported.address);
+                if reported.source == ReportedBy::Neighbour && lost(address) {
                     continue;
                 }
                 let same = |one: &&mut Believed| one.address == address && one.leased;
@@ -207,13 +208,13 @@ impl World {
                 let same_kind = |one: &Believed| {
                     one.mac == Some(nic.mac) && length(one.address) == length(address)
                 };
-                let is_neighbour = told.source == ReportedBy::Neighbour;
+                let is_neighbour = reported.source == ReportedBy::Neighbour;
                 if is_neighbour && !here && leased.iter().any(same_kind) {
                     continue;
                 }
                 if !leased.iter().any(|one| one.address == address)
-                    && self.can_have(connection, nic, told.address)
-                    && !self.is_reported_by_others(guest, nic, told.address)
+                    && self.can_have(connection, nic, reported.address)
+                    && !self.is_reported_by_others(guest, nic, reported.address)
                     && !self.is_leased_to_others(connection, guest, address)
                 {
                     believed.push(Believed::claimed(address));
@@ -226,7 +227,7 @@ impl World {
         believed
     }
 
-    /// API leases of NICs that no guest has.
+    /// Leases that libvirt reports for NICs of no guest.
     pub(crate) fn of_nobody(&self, connection: usize) -> Vec<(String, Address)> {
         let mut found = Vec::new();
         for network in &self.networks[connection] {
@@ -252,7 +253,7 @@ impl World {
         found
     }
 
-    /// The addresses of each name by rank: 0 is the files without a connection to this host.
+    /// The addresses of each name by rank. Rank 0 is for the files if no connection is to this host.
     pub(crate) fn by_rank(&self, kind: char) -> BTreeMap<String, BTreeMap<usize, Ranked>> {
         let mut all: BTreeMap<String, BTreeMap<usize, Ranked>> = BTreeMap::new();
         let mut ranked = |name: String, rank: usize, runs: bool, add: &dyn Fn(&mut Ranked)| {
@@ -329,11 +330,11 @@ pub(crate) struct Believed {
     /// The NIC of a lease.
     pub(crate) mac: Option<Mac>,
     pub(crate) leased: bool,
-    /// In a state file.
+    /// Whether it is in a state file.
     pub(crate) of_files: bool,
     /// The lease's host name, in lower case.
     pub(crate) name: Option<String>,
-    /// The agent or the ARP table has the leased address too.
+    /// Whether the agent or the ARP table reports the leased address, too.
     pub(crate) confirmed: bool,
 }
 
@@ -351,11 +352,11 @@ impl Believed {
 #[derive(Debug, Default)]
 pub(crate) struct Ranked {
     pub(crate) addresses: BTreeSet<String>,
-    /// Leased ones that have another name.
+    /// Addresses leased under another name.
     pub(crate) borrowed: BTreeSet<String>,
-    /// A lease of a running guest has the name.
+    /// Whether a lease of a running guest has the name.
     pub(crate) leased: bool,
-    /// A guest of it runs.
+    /// Whether a guest with the name runs.
     pub(crate) runs: bool,
 }
 
@@ -380,11 +381,9 @@ impl Ranked {
 }
 
 pub(crate) fn agent_names(guest: &Guest, address: Address) -> bool {
-    guest
-        .nics
-        .iter()
-        .flat_map(|nic| &nic.addresses)
-        .any(|told| told.source == ReportedBy::Agent && to_address(told.address) == address)
+    guest.nics.iter().flat_map(|nic| &nic.addresses).any(|reported| {
+        reported.source == ReportedBy::Agent && to_address(reported.address) == address
+    })
 }
 
 pub(crate) fn to_address(address: IpAddr) -> Address {

@@ -1,11 +1,11 @@
-//! What may follow a name.
+//! Suffixes of names.
 
 use daemon::model::ReportedBy;
 
 use crate::world::*;
 
 #[test]
-fn an_alias_stands_back() {
+fn an_own_name_wins_over_an_alias() {
     let mut world = World::default();
     let here = world.here();
     world.naming.short_network_aliases = true;
@@ -27,7 +27,7 @@ fn an_alias_stands_back() {
         "h web.lab",
         &["10.0.0.1 LA files web until 2000", "10.0.0.3 L files web.lab until 2000"],
     );
-    // Leases without a guest have aliases too.
+    // Leases without a guest have aliases, too.
     for key in ["h left.vm.internal", "h left.default.vm.internal", "h left.lab"] {
         compiled.is(key, &["10.0.0.4 T files left until 2000"]);
     }
@@ -35,16 +35,16 @@ fn an_alias_stands_back() {
     compiled.is("g web.vm.internal", &["10.0.0.1 TA files web until 2000"]);
 }
 
-/// The record's domain and the network's are one: the address that only the agent knows is there too.
+/// The domains of the record and the network are the same: the name also has the address that only the agent knows.
 #[test]
-fn a_derived_name_and_an_alias_are_one() {
+fn a_derived_name_and_an_alias_are_merged() {
     let mut world = World::default();
     let here = world.here();
     world.networks(here, vec![network("default", BR, Some("lab"), false)]);
     world.lease_in("virbr0", 1, "10.0.0.1", "web", "lab");
     world.runs("virbr0", "vm", 1);
-    let told = [(ReportedBy::Agent, "10.0.0.1"), (ReportedBy::Agent, "fd00::1")];
-    let mut vm = guest(1, "vm", vec![nic(1, BR, DEFAULT, &told)]);
+    let reported = [(ReportedBy::Agent, "10.0.0.1"), (ReportedBy::Agent, "fd00::1")];
+    let mut vm = guest(1, "vm", vec![nic(1, BR, DEFAULT, &reported)]);
     vm.host_name = Some("web".into());
     world.guest(here, vm);
     let compiled = world.compiled();
@@ -53,7 +53,7 @@ fn a_derived_name_and_an_alias_are_one() {
 }
 
 #[test]
-fn suffixes_that_are_none() {
+fn invalid_suffixes_make_no_alias() {
     let mut world = World::default();
     let here = world.here();
     world.networks(here, vec![network("my net", BR, Some("-1"), false)]);
@@ -66,7 +66,7 @@ fn suffixes_that_are_none() {
     compiled.is("g my vm.my net.vm.internal", &["10.0.0.1 TA files my vm until 2000"]);
 }
 
-/// What isn't somebody's choice stays in the zone: any short suffix may be a top-level domain.
+/// Suffixes that nobody configured end in the zone, since any short suffix may be a top-level domain.
 #[test]
 fn aliases_stay_in_the_zone() {
     let names = |world: &World| -> Vec<String> {
@@ -107,8 +107,8 @@ fn a_name_in_the_zone_comes_before_qualified_ones() {
     let mut world = World::default();
     let rack = world.there("rack");
     for (number, name) in [(1, "web"), (2, "web.rack")] {
-        let told = format!("10.0.0.{number}");
-        let nics = vec![nic(number, None, None, &[(ReportedBy::Agent, told.as_str())])];
+        let reported = format!("10.0.0.{number}");
+        let nics = vec![nic(number, None, None, &[(ReportedBy::Agent, reported.as_str())])];
         world.guest(rack, guest(number, name, nics));
     }
     let compiled = world.compiled();

@@ -26,15 +26,15 @@ fn two_connections_with_one_name() {
 }
 
 #[test]
-fn this_host_between_others() {
+fn this_host_ranks_between_others() {
     let mut world = World::default();
     let before = world.there("before");
     let here = world.here();
     let behind = world.there("behind");
     for (id, number) in [(before, 1), (behind, 2)] {
-        let told = format!("10.{number}.0.1");
+        let reported = format!("10.{number}.0.1");
         let mut vm =
-            guest(number, "vm", vec![nic(number, None, None, &[(ReportedBy::Agent, &told)])]);
+            guest(number, "vm", vec![nic(number, None, None, &[(ReportedBy::Agent, &reported)])]);
         vm.host_name = Some(if id == before { "one" } else { "two" }.into());
         world.guest(id, vm);
     }
@@ -43,7 +43,7 @@ fn this_host_between_others() {
     world.runs("virbr0", "vm", 5);
     world.runs("virbr0", "vm2", 6);
     let compiled = world.compiled();
-    // What look-ups fall back to without the daemon stays, and doesn't count with it.
+    // Entries that look-ups fall back to without the daemon stay, but don't count with it.
     compiled.is("h one", &["10.1.0.1 TAeb agent one", "10.0.0.5 LAx files one until 2000"]);
     compiled.is("h two", &["10.0.0.6 LA files two until 2000"]);
     compiled.is(
@@ -52,14 +52,14 @@ fn this_host_between_others() {
     );
     compiled.is("g vm.behind", &["10.2.0.1 TAe agent vm"]);
     compiled.is("h one.host.vm.internal", &["10.0.0.5 TA files one until 2000"]);
-    // When that lease ends the name is another's.
+    // When that lease ends, the name belongs to another guest.
     assert_eq!(compiled.until, Some(2_000));
     let _ = here;
 }
 
-/// Without a connection to this host the files come first.
+/// Without a connection to this host, the files come first.
 #[test]
-fn files_before_all_others() {
+fn files_come_before_all_connections() {
     let mut world = World::default();
     let there = world.there("rack");
     let mut vm = guest(1, "vm", vec![nic(1, None, None, &[(ReportedBy::Agent, "10.1.0.1")])]);
@@ -73,9 +73,9 @@ fn files_before_all_others() {
     assert_eq!(compiled.until, Some(2_000));
 }
 
-/// What a destroyed guest left behind here hides no guest that runs elsewhere, as after a migration.
+/// A lease that a destroyed guest left behind here doesn't hide a guest that runs elsewhere, as after a migration.
 #[test]
-fn a_running_guest_before_what_was_left_behind() {
+fn a_running_guest_wins_over_a_lease_left_behind() {
     let mut world = World::default();
     world.here();
     let there = world.there("rack");
@@ -84,13 +84,13 @@ fn a_running_guest_before_what_was_left_behind() {
     world.guest(there, vm);
     world.lease("virbr0", 5, "10.0.0.5", "web");
     let compiled = world.compiled();
-    let told = "10.1.0.1 TAeb agent web";
-    compiled.is("h web", &["10.0.0.5 Lx files web until 2000", told]);
+    let reported = "10.1.0.1 TAeb agent web";
+    compiled.is("h web", &["10.0.0.5 Lx files web until 2000", reported]);
     compiled.is("h web.host.vm.internal", &["10.0.0.5 T files web until 2000"]);
     compiled.is("h web.rack", &["10.1.0.1 TAe agent web"]);
 }
 
-/// Of two connections to this host each guest has its own leases.
+/// With two connections to this host, each guest has its own leases.
 #[test]
 fn two_connections_to_this_host() {
     let mut world = World::default();
@@ -101,8 +101,8 @@ fn two_connections_to_this_host() {
     world.runs("virbr0", "vm", 1);
     world.runs("virbr0", "box", 2);
     world.guest(qemu, guest(1, "vm", vec![nic(1, BR, None, &[])]));
-    let told = [(ReportedBy::Neighbour, "10.0.0.2"), (ReportedBy::Neighbour, "10.0.0.3")];
-    world.guest(lxc, guest(2, "box", vec![nic(2, BR, None, &told)]));
+    let reported = [(ReportedBy::Neighbour, "10.0.0.2"), (ReportedBy::Neighbour, "10.0.0.3")];
+    world.guest(lxc, guest(2, "box", vec![nic(2, BR, None, &reported)]));
     let compiled = world.compiled();
     compiled.is(
         "g box",

@@ -1,4 +1,4 @@
-//! Leases, and what libvirt reports of their guests.
+//! Leases, and what libvirt reports about their guests.
 
 use daemon::model::{ReportedBy, Update};
 use daemon::state::files::BEFORE_START;
@@ -28,11 +28,11 @@ fn files_alone() {
     compiled.is("a 10.0.0.1", &["10.0.0.1 LAd files Web VM. until 2000", first]);
     compiled.is("a 10.0.0.3", &["10.0.0.3 LAd files localhost until 2000"]);
     compiled.is("a 10.0.0.4", &[]);
-    // No connection gives names to what is of no connection.
+    // Without a connection there are no aliases.
     assert_eq!(compiled.keys.len(), 8, "{:#?}", compiled.keys);
 }
 
-/// A look-up of `web.` finds the lease of that very name, and one of `web` doesn't.
+/// A look-up of `web.` finds the lease of exactly that name; one of `web` doesn't.
 #[test]
 fn a_host_name_that_ends_in_a_dot() {
     let mut world = World::default();
@@ -62,17 +62,17 @@ fn a_guest_of_this_host() {
     world.networks(here, vec![network("default", BR, Some("lab.example"), false)]);
     world.lease("virbr0", 1, "10.0.0.1", "web");
     world.runs("virbr0", "web-vm", 1);
-    let told = [
+    let reported = [
         (ReportedBy::Agent, "10.0.0.1"),
         (ReportedBy::Agent, "fd00::1"),
         (ReportedBy::Agent, "fe80::1"),
     ];
-    let mut vm = guest(1, "web-vm", vec![nic(1, BR, DEFAULT, &told)]);
+    let mut vm = guest(1, "web-vm", vec![nic(1, BR, DEFAULT, &reported)]);
     vm.host_name = Some("Inside".into());
     world.guest(here, vm);
     let compiled = world.compiled();
-    // The lease that the agent confirms is one entry, and comes before what the agent adds. The host name of the
-    // lease is not the agent's.
+    // The lease and the agent's confirmation are one entry, which comes before addresses that only the agent reports.
+    // The lease's host name differs from the agent's.
     let leased = |name: &str| {
         compiled.is(&format!("h {name}"), &["10.0.0.1 TA files web until 2000"]);
     };
@@ -97,13 +97,13 @@ fn a_guest_of_this_host() {
         ],
     );
     compiled.is("a fd00::1", &["fd00::1 TAd agent web-vm", "fd00::1 TA agent Inside"]);
-    // What is link-local is of no use beside these.
+    // Link-local addresses are dropped, since there are others.
     compiled.is("a fe80::1", &[]);
 }
 
-/// Each lease has a host name of its own, even if several belong to one guest: as in the files.
+/// Each lease only has its own host name, even if several leases belong to one guest, as in the files.
 #[test]
-fn a_lease_has_its_host_name_alone() {
+fn a_lease_has_only_its_own_host_name() {
     let mut world = World::default();
     let here = world.here();
     world.lease("virbr0", 1, "10.0.0.1", "web");
@@ -122,12 +122,12 @@ fn a_lease_has_its_host_name_alone() {
     vm.host_name = Some("web".into());
     world.guest(here, vm.clone());
     let compiled = world.compiled();
-    // What has a lease has that lease's name; the agent adds the rest to its own, after the leases.
+    // A leased address has its lease's name. The agent's host name also has the other addresses, after the leases.
     let web = ["10.0.0.1 LTAc files web until 2000", "10.0.0.77 TA agent web"];
     compiled.is("h web", &web);
     compiled.is("h web.vm.internal", &["10.0.0.1 TAc files web until 2000", web[1]]);
     compiled.is("h web-mgmt", &["10.0.1.1 LA files web-mgmt until 2000"]);
-    // A name that no lease has stands for all.
+    // A name that no lease has gets all addresses.
     vm.host_name = Some("node".into());
     world.guest(here, vm);
     let compiled = world.compiled();
@@ -143,7 +143,7 @@ fn a_lease_has_its_host_name_alone() {
     );
 }
 
-/// When the lease ends whose name the agent's is, others may have it.
+/// When the lease with the agent's host name ends, other addresses may have that name.
 #[test]
 fn a_lease_keeps_its_name_until_it_ends() {
     let mut world = World::default();
@@ -155,7 +155,7 @@ fn a_lease_keeps_its_name_until_it_ends() {
     vm.host_name = Some("web".into());
     world.updates.push((0, Update::Guest(here, vm)));
     let compiled = world.compiled();
-    // Too young for the agent's answer to deny it.
+    // Too new for the agent's answer to deny it.
     compiled
         .is("h web", &["10.0.0.1 LAx files web until 1200", "10.0.0.2 TAc files web until 2000"]);
 }
@@ -173,30 +173,30 @@ fn a_guest_without_an_address() {
 }
 
 #[test]
-fn what_the_agent_leaves_out() {
+fn leases_that_the_agent_does_not_report() {
     let mut world = World::default();
     let here = world.here();
     let mut default = network("default", BR, None, false);
     default.leases = vec![network_lease(1, "10.0.0.3", "api", 2_000)];
     world.networks(here, vec![default]);
     world.lease("virbr0", 1, "10.0.0.1", "old");
-    // Too young for the answer, which came at 10 s and may have been asked for at 5 s.
+    // Too new: the answer came at 10 s, to a query that may have been sent at 5 s.
     world.lease("virbr0", 1, "10.0.0.2", "young");
     world.files.first_seen = vec![BEFORE_START, 6_000];
     world.runs("virbr0", "vm", 1);
-    let told = [
+    let reported = [
         (ReportedBy::Agent, "10.0.0.9"),
         (ReportedBy::Neighbour, "10.0.0.8"),
         (ReportedBy::Lease, "10.0.0.7"),
         (ReportedBy::Lease, "10.0.0.9"),
     ];
-    world.guest(here, guest(1, "vm", vec![nic(1, BR, DEFAULT, &told)]));
+    world.guest(here, guest(1, "vm", vec![nic(1, BR, DEFAULT, &reported)]));
     let compiled = world.compiled();
     compiled.is("h old", &["10.0.0.1 LAx files old until 2000"]);
     compiled.is("h old.vm.internal", &[]);
     compiled.is("h young", &["10.0.0.2 LA files young until 2000"]);
     compiled.is("h api", &[]);
-    // That the agent names a lease that libvirt reports leaves it a lease.
+    // A lease that libvirt reports is still a lease when the agent reports it, too.
     let vm = ["10.0.0.2 TA files vm until 2000", "10.0.0.9 TAc lease vm until 1500"];
     compiled.is("g vm.vm.internal", &vm);
     for lost in ["a 10.0.0.3", "a 10.0.0.7", "a 10.0.0.8"] {
@@ -210,18 +210,18 @@ fn what_the_agent_leaves_out() {
 }
 
 #[test]
-fn an_agent_that_is_silent_denies_nothing() {
+fn a_silent_agent_denies_nothing() {
     let mut world = World::default();
     let here = world.here();
     world.networks(here, vec![network("default", BR, None, false)]);
     world.lease("virbr0", 1, "10.0.0.1", "web");
     world.runs("virbr0", "vm", 1);
-    let told = [
+    let reported = [
         (ReportedBy::Neighbour, "10.0.0.1"),
         (ReportedBy::Neighbour, "10.0.0.2"),
         (ReportedBy::Lease, "10.0.0.1"),
     ];
-    world.guest(here, guest(1, "vm", vec![nic(1, BR, DEFAULT, &told)]));
+    world.guest(here, guest(1, "vm", vec![nic(1, BR, DEFAULT, &reported)]));
     let compiled = world.compiled();
     compiled.is("h web", &["10.0.0.1 LA files web until 2000"]);
     compiled.is(
@@ -231,7 +231,7 @@ fn an_agent_that_is_silent_denies_nothing() {
 }
 
 #[test]
-fn leases_that_the_api_tells() {
+fn leases_that_libvirt_reports() {
     let mut world = World::default();
     let there = world.there("rack");
     let mut lan = network("lan", Some("virbr0"), Some("lan.example"), true);
@@ -272,13 +272,13 @@ fn leases_that_the_api_tells() {
     compiled.is("h other", &["10.1.0.5 Te lease other"]);
     compiled.is("h late", &[]);
     compiled.is("a 10.1.0.4", &[]);
-    // The scope of a bridge of another host means nothing.
+    // Bridges of another host are not used as scopes.
     assert!(world.files.contents.bridges().count() == 0);
 }
 
-/// A guest that libvirt has and the MAC map not yet: its lease is told.
+/// A guest that libvirt reports before it is in the MAC map: it has its lease.
 #[test]
-fn a_nic_that_no_map_has() {
+fn a_nic_that_is_in_no_map() {
     let mut world = World::default();
     let here = world.here();
     world.lease("virbr0", 1, "10.0.0.1", "web");

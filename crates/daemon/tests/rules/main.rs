@@ -1,4 +1,4 @@
-//! Which names answer with which addresses, case by case.
+//! Which names resolve to which addresses, case by case.
 
 mod aliases;
 mod connections;

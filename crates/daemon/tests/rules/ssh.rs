@@ -1,4 +1,4 @@
-//! Which names and addresses stand for whose host keys, and which guests only their host reaches.
+//! Which names and addresses identify which guest's host keys, and which guests only their host can reach.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +7,13 @@ use guest_store::snapshot::ssh::{GuestId, SshGuest};
 
 use crate::world::*;
 
-/// A guest with one key, which tells it from others.
+/// Gives the guest a host key of its own.
 fn with_key(guest: Guest) -> Guest {
     let key = format!("ssh-ed25519 KEY{}", guest.uuid[0]);
     Guest { host_keys: Some([key].into()), ..guest }
 }
 
-/// The records: by name or address the key of the guest, or the way to it.
+/// The records: for each name or address, the guest's key and route.
 struct Ssh {
     names: BTreeMap<String, String>,
     guests: BTreeMap<GuestId, SshGuest>,
@@ -60,7 +60,7 @@ impl Ssh {
     }
 }
 
-/// On virbr0 with the leased address 10.0.0.NUMBER.
+/// A guest on virbr0 with the leased address 10.0.0.NUMBER.
 fn leased(world: &mut World, number: u8, name: &str, host_name: &str) -> Guest {
     world.lease("virbr0", number, &format!("10.0.0.{number}"), host_name);
     world.runs("virbr0", name, number);
@@ -91,7 +91,7 @@ fn names_that_the_administrator_gave() {
     assert_eq!((&*web.name, &*web.connection), ("Web", "host"));
 }
 
-/// A guest that calls itself as another one, or as a host on the Internet, neither gets that name nor takes it away.
+/// A guest with the host name of another guest, or of a host on the Internet, neither gets that name nor takes it away.
 #[test]
 fn names_that_guests_choose() {
     let mut world = World::default();
@@ -118,10 +118,10 @@ fn names_that_two_guests_share() {
     let second = world.there("second");
     let on = |address| vec![nic(1, None, None, &[(ReportedBy::Agent, address)])];
     world.guest(first, with_key(guest(1, "vm", on("10.1.0.1"))));
-    // It has no key, and differs in case.
+    // It has no key, and its name differs in case.
     world.guest(second, guest(2, "VM", on("10.2.0.1")));
     world.guest(first, with_key(guest(3, "db", on("10.1.0.3"))));
-    // Its own name is what another one's is with its connection.
+    // Its own name is another guest's name qualified by connection.
     world.guest(second, guest(4, "db.first", on("10.2.0.4")));
     let ssh = Ssh::of(&world);
     for name in ["vm", "vm.vm.internal", "vm.second"] {
@@ -137,9 +137,9 @@ fn names_that_two_guests_share() {
     }
 }
 
-/// A domain of another driver, which no connection lists.
+/// A domain of another libvirt driver, which no connection lists.
 #[test]
-fn names_that_a_domain_of_the_files_shares() {
+fn names_shared_with_a_domain_in_the_files() {
     let mut world = World::default();
     let there = world.there("there");
     world.guest(
@@ -152,9 +152,9 @@ fn names_that_a_domain_of_the_files_shares() {
     Ssh::of(&world).is("vm.there", "ssh-ed25519 KEY1");
 }
 
-/// One guest, known over two connections. The second one's host can't vouch for it.
+/// One guest, reported by two connections. The host keys of the second connection don't count.
 #[test]
-fn a_guest_that_is_migrated() {
+fn a_guest_during_migration() {
     let mut world = World::default();
     let here = world.here();
     let there = world.there("there");
@@ -176,17 +176,17 @@ fn a_guest_that_is_migrated() {
 fn addresses_that_are_leased_to_one_guest() {
     let mut world = World::default();
     let here = world.here();
-    // Leased, and reported by the agents of others; those take nothing.
+    // Leased to one guest, and reported by the agents of others, which doesn't count.
     let mut web = with_key(leased(&mut world, 1, "web", "web"));
     web.nics[0].addresses = nic(1, None, None, &[(ReportedBy::Agent, "10.0.0.1")]).addresses;
     world.guest(here, web);
-    let told = [
+    let reported = [
         (ReportedBy::Agent, "10.0.0.1"),
         (ReportedBy::Agent, "10.0.0.77"),
         (ReportedBy::Neighbour, "10.0.0.78"),
     ];
-    world.guest(here, with_key(guest(2, "evil", vec![nic(2, BR, DEFAULT, &told)])));
-    // Leased to two, on two bridges.
+    world.guest(here, with_key(guest(2, "evil", vec![nic(2, BR, DEFAULT, &reported)])));
+    // Leased to two guests, on two bridges.
     let db = with_key(leased(&mut world, 3, "db", "db"));
     world.guest(here, db);
     world.lease("virbr1", 9, "10.0.0.3", "other");
@@ -198,27 +198,27 @@ fn addresses_that_are_leased_to_one_guest() {
     ssh.is("db", "ssh-ed25519 KEY3");
 }
 
-/// On a NAT network of the host there.
+/// A guest on a NAT network of another host.
 fn behind(world: &mut World, uri: &str) -> daemon::model::ConnectionId {
     let there = world.connection("there", uri);
     let mut nat = network("default", BR, None, false);
     nat.subnets = vec!["192.168.122.1/24".parse().unwrap()];
     nat.leases = vec![network_lease(1, "192.168.122.5", "far", 2_000)];
     world.networks(there, vec![nat, network("routed", Some("virbr1"), None, true)]);
-    let told = [
+    let reported = [
         (ReportedBy::Agent, "192.168.122.6"),
-        // The host, another subnet, and what no guest has.
+        // The host's address, one in another subnet, and one that no guest can have.
         (ReportedBy::Agent, "192.168.122.1"),
         (ReportedBy::Agent, "10.9.9.9"),
         (ReportedBy::Agent, "127.0.0.1"),
         (ReportedBy::Agent, "fe80::1"),
     ];
-    world.guest(there, with_key(guest(1, "far", vec![nic(1, BR, DEFAULT, &told)])));
+    world.guest(there, with_key(guest(1, "far", vec![nic(1, BR, DEFAULT, &reported)])));
     there
 }
 
 #[test]
-fn guests_that_only_their_host_reaches() {
+fn guests_that_only_their_host_can_reach() {
     let mut world = World::default();
     let there = behind(&mut world, "qemu+ssh://root@rack1:2222/system?keyfile=/k");
     let ssh = Ssh::of(&world);
@@ -228,14 +228,14 @@ fn guests_that_only_their_host_reaches() {
     {
         ssh.is(name, expected);
     }
-    // Somebody else may have it here.
+    // Here, another machine may have the address.
     for address in ["192.168.122.5", "192.168.122.6"] {
         ssh.is(address, "");
     }
     let host = &ssh.guests.values().next().unwrap().route.as_ref().unwrap().host;
     assert_eq!((host.user.as_deref(), host.port), (Some("root"), Some(2222)));
     assert_eq!(host.key_file.as_deref(), Some("/k"));
-    // A second NIC that this host reaches.
+    // A second NIC that this host can reach.
     let nics = vec![
         nic(1, BR, DEFAULT, &[]),
         nic(2, None, Some("routed"), &[(ReportedBy::Agent, "10.5.0.1")]),
@@ -245,18 +245,18 @@ fn guests_that_only_their_host_reaches() {
 }
 
 #[test]
-fn where_there_is_no_way_through_the_host() {
+fn guests_without_a_route_through_their_host() {
     for uri in ["qemu+tcp://rack1/system", "qemu+tls://rack1/system", "qemu+ssh:///system"] {
         let mut world = World::default();
         behind(&mut world, uri);
         Ssh::of(&world).is("far", "ssh-ed25519 KEY1");
     }
-    // The administrator says that its addresses can be reached.
+    // The configuration says that its addresses can be reached.
     let mut world = World::default();
     behind(&mut world, "qemu+ssh://rack1/system");
     world.connections[0].nat = true;
     Ssh::of(&world).is("far", "ssh-ed25519 KEY1");
-    // None is known.
+    // No address is known.
     let mut world = World::default();
     let there = world.there("there");
     world.networks(there, vec![network("default", BR, None, false)]);
@@ -265,7 +265,7 @@ fn where_there_is_no_way_through_the_host() {
 }
 
 #[test]
-fn nothing_where_no_guest_has_keys() {
+fn no_records_if_no_guest_has_keys() {
     let mut world = World::default();
     let here = world.here();
     let web = leased(&mut world, 1, "web", "web");

@@ -9,7 +9,7 @@ use guest_names::snapshot::format;
 use crate::world::*;
 
 #[test]
-fn what_is_not_believed() {
+fn addresses_that_are_not_believed() {
     let mut world = World::default();
     let here = world.here();
     let there = world.there("rack");
@@ -26,15 +26,15 @@ fn what_is_not_believed() {
         "10.0.0.5",
         "fe80::5",
     ];
-    // 10.0.0.5 is leased to a guest that runs.
+    // 10.0.0.5 is leased to a running guest.
     world.lease("virbr0", 5, "10.0.0.5", "victim");
     world.runs("virbr0", "victim", 5);
     // 10.0.0.6 is leased to something that is not a guest of libvirt.
     world.lease("virbr0", 6, "10.0.0.6", "gone");
-    let told: Vec<_> = lies.iter().map(|&address| (ReportedBy::Agent, address)).collect();
+    let reported: Vec<_> = lies.iter().map(|&address| (ReportedBy::Agent, address)).collect();
     for (id, number) in [(here, 1), (there, 2)] {
         let mut liar =
-            guest(number, &format!("liar{number}"), vec![nic(number, None, None, &told)]);
+            guest(number, &format!("liar{number}"), vec![nic(number, None, None, &reported)]);
         liar.host_name = Some("localhost".into());
         world.guest(id, liar);
     }
@@ -53,7 +53,7 @@ fn what_is_not_believed() {
     compiled.is("g arp", &["- TAe lease arp"]);
     compiled.is("g heir", &["- TA lease heir"]);
     compiled.is("h localhost", &[]);
-    // The leases end at 2000: then others may have the addresses.
+    // The leases end at 2000. Then others may have the addresses.
     assert_eq!(compiled.until, Some(2_000));
     compiled.is(
         "a 10.0.0.5",
@@ -61,7 +61,7 @@ fn what_is_not_believed() {
     );
 }
 
-/// The same address on another NIC of the guest itself, and on its own NIC.
+/// The agent reports the address on another NIC of the same guest, and on the NIC that has the lease.
 #[test]
 fn a_guest_may_have_its_own_leases_address() {
     let mut world = World::default();
@@ -73,7 +73,7 @@ fn a_guest_may_have_its_own_leases_address() {
     let compiled = world.compiled();
     compiled.is("h web.vm.internal", &["10.0.0.1 TA files web until 2000"]);
     compiled.is("g vm", &["- LA files vm", "10.0.0.1 LTAc files vm until 2000"]);
-    // When the lease ends, the agent's word is all there is.
+    // When the lease ends, only the agent's report is left.
     assert_eq!(compiled.until, Some(2_000));
 }
 
@@ -82,10 +82,10 @@ fn link_local_addresses_need_a_bridge_of_this_host() {
     let mut world = World::default();
     let here = world.here();
     let there = world.there("rack");
-    let told = [(ReportedBy::Agent, "fe80::1")];
-    world.guest(here, guest(1, "bridged", vec![nic(1, Some("br0"), None, &told)]));
-    world.guest(here, guest(2, "macvtap", vec![nic(2, None, None, &told)]));
-    world.guest(there, guest(3, "far", vec![nic(3, Some("br0"), None, &told)]));
+    let reported = [(ReportedBy::Agent, "fe80::1")];
+    world.guest(here, guest(1, "bridged", vec![nic(1, Some("br0"), None, &reported)]));
+    world.guest(here, guest(2, "macvtap", vec![nic(2, None, None, &reported)]));
+    world.guest(there, guest(3, "far", vec![nic(3, Some("br0"), None, &reported)]));
     let compiled = world.compiled();
     compiled.is("g bridged", &["fe80::1%br0 TA agent bridged"]);
     compiled.is("g macvtap", &["- TA lease macvtap"]);
@@ -93,7 +93,7 @@ fn link_local_addresses_need_a_bridge_of_this_host() {
 }
 
 #[test]
-fn networks_that_mean_nothing_here() {
+fn networks_that_this_host_cannot_reach() {
     let mut world = World::default();
     let there = world.there("rack");
     let mut nat = network("default", Some("virbr0"), None, false);
@@ -104,10 +104,10 @@ fn networks_that_mean_nothing_here() {
     world.networks(there, vec![nat, network("lan", None, None, true)]);
     let agent = |last| vec![(ReportedBy::Agent, format!("192.168.122.{last}"))];
     let on = |number: u8, network: Option<&str>| {
-        let told = agent(number);
-        let told: Vec<_> =
-            told.iter().map(|(source, address)| (*source, address.as_str())).collect();
-        guest(number, &format!("vm{number}"), vec![nic(number, None, network, &told)])
+        let reported = agent(number);
+        let reported: Vec<_> =
+            reported.iter().map(|(source, address)| (*source, address.as_str())).collect();
+        guest(number, &format!("vm{number}"), vec![nic(number, None, network, &reported)])
     };
     world.guest(there, on(1, DEFAULT));
     world.guest(there, on(2, Some("lan")));
@@ -137,7 +137,7 @@ fn addresses(compiled: &Compiled, guest: &str) -> Vec<String> {
     addresses.filter(|address| address != "-").collect()
 }
 
-/// On a libvirt network: addresses inside its subnets, but not the host's.
+/// On a libvirt network, addresses inside its subnets are believed, except the host's.
 #[test]
 fn a_networks_subnets() {
     let mut world = World::default();
@@ -170,7 +170,7 @@ fn a_networks_subnets() {
     assert_eq!(addresses(&compiled, "there"), ["10.1.2.3"]);
 }
 
-/// On a bridge: addresses inside the subnets that the host has there, of each family by itself.
+/// On a bridge, addresses inside the subnets that the host has there are believed, separately for each family.
 #[test]
 fn a_bridges_subnets() {
     let mut world = World::default();
@@ -187,7 +187,7 @@ fn a_bridges_subnets() {
     let reported = ["10.5.0.1", "10.5.0.2", "10.5.0.7", "172.17.0.1", "172.17.0.7", "2001:db8::7"];
     let own = |last: u8, bridge| {
         let reported = reported.map(|address| {
-            // Each has its own.
+            // Each guest reports its own.
             (
                 ReportedBy::Agent,
                 address.replace(".7", &format!(".{last}")).replace("::7", &format!("::{last}")),
@@ -201,13 +201,13 @@ fn a_bridges_subnets() {
     world.guest(there, own(9, Some("br0")));
     let compiled = world.compiled();
     assert_eq!(addresses(&compiled, "vm7"), ["10.5.0.7", "2001:db8::7"]);
-    // Nothing is known.
+    // No subnet is known.
     let all = |last: u8| {
         [format!("10.5.0.{last}"), format!("172.17.0.{last}"), format!("2001:db8::{last}")]
     };
     assert_eq!(addresses(&compiled, "vm8"), all(8));
     assert_eq!(addresses(&compiled, "vm9"), all(9));
-    // The configuration knows.
+    // The configuration gives subnets.
     for connection in &mut world.connections {
         connection.subnets = subnets(&["10.5.0.0/16", "2001:db8::/32"]);
     }
@@ -217,7 +217,7 @@ fn a_bridges_subnets() {
     assert_eq!(addresses(&compiled, "vm9"), ["10.5.0.9", "2001:db8::9"]);
 }
 
-/// A bridge without IPv6 has no link-local addresses; and they are of use only where there is no other.
+/// A bridge without IPv6 has no link-local addresses. They are only used if there are no others.
 #[test]
 fn link_local_addresses() {
     let link = |own: &[&str], more: Option<&str>| {
@@ -234,7 +234,7 @@ fn link_local_addresses() {
     assert_eq!(link(&["10.5.0.0/24", "fe80::/64"], Some("10.5.0.7")), ["10.5.0.7"]);
     assert_eq!(link(&["10.5.0.0/24"], None), [""; 0]);
     assert_eq!(link(&[], None), ["fe80::7%br0"]);
-    // libvirt turns IPv6 off on the bridge of a network that has none.
+    // libvirt disables IPv6 on the bridge of a network without IPv6.
     let mut world = World::default();
     let here = world.here();
     let mut default = network("default", BR, None, false);
@@ -244,7 +244,7 @@ fn link_local_addresses() {
     assert_eq!(addresses(&world.compiled(), "vm"), [""; 0]);
 }
 
-/// An overlay's address is the same on every guest, a virtual IP may be on two: it belongs to none of them.
+/// An overlay's address may be the same on every guest, and a virtual IP on two: such an address belongs to none of them.
 #[test]
 fn an_address_that_several_guests_report() {
     let mut world = World::default();
@@ -260,7 +260,7 @@ fn an_address_that_several_guests_report() {
     vm(here, 1, 1, &["10.0.0.1", "fd69::2", "10.0.0.100"]);
     vm(here, 2, 2, &["10.0.0.2", "fd69::2"]);
     vm(there, 3, 3, &["10.0.0.3", "fd69::2", "10.0.0.100"]);
-    // One that is on its way from one host to another.
+    // A guest that is being migrated.
     vm(there, 4, 1, &["10.0.0.1", "10.0.0.4"]);
     let compiled = world.compiled();
     assert_eq!(addresses(&compiled, "vm1"), ["10.0.0.1"]);
@@ -271,9 +271,9 @@ fn an_address_that_several_guests_report() {
     compiled.is("a 10.0.0.100", &[]);
 }
 
-/// What can't be believed takes nothing from others.
+/// A claim that isn't believed takes nothing from others.
 #[test]
-fn a_lie_takes_no_address_from_its_owner() {
+fn a_false_claim_takes_no_address_from_its_owner() {
     let mut world = World::default();
     let here = world.here();
     let mut default = network("default", BR, None, false);
@@ -292,7 +292,7 @@ fn a_lie_takes_no_address_from_its_owner() {
     assert_eq!(addresses(&compiled, "liar"), [""; 0]);
 }
 
-/// A lease that libvirt reports of another guest, here or on another host.
+/// Leases that libvirt reports for another guest, here or on another host.
 #[test]
 fn reported_leases_of_others() {
     let mut world = World::default();
@@ -311,7 +311,7 @@ fn reported_leases_of_others() {
     assert_eq!(addresses(&compiled, "other"), [""; 0]);
 }
 
-/// As dnsmasq treats the names that guests give to DHCP.
+/// They are treated as dnsmasq treats host names in DHCP requests.
 #[test]
 fn host_names_of_agents() {
     let named = |name: &str| {
@@ -335,7 +335,7 @@ fn host_names_of_agents() {
     }
 }
 
-/// So many addresses are taken from one guest, but for leases of the files, and the log names it.
+/// The number of addresses of one guest is limited, except for leases in the files, and the log names the guest.
 #[test]
 fn a_guest_with_too_many_addresses() {
     let mut world = World::default();
@@ -362,7 +362,7 @@ fn a_guest_with_too_many_addresses() {
     );
 }
 
-/// Names that share the snapshot's hash: each of two pieces of text can stand in each place.
+/// Names with the same hash in the snapshot: each position can be filled with either of two pieces of text.
 fn names_of_one_hash(count: usize) -> Vec<String> {
     let step = |hash: u32, text: &str| {
         text.bytes().fold(hash, |hash, byte| hash.wrapping_mul(33) ^ u32::from(byte))
@@ -397,7 +397,7 @@ fn names_with_one_hash() {
     for (at, name) in (0..).zip(first) {
         world.lease("virbr0", 1, &format!("10.0.0.{at}"), name);
     }
-    // MACs of its choice.
+    // With MAC addresses that a guest made up.
     for (at, name) in (0..).zip(&rest[..40]) {
         world.lease("virbr1", 100 + at, &format!("10.0.1.{at}"), name);
     }
@@ -416,13 +416,13 @@ fn names_with_one_hash() {
         compiled.limited,
         [
             "guest vm has more than 16 host names with the same hash; the others are left out",
-            "what is on bridge virbr1 and belongs to no guest has more than 16 host names with the same hash; the \
+            "bridge virbr1 (no known guest) has more than 16 host names with the same hash; the \
              others are left out",
         ]
     );
 }
 
-/// libvirt doesn't say how old an entry of another host's neighbour table is.
+/// libvirt doesn't report how old an entry of another host's neighbour table is.
 #[test]
 fn another_hosts_neighbours_beside_leases() {
     let mut world = World::default();

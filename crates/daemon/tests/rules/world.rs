@@ -1,4 +1,4 @@
-//! A world to be compiled, and how its snapshot reads.
+//! The input of a compilation, and its result as text.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use guest_store::contents::{Lease, TextSpan};
 
 pub(crate) const NOW: i64 = 1_000;
 
-/// A world to be compiled, built up piece by piece.
+/// The input of a compilation, built up piece by piece.
 #[derive(Default)]
 pub(crate) struct World {
     pub(crate) files: Files,
@@ -153,7 +153,7 @@ pub(crate) struct Compiled {
 }
 
 impl Compiled {
-    /// The entries under a key: `-` where it isn't there.
+    /// Asserts which entries a key has.
     #[track_caller]
     pub(crate) fn is(&self, key: &str, expected: &[&str]) {
         let found = self.keys.get(key).map_or(&[][..], Vec::as_slice);
@@ -176,7 +176,7 @@ pub(crate) fn key_text(key: &[u8]) -> String {
     }
 }
 
-/// `ADDRESS%BRIDGE FLAGS SOURCE NAME`, flags by their first letters.
+/// `ADDRESS%BRIDGE FLAGS SOURCE NAME`, with the flags' first letters; `-` without an address.
 pub(crate) fn text(entry: &Entry<'_>) -> String {
     let address = match entry.address {
         None => "-".into(),
@@ -215,13 +215,13 @@ pub(crate) fn nic(
     last: u8,
     bridge: Option<&str>,
     network: Option<&str>,
-    told: &[(ReportedBy, &str)],
+    reported: &[(ReportedBy, &str)],
 ) -> Nic {
     Nic {
         mac: mac(last),
         network: network.map(str::to_owned),
         bridge: bridge.map(str::to_owned),
-        addresses: told
+        addresses: reported
             .iter()
             .map(|&(source, address)| ReportedAddress {
                 address: address.parse().unwrap(),
@@ -233,7 +233,8 @@ pub(crate) fn nic(
 }
 
 pub(crate) fn guest(number: u8, name: &str, nics: Vec<Nic>) -> Guest {
-    let agents = |nic: &Nic| nic.addresses.iter().any(|told| told.source == ReportedBy::Agent);
+    let agents =
+        |nic: &Nic| nic.addresses.iter().any(|reported| reported.source == ReportedBy::Agent);
     let agent = if nics.iter().any(agents) { Agent::Answered } else { Agent::Silent };
     Guest {
         uuid: [number; 16],

@@ -15,10 +15,10 @@ use guest_names::io::Stamp;
 use guest_names::snapshot::format::{Entry, Meta, hash};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// However slow the machine.
+/// Long enough for any machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Directories of its own for one test, gone when it ends.
+/// Directories for one test, removed when it ends.
 pub(crate) struct Place(PathBuf);
 
 impl Place {
@@ -43,7 +43,7 @@ impl Place {
         fs::write(self.path(name), text).unwrap();
     }
 
-    /// As libvirt does: a new file, renamed.
+    /// Writes a new file and renames it, as libvirt does.
     pub(crate) fn replace(&self, name: &str, text: &str) {
         self.write("state/new", text);
         fs::rename(self.path("state/new"), self.path("state").join(name)).unwrap();
@@ -76,7 +76,7 @@ pub(crate) fn status(leases: &[(&str, &str)]) -> String {
     serde_json::to_string_pretty(&records).unwrap()
 }
 
-/// A snapshot as it was read.
+/// The contents of a snapshot.
 pub(crate) struct Snapshot {
     pub(crate) bytes: Vec<u8>,
     pub(crate) modified: i64,
@@ -123,7 +123,7 @@ impl Snapshot {
     }
 }
 
-/// A daemon that runs, and its service manager.
+/// A running daemon, and its service manager.
 pub(crate) struct Running {
     pub(crate) child: Child,
     manager: UnixDatagram,
@@ -157,13 +157,13 @@ impl Running {
         Self { child: command.spawn().unwrap(), manager, log }
     }
 
-    /// What the service manager is told next.
-    pub(crate) fn told(&self) -> String {
+    /// The daemon's next message to the service manager.
+    pub(crate) fn message(&self) -> String {
         let mut buffer = [0; 4096];
         let length = self
             .manager
             .recv(&mut buffer)
-            .unwrap_or_else(|error| panic!("nothing was told: {error}; log: {}", self.log()));
+            .unwrap_or_else(|error| panic!("no message: {error}; log: {}", self.log()));
         String::from_utf8(buffer[..length].to_vec()).unwrap()
     }
 
@@ -171,9 +171,9 @@ impl Running {
     pub(crate) fn until(&self, line: &str) -> String {
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
-            let told = self.told();
-            if told.lines().any(|one| one == line) {
-                return told;
+            let message = self.message();
+            if message.lines().any(|one| one == line) {
+                return message;
             }
         }
         panic!("no {line}; log: {}", self.log());
@@ -184,7 +184,7 @@ impl Running {
         self.until("READY=1");
     }
 
-    /// Waits for a snapshot that is as wanted: each new one is told of.
+    /// Waits for a snapshot that satisfies `wanted`. The daemon sends a message with each new one.
     pub(crate) fn snapshot(&self, place: &Place, wanted: impl Fn(&Snapshot) -> bool) -> Snapshot {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -192,7 +192,7 @@ impl Running {
                 return snapshot;
             }
             assert!(Instant::now() < end, "no such snapshot; log: {}", self.log());
-            self.told();
+            self.message();
         }
     }
 
@@ -223,7 +223,7 @@ pub(crate) fn exists(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok()
 }
 
-/// Waits for a snapshot that is as wanted.
+/// Waits for a snapshot that satisfies `wanted`.
 pub(crate) fn until(
     place: &Place,
     watch: &mut Watch,

@@ -1,6 +1,6 @@
-//! A stand-in for one of libvirt's modular daemons, as far as the daemon under test asks it: libvirt's RPC over TCP
-//! (<https://libvirt.org/kbase/internals/rpc.html>), without events. Numbers are those of libvirt's
-//! `remote_protocol.x`, values are XDR (RFC 4506).
+//! A stand-in for one of libvirt's modular daemons, with the calls that the daemon under test makes: libvirt's RPC over TCP
+//! (<https://libvirt.org/kbase/internals/rpc.html>), without events. Procedure numbers are those in libvirt's
+//! `remote_protocol.x`; values are XDR (RFC 4506).
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -11,25 +11,25 @@ const PROGRAM: u32 = 0x2000_8086;
 const VERSION: u32 = 1;
 const REPLY: u32 = 1;
 
-/// Errors' codes (`virErrorNumber`).
+/// Error codes (`virErrorNumber`).
 const INTERNAL_ERROR: u32 = 1;
 const NO_SUPPORT: u32 = 3;
 
-/// What there is behind the server.
+/// What the server reports.
 #[derive(Clone, Default)]
 pub(crate) struct World {
     /// The XML of its running domain.
     pub(crate) domain: String,
-    /// Names of its networks.
+    /// The names of its networks.
     pub(crate) networks: Vec<&'static str>,
-    /// How often the network daemon behind it was restarted. A client's connection there is opened with the client's
-    /// own, and dies with that daemon.
+    /// How often the network daemon behind it was restarted. Each client's connection to the network daemon is opened together
+    /// with the client's own, and is lost when the network daemon stops.
     pub(crate) network_daemon: u32,
-    /// There is no network daemon.
+    /// Whether there is no network daemon.
     pub(crate) has_no_network_daemon: bool,
 }
 
-/// The server; its threads end with the process.
+/// The server. Its threads end with the process.
 pub(crate) struct Server {
     pub(crate) uri: String,
     pub(crate) world: Arc<Mutex<World>>,
@@ -45,7 +45,7 @@ impl Server {
             for client in listener.incoming() {
                 let (client, world) = (client.unwrap(), Arc::clone(&shared));
                 let opened_with = world.lock().unwrap().network_daemon;
-                // A client that goes away ends its thread.
+                // The thread ends when the client disconnects.
                 thread::spawn(move || serve(client, &world, opened_with));
             }
         });
@@ -92,7 +92,7 @@ fn answer(procedure: u32, world: &World, opened_with: u32) -> Result<Vec<u8>, (u
         43 | 283 if is_cut_off => {
             return Err((INTERNAL_ERROR, "internal error: client socket is closed"));
         }
-        // Only its own name matters of a network here.
+        // Only a network's name matters here.
         43 => text(&mut body, &format!("<network><name>{}</name></network>", world.networks[0])),
         283 => {
             put(&mut body, world.networks.len() as u32);
@@ -122,7 +122,7 @@ fn answer(procedure: u32, world: &World, opened_with: u32) -> Result<Vec<u8>, (u
     Ok(body)
 }
 
-/// A `remote_error`: code, domain, message, level, and things that it doesn't have.
+/// A `remote_error`: code, domain, message, level, and fields that are absent.
 fn error(code: u32, message: &str) -> Vec<u8> {
     let mut body = Vec::new();
     for word in [code, 0, 1] {

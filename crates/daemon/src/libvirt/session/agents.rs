@@ -1,4 +1,4 @@
-//! The guest agents of a session: the connection for them, who is asked when, and what their silence means.
+//! The guest agents of a session: their connections, when each is queried, and what happens if one is silent.
 
 use std::time::{Duration, Instant};
 
@@ -13,11 +13,11 @@ use crate::libvirt::inbox::Happened;
 use crate::libvirt::pace::Pace;
 use crate::model::Update;
 
-/// The agents' connections.
+/// The connections for the agents.
 pub(super) enum Link {
-    /// Not wanted, or not there for the time being.
+    /// Not configured, or currently not open.
     None,
-    /// The workers, and the connections that they use.
+    /// The workers, and their connections.
     Up {
         /// Ends them when it is dropped.
         pool: Pool,
@@ -61,7 +61,7 @@ impl Session<'_> {
                     .filter(|(_, entry)| entry.known.description.agent_is_connected)
                     .map(|(uuid, _)| *uuid)
                     .collect();
-                // They may have been running for long: all are asked now, and then at their intervals.
+                // They may have been running for long: query each within the first interval.
                 let pace = Pace::spread_over(self.config.refresh);
                 for uuid in uuids {
                     self.ask_agent_at(uuid, now, pace);
@@ -80,18 +80,18 @@ impl Session<'_> {
 
     fn refuse_agents(&mut self, why: String) {
         self.send(Update::Agents(self.config.id, Err(why.clone())));
-        self.warn(format!("guest agents are not asked: {why}"));
+        self.warn(format!("guest agents are not queried: {why}"));
     }
 
     pub(super) fn close_pool(&mut self) {
         self.agents = Link::None;
-        // Who stood in its queues will not be asked.
+        // Guests in its queues will not be queried.
         for entry in self.kept.guests.values_mut() {
             entry.agent = Schedule::new();
         }
     }
 
-    /// No agent can be asked for the time being.
+    /// Treats all agents as silent, since none can be queried now.
     pub(super) fn drop_agents(&mut self) {
         self.close_pool();
         let mut silenced = Vec::new();
@@ -106,13 +106,13 @@ impl Session<'_> {
         }
     }
 
-    /// The agent has just connected, or the guest has other NICs.
+    /// Call this when the agent has just connected, or the guest's NICs have changed.
     pub(super) fn ask_agent_soon(&mut self, uuid: Uuid, now: Instant) {
         self.ask_agent_at(uuid, now, Pace::from(SOON));
     }
 
     fn ask_agent_at(&mut self, uuid: Uuid, now: Instant, pace: Pace) {
-        // All are asked when the connection for agents is there.
+        // All are queried once the connections for agents are open.
         if matches!(self.agents, Link::None) {
             return;
         }
@@ -131,7 +131,7 @@ impl Session<'_> {
     pub(super) fn ask_agent(&mut self, uuid: Uuid) {
         let Some(entry) = self.kept.guests.get_mut(&uuid) else { return };
         entry.agent.due = None;
-        // It begins again when the agent, or the connection for agents, is back.
+        // Queries resume when the agent, or the connections for agents, are back.
         let Link::Up { pool, .. } = &self.agents else { return };
         if !entry.known.description.agent_is_connected || entry.agent.asking {
             return;
@@ -143,17 +143,17 @@ impl Session<'_> {
 
     pub(super) fn asked(&mut self, uuid: Uuid, answer: Result<Answer, Failure>) {
         let now = Instant::now();
-        // Without, it comes from a worker that is about to end.
+        // Otherwise the answer is from a worker that is about to end.
         let Link::Up { connects, .. } = &self.agents else { return };
         if answer.is_err() && !connects.iter().all(|one| matches!(one.is_alive(), Ok(true))) {
-            // It says nothing about the agent. If the main connection is lost too, there is an event for that.
+            // The failure says nothing about the agent. If the main connection is lost, too, an event will report that.
             self.close_pool();
             self.schedule(now + SOON, Task::OpenAgents);
             return;
         }
         if answer == Err(Failure::NoTimeout) {
             self.refuse_agents(
-                "the libvirt there can't limit the time that one takes; it needs 5.10 or newer"
+                "this libvirt can't limit how long a query takes; version 5.10 or newer is needed"
                     .into(),
             );
             self.drop_agents();

@@ -1,4 +1,4 @@
-//! The guests of a session: their XML, and what the host's ARP table says of them.
+//! The guests of a session: their XML, and their addresses in the host's ARP table.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -17,7 +17,7 @@ use crate::libvirt::read::{self, Failed};
 use crate::model::Update;
 
 impl Session<'_> {
-    /// Reads all running guests. It is cut short where the keeper is to end.
+    /// Reads all running guests. Stops early if the keeper must end.
     pub(super) fn list_guests(&mut self, inbox: &Inbox) -> Result<(), virt::error::Error> {
         let mut gone: BTreeSet<Uuid> = self.kept.guests.keys().copied().collect();
         let mut lost = None;
@@ -43,7 +43,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Takes one of the running domains. Gives its UUID, unless it has stopped meanwhile.
+    /// Reads one of the running domains. Returns its UUID, unless it has stopped in the meantime.
     fn list_guest(
         &mut self,
         domain: &Domain,
@@ -68,7 +68,7 @@ impl Session<'_> {
         Ok(Some(uuid))
     }
 
-    /// An event said that this one changed.
+    /// Reads a guest again, after an event that it changed.
     pub(super) fn refresh_guest(&mut self, uuid: Uuid) -> Result<(), Error> {
         match read::lookup(&self.connect, uuid, &mut self.kept.names) {
             Ok(Some(description)) => {
@@ -87,10 +87,10 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Takes the description of a running guest. True if it is new or has changed.
+    /// Stores the description of a running guest. Returns whether it is new or has changed.
     pub(super) fn describe(&mut self, uuid: Uuid, description: Description) -> bool {
         let now = Instant::now();
-        // It was started again in the meantime, and what was known of it is about the run before.
+        // It was restarted in the meantime; everything that was known is about the previous run.
         let entry = self.kept.guests.get(&uuid);
         if entry.is_some_and(|entry| entry.known.description.is_another_run(&description)) {
             self.kept.guests.remove(&uuid);
@@ -148,7 +148,7 @@ impl Session<'_> {
     pub(super) fn ask_arp(&mut self, uuid: Uuid) -> Result<(), Error> {
         let Some(entry) = self.kept.guests.get_mut(&uuid) else { return Ok(()) };
         entry.arp.due = None;
-        // It begins again when the agent falls silent.
+        // Queries resume when the agent falls silent.
         if !self.has_arp || entry.known.answers() {
             return Ok(());
         }
@@ -170,11 +170,11 @@ impl Session<'_> {
             }
             Err(error) if is_unsupported(&error) => {
                 self.has_arp = false;
-                self.warn(format!("the ARP table can't be asked: {}", words(&error)));
+                self.warn(format!("cannot read the ARP table: {}", words(&error)));
                 Ok(())
             }
-            // One that has just stopped, for example. There is an event for that.
-            Err(error) => Err(self.failed("ask the ARP table", error)),
+            // The guest may have just stopped, for example. An event will report that.
+            Err(error) => Err(self.failed("read the ARP table", error)),
         }
     }
 }

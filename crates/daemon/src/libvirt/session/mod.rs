@@ -1,7 +1,7 @@
-//! A connection while it is up: what it has, what its events change, and what is asked again.
+//! A connection while it is up: lists its guests and networks, follows its events, and repeats queries.
 //!
-//! Everything here runs in the keeper's thread, one call at a time: messages first, then what events want
-//! looked at, then what is due. Agents are asked elsewhere (`agent.rs`).
+//! Everything here runs in the keeper's thread, one call at a time: first messages, then guests and networks that events
+//! reported as changed, then scheduled tasks. Agents are queried in other threads (`agent.rs`).
 
 mod agents;
 mod guests;
@@ -24,33 +24,33 @@ use super::inbox::{Address, Happened, Inbox, Next};
 use super::pace::Pace;
 use crate::model::{ConnectionConfig, ConnectionState, Guest, Network, Update};
 
-/// The first wait of a back-off: guests have their addresses seconds after they start.
+/// The first wait of a back-off: guests usually get their addresses seconds after they start.
 const SOON: Duration = Duration::from_secs(1);
-/// The longest time until something that is refused is tried again.
+/// The longest time until a refused request is tried again.
 const RARELY: Duration = Duration::from_secs(3600);
-/// How long no guest has to run before a connection is closed that is not to be kept alive.
+/// How long no guest must have run before a connection without `keep-alive` is closed.
 const IDLE: Duration = Duration::from_secs(10);
-/// So many of the last warnings are not said again.
+/// How many of the last warnings are remembered and not repeated.
 const WARNINGS: usize = 64;
 
-/// Where updates go.
+/// Receives updates.
 pub(super) type Updates = Arc<dyn Fn(Update) + Send + Sync>;
 
 /// Why a session has ended.
 pub(super) enum End {
-    /// The keeper is to end.
+    /// The keeper must end.
     Stop,
-    /// The connection is lost; why.
+    /// The connection is lost; holds the reason.
     Lost(String),
-    /// No guest runs, and the connection is not to be kept without one.
+    /// No guest runs, and the configuration says not to keep the connection without one.
     Idle,
 }
 
-/// Why something could not be done.
+/// Why a task failed.
 enum Failed {
-    /// A call failed; if the connection is alive, it goes on.
+    /// A call failed. The session goes on if the connection is alive.
     Call(Error),
-    /// The connection is of no more use, though it is alive.
+    /// The connection is alive, but must be replaced.
     Reconnect(Error),
 }
 
@@ -60,13 +60,12 @@ impl From<Error> for Failed {
     }
 }
 
-/// What outlives a session: guests run on when libvirt's daemon is restarted.
+/// What outlives a session, since guests keep running when libvirt's daemon is restarted.
 #[derive(Default)]
 pub(super) struct Kept {
     guests: HashMap<Uuid, Entry>,
     networks: Vec<Network>,
-    /// When networks that could not be listed are tried again, by another connection: a network driver may have been
-    /// installed by then.
+    /// When to try again to list networks on a new connection, after that failed: a network driver may be installed by then.
     networks_retry: Option<Pace>,
     names: SharedNames,
 }
@@ -76,7 +75,7 @@ pub(super) struct Session<'a> {
     config: &'a ConnectionConfig,
     updates: &'a Updates,
     address: Address,
-    // Taken back before the connection is closed: fields are dropped in this order.
+    // Must be dropped before the connection: fields are dropped in this order.
     subscription: Subscription,
     connect: Connect,
     agents: Link,
@@ -87,21 +86,21 @@ pub(super) struct Session<'a> {
     due: BinaryHeap<Reverse<(Instant, Task)>>,
     changed_guests: BTreeSet<Uuid>,
     networks_changed: bool,
-    /// Networks could be listed in this session.
+    /// Whether networks have been listed in this session.
     has_networks: bool,
     /// When to close the connection if no guest has started by then.
     idle_at: Option<Instant>,
-    /// Whether the ARP table and DHCP leases are to be asked for, and can.
+    /// Whether the ARP table and DHCP leases are configured as sources, and the driver supports them.
     has_arp: bool,
     has_leases: bool,
     said: VecDeque<String>,
 }
 
 impl<'a> Session<'a> {
-    /// Registers for events, lists everything, and sends it: `Up`, `Networks`, `Guests`.
+    /// Registers for events, lists everything, and sends it as `Up`, `Networks` and `Guests`.
     ///
     /// # Errors
-    /// Where one of these calls fails; nothing was sent then.
+    /// One of these calls failed, and nothing was sent.
     pub(super) fn begin(
         config: &'a ConnectionConfig,
         connect: Connect,
@@ -131,7 +130,7 @@ impl<'a> Session<'a> {
             networks_changed: false,
             has_networks: false,
             idle_at: None,
-            // Guests that are listed now are asked about at their intervals.
+            // Set later, so that listing the guests doesn't query the ARP table for all of them at once.
             has_arp: false,
             has_leases: config.leases,
             said: VecDeque::new(),
@@ -140,7 +139,7 @@ impl<'a> Session<'a> {
         session.begin_networks().map_err(failed("list the networks"))?;
         session.list_guests(inbox).map_err(failed("list the running domains"))?;
         if inbox.is_stopping() {
-            // The list may be incomplete, and isn't needed any more.
+            // The list may be incomplete, and is no longer needed.
             return Ok(session);
         }
         session.send(Update::State(config.id, ConnectionState::Up));
@@ -162,7 +161,7 @@ impl<'a> Session<'a> {
         Ok(session)
     }
 
-    /// Goes on with the guests that are known from before, and asks about each again.
+    /// Resets the schedules of the guests known from the previous session.
     fn take_up(&mut self) {
         for entry in self.kept.guests.values_mut() {
             entry.agent = Schedule::new();
@@ -172,7 +171,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Keeps everything current until the connection is lost or the keeper is to end.
+    /// Keeps everything current until the connection is lost or idle, or the keeper must end.
     pub(super) fn run(&mut self, inbox: &Inbox) -> End {
         loop {
             match inbox.look() {
@@ -217,7 +216,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Whether no guest has run for long enough to close the connection.
+    /// Whether no guest has been running for so long that the connection should be closed.
     fn is_idle(&mut self) -> bool {
         if self.config.keep_alive || !self.kept.guests.is_empty() {
             self.idle_at = None;
@@ -236,7 +235,7 @@ impl<'a> Session<'a> {
             Happened::Event(Event::Closed(why)) => return Some(End::Lost(why.into())),
             Happened::AgentsOpened(opened) => self.agents_opened(opened),
             Happened::Asked(uuid, answer) => self.asked(uuid, answer),
-            // The one that this session began with.
+            // The connection of this session.
             Happened::Opened(_) => {}
         }
         None
@@ -248,7 +247,7 @@ impl<'a> Session<'a> {
             return None;
         }
         let Reverse((at, task)) = self.due.pop()?;
-        // Those that were put off or brought forward stand elsewhere in the heap as well.
+        // A task that was rescheduled is in the heap more than once.
         let current = match task {
             Task::AskAgent(uuid) => {
                 self.kept.guests.get(&uuid).is_some_and(|e| e.agent.due == Some(at))
@@ -304,7 +303,7 @@ impl<'a> Session<'a> {
         self.send(Update::Guests(self.config.id, guests));
     }
 
-    /// Once: what does not work now will not work at the next refresh either.
+    /// Sends a warning, but only once: what doesn't work now won't work at the next refresh either.
     pub(super) fn warn(&mut self, warning: String) {
         if self.said.contains(&warning) {
             return;

@@ -22,7 +22,7 @@ impl Session<'_> {
         networks
     }
 
-    /// Reads the networks for the first time. Where only they can't be had, those from before stay.
+    /// Reads the networks for the first time. If only that fails, those of the previous session are kept.
     ///
     /// # Errors
     /// The connection is lost.
@@ -42,7 +42,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// Asks again: there is no event for leases, nor for the end of the network daemon that this connection relies on.
+    /// Schedules the next read: there is no event for leases, nor for a stop of the network daemon behind this connection.
     pub(super) fn schedule_networks(&mut self) {
         let wait = if self.has_networks {
             self.networks_pace.wait(self.config.refresh)
@@ -55,9 +55,11 @@ impl Session<'_> {
         self.schedule(at, Task::Networks);
     }
 
+    /// Reads the networks again, and sends them if they have changed.
+    ///
     /// # Errors
-    /// [`Failed::Reconnect`]: each of libvirt's modular daemons has a connection of its own to the network daemon,
-    /// one for each client, and doesn't open it again when that daemon was restarted.
+    /// [`Failed::Reconnect`]: libvirt's modular daemons open a connection to the network daemon for each of their clients,
+    /// and don't reopen it after the network daemon was restarted.
     pub(super) fn refresh_networks(&mut self) -> Result<(), Failed> {
         let networks = self
             .read_networks()
@@ -78,7 +80,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// A guest has come, so its lease is about to.
+    /// Reads leases more often for a while: a guest has started, and will soon have a lease.
     pub(super) fn ask_leases_soon(&mut self, now: Instant) {
         if self.has_leases && self.networks_due.is_some() {
             self.networks_pace = Pace::from(SOON);

@@ -1,4 +1,4 @@
-//! What is asked when.
+//! When each guest is queried.
 
 use std::mem;
 use std::time::{Duration, Instant};
@@ -10,15 +10,15 @@ use crate::libvirt::guest::{Description, SessionGuest};
 use crate::libvirt::host_keys::HostKeys;
 use crate::libvirt::pace::Pace;
 
-/// The longest time until an agent that hangs is asked again.
+/// The longest time until an agent that hangs is queried again.
 const HANGING: Duration = Duration::from_secs(600);
 
-/// The longest time until host keys are read again: their administrator may make new ones, of which there is no event.
+/// The longest time until host keys are read again. The guest's administrator may replace them, and no event reports that.
 const HOST_KEYS: Duration = Duration::from_secs(600);
 
 pub(super) type Uuid = [u8; 16];
 
-/// Something to be done at a time. A guest's are done only if the time is still the one that it has.
+/// A scheduled task. A guest's task only runs if the guest's schedule still has that time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Task {
     AskAgent(Uuid),
@@ -28,34 +28,33 @@ pub(super) enum Task {
     OpenAgents,
 }
 
-/// A running guest and when to ask for it again.
+/// A running guest, and when to query it again.
 pub(super) struct Entry {
     pub(super) known: SessionGuest,
     pub(super) agent: Schedule,
     pub(super) arp: Schedule,
-    /// How many times the agent did not answer in time, since it last did.
+    /// How many queries in a row the agent did not answer in time.
     pub(super) timeouts: u32,
-    /// When the host keys are read; `None`: at once. In the first minutes of a guest more often, as it may make its keys
-    /// after its agent has come up.
+    /// When to read the host keys; `None`: at once. In a guest's first minutes they are read more often, since its agent may
+    /// start before it has generated them.
     pub(super) host_keys_due: Option<Instant>,
     host_keys_pace: Pace,
 }
 
-/// What asking an agent has come to.
+/// The outcome of querying an agent.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct AnswerOutcome {
-    /// When to ask again.
+    /// When to query it again.
     pub(super) ask_at: Instant,
-    /// Something of the guest is new.
+    /// Whether anything about the guest has changed.
     pub(super) changed: bool,
-    /// It answered before, and does not now.
+    /// Whether the agent answered before, and no longer does.
     pub(super) fell_silent: bool,
-    /// A line for the log.
+    /// A log message.
     pub(super) warning: Option<String>,
 }
 
 impl Entry {
-    /// A guest of which only the XML is known.
     pub(super) fn new(description: Description) -> Self {
         Self {
             known: SessionGuest::new(description),
@@ -67,20 +66,20 @@ impl Entry {
         }
     }
 
-    /// The agent has come up: what is in its files may be new.
+    /// Call this when the agent has started: the host keys may have changed.
     pub(super) fn read_host_keys_again(&mut self) {
         self.host_keys_due = None;
         self.host_keys_pace = Pace::from(SOON);
     }
 
-    /// What to ask now. `wants_host_keys`: of guests of this connection. The first answer is for the addresses alone, so that
-    /// no guest's wait for the keys of others.
+    /// What to query now. `wants_host_keys`: whether the connection's configuration asks for host keys. The first query is only
+    /// for addresses, so that no guest's addresses wait for other guests' keys.
     pub(super) fn questions(&self, wants_host_keys: bool, now: Instant) -> Questions {
         let is_due = self.host_keys_due.is_none_or(|due| due <= now);
         Questions { host_keys: wants_host_keys && is_due && self.known.answers() }
     }
 
-    /// Takes what came of reading the host keys: a line for the log, the first time.
+    /// Schedules the next read of the host keys. Returns a log message if the first read failed.
     fn take_host_keys(&mut self, read: &HostKeys, now: Instant) -> Option<String> {
         let failed = match read {
             HostKeys::NotAsked => return None,
@@ -92,10 +91,10 @@ impl Entry {
         let name = one_line(self.known.description.name());
         failed
             .filter(|_| is_first)
-            .map(|why| format!("the agent of guest {name} does not give its SSH host keys: {why}"))
+            .map(|why| format!("cannot read the SSH host keys of guest {name}: {why}"))
     }
 
-    /// Where its agent is to be asked.
+    /// The lane in which to query the agent.
     pub(super) fn lane(&self) -> Lane {
         match self.timeouts {
             0 => Lane::Quick { known: self.known.has_answered() },
@@ -103,8 +102,8 @@ impl Entry {
         }
     }
 
-    /// Takes what asking the agent gave. `None` where the agent has closed its end of the channel meanwhile,
-    /// so that it is not to be asked again.
+    /// Stores the result of querying the agent. `None` if the agent has closed its end of the channel in the meantime, so that
+    /// it isn't queried again.
     pub(super) fn take_answer(
         &mut self,
         answer: Result<Answer, Failure>,
@@ -123,18 +122,18 @@ impl Entry {
                 let is_first = !self.known.has_answered();
                 changed = self.known.set_agent(&answer);
                 warning = self.take_host_keys(&answer.host_keys, now);
-                // The keys come after everybody's addresses.
+                // Queue the guest again for its keys, after the addresses of the others.
                 let is_unread = wants_host_keys && self.host_keys_due.is_none();
                 self.agent.again |= is_unread;
                 if self.timeouts > 0 {
                     self.agent.pace = Pace::from(refresh);
                 } else if is_first && !self.known.has_agent_addresses() {
-                    // It is still booting.
+                    // The guest is still booting.
                     self.agent.pace = Pace::from(SOON);
                 }
                 self.timeouts = 0;
                 let wait = self.agent.pace.wait(refresh);
-                // It may be about to make them.
+                // The guest may be about to generate them.
                 let hurry = self.known.is_without_host_keys().then_some(self.host_keys_due);
                 let until_due = hurry.flatten().map(|due| due.saturating_duration_since(now));
                 until_due.map_or(wait, |until_due| until_due.min(wait))
@@ -149,7 +148,7 @@ impl Entry {
                 self.agent.pace.wait(HANGING.max(refresh))
             }
             Err(Failure::Refused(why)) => {
-                warning = Some(format!("the agent of guest {name} can't be asked: {why}"));
+                warning = Some(format!("cannot query the agent of guest {name}: {why}"));
                 fell_silent = self.known.silence();
                 self.agent.pace.wait(refresh)
             }
@@ -161,13 +160,13 @@ impl Entry {
     }
 }
 
-/// When something is asked next.
+/// When a source is queried next.
 pub(super) struct Schedule {
     pub(super) due: Option<Instant>,
     pub(super) pace: Pace,
-    /// It is under way.
+    /// Whether a query is under way.
     pub(super) asking: bool,
-    /// It is to be asked again at once.
+    /// Whether to query again as soon as the current query ends.
     pub(super) again: bool,
 }
 
@@ -219,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_that_boots_is_asked_more_often() {
+    fn a_booting_guest_is_queried_more_often() {
         let (mut entry, now) = (entry(), Instant::now());
         for full in [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0] {
             let outcome =
@@ -229,14 +228,14 @@ mod tests {
     }
 
     #[test]
-    fn one_that_ran_before_is_asked_at_its_interval() {
+    fn a_guest_that_was_already_running_is_queried_at_its_interval() {
         let (mut entry, now) = (entry(), Instant::now());
         entry.agent.pace = Pace::spread_over(REFRESH);
         let outcome = entry.take_answer(answer("10.0.0.5"), false, REFRESH, now).unwrap();
         assert!(outcome.changed && outcome.ask_at <= now + REFRESH);
         let outcome = entry.take_answer(answer("10.0.0.5"), false, REFRESH, now).unwrap();
         assert!(!outcome.changed && is_about(seconds(&outcome, now), 60.0));
-        // One that was, and has no address yet, is booting.
+        // A guest without an address after that is booting.
         let mut entry = self::entry();
         entry.agent.pace = Pace::spread_over(REFRESH);
         let outcome = entry.take_answer(answer("fe80::1"), false, REFRESH, now).unwrap();
@@ -244,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_hangs_goes_to_the_slow_lane_and_comes_back_when_it_answers() {
+    fn an_agent_that_hangs_is_in_the_slow_lane_until_it_answers() {
         let (mut entry, now) = (entry(), Instant::now());
         assert_eq!(entry.lane(), Lane::Quick { known: false });
         entry.take_answer(answer("10.0.0.5"), false, REFRESH, now).unwrap();
@@ -255,7 +254,7 @@ mod tests {
         assert_eq!(entry.lane(), Lane::Slow);
         for _ in 0..20 {
             let outcome = entry.take_answer(hung(), false, REFRESH, now).unwrap();
-            assert!(!outcome.changed && outcome.warning.is_none(), "said once");
+            assert!(!outcome.changed && outcome.warning.is_none(), "reported only once");
         }
         let outcome = entry.take_answer(hung(), false, REFRESH, now).unwrap();
         assert!(is_about(seconds(&outcome, now), HANGING.as_secs_f64()));
@@ -275,8 +274,8 @@ mod tests {
             entry.take_answer(answer, true, REFRESH, now).unwrap()
         };
         let asks = |entry: &Entry, now| entry.questions(true, now).host_keys;
-        assert!(!asks(&entry, now), "the addresses first");
-        assert_eq!(take(&mut entry, HostKeys::NotAsked, now).ask_at, now, "and then at once");
+        assert!(!asks(&entry, now), "addresses come first");
+        assert_eq!(take(&mut entry, HostKeys::NotAsked, now).ask_at, now, "keys follow at once");
         assert!(asks(&entry, now) && !entry.questions(false, now).host_keys);
         let keys = || HostKeys::Read(vec!["ssh-rsa AAAA".into()]);
         assert!(take(&mut entry, keys(), now).ask_at > now);
@@ -287,11 +286,11 @@ mod tests {
             take(&mut entry, keys(), later);
         }
         entry.read_host_keys_again();
-        assert!(asks(&entry, later), "the agent has come up again");
+        assert!(asks(&entry, later), "the agent has restarted");
     }
 
     #[test]
-    fn a_guest_without_host_keys_is_asked_again_soon() {
+    fn a_guest_without_host_keys_is_queried_again_soon() {
         let (mut entry, now) = (entry(), Instant::now());
         let mut wait = |host_keys| {
             let answer = answer("10.0.0.5").map(|answer| Answer { host_keys, ..answer });
@@ -308,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn an_agent_that_may_not_read_keys_is_reported_once() {
+    fn host_keys_that_cannot_be_read_are_reported_once() {
         let (mut entry, now) = (entry(), Instant::now());
         let mut warning = |host_keys| {
             let answer = answer("10.0.0.5").map(|answer| Answer { host_keys, ..answer });
@@ -316,13 +315,13 @@ mod tests {
         };
         let failed = || HostKeys::Failed("disabled".into());
         assert_eq!(warning(HostKeys::NotAsked), None);
-        let expected = "the agent of guest web-vm does not give its SSH host keys: disabled";
+        let expected = "cannot read the SSH host keys of guest web-vm: disabled";
         assert_eq!(warning(failed()).as_deref(), Some(expected));
         assert_eq!(warning(failed()), None);
     }
 
     #[test]
-    fn a_paused_guest_keeps_what_it_said() {
+    fn a_paused_guest_keeps_its_last_answer() {
         let (mut entry, now) = (entry(), Instant::now());
         entry.take_answer(answer("10.0.0.5"), false, REFRESH, now).unwrap();
         let outcome = entry.take_answer(Err(Failure::NotRunning), false, REFRESH, now).unwrap();
@@ -331,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn news_while_it_is_asked_have_it_asked_again_at_once() {
+    fn a_change_during_a_query_causes_another_query_at_once() {
         let (mut entry, now) = (entry(), Instant::now());
         entry.agent.again = true;
         assert_eq!(entry.take_answer(answer("10.0.0.5"), false, REFRESH, now).unwrap().ask_at, now);
@@ -339,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_after_the_agent_has_left_does_not_count() {
+    fn answers_after_the_agent_disconnected_are_ignored() {
         let (mut entry, now) = (entry(), Instant::now());
         entry.known.description.agent_is_connected = false;
         entry.agent.asking = true;

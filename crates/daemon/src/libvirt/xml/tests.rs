@@ -60,7 +60,7 @@ fn a_defined_domain_has_no_id() {
 }
 
 #[test]
-fn another_document_is_no_domain() {
+fn other_documents_are_rejected() {
     assert_eq!(DomainXml::read(&document("<network><name>default</name></network>")), None);
     assert_eq!(DomainXml::read(&document("<domain id='1'><name/></domain>")), None);
     assert_eq!(NetworkXml::read(&document("<domain id='1'><name>a</name></domain>")), None);
@@ -82,7 +82,7 @@ fn a_nic_on_a_network_with_a_bridge() {
 }
 
 #[test]
-fn a_nic_on_a_network_of_macvtap_has_no_bridge() {
+fn a_nic_on_a_macvtap_network_has_no_bridge() {
     assert_eq!(
         one("<interface type='network'>
                <mac address='52:54:00:00:00:01'/>
@@ -95,7 +95,7 @@ fn a_nic_on_a_network_of_macvtap_has_no_bridge() {
 }
 
 #[test]
-fn a_network_that_is_another_type_in_a_running_domain() {
+fn a_network_nic_that_has_another_type_in_a_running_domain() {
     assert_eq!(
         one("<interface type='direct'>
                <mac address='52:54:00:00:00:01'/>
@@ -178,7 +178,7 @@ fn nics_of_other_types_have_neither() {
 }
 
 #[test]
-fn an_interface_without_a_mac_is_left_out() {
+fn an_interface_without_a_mac_is_skipped() {
     assert_eq!(one("<interface type='bridge'><source bridge='br0'/></interface>"), None);
     assert_eq!(one("<interface type='bridge'><mac/><source bridge='br0'/></interface>"), None);
     assert_eq!(
@@ -280,7 +280,7 @@ fn subnets() {
     }
 }
 
-/// Whether a guest's address means anything beyond its host.
+/// Whether a guest's address can be reached from beyond its host.
 #[test]
 fn forward_modes() {
     let routed = |forward: &str| {
