@@ -1,4 +1,4 @@
-//! The configuration file, which the daemon and the publisher read, each its own part of it.
+//! The configuration file. The daemon and the publisher each read their own part of it.
 
 use std::fmt;
 use std::fs;
@@ -8,24 +8,24 @@ use std::path::{Path, PathBuf};
 
 use crate::reason;
 
-/// Where it is by default.
+/// The default path.
 pub const PATH: &str = "/etc/libvirt-nss.toml";
 
-/// Bytes of the file, and what is wrong there.
+/// A range of bytes in the file, and what is wrong there.
 pub type Invalid = (Range<usize>, String);
 
-/// Why there is no configuration.
+/// Why the configuration can't be used.
 #[derive(Debug)]
 pub enum Error {
     /// The file can't be read.
     Unreadable(PathBuf, io::Error),
-    /// It has an invalid line.
+    /// A line is invalid.
     Invalid {
         /// The file.
         path: PathBuf,
         /// The number of the line; the first is 1.
         line: usize,
-        /// The key on it, if there is one.
+        /// The key on that line, if there is one.
         key: Option<String>,
         /// What is wrong, and what was expected.
         what: String,
@@ -51,7 +51,7 @@ impl fmt::Display for Error {
 }
 
 impl Error {
-    /// What is wrong at these bytes of the text of `path`.
+    /// The error for something wrong at these bytes of `text`, the contents of `path`.
     #[must_use]
     pub fn at(path: &Path, text: &str, (span, what): Invalid) -> Self {
         let (line, key) = line_and_key(text, span.start);
@@ -60,7 +60,7 @@ impl Error {
     }
 }
 
-/// Reads the file's text; `None` where it is the one at [`PATH`] and doesn't exist.
+/// Reads the file's text. `None` if `path` is `None` and there is no file at [`PATH`].
 ///
 /// # Errors
 /// See [`Error`].
@@ -79,7 +79,7 @@ pub fn read(path: Option<&Path>) -> Result<Option<String>, Error> {
     })
 }
 
-/// The number of the line that byte `at` is in, and the key of that line.
+/// The number of the line with byte `at`, and the key on that line.
 fn line_and_key(text: &str, at: usize) -> (usize, Option<String>) {
     let at = at.min(text.len());
     let start =

@@ -1,5 +1,5 @@
-//! The contents of the state directory, read once: files, leases, domains and their NICs. Each file by itself is
-//! complete, as libvirt replaces files by a rename.
+//! The contents of the state directory, read once: files, leases, domains and their NICs. libvirt replaces files by rename,
+//! so each file is complete, but two files may be from different times.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -22,9 +22,9 @@ use crate::{OpenFile, fault, file_name};
 /// All files of the state directory.
 #[derive(Debug, Default)]
 pub struct Contents {
-    /// Where it is.
+    /// Its path.
     pub directory: PathBuf,
-    /// The name of every file in it, in the order of the reading.
+    /// The name of every file in it, in the order in which they were read.
     pub names: Vec<OsString>,
     /// The state files, by name.
     pub files: Vec<ReadFile>,
@@ -35,20 +35,20 @@ pub struct Contents {
     bridges: Vec<BridgeFiles>,
     macs: Vec<Mac>,
     texts: Vec<u8>,
-    /// The text that was added last: the next is often the same.
+    /// The text that was added last. The next one is often the same.
     last_text: TextSpan,
-    /// The first domain that has a NIC on a bridge; made when it is first asked for.
+    /// The first domain with a NIC on a bridge. Computed when it is first needed.
     owners: OnceLock<HashMap<(BridgeIndex, [u8; 6]), u32>>,
 }
 
-/// How much is kept of a state directory.
+/// How much of a state directory to keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Detail {
-    /// All of it, in the order of the files' names: for people.
+    /// Everything, in the order of the files' names; for display.
     Full,
-    /// What a snapshot is compiled from, in the order of the directory's listing, which look-ups follow too.
-    /// Symbolic links are not followed, as what they lead to can change without a new time stamp of the
-    /// directory. Client ids are kept as numbers only.
+    /// What a snapshot is compiled from, in the order of the directory's listing, which look-ups use, too. Symbolic links aren't
+    /// followed, since their targets can change without changing the directory's time stamp. Client ids are only kept as
+    /// numbers.
     Compact,
 }
 
@@ -80,65 +80,65 @@ pub struct TextSpan {
 }
 
 impl TextSpan {
-    /// Whether there is none.
+    /// Whether the text is empty.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.length == 0
     }
 }
 
-/// A state file that was read, or not.
+/// A state file that was read, or couldn't be.
 #[derive(Debug)]
 pub struct ReadFile {
-    /// Whose it is.
+    /// The bridge it belongs to.
     pub bridge: BridgeIndex,
-    /// What it holds.
+    /// What it contains.
     pub kind: Kind,
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// A symbolic link: what it leads to changes without a trace in the directory.
+    /// Whether it is a symbolic link, whose target can change without a trace in the directory.
     pub is_link: bool,
-    /// The byte from which on it couldn't be read, and why; byte 0 where it couldn't be opened.
+    /// The byte from which it couldn't be read, and why; byte 0 if it couldn't be opened.
     pub fault: Option<(u32, Fault)>,
-    /// In bytes; 0 where it couldn't be opened.
+    /// Its size in bytes; 0 if it couldn't be opened.
     pub size: u64,
-    /// What in it is invalid.
+    /// The invalid parts of it.
     pub damage: Vec<Damage>,
 }
 
 impl ReadFile {
-    /// Whether every record in it was read: what isn't among those isn't in the file.
+    /// Whether every record in it was read, so that a missing record isn't in the file either.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.fault.is_none() && self.damage.is_empty()
     }
 }
 
-/// A good lease record.
+/// A valid lease record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lease {
-    /// The bridge whose file it is in.
+    /// The bridge of its file.
     pub bridge: BridgeIndex,
     /// Where its record starts in the file, in bytes.
     pub start: u32,
     /// The address.
     pub address: Address,
-    /// The NIC.
+    /// The NIC's MAC address.
     pub mac: Option<Mac>,
-    /// What the guest calls itself.
+    /// The host name that the guest chose.
     pub host_name: TextSpan,
-    /// The network's DNS domain. Empty where it has none, or its helper doesn't record it.
+    /// The network's DNS domain. Empty if it has none, or if libvirt's helper didn't record it.
     pub domain: TextSpan,
     /// How the client identified itself to DHCP. Empty in [`Detail::Compact`].
     pub client_id: TextSpan,
-    /// The same as a number: see [`client_of`](guest_names::records::lease::client_of).
+    /// The client id as a number: see [`client_of`](guest_names::records::lease::client_of).
     pub client: u32,
     /// Seconds since the epoch; 0: never.
     pub expiry: i64,
 }
 
 impl Lease {
-    /// As the look-up has it: it still counts in the second in which it ends.
+    /// As in look-ups, a lease is still current in the second in which it ends.
     #[must_use]
     pub fn has_expired(&self, now: i64) -> bool {
         self.expiry != 0 && self.expiry < now
@@ -148,16 +148,16 @@ impl Lease {
 /// A record of a MAC map: a running domain's NICs on a bridge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Domain {
-    /// The bridge whose file it is in.
+    /// The bridge of its file.
     pub bridge: BridgeIndex,
     /// libvirt's name of the guest.
     pub name: TextSpan,
-    /// From, to, as indices into the MACs.
+    /// Range of indices into the MACs.
     macs: (u32, u32),
 }
 
 impl Contents {
-    /// Reads all state files with [`Detail::Full`]. What is wrong with single files is recorded in them.
+    /// Reads all state files with [`Detail::Full`]. Errors in single files are recorded in [`ReadFile`].
     ///
     /// # Errors
     /// The directory can't be listed.
@@ -165,7 +165,7 @@ impl Contents {
         Self::read_with(directory, Detail::Full)
     }
 
-    /// Reads all state files. What is wrong with single files is recorded in them.
+    /// Reads all state files. Errors in single files are recorded in [`ReadFile`].
     ///
     /// # Errors
     /// The directory can't be listed.
@@ -226,9 +226,9 @@ impl Contents {
         self.files.push(read);
     }
 
-    /// The index of a bridge, which is added where it isn't there yet. `None` where there are 65,536 already.
+    /// The index of a bridge, which is added if necessary. `None` if there are already 65,536.
     pub fn add_bridge(&mut self, name: Bridge) -> Option<BridgeIndex> {
-        // A bridge's two files come one after the other as a rule.
+        // A bridge's two files usually come one after the other.
         let known = self.bridges.iter().rposition(|files| files.name == name);
         let at = known.unwrap_or_else(|| {
             self.bridges.push(BridgeFiles { name, leases: None, macs: None });
@@ -237,10 +237,10 @@ impl Contents {
         u16::try_from(at).ok().map(BridgeIndex)
     }
 
-    /// Keeps a text.
+    /// Stores a text.
     pub fn add_text(&mut self, bytes: &[u8]) -> TextSpan {
         if self.text(self.last_text) != bytes {
-            // A state file has at most 32 MiB; a directory with a hundred full ones isn't read.
+            // At most 32 MiB are read of each state file, so this only overflows with more than a hundred full ones.
             let at = u32::try_from(self.texts.len()).unwrap_or(u32::MAX);
             let length = bytes.len().min(usize::from(u16::MAX)) as u16;
             self.last_text = TextSpan { at, length };
@@ -264,7 +264,7 @@ impl Contents {
         self.texts.get(from..from + usize::from(text.length)).unwrap_or(&[])
     }
 
-    /// A text for people: names are bytes to libvirt, and mostly UTF-8.
+    /// A text for display: to libvirt, names are bytes, though usually UTF-8.
     #[must_use]
     pub fn string(&self, text: TextSpan) -> String {
         String::from_utf8_lossy(self.text(text)).into_owned()
@@ -281,7 +281,7 @@ impl Contents {
         self.bridges.get(usize::from(bridge.0)).map_or(Bridge::NONE, |files| files.name)
     }
 
-    /// A bridge's name, for people.
+    /// A bridge's name, for display.
     #[must_use]
     pub fn bridge_name(&self, bridge: BridgeIndex) -> String {
         String::from_utf8_lossy(self.bridge(bridge).as_bytes()).into_owned()
@@ -310,13 +310,13 @@ impl Contents {
         self.macs.get(domain.macs.0 as usize..domain.macs.1 as usize).unwrap_or(&[])
     }
 
-    /// The NICs of running domains: a domain, and one of its MACs.
+    /// The NICs of running domains: each domain with each of its MACs.
     pub fn nics(&self) -> impl Iterator<Item = (&Domain, Mac)> {
         let macs = |domain| self.macs_of(domain).iter().map(move |&mac| (domain, mac));
         self.domains.iter().flat_map(macs)
     }
 
-    /// The domain whose NIC it is, on that bridge; the first in the map.
+    /// The domain with this NIC on the bridge; the first one in the map.
     #[must_use]
     pub fn domain_of(&self, bridge: BridgeIndex, mac: Mac) -> Option<&Domain> {
         let owners = self.owners.get_or_init(|| self.owners());
@@ -333,19 +333,19 @@ impl Contents {
         owners
     }
 
-    /// The domain of a lease's NIC.
+    /// The domain with the lease's NIC.
     #[must_use]
     pub fn domain_of_lease(&self, lease: &Lease) -> Option<&Domain> {
         self.domain_of(lease.bridge, lease.mac?)
     }
 
-    /// Whether all NICs on the bridge are known: then a MAC address that no domain has belongs to no attached NIC.
+    /// Whether all NICs on the bridge are known, so that a MAC address without a domain belongs to no attached NIC.
     #[must_use]
     pub fn knows_all_nics(&self, bridge: BridgeIndex) -> bool {
         self.file(bridge, Kind::Macs).is_some_and(ReadFile::is_whole)
     }
 
-    /// Whether all leases on the bridge are known. A bridge without a file has none yet.
+    /// Whether all leases on the bridge are known. A bridge without a file has no leases yet.
     #[must_use]
     pub fn knows_all_leases(&self, bridge: BridgeIndex) -> bool {
         self.file(bridge, Kind::Leases).is_none_or(ReadFile::is_whole)
@@ -356,7 +356,7 @@ fn is_link(entry: &fs::DirEntry) -> bool {
     entry.file_type().is_ok_and(|kind| kind.is_symlink())
 }
 
-/// Which bridge's file it is, if it is one that is read. As the look-up sorts names.
+/// The bridge and kind of a state file, by its name, as look-ups classify it. `None` for any other file.
 fn bridge_and_kind(name: &OsString) -> Option<(Bridge, Kind)> {
     use std::os::unix::ffi::OsStrExt as _;
     [Kind::Leases, Kind::Macs].into_iter().find_map(|kind| {
@@ -371,7 +371,7 @@ mod tests {
     use testkit::scratch::Scratch;
 
     #[test]
-    fn what_is_no_file() {
+    fn entries_that_are_not_regular_files() {
         let scratch = Scratch::new();
         fs::create_dir(scratch.join("virbr0.status")).unwrap();
         std::os::unix::fs::symlink("nowhere", scratch.join("virbr0.macs")).unwrap();
@@ -388,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn who_has_a_nic() {
+    fn owners_of_nics() {
         let scratch = Scratch::new();
         let map = r#"[{"domain": "a", "macs": ["52:54:00:00:00:01", "52:54:00:00:00:02"]},
             {"domain": "b", "macs": ["52:54:00:00:00:02"]}]"#;
@@ -404,7 +404,7 @@ mod tests {
             contents.domain_of(bridge, mac).map(|domain| contents.string(domain.name))
         };
         assert_eq!(owner(b"virbr0", 1).as_deref(), Some("a"));
-        assert_eq!(owner(b"virbr0", 2).as_deref(), Some("a"), "the first that has it");
+        assert_eq!(owner(b"virbr0", 2).as_deref(), Some("a"), "the first domain with it");
         assert_eq!(owner(b"virbr1", 2), None, "another bridge");
         assert_eq!(contents.nics().count(), 3);
         let lease = &contents.leases[0];

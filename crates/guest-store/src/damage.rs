@@ -1,4 +1,4 @@
-//! What is invalid in a state file.
+//! Invalid parts of state files.
 
 use std::fmt;
 use std::fs;
@@ -8,16 +8,16 @@ use std::path::Path;
 use guest_names::io::READ_LIMIT;
 use guest_names::records::lease::BadRecord;
 
-/// An invalid piece of a state file.
+/// An invalid part of a state file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Damage {
-    /// An object that starts at one byte and isn't JSON from another on.
+    /// An object that starts at the first byte, and is invalid JSON at the second.
     NotJson(u32, u32),
     /// A lease record at this byte.
     BadLease(u32, BadRecord),
     /// A record of a MAC map at this byte.
     BadMap(u32),
-    /// Something else than blanks at this byte, outside of any list.
+    /// Something other than white space at this byte, outside of any list.
     NotList(u32),
     /// The list's end is missing.
     NoEnd,
@@ -50,13 +50,13 @@ impl fmt::Display for Damage {
 }
 
 impl Damage {
-    /// Of a file of this many bytes.
+    /// The damage of a file with this many bytes, if any.
     pub(crate) fn of_size(size: u64) -> Option<Self> {
         (size > u64::from(READ_LIMIT)).then_some(Self::TooLarge)
     }
 
-    /// What is wrong with a file apart from its objects: it must be one list, or nothing. The look-up
-    /// doesn't mind, but libvirt and its helper then take the file for empty.
+    /// What is wrong with a file outside its objects: it must be one list, or empty. Look-ups don't care, but libvirt and its
+    /// helper treat any other file as empty.
     ///
     /// # Errors
     /// The file can't be read.
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_whole() {
+    fn undamaged_files() {
         for text in ["", "\n", "[]", "[\n\n]\n", r#"[{"ip-address": "10.0.0.1"}]"#] {
             assert_eq!(damage("virbr0.status", text), [], "{text:?}");
         }
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn each_kind_of_damage() {
         let status = |text| damage("virbr0.status", text);
-        // Within the number.
+        // At a byte of the number.
         assert!(matches!(status("[{\"a\": 01}]")[..], [Damage::NotJson(1, 8 | 9)]));
         assert_eq!(status("[{}]"), [Damage::BadLease(1, BadRecord::NoAddress)]);
         assert_eq!(

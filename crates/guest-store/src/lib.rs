@@ -1,5 +1,5 @@
-//! libvirt's state directory and the daemon's snapshot through std, for the command, the daemon and tests. State
-//! files are read with the look-up's own readers, so that all see what the modules see.
+//! Access to libvirt's state directory and the daemon's snapshot with std, for the command, the daemon and tests. State files
+//! are read with the look-up's own readers, so that everyone sees what the modules see.
 
 pub mod config_file;
 pub mod contents;
@@ -33,7 +33,7 @@ pub struct Directory {
 }
 
 impl Directory {
-    /// Nothing is opened yet.
+    /// Opens nothing yet.
     #[must_use]
     pub fn new(path: &Path) -> Self {
         Self { path: path.to_owned(), listing: None }
@@ -76,10 +76,10 @@ pub fn file_name(bridge: &[u8], kind: Kind) -> std::ffi::OsString {
 pub struct OpenFile(File);
 
 impl OpenFile {
-    /// Opens a regular file; never waits for the other end of a FIFO.
+    /// Opens a regular file. Never waits for the other end of a FIFO.
     ///
     /// # Errors
-    /// As the system has it; ESPIPE for anything but a regular file.
+    /// The system's error; ESPIPE if it isn't a regular file.
     pub fn open(path: &Path) -> io::Result<Self> {
         let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
@@ -89,10 +89,10 @@ impl OpenFile {
         Ok(Self(file))
     }
 
-    /// Bytes in it, as of now.
+    /// Its current size in bytes.
     ///
     /// # Errors
-    /// As the system has it.
+    /// The system's error.
     pub fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
@@ -113,7 +113,7 @@ impl StateFile for OpenFile {
     }
 }
 
-/// The same fault that the modules would see: one that ends a look-up, or one that affects a single file.
+/// The fault that the modules would see: one that ends a look-up, or one that affects only this file.
 #[must_use]
 pub fn fault(error: &io::Error) -> Fault {
     match Errno::from_io_error(error) {
@@ -123,7 +123,7 @@ pub fn fault(error: &io::Error) -> Fault {
     }
 }
 
-/// A fault in the system's words.
+/// The system's message for a fault.
 #[must_use]
 pub fn fault_text(fault: Fault) -> String {
     match fault {

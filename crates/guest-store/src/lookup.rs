@@ -27,8 +27,8 @@ impl System for Host {
     }
 }
 
-/// Looks up in the state directory, and in the snapshot if there is one that the modules trust, at `now` (seconds since
-/// the epoch). `observer`, if there is one, sees what happens.
+/// Runs look-ups in the state directory and, if there is one that the modules trust, in the snapshot, at `now` (seconds since
+/// the epoch). An `observer` is informed of each step.
 pub fn look_up<T>(
     state_directory: &Path,
     snapshot: Option<&Path>,
@@ -45,18 +45,18 @@ pub fn look_up<T>(
     task(&mut Lookup::new(&mut directory, snapshot, &host, memory, now, observing(&mut observer)))
 }
 
-/// What a look-up by name came to.
+/// The result of a look-up by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
     /// No guest has the name.
     Unknown,
-    /// A guest has the name, and no address of the family.
+    /// A guest has the name, but no address of the family.
     NoData,
-    /// It has addresses.
+    /// There are addresses.
     Data,
 }
 
-/// Looks up a name; its addresses come in the answer's order.
+/// Looks up a name. The addresses are in the order of the answer.
 ///
 /// # Errors
 /// See [`Exhausted`].

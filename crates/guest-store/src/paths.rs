@@ -6,16 +6,16 @@ pub const STATE_DIRECTORY: &str = match guest_names::io::STATE_DIRECTORY.to_str(
     Err(_) => panic!("it is UTF-8"),
 };
 
-/// Where libvirt-nssd writes the snapshot and what else it publishes.
+/// Where libvirt-nssd writes the snapshot and its other files.
 pub const RUNTIME_DIRECTORY: &str = "/run/libvirt-nss";
 
 /// The snapshot. Look-ups reach it through a link: see [`PATH`](guest_names::snapshot::format::PATH).
 pub const SNAPSHOT: &str = "/run/libvirt-nss/names.cdb";
 
-/// libvirt-nssd's own directory, which has the link that look-ups follow.
+/// libvirt-nssd's home directory, with the link that look-ups follow.
 pub const DAEMON_HOME: &str = "/var/lib/libvirt-nss";
 
-/// The leases helper, where distributions have it (Debian and Arch, Fedora, openSUSE).
+/// The leases helper's paths in different distributions (Debian and Arch, Fedora, openSUSE).
 pub const LEASES_HELPERS: [&str; 4] = [
     "/usr/lib/libvirt/libvirt_leaseshelper",
     "/usr/libexec/libvirt_leaseshelper",

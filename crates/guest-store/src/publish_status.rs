@@ -1,6 +1,5 @@
-//! What `libvirt-nss-publish` reports about itself: a JSON file in its runtime directory, for `libvirt-nss publish status` and
-//! `doctor`. The service may be of another version than who reads it: members that are missing have their defaults, and those
-//! that aren't known are ignored.
+//! The status of `libvirt-nss-publish`: a JSON file in its runtime directory, for `libvirt-nss publish status` and `doctor`.
+//! The service and the reader may have different versions: missing members have their defaults, unknown ones are ignored.
 
 use std::fs;
 use std::io;
@@ -8,10 +7,10 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-/// Where it is; it exists while the service runs.
+/// The file's path. It exists while the service runs.
 pub const PATH: &str = "/run/libvirt-nss-publish/status.json";
 
-/// The most names of a kind that are listed; there may be more.
+/// The maximum length of each list. The counts tell whether there are more.
 pub const LISTED_MAX: usize = 100;
 
 /// The whole file.
@@ -22,17 +21,17 @@ pub struct PublishStatus {
     pub written: i64,
     /// The service's version.
     pub version: String,
-    /// What the ownership records call this host.
+    /// This host's name in ownership records.
     pub host: String,
     /// The server and its port, as `ns1.site.example#53`.
     pub server: String,
-    /// Why the names that are published may be out of date: libvirt-nssd doesn't run, or its snapshot can't be read.
+    /// Why the published names may be out of date: libvirt-nssd isn't running, or its snapshot can't be read.
     pub stale: Option<String>,
     /// Zones, the forward one first.
     pub zones: Vec<ZoneStatus>,
     /// Guests that are not published, at most [`LISTED_MAX`].
     pub left_out: Vec<LeftOut>,
-    /// How many there are.
+    /// The number of all of them.
     pub left_out_count: usize,
 }
 
@@ -42,58 +41,58 @@ pub struct PublishStatus {
 pub struct ZoneStatus {
     /// Its name.
     pub name: String,
-    /// Names in it that are this host's.
+    /// The number of names in it that belong to this host.
     pub published: usize,
     /// Why it isn't up to date.
     pub failure: Option<FailureStatus>,
-    /// Names that others have, at most [`LISTED_MAX`].
+    /// Wanted names that belong to others, at most [`LISTED_MAX`].
     pub conflicts: Vec<ConflictStatus>,
-    /// How many there are.
+    /// The number of all of them.
     pub conflict_count: usize,
 }
 
-/// What doesn't work.
+/// A failure.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FailureStatus {
     /// The response code (`REFUSED`), or a word in lower case (`timeout`).
     pub code: String,
-    /// What is the case.
+    /// What failed, in one sentence.
     pub what: String,
     /// What to do next.
     pub next_step: String,
     /// Since when, in seconds since the epoch.
     pub since: i64,
-    /// When it is tried again, in seconds since the epoch.
+    /// When it will be retried, in seconds since the epoch.
     pub retry: i64,
 }
 
-/// A name that this host wants and somebody else has.
+/// A name that this host wants, but that belongs to another host or has other records.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ConflictStatus {
     /// The name.
     pub name: String,
-    /// The host that has it; `None`: records that no publisher made.
+    /// The host that has it; `None` if its records weren't created by a publisher.
     pub host: Option<String>,
 }
 
-/// A guest, or an address of one, that is not published.
+/// A guest, or one of its addresses, that is not published.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LeftOut {
     /// The guest's name.
     pub name: String,
-    /// The address that this is about.
+    /// The address; `None` if this is about the guest.
     pub address: Option<std::net::IpAddr>,
     /// Why.
     pub why: String,
 }
 
-/// Reads the file; `None` where there is none.
+/// Reads the file; `None` if there is none.
 ///
 /// # Errors
-/// It can't be read, or isn't JSON of this form (`InvalidData`).
+/// It can't be read, or isn't valid (`InvalidData`).
 pub fn read(path: &Path) -> io::Result<Option<PublishStatus>> {
     match fs::read(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -107,7 +106,7 @@ mod tests {
     use testkit::scratch::Scratch;
 
     #[test]
-    fn what_is_written_is_read() {
+    fn a_written_status_is_read_back() {
         let scratch = Scratch::new();
         let path = scratch.join("status.json");
         assert_eq!(read(&path).unwrap(), None);
@@ -116,7 +115,7 @@ mod tests {
         let status = PublishStatus { zones: vec![zone], ..PublishStatus::default() };
         fs::write(&path, serde_json::to_vec(&status).unwrap()).unwrap();
         assert_eq!(read(&path).unwrap(), Some(status));
-        // Another version's.
+        // Written by another version.
         fs::write(&path, r#"{"host": "alpha", "new": 1}"#).unwrap();
         assert_eq!(read(&path).unwrap().unwrap().host, "alpha");
         fs::write(&path, "no JSON").unwrap();

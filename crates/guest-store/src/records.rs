@@ -1,4 +1,4 @@
-//! The records of one state file, with the look-up's own readers.
+//! Reads the records of one state file with the look-up's own readers.
 
 use guest_names::io::{Fault, Kind};
 use guest_names::json::Parsed;
@@ -12,11 +12,11 @@ use crate::OpenFile;
 use crate::contents::{BridgeIndex, Contents, Detail, Lease, TextSpan};
 use crate::damage::Damage;
 
-/// So much of what is wrong with one file is kept: it may be 32 MiB of `{}`.
+/// How many invalid parts of one file are recorded: it may be 32 MiB of `{}`.
 const DAMAGE_MAX: usize = 1000;
 
-/// Adds the valid records of a file to `contents`. Gives what ended the reading before the file's end, and
-/// what in it is of no use.
+/// Adds the valid records of a file to `contents`. Returns where and why reading ended before the end of the file, if it did,
+/// and the invalid parts.
 pub(crate) fn read(
     file: OpenFile,
     bridge: BridgeIndex,
@@ -35,7 +35,7 @@ pub(crate) fn read(
     (window.fault().map(|fault| (window.offset(), fault)), damage)
 }
 
-/// A file on its way through its objects.
+/// A file whose objects are being read.
 struct Reading<'b> {
     window: Window<'b, OpenFile>,
     scan: Scan<'static>,
@@ -49,7 +49,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Whether the object that was read is a record.
+    /// Whether the object is a valid record.
     fn accept(&mut self, start: u32, parsed: Parsed) -> bool {
         let accepted = self.scan.accept(&mut self.window, parsed);
         if let Accepted::Malformed(end) = accepted {

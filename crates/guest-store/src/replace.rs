@@ -1,4 +1,4 @@
-//! A file that is replaced by a rename, so that nobody reads half of it.
+//! A file that is replaced by rename, so that nobody reads half of it.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -7,20 +7,20 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// A file that everybody may read, and that this process replaces again and again.
+/// A world-readable file that this process replaces again and again.
 #[derive(Debug)]
 pub struct ReplacedFile {
     path: PathBuf,
-    /// The path with `.new` after it: the file while it is being written.
+    /// The path with `.new` appended, used while the file is being written.
     new: PathBuf,
-    /// The path with `.old` after it: see [`ReplacedFile::set_aside`].
+    /// The path with `.old` appended: see [`ReplacedFile::set_aside`].
     old: PathBuf,
-    /// What this process last put there.
+    /// The file that this process last put there.
     current: Option<File>,
 }
 
 impl ReplacedFile {
-    /// Nothing is written yet.
+    /// Writes nothing yet.
     #[must_use]
     pub fn new(path: &Path) -> Self {
         let with = |suffix: &str| {
@@ -31,20 +31,20 @@ impl ReplacedFile {
         Self { path: path.to_owned(), new: with(".new"), old: with(".old"), current: None }
     }
 
-    /// Where it is.
+    /// The file's path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Replaces the file by what `write` writes into an empty one.
+    /// Replaces the file with a new one, whose contents `write` writes.
     ///
     /// # Errors
-    /// `write` fails, or the new file can't be created or renamed. The old file is still there then.
+    /// `write` fails, or the new file can't be created or renamed. Then the old file stays.
     pub fn replace<T>(&mut self, write: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
         let written = self.try_replace(write);
         if written.is_err() {
-            // It may not exist: creating it is what failed.
+            // It may not exist, if creating it failed.
             let _ = fs::remove_file(&self.new);
         }
         written
@@ -53,7 +53,7 @@ impl ReplacedFile {
     fn try_replace<T>(&mut self, write: impl FnOnce(&File) -> io::Result<T>) -> io::Result<T> {
         remove(&self.new)?;
         let file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&self.new)?;
-        // Whatever the umask.
+        // Regardless of the umask.
         file.set_permissions(Permissions::from_mode(0o644))?;
         let written = write(&file)?;
         fs::rename(&self.new, &self.path)?;
@@ -61,8 +61,7 @@ impl ReplacedFile {
         Ok(written)
     }
 
-    /// Sets the file's time of modification to now. `false` where it is no longer the file that this process
-    /// put there.
+    /// Sets the file's modification time to now. `false` if it is no longer the file that this process put there.
     ///
     /// # Errors
     /// The time can't be set.
@@ -77,10 +76,10 @@ impl ReplacedFile {
         Ok(true)
     }
 
-    /// Renames the file to [`ReplacedFile::old_path`], where nobody looks for it but the process that runs next.
+    /// Renames the file to [`ReplacedFile::old_path`], where only the next process looks for it.
     ///
     /// # Errors
-    /// It can't be renamed. It is removed then, if that can be done.
+    /// It can't be renamed. Then it is removed, if possible.
     pub fn set_aside(&mut self) -> io::Result<()> {
         self.current = None;
         match fs::rename(&self.path, &self.old) {
@@ -92,7 +91,7 @@ impl ReplacedFile {
         }
     }
 
-    /// Where the file is after [`ReplacedFile::set_aside`].
+    /// The file's path after [`ReplacedFile::set_aside`].
     #[must_use]
     pub fn old_path(&self) -> &Path {
         &self.old
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_whole_or_as_it_was() {
+    fn a_file_is_replaced_completely_or_not_at_all() {
         let scratch = Scratch::new();
         let path = scratch.join("hosts");
         let names = || {
@@ -137,7 +136,7 @@ mod tests {
         assert!(!file.touch().unwrap());
         file.replace(write("one")).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o644);
-        // What a killed process left.
+        // Left by a process that was killed.
         fs::write(scratch.join("hosts.new"), "half").unwrap();
         file.replace(write("two")).unwrap();
         let failed = file.replace(|mut file| {
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_somebody_else_is_not_touched() {
+    fn a_file_that_another_process_put_there_is_not_touched() {
         let scratch = Scratch::new();
         let path = scratch.join("hosts");
         let mut file = ReplacedFile::new(&path);

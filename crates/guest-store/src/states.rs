@@ -1,5 +1,4 @@
-//! The states of leases, and of NICs without one: "attached", "left behind" and "expired" are decided here and
-//! nowhere else.
+//! The states of leases, and of NICs without a lease. Only this file decides what is "attached", "left behind" or "expired".
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -7,35 +6,33 @@ use guest_names::address::Mac;
 
 use crate::contents::{BridgeIndex, Contents, Lease};
 
-/// The state of an address of a guest, or of a guest without one. The order is the order of a column that
-/// is sorted by it.
+/// The state of a guest's address, or of a guest without one. Columns are sorted in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AddressState {
-    /// A running guest's NIC has it.
+    /// It is current, and a running guest's NIC has it.
     Attached,
-    /// It is current, and a destroyed guest left it behind: its host name doesn't resolve to it, as a
-    /// running guest has that name now.
+    /// It is current, but a destroyed guest left it behind: its host name doesn't resolve to it, since a running guest now has
+    /// that name.
     LeftBehind,
-    /// It is current, and no NIC that libvirt attached to the network has it. A guest was destroyed, or
-    /// has a NIC on the bridge that libvirt doesn't list there (`<interface type='bridge'>`, LXC).
+    /// It is current, but no NIC that libvirt attached to the network has it. A guest was destroyed, or has a NIC on the bridge
+    /// that libvirt doesn't list there (`<interface type='bridge'>`, LXC).
     NoGuest,
-    /// It can't be judged, as a state file of the bridge can't be read, or not all of it.
+    /// It is unknown, since a state file of the bridge can't be read completely.
     Unclear,
-    /// A running guest's NIC without a lease.
+    /// A running guest's NIC has no lease.
     NoLease,
     /// The bridge doesn't exist: the network was stopped.
     NoBridge,
-    /// It is current, and names don't resolve to it: the guest's agent doesn't report the address, or
-    /// another guest comes first.
+    /// It is current, but names don't resolve to it: the guest's agent doesn't report the address, or another guest comes first.
     Denied,
-    /// A running guest of which libvirt-nssd knows no address.
+    /// A running guest for which libvirt-nssd knows no address.
     NoAddress,
-    /// It has ended.
+    /// The lease has ended.
     Expired,
 }
 
 impl AddressState {
-    /// All of them.
+    /// All states, in order.
     pub const ALL: [Self; 9] = [
         Self::Attached,
         Self::LeftBehind,
@@ -48,7 +45,7 @@ impl AddressState {
         Self::Expired,
     ];
 
-    /// For people.
+    /// The state in words, for display.
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {
@@ -64,7 +61,7 @@ impl AddressState {
         }
     }
 
-    /// For programs: one word, which stays.
+    /// The state as one word, for programs. These words never change.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -84,7 +81,7 @@ impl AddressState {
 /// The network interfaces that exist.
 #[derive(Debug, Clone, Default)]
 pub enum Interfaces {
-    /// Not known, as another system is looked at.
+    /// Not known: the state directory is another system's.
     #[default]
     Unknown,
     /// Their names.
@@ -92,7 +89,7 @@ pub enum Interfaces {
 }
 
 impl Interfaces {
-    /// Those below `/sys/class/net`, or what stands for it.
+    /// Lists `/sys/class/net`, or a directory that replaces it.
     #[must_use]
     pub fn read(directory: &std::path::Path) -> Self {
         use std::os::unix::ffi::OsStringExt as _;
@@ -100,7 +97,7 @@ impl Interfaces {
         Self::Known(entries.flatten().map(|entry| entry.file_name().into_vec()).collect())
     }
 
-    /// Whether it is known that there is none of this name.
+    /// Whether it is known that no interface has this name.
     #[must_use]
     pub fn lacks(&self, name: &[u8]) -> bool {
         matches!(self, Self::Known(names) if !names.contains(name))
@@ -113,16 +110,16 @@ pub struct States<'c> {
     interfaces: &'c Interfaces,
     /// Seconds since the epoch.
     now: i64,
-    /// Host names, in lower case, of current leases that running guests have.
+    /// Host names, in lower case, of running guests' current leases.
     attached_names: HashSet<Vec<u8>>,
-    /// NICs with a lease: whether one is current, and the one that ended last.
+    /// NICs with a lease: whether one is current, and which one ended last.
     leased: HashMap<(BridgeIndex, [u8; 6]), NicLeases>,
 }
 
 #[derive(Default)]
 struct NicLeases {
     is_current: bool,
-    /// Its index and its end.
+    /// The index and end of the lease that ended last.
     last: Option<(usize, i64)>,
 }
 
@@ -175,7 +172,7 @@ impl<'c> States<'c> {
         }
     }
 
-    /// The state of a running guest's NIC that no current lease has. `None` where one has.
+    /// The state of a running guest's NIC without a current lease. `None` if it has one.
     #[must_use]
     pub fn of_nic(&self, bridge: BridgeIndex, mac: Mac) -> Option<AddressState> {
         let nic = self.leased.get(&(bridge, mac.0));
@@ -192,8 +189,8 @@ impl<'c> States<'c> {
         }
     }
 
-    /// The leases (indices into the contents') that ended last, of the NICs whose state
-    /// [`of_nic`](Self::of_nic) is `Expired`.
+    /// For each NIC whose state by [`of_nic`](Self::of_nic) is `Expired`, the lease that ended last. Indices into
+    /// [`Contents::leases`].
     #[must_use]
     pub fn ended_last(&self) -> BTreeSet<usize> {
         let ended = self.leased.iter().filter(|((bridge, _), nic)| {
@@ -208,7 +205,7 @@ impl<'c> States<'c> {
         self.interfaces.lacks(self.contents.bridge(bridge).as_bytes())
     }
 
-    /// Whether a running guest has a current lease of this host name.
+    /// Whether a running guest has a current lease with this host name.
     fn has_running_namesake(&self, name: &[u8]) -> bool {
         !name.is_empty() && self.attached_names.contains(&name.to_ascii_lowercase())
     }
@@ -229,7 +226,7 @@ mod tests {
         )
     }
 
-    /// The words of the leases and of the NICs on virbr0 that no current lease has.
+    /// The states, as words, of the leases, and of the NICs on virbr0 without a current lease.
     fn words(
         status: &str,
         macs: Option<&str>,
@@ -266,7 +263,7 @@ mod tests {
         assert_eq!(nics, ["no-lease", "expired"]);
         let (leases, _) = words(&status, None, &unknown);
         assert_eq!(leases, ["unclear", "unclear", "unclear", "expired", "unclear"]);
-        // What is read of a damaged map counts; what isn't in it may have been in the rest.
+        // Records read from a damaged map count. Any other MAC may be in the part that wasn't read.
         let (leases, _) = words(&status, Some(&MACS.replace("late-vm\",", "late-vm\"")), &unknown);
         assert_eq!(leases, ["attached", "left-behind", "unclear", "expired", "unclear"]);
         let (_, nics) = words(&status.replace("\"10.0.0.3\"", "5"), Some(MACS), &unknown);
@@ -279,7 +276,7 @@ mod tests {
         let known = |name: &str| Interfaces::Known([name.as_bytes().to_vec()].into());
         let (leases, nics) = words(&status, Some(MACS), &known("virbr1"));
         assert_eq!((leases, nics), (vec!["no-bridge".into()], vec!["no-bridge".into(); 2]));
-        // There is more to say of one that had a lease.
+        // For a NIC that had a lease, "expired" says more.
         let ended = status.replace(": 0", ": 5");
         let (leases, nics) = words(&ended, Some(MACS), &known("virbr1"));
         assert_eq!(

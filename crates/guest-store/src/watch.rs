@@ -1,4 +1,4 @@
-//! A watch (inotify(7)) on a directory that may be created, removed and created again.
+//! Watches (inotify(7)) a directory that may be created, removed and created again.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::io::Errno;
 
-/// What can make a directory come to exist, in one above it.
+/// Events in a parent directory that can mean that the directory now exists.
 const ABOVE: WatchFlags = WatchFlags::CREATE.union(WatchFlags::MOVED_TO).union(WatchFlags::ATTRIB);
 
 const ITSELF: WatchFlags =
     WatchFlags::DELETE_SELF.union(WatchFlags::MOVE_SELF).union(WatchFlags::ONLYDIR);
 
-/// A watch on a directory; while it doesn't exist, on the nearest directory above it that does.
+/// A watch on a directory or, while it doesn't exist, on the nearest parent that does.
 pub struct DirectoryWatch {
     directory: PathBuf,
     inside: WatchFlags,
@@ -23,26 +23,25 @@ pub struct DirectoryWatch {
 }
 
 impl DirectoryWatch {
-    /// Nothing is watched yet. `inside` are the events to report in the directory, once it exists.
+    /// Watches nothing yet. `inside` are the events to report in the directory, once it exists.
     ///
     /// # Errors
-    /// There are too many watchers on the system.
+    /// There are too many inotify instances on the system.
     pub fn new(directory: &Path, inside: WatchFlags, flags: CreateFlags) -> io::Result<Self> {
         let inotify = inotify::init(CreateFlags::CLOEXEC | flags)?;
         Ok(Self { directory: std::path::absolute(directory)?, inside, inotify, armed: None })
     }
 
-    /// The directory, from the root.
+    /// The directory's absolute path.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Watches the directory, or the nearest one above it that exists. Where it does that already, nothing
-    /// changes.
+    /// Watches the directory, or the nearest parent that exists. Does nothing if that is watched already.
     ///
     /// # Errors
-    /// It can't be watched: there are too many watches on the system, or it may not be read.
+    /// It can't be watched: there are too many watches on the system, or it isn't readable.
     pub fn arm(&mut self) -> Result<(), Errno> {
         'again: loop {
             let mut below: Option<&Path> = None;
@@ -52,11 +51,11 @@ impl DirectoryWatch {
                     Ok(watch) => {
                         if let Some((old, _)) = self.armed.replace((watch, below.is_none())) {
                             if old != watch {
-                                // It may be gone already, with what it watched.
+                                // The watch may already be gone, along with the directory that it watched.
                                 let _ = inotify::remove_watch(&self.inotify, old);
                             }
                         }
-                        // What happened between the two calls was not reported.
+                        // Changes between the two calls were not reported.
                         if below.is_some_and(Path::is_dir) {
                             continue 'again;
                         }
@@ -70,19 +69,18 @@ impl DirectoryWatch {
         }
     }
 
-    /// The watch is gone, with what it was on.
+    /// Call this when the watch is gone, along with the directory that it was on.
     pub fn disarm(&mut self) {
         self.armed = None;
     }
 
-    /// Whether an event of this watch is one of those that count; of a watch that was taken back there may
-    /// be events on the way.
+    /// Whether the current watch caused an event. Events of an earlier watch may still arrive.
     #[must_use]
     pub fn is_armed_by(&self, watch: i32) -> bool {
         self.armed.is_some_and(|(armed, _)| armed == watch)
     }
 
-    /// Whether it is the directory itself that is watched.
+    /// Whether the directory itself is watched.
     #[must_use]
     pub fn is_on_directory(&self) -> bool {
         self.armed.is_some_and(|(_, on_directory)| on_directory)

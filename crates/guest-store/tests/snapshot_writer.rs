@@ -1,4 +1,4 @@
-//! The snapshot's writer against tinycdb's reader, and against a plain one.
+//! Checks the snapshot's writer with tinycdb's reader, and with a simple one.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -27,7 +27,7 @@ fn number(bytes: &[u8], at: usize) -> usize {
     u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize
 }
 
-/// As cdb.txt has it.
+/// A reader as described in cdb.txt.
 fn get<'b>(bytes: &'b [u8], key: &[u8]) -> Option<&'b [u8]> {
     let hash = hash(key);
     let place = (hash as usize & 255) * 8;
@@ -54,7 +54,7 @@ fn random_records(random: &mut fastrand::Rng, count: usize) -> Records {
 }
 
 #[test]
-fn what_is_written_is_found() {
+fn written_records_are_found() {
     let mut random = fastrand::Rng::with_seed(5);
     for count in [0, 1, 2, 3, 50, 256, 3000] {
         let records = random_records(&mut random, count);
@@ -66,7 +66,7 @@ fn what_is_written_is_found() {
             let key: Vec<u8> = (0..random.usize(0..4)).map(|_| random.u8(..)).collect();
             assert_eq!(get(&bytes, &key).is_some(), records.contains_key(&key));
         }
-        // The first record says how long the file is; every table is half empty and in the file.
+        // The first record contains the file's length. Each table is half empty, and inside the file.
         let meta = Meta::parse(get(&bytes, META_KEY).unwrap()).unwrap();
         assert_eq!(meta, Meta { length: bytes.len() as u32, ..META });
         assert_eq!(&bytes[FIRST_RECORD as usize + 8..][..META_KEY.len()], META_KEY);
@@ -82,7 +82,7 @@ fn what_is_written_is_found() {
 }
 
 #[test]
-fn no_file_is_larger_than_its_numbers() {
+fn files_of_4_gib_are_rejected() {
     let mut writer = Writer::new(Nowhere(0)).unwrap();
     let megabytes = vec![0; 64 << 20];
     for at in 0..63u8 {
@@ -91,7 +91,7 @@ fn no_file_is_larger_than_its_numbers() {
     assert_eq!(writer.add(b"more", &megabytes).unwrap_err().kind(), ErrorKind::FileTooLarge);
 }
 
-/// Keeps nothing.
+/// Discards everything.
 struct Nowhere(u64);
 
 impl std::io::Write for Nowhere {
@@ -110,7 +110,7 @@ impl std::io::Seek for Nowhere {
     }
 }
 
-/// Debian's tinycdb reads every record: `cdb -d` lists them all, `cdb -q` finds each.
+/// Debian's tinycdb reads every record: `cdb -d` lists them all, and `cdb -q` finds each.
 #[test]
 fn tinycdb_reads_it() {
     if Command::new("cdb").arg("-h").output().is_err() {

@@ -1,6 +1,5 @@
-//! The snapshot's record `info`: JSON that the daemon writes for people, and what is read of it. The
-//! daemon may be of another version than who reads it: what is missing or of another type counts as not
-//! given, and members that aren't known are passed over.
+//! The snapshot's record `info`: information for display, as JSON. The daemon and the reader may have different versions:
+//! members that are missing or have another type count as not given, and unknown members are ignored.
 
 use std::collections::BTreeMap;
 
@@ -18,40 +17,41 @@ pub struct Info {
     /// When the snapshot was compiled, in seconds since the epoch.
     #[serde(deserialize_with = "lenient")]
     pub compiled: Option<i64>,
-    /// Keys in the snapshot.
+    /// The number of keys in the snapshot.
     #[serde(deserialize_with = "lenient")]
     pub keys: Option<u32>,
-    /// Entries in the snapshot.
+    /// The number of entries in the snapshot.
     #[serde(deserialize_with = "lenient")]
     pub entries: Option<u32>,
-    /// The zone that every guest has a name in.
+    /// The zone in which every guest has a name.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
     pub zone: Option<String>,
-    /// What the state directory gave.
+    /// What was read from the state directory.
     #[serde(deserialize_with = "lenient")]
     pub files: FilesInfo,
-    /// In the order of the daemon's configuration, which entries of the snapshot refer to.
+    /// In the order of the daemon's configuration. Entries of the snapshot refer to them by index.
     #[serde(deserialize_with = "each_lenient")]
     pub connections: Vec<ConnectionInfo>,
-    /// The DNS zones in which only guests have names: the one that every guest has a name in, then the others.
+    /// The DNS zones that only contain guests' names: first the one in which every guest has a name, then the others.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "each_lenient")]
     pub zones: Vec<String>,
 }
 
-/// The state directory, as of the compilation.
+/// The state directory when the snapshot was compiled.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FilesInfo {
     /// Its path.
     #[serde(deserialize_with = "lenient")]
     pub directory: Option<String>,
-    /// Good lease records.
+    /// The number of valid lease records.
     #[serde(deserialize_with = "lenient")]
     pub leases: Option<usize>,
-    /// Domains with a NIC on a bridge of this host, by bridge.
+    /// The number of domains with a NIC on a bridge of this host. A domain counts once for each bridge.
     #[serde(deserialize_with = "lenient")]
     pub domains: Option<usize>,
-    /// Whether leases count: not where the directory is too fresh, or something in it can't be read.
+    /// Whether look-ups may take leases from the snapshot. They may not if the directory changed too recently, or if a file in it
+    /// can't be read.
     #[serde(deserialize_with = "lenient")]
     pub current: Option<bool>,
     /// State files that could not be read, and why.
@@ -63,59 +63,59 @@ pub struct FilesInfo {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ConnectionInfo {
-    /// Empty where it isn't given.
+    /// Its name; empty if not given.
     #[serde(deserialize_with = "lenient")]
     pub name: String,
-    /// Without parameters.
+    /// Its URI, without parameters.
     #[serde(deserialize_with = "lenient")]
     pub uri: Option<String>,
-    /// It leads to this host.
+    /// Whether it is to this host.
     #[serde(deserialize_with = "lenient")]
     pub here: bool,
     /// Whether it is up.
     #[serde(deserialize_with = "lenient")]
     pub state: ConnectionState,
-    /// Since when, in seconds since the epoch.
+    /// Since when it has had that state, in seconds since the epoch.
     #[serde(deserialize_with = "lenient")]
     pub since: Option<i64>,
-    /// Why it is down, in libvirt's words.
+    /// Why it is down: libvirt's message.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
     pub reason: Option<String>,
-    /// Active networks.
+    /// The number of active networks.
     #[serde(deserialize_with = "lenient")]
     pub networks: Option<usize>,
-    /// What is known of each network, for who must know which addresses others can reach.
+    /// What is known about each network. The publisher needs it to tell which addresses others can reach.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "each_lenient")]
     pub network_details: Vec<NetworkInfo>,
-    /// Running guests.
+    /// The number of running guests.
     #[serde(deserialize_with = "lenient")]
     pub guests: Option<usize>,
-    /// Guests whose agent answers.
+    /// The number of guests whose agent answers.
     #[serde(deserialize_with = "lenient")]
     pub agents: Option<usize>,
-    /// Why no guest agent can be asked, where that is so: one line.
+    /// Why guest agents can't be queried, if they can't: one line.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
     pub no_agents: Option<String>,
-    /// Addresses by who reported them (`lease`, `agent`, `neighbour`), believed or not.
+    /// The number of addresses by source (`lease`, `agent`, `neighbour`), believed or not.
     #[serde(deserialize_with = "lenient")]
     pub addresses: BTreeMap<String, usize>,
-    /// Titles by domain name, of guests that have one.
+    /// The titles of guests that have one, by domain name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "lenient")]
     pub titles: BTreeMap<String, String>,
 }
 
-/// A network of libvirt's that is up.
+/// An active libvirt network.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct NetworkInfo {
-    /// libvirt's name of it.
+    /// Its name in libvirt.
     #[serde(deserialize_with = "lenient")]
     pub name: String,
     /// Its bridge, on the host of the connection.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "lenient")]
     pub bridge: Option<String>,
-    /// Its addresses mean something beyond its host: its forward mode is route, open, bridge or the like, and not nat, and it
-    /// isn't isolated.
+    /// Whether other machines can reach its addresses: its forward mode is route, open, bridge or the like, so it is neither NAT
+    /// nor isolated.
     #[serde(deserialize_with = "lenient")]
     pub routed: bool,
     /// Its subnets, each as the gateway's address and the length of the prefix (`192.168.122.1/24`).
@@ -123,11 +123,11 @@ pub struct NetworkInfo {
     pub subnets: Vec<String>,
 }
 
-/// How a connection does.
+/// The state of a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ConnectionState {
-    /// Calls are answered.
+    /// It works.
     Up,
     /// The first attempt is under way.
     Connecting,
@@ -135,7 +135,7 @@ pub enum ConnectionState {
     Down,
     /// It is closed while no guest runs, as the configuration says.
     Idle,
-    /// It isn't given, or in a word of another version.
+    /// Not given, or a word that only another version knows.
     #[default]
     #[serde(other)]
     Unknown,
@@ -145,12 +145,12 @@ impl Info {
     /// The record's data.
     ///
     /// # Errors
-    /// None that is known: numbers, texts and maps with text for keys always have a JSON form.
+    /// None are expected: numbers, strings, and maps with string keys can always be written as JSON.
     pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
         serde_json::to_vec(self)
     }
 
-    /// Reads the record's data. What isn't a JSON object says nothing.
+    /// Reads the record's data. Anything but a JSON object is read as an empty record.
     #[must_use]
     pub fn from_json(json: &[u8]) -> Self {
         serde_json::from_slice(json).unwrap_or_default()
@@ -163,7 +163,7 @@ fn lenient<'de, D: Deserializer<'de>, T: Default + DeserializeOwned>(
     Ok(serde_json::from_value(Value::deserialize(deserializer)?).unwrap_or_default())
 }
 
-/// An element that is of another type keeps its place.
+/// Reads a list. An element of another type is replaced by the default, so that the others keep their indices.
 fn each_lenient<'de, D: Deserializer<'de>, T: Default + DeserializeOwned>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn a_written_record_is_read_back() {
         for info in [all(), Info::default()] {
             assert_eq!(Info::from_json(&info.to_json().unwrap()), info);
         }
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_version_may_write() {
+    fn records_of_other_versions() {
         for json in ["", "[]", "no JSON", "{}", r#"{"connections": 5, "version": 1}"#] {
             assert_eq!(Info::from_json(json.as_bytes()), Info::default(), "{json}");
         }

@@ -1,5 +1,5 @@
-//! The daemon's snapshot as a file: written by the daemon, and read as a whole.
-//! Its format and the look-up's own reader are in [`guest_names::snapshot`].
+//! Writes the daemon's snapshot, and reads it as a whole. The format and the look-up's own reader are in
+//! [`guest_names::snapshot`].
 
 pub mod info;
 pub mod read;
@@ -14,5 +14,5 @@ pub use write::Writer;
 /// The snapshot's name in its directory.
 pub const FILE_NAME: &str = "names.cdb";
 
-/// The key of the record for people: see [`Info`].
+/// The key of the record with information for display: see [`Info`].
 pub const INFO_KEY: &[u8] = b"info";

@@ -1,4 +1,4 @@
-//! Reading a whole snapshot strictly: the look-up reads single records, and says nothing about what is broken.
+//! Reads and checks a whole snapshot. Look-ups only read single records, and don't report damage.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::trust::{self, Refused};
 use super::{INFO_KEY, Info};
 use crate::{OpenFile, fault_text};
 
-/// Bytes of two numbers: a table's place in the header, or a slot.
+/// The size of two numbers: a table's position in the header, or a slot.
 const PAIR: usize = 8;
 
 /// A complete snapshot: every record was read, and can be found by its key.
@@ -22,14 +22,14 @@ pub struct Snapshot {
     pub meta: Meta,
     /// When the file was last written to or touched, in seconds since the epoch.
     pub modified: i64,
-    /// The state directory's time stamp when the snapshot was opened; `None` where there is no directory.
+    /// The state directory's time stamp when the snapshot was opened; `None` if there is no directory.
     pub state: Option<guest_names::io::Stamp>,
     /// The record `info`.
     pub info: Info,
-    /// The guests that ssh may ask for.
+    /// The records for ssh, by guest.
     pub ssh_guests: Vec<(GuestId, SshGuest)>,
     bytes: Vec<u8>,
-    /// Where the keys and data of names and addresses are.
+    /// The positions of the records of names and addresses.
     records: Vec<RecordSpan>,
 }
 
@@ -38,11 +38,11 @@ pub struct Snapshot {
 pub struct SnapshotRecord<'c> {
     /// The kind ([`kind`]), then the name or the address.
     pub key: &'c [u8],
-    /// Each with the byte of the file at which it starts.
+    /// The entries, each with the byte of the file at which it starts.
     pub entries: Vec<(u32, Entry<'c>)>,
 }
 
-/// Bytes of the file: where a record's key, its data and the next record start.
+/// Positions in the file: where a record's key, its data and the next record start.
 #[derive(Clone, Copy, Debug)]
 struct RecordSpan {
     key: usize,
@@ -66,20 +66,20 @@ pub enum Why {
     Refused(Refused),
     /// It can't be read.
     Unreadable(String),
-    /// It has another format, or another version of this one.
+    /// Its format or version is unknown.
     Version,
-    /// It was cut short, or is being written.
+    /// It is truncated, or still being written.
     Length {
         /// Bytes in the file.
         real: u32,
-        /// Bytes that it says it has.
+        /// Its length according to its header.
         stated: u32,
     },
     /// It is not a complete snapshot.
     Broken {
-        /// At this byte.
+        /// The byte at which it is damaged.
         at: usize,
-        /// What there is.
+        /// What is wrong there.
         what: &'static str,
     },
 }
@@ -102,7 +102,7 @@ impl fmt::Display for Unusable {
 impl std::error::Error for Unusable {}
 
 impl Snapshot {
-    /// Reads the snapshot at `path`, which stands for the state directory `state`. `None`: there is none.
+    /// Reads the snapshot at `path`, compiled from the state directory `state`. `None` if there is none.
     ///
     /// # Errors
     /// See [`Unusable`].
@@ -200,13 +200,13 @@ fn broken(at: usize, what: &'static str) -> Why {
     Why::Broken { at, what }
 }
 
-/// Two numbers of 32 bits.
+/// Two 32-bit numbers.
 fn pair(bytes: &[u8], at: usize) -> Option<(usize, usize)> {
     let both = u64::from_le_bytes(*bytes.get(at..)?.first_chunk()?);
     Some((both as u32 as usize, (both >> 32) as usize))
 }
 
-/// All records: they are between the header and the first hash table.
+/// The positions of all records, which are between the header and the first hash table.
 fn places(bytes: &[u8]) -> Result<Vec<RecordSpan>, Why> {
     let (last, _) = pair(bytes, 0).ok_or(broken(0, "the header is incomplete"))?;
     let mut places = Vec::new();
@@ -288,14 +288,14 @@ mod tests {
             ssh::guest_key(GuestId { connection: 0, uuid: [b'x'; 16] }),
             guest.to_json().unwrap(),
         );
-        // A later version's.
+        // From a later version.
         records.insert(b"zone".to_vec(), b"not an entry".to_vec());
         records
     }
 
     const META: Meta = Meta { state: None, hold: 90, length: 0, compiled: 1000 };
 
-    /// Reads what has these bytes.
+    /// Writes these bytes to a file, and reads it as a snapshot.
     fn read(scratch: &Scratch, bytes: &[u8]) -> Result<Snapshot, String> {
         let path = scratch.join("names.cdb");
         fs::set_permissions(scratch.join(""), fs::Permissions::from_mode(0o755)).unwrap();
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn all_of_it() {
+    fn a_whole_snapshot_is_read() {
         let scratch = Scratch::new();
         let compiled = read(&scratch, &write(&records(), META)).unwrap();
         assert_eq!((compiled.meta.compiled, compiled.meta.hold), (1000, 90));
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn what_counts() {
+    fn which_entries_count() {
         let scratch = Scratch::new();
         fs::create_dir(scratch.join("state")).unwrap();
         let stamp = trust::stamp_of(&fs::metadata(scratch.join("state")).unwrap());
@@ -347,9 +347,9 @@ mod tests {
         assert_eq!(compiled(None)(0), (false, true));
     }
 
-    /// The same file, as the look-up gets it.
+    /// Look-ups open the file under their own conditions.
     #[test]
-    fn the_directory_hands_it_out() {
+    fn look_ups_open_the_same_file() {
         let scratch = Scratch::new();
         read(&scratch, &write(&records(), META)).unwrap();
         let (state, path) = (scratch.join("state"), scratch.join("names.cdb"));
@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn where_it_is_broken() {
+    fn damage_is_located() {
         let scratch = Scratch::new();
         let good = write(&records(), META);
         let bad = |change: &dyn Fn(&mut Vec<u8>)| {
@@ -390,7 +390,7 @@ mod tests {
         assert!([behind, unfound.clone()].contains(&bad(&put(table, u32::MAX - 100))));
     }
 
-    /// Whatever the bytes, it ends, and with what there is.
+    /// Whatever the bytes are, reading ends, and returns either an error or valid records.
     #[test]
     fn any_byte_may_be_wrong() {
         let scratch = Scratch::new();

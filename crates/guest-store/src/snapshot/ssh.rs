@@ -1,10 +1,10 @@
-//! What the snapshot holds for ssh: the host keys of guests, and the way to guests that only their host reaches. Look-ups
+//! The snapshot's records for ssh: the host keys of guests, and the route to guests that only their host can reach. Look-ups
 //! of names never read these records.
 //!
 //! | key | data |
 //! |---|---|
-//! | `s`, a name in lower case without one trailing dot | the [`GuestId`] of the only guest that the administrator gave this name to |
-//! | `s`, a zero byte, 4 or 16 address octets | the [`GuestId`] of the only guest that the address is leased to |
+//! | `s`, a name in lower case without one trailing dot | the [`GuestId`] of the only guest to which the administrator gave this name |
+//! | `s`, a zero byte, 4 or 16 address octets | the [`GuestId`] of the only guest to which the address is leased |
 //! | `u`, a [`GuestId`] | [`SshGuest`] as JSON |
 //!
 //! Nothing here is trusted to be well-formed: readers check what they pass on.
@@ -25,53 +25,52 @@ pub(super) const GUEST: u8 = b'u';
 /// The longest record that is read. The daemon's limits keep it far below.
 const LONGEST: usize = 64 << 10;
 
-/// A guest. A UUID alone may be that of two, on different hosts.
+/// Identifies a guest. Two guests on different hosts may have the same UUID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GuestId {
-    /// The place of its connection in the daemon's configuration.
+    /// The index of its connection in the daemon's configuration.
     pub connection: u16,
-    /// The domain's.
+    /// The domain's UUID.
     pub uuid: [u8; 16],
 }
 
-/// A guest, as ssh needs to know it.
+/// What ssh needs to know about a guest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SshGuest {
     /// The name of the domain.
     pub name: String,
-    /// The name of the daemon's connection that it is of.
+    /// The name of its connection in the daemon's configuration.
     pub connection: String,
-    /// Its host keys as its agent gave them, each `TYPE BASE64`.
+    /// Its host keys as its agent reported them, each `TYPE BASE64`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub keys: Vec<String>,
-    /// How to get to it, where that isn't possible directly.
+    /// How to reach it, if it can't be reached directly.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<SshRoute>,
 }
 
-/// The way to a guest through its host.
+/// The route to a guest through its host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SshRoute {
     /// The guest's addresses on its host, the best first.
     pub addresses: Vec<IpAddr>,
-    /// The host and how ssh logs in there.
+    /// The host, and how ssh logs in there.
     #[serde(flatten)]
     pub host: SshHost,
 }
 
-/// A host that libvirt is reached on by ssh, as the URI of its connection has it
-/// (<https://libvirt.org/uri.html>).
+/// A host on which libvirt is reached through ssh, from the URI of the connection (<https://libvirt.org/uri.html>).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SshHost {
     /// Its name or address.
     pub host: String,
-    /// Who logs in; `None`: the user who runs ssh.
+    /// The login name; `None`: ssh's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// ssh's default where it is `None`.
+    /// The port; `None`: ssh's default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
     /// The parameter `keyfile`.
@@ -88,24 +87,24 @@ pub struct SshHost {
     pub authentications: Option<String>,
 }
 
-/// ssh's StrictHostKeyChecking, where the URI has a say in it.
+/// ssh's StrictHostKeyChecking, if the URI sets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HostKeyCheck {
-    /// A host that isn't known yet is accepted.
+    /// Unknown hosts are accepted.
     AcceptNew,
     /// Any host is accepted.
     No,
 }
 
-/// The key of the record that a name has.
+/// The key of a name's record.
 #[must_use]
 pub fn name_key(name: &[u8]) -> Vec<u8> {
     let name = name.strip_suffix(b".").unwrap_or(name);
     [&[NAME], name.to_ascii_lowercase().as_slice()].concat()
 }
 
-/// The key of the record that an address has.
+/// The key of an address's record.
 #[must_use]
 pub fn address_key(address: IpAddr) -> Vec<u8> {
     match address {
@@ -114,14 +113,14 @@ pub fn address_key(address: IpAddr) -> Vec<u8> {
     }
 }
 
-/// The key of the record that a guest has.
+/// The key of a guest's record.
 #[must_use]
 pub fn guest_key(id: GuestId) -> Vec<u8> {
     [&[GUEST], id.to_bytes().as_slice()].concat()
 }
 
 impl GuestId {
-    /// Bytes of it.
+    /// Its size in bytes.
     pub const SIZE: usize = 18;
 
     /// The connection in little-endian order, and the UUID.
@@ -133,7 +132,7 @@ impl GuestId {
         bytes
     }
 
-    /// `None` for anything that isn't as long.
+    /// `None` if the length is wrong.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; Self::SIZE] = bytes.try_into().ok()?;
@@ -147,21 +146,21 @@ impl SshGuest {
     /// The record's data.
     ///
     /// # Errors
-    /// None that is known: everything in it has a JSON form.
+    /// None are expected: everything in it can be written as JSON.
     pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
         serde_json::to_vec(self)
     }
 
-    /// Reads the record's data; `None` for what isn't such a record.
+    /// Reads the record's data; `None` if it isn't valid.
     #[must_use]
     pub fn from_json(json: &[u8]) -> Option<Self> {
         serde_json::from_slice(json).ok()
     }
 }
 
-/// The guest whose record leads from `key` ([`name_key`], [`address_key`]) in the snapshot at `path`, which stands for
-/// the state directory `state`, at `now` (seconds since the epoch). `None` where there is none, and where the snapshot
-/// isn't to be trusted, out of date or damaged.
+/// The guest with the name or address of `key` ([`name_key`], [`address_key`]), from the snapshot at `path`, compiled from the
+/// state directory `state`, at `now` (seconds since the epoch). `None` if there is none, or if the snapshot isn't trusted, is
+/// out of date or damaged.
 #[must_use]
 pub fn find(path: &Path, state: &Path, key: &[u8], now: i64) -> Option<SshGuest> {
     let mut opened = trust::open(path, state).ok()?;
@@ -202,7 +201,7 @@ mod tests {
         }
     }
 
-    /// Puts a snapshot there that was last touched `age` seconds ago; its path.
+    /// Writes a snapshot that was last touched `age` seconds ago. Returns its path.
     fn publish(scratch: &Scratch, records: &Records, age: u64) -> std::path::PathBuf {
         let path = scratch.join("names.cdb");
         let meta = Meta { state: None, hold: 90, length: 0, compiled: NOW };
@@ -236,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn by_name_and_by_address() {
+    fn guests_are_found_by_name_and_by_address() {
         let scratch = Scratch::new();
         let path = publish(&scratch, &records(), 0);
         let found = |key: &[u8]| find(&path, &scratch.join("state"), key, NOW);
@@ -250,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn it_counts_as_long_as_the_daemon_lives() {
+    fn records_count_as_long_as_the_daemon_is_alive() {
         let scratch = Scratch::new();
         let found = |path: &Path| find(path, &scratch.join("state"), &name_key(b"web"), NOW);
         assert!(found(&publish(&scratch, &records(), 90)).is_some());
@@ -261,7 +260,7 @@ mod tests {
         assert_eq!(found(&path), None);
     }
 
-    /// Whatever the bytes, it ends, and with that guest or with none.
+    /// Whatever the bytes are, the search ends, and returns that guest or none.
     #[test]
     fn any_byte_may_be_wrong() {
         let scratch = Scratch::new();
@@ -279,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn written_records_are_read_back() {
         for guest in [web(), SshGuest::default()] {
             assert_eq!(SshGuest::from_json(&guest.to_json().unwrap()), Some(guest));
         }

@@ -62,7 +62,7 @@ impl fmt::Display for Refused {
     }
 }
 
-/// Opens the snapshot at `path`, which stands for the state directory `state`.
+/// Opens the snapshot at `path`, compiled from the state directory `state`.
 ///
 /// # Errors
 /// See [`Refused`].
@@ -73,7 +73,7 @@ pub fn open(path: &Path, state: &Path) -> Result<Opened<OpenFile>, Refused> {
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(unopened)?;
     let status = file.metadata().map_err(Refused::Unreadable)?;
     check((path, &status), (directory, &home))?;
-    // After opening: if the directory is now as the snapshot says, it was so before.
+    // After opening: if the directory still has the snapshot's time stamp now, it had it then, too.
     let state = fs::metadata(state).ok().as_ref().map(stamp_of);
     opened(file, &status, state)
 }
@@ -82,7 +82,7 @@ fn unopened(error: io::Error) -> Refused {
     match Errno::from_io_error(&error) {
         Some(Errno::NOENT | Errno::NOTDIR) => Refused::Absent,
         Some(Errno::LOOP) => Refused::Link,
-        // A socket; a FIFO without a writer opens.
+        // A socket. Opening a FIFO succeeds, even without a writer.
         Some(Errno::NXIO) => Refused::NotRegular,
         _ => Refused::Unreadable(error),
     }
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_answer_and_what_may_not() {
+    fn which_snapshots_are_trusted() {
         let scratch = Scratch::new();
         let (file, home) = (scratch.join("run/names.cdb"), scratch.join("run"));
         assert_eq!(refused(&scratch).unwrap(), "it doesn't exist");
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn whose_it_is() {
+    fn the_owner_must_be_root_or_the_directorys() {
         let scratch = Scratch::new();
         let (file, home) = (scratch.join("run/names.cdb"), scratch.join("run"));
         fs::create_dir(&home).unwrap();
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_system_says_of_it() {
+    fn an_opened_snapshot_has_length_and_time_stamps() {
         let scratch = Scratch::new();
         fs::create_dir(scratch.join("run")).unwrap();
         set_mode(&scratch.join("run"), 0o755);

@@ -1,6 +1,6 @@
-//! Writing a snapshot, record by record: a constant database (<https://cr.yp.to/cdb/cdb.txt>).
+//! Writes a snapshot, record by record: a constant database (<https://cr.yp.to/cdb/cdb.txt>).
 //!
-//! Records go straight to the file. 8 bytes of each are kept in memory until the end.
+//! Records go straight to the file; only 8 bytes for each are kept in memory.
 
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 
@@ -10,30 +10,30 @@ use guest_names::snapshot::format::{
 
 use super::{INFO_KEY, Info};
 
-/// Hash tables: the low 8 bits of a hash choose one.
+/// The number of hash tables. The low 8 bits of a hash select one.
 const TABLES: usize = 256;
 
-/// Bytes of a slot, and of a table's position in the header: two numbers.
+/// The size of a slot, and of a table's position in the header: two numbers.
 const PAIR: u32 = 8;
 
 /// A snapshot that is being written.
 pub struct Writer<W: Write + Seek> {
     out: BufWriter<W>,
-    /// Where the next byte goes.
+    /// The position of the next byte.
     at: u32,
     /// Hash and position of each record.
     index: Vec<(u32, u32)>,
     counts: Counts,
-    /// The data of a record, while it is put together.
+    /// A buffer for a record's data.
     data: Vec<u8>,
 }
 
 /// How much a snapshot holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Names and addresses.
+    /// The number of names and addresses.
     pub keys: u32,
-    /// Entries under all of them.
+    /// The number of entries of all of them.
     pub entries: u32,
 }
 
@@ -52,12 +52,12 @@ impl<W: Write + Seek> Writer<W> {
             counts: Counts::default(),
             data: Vec::new(),
         };
-        // Its data are only known at the end.
+        // Its data is only known at the end.
         writer.add(META_KEY, &[0; Meta::SIZE])?;
         Ok(writer)
     }
 
-    /// Adds the entries of a name or an address. Each key is added once.
+    /// Adds the entries of a name or an address. Each key may be added only once.
     ///
     /// # Errors
     /// `out` can't be written; the file would be larger than 4 GiB.
@@ -80,7 +80,7 @@ impl<W: Write + Seek> Writer<W> {
         added
     }
 
-    /// Adds the record for people.
+    /// Adds the record with information for display.
     ///
     /// # Errors
     /// As [`Writer::add_entries`].
@@ -94,7 +94,7 @@ impl<W: Write + Seek> Writer<W> {
         self.counts
     }
 
-    /// Adds a record with any data. Each key is added once.
+    /// Adds a record with any data. Each key may be added only once.
     ///
     /// # Errors
     /// As [`Writer::add_entries`].
@@ -142,7 +142,7 @@ fn table_of(hash: u32) -> usize {
     hash as usize % TABLES
 }
 
-/// A table with two slots for each record: each is in the first free one from where its hash points.
+/// Fills a table with two slots for each record. Each record is in the first free slot from the one that its hash selects.
 fn fill(slots: &mut Vec<(u32, u32)>, records: &[(u32, u32)]) {
     slots.clear();
     slots.resize(2 * records.len(), (0, 0));
