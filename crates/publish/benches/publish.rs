@@ -1,8 +1,9 @@
-//! How long names take into the zones of BIND, Knot and PowerDNS: one change, 10,000 names at once, and none.
+//! How long it takes to publish names in zones of BIND, Knot and PowerDNS: one change, 10,000 names at once, and no change.
 //!
 //!     cargo bench -p publish -- [NAMES [CHANGES]]
 //!
-//! The peer is nsupdate(1) alone with the same change, as a script without a journal, ownership or prerequisites would call it.
+//! The peer is nsupdate(1) alone with the same change, as a script without journal, ownership records or prerequisites would
+//! run it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -103,7 +104,7 @@ fn at_start(kind: Kind, names: usize) {
     );
 }
 
-/// The program, which follows a snapshot.
+/// The program under test, which follows a snapshot.
 struct Service {
     _scratch: Scratch,
     snapshot: ReplacedFile,
@@ -138,7 +139,7 @@ impl Service {
         Self { _scratch: scratch, snapshot, child }
     }
 
-    /// One guest with this address.
+    /// Writes a snapshot in which one guest has this address.
     fn set(&mut self, address: Ipv4Addr) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs() as i64;
         let entry = Entry {
@@ -182,7 +183,7 @@ fn changes_to_answer(kind: Kind, changes: usize) {
             service.set(address);
             await_answer(server.port(), "web", address);
             let time = start.elapsed();
-            // The address's name follows; the next change is one of a service that waits.
+            // Wait for the PTR record, so that the service is idle at the next change.
             while server.dig(&["-x", &address.to_string()]).is_empty() {}
             time
         })
@@ -221,7 +222,7 @@ fn changes_to_answer(kind: Kind, changes: usize) {
     );
 }
 
-/// Asks again and again (RFC 1035, section 4) until the name has this address.
+/// Queries the server again and again (RFC 1035, section 4) until the name has this address.
 fn await_answer(port: u16, label: &str, address: Ipv4Addr) {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
     socket.connect(("127.0.0.1", port)).expect("loopback");
@@ -237,7 +238,7 @@ fn await_answer(port: u16, label: &str, address: Ipv4Addr) {
     loop {
         socket.send(&query).expect("it is sent");
         let length = socket.recv(&mut answer).expect("an answer");
-        // The server's own address is 127.0.0.1, so that only the answer's can be this one.
+        // The server's own address is 127.0.0.1, so only an answer can contain this one.
         if answer[query.len()..length].windows(4).any(|octets| octets == address.octets()) {
             return;
         }

@@ -1,14 +1,14 @@
-//! When to try again: later and later, and never all hosts at once.
+//! When to retry: after longer and longer pauses, and never all hosts at once.
 
 use std::time::{Duration, Instant};
 
 /// The first pause.
 const FIRST: Duration = Duration::from_secs(1);
 
-/// How much longer a pause is where only a person can help.
+/// How many times longer a pause is if only a person can fix the problem.
 const PATIENCE: u32 = 5;
 
-/// The pauses after one failure or several.
+/// The pauses after failures.
 #[derive(Clone, Debug)]
 pub struct Backoff {
     longest: Duration,
@@ -17,25 +17,25 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Nothing has failed; pauses are no longer than `longest`.
+    /// Starts without a failure. Pauses are at most `longest`, plus jitter.
     #[must_use]
     pub fn new(longest: Duration) -> Self {
         Self { longest, next: FIRST.min(longest), due: None }
     }
 
-    /// Whether it is time to try.
+    /// Whether it is time to try (again).
     #[must_use]
     pub fn is_due(&self, now: Instant) -> bool {
         self.due.is_none_or(|due| due <= now)
     }
 
-    /// When it is; `None`: nothing has failed.
+    /// When to retry; `None` if nothing has failed.
     #[must_use]
     pub fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    /// It failed, and may work the next time. The pause.
+    /// Call this after a failure that may pass by itself. Returns the pause.
     pub fn pause(&mut self, now: Instant) -> Duration {
         let pause = with_jitter(self.next);
         self.next = (self.next * 2).min(self.longest);
@@ -43,14 +43,14 @@ impl Backoff {
         pause
     }
 
-    /// It failed in a way that doesn't pass by itself. The pause.
+    /// Call this after a failure that a person has to fix. Returns the pause.
     pub fn pause_long(&mut self, now: Instant) -> Duration {
         let pause = with_jitter(self.longest * PATIENCE);
         self.due = Some(now + pause);
         pause
     }
 
-    /// It worked.
+    /// Call this after a success.
     pub fn reset(&mut self) {
         *self = Self::new(self.longest);
     }

@@ -1,4 +1,4 @@
-//! The name server, through the programs of BIND: nsupdate(1) sends, dig(1) reads.
+//! Talks to the name server with BIND's programs: nsupdate(1) sends updates, dig(1) reads records.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -17,10 +17,10 @@ use crate::zone::{Answer, Seen, Server};
 /// How long a message may take: nsupdate's own limit, with three tries over UDP.
 const MESSAGE_SECONDS: u64 = 12;
 
-/// How long a server may take for one answer of dig, in seconds.
+/// How long a server may take to answer one query of dig, in seconds.
 const QUERY_SECONDS: &str = "3";
 
-/// Names in one run of dig, which asks three times for each.
+/// The number of names in one run of dig, with up to three queries for each.
 const NAMES_AT_ONCE: usize = 200;
 
 /// How long one run of dig may take.
@@ -36,9 +36,9 @@ pub struct Client {
     pub server: String,
     /// Its port.
     pub port: u16,
-    /// The file with the key, as tsig-keygen(8) writes it; `None`: GSS-TSIG with the Kerberos credentials of the process.
+    /// The key file, as written by tsig-keygen(8); `None`: GSS-TSIG with the process's Kerberos credentials.
     pub key: Option<PathBuf>,
-    /// Seconds for which others may keep the records.
+    /// The records' TTL in seconds.
     pub ttl: u32,
 }
 
@@ -58,10 +58,10 @@ impl Client {
 
     fn dig(&self) -> Command {
         let mut command = Command::new("dig");
-        // Not what a .digrc says.
+        // Ignore any .digrc.
         command.arg("-r").arg(format!("@{}", self.server)).args(["-p", &self.port.to_string()]);
         if let Some(key) = &self.key {
-            // BIND may show its zone to those who have the key alone (views).
+            // BIND may show the zone only to clients with the key (views).
             command.arg("-k").arg(key);
         }
         let time = format!("+time={QUERY_SECONDS}");
@@ -70,10 +70,10 @@ impl Client {
         command
     }
 
-    /// All records of a zone, by name.
+    /// Transfers all records of a zone, by name.
     ///
     /// # Errors
-    /// The server doesn't answer, or refuses transfers.
+    /// The server doesn't answer, or refuses the transfer.
     pub fn transfer(&self, zone: &str) -> Result<BTreeMap<String, Seen>, Failure> {
         let mut command = self.dig();
         command.args([&format!("{zone}."), "AXFR"]);
@@ -126,7 +126,7 @@ impl Server for Client {
     }
 }
 
-/// What is asked about a name.
+/// The queries for a name.
 fn questions(name: &str) -> Vec<String> {
     let kinds: &[&str] = if name.ends_with(".arpa") { &["PTR"] } else { &["A", "AAAA"] };
     let records = kinds.iter().map(|kind| format!("{name}. {kind}"));
@@ -137,14 +137,14 @@ fn run(command: &mut Command, input: &str, limit: Duration) -> Result<Output, Fa
     process::run(command, input, limit).map_err(|error| {
         let program = if command.get_program() == OsStr::new("dig") { "dig" } else { "nsupdate" };
         let why = match error.kind() {
-            io::ErrorKind::NotFound => String::from("it is not installed"),
+            io::ErrorKind::NotFound => String::from("not installed"),
             _ => guest_store::reason(&error),
         };
         Failure::Program { program, why }
     })
 }
 
-/// What nsupdate made of a message.
+/// The result of a message, from nsupdate's output.
 fn answer(output: &Output) -> Answer {
     let lines = || output.stderr.lines().map(str::trim);
     let after = |prefix: &str| lines().find_map(|line| line.strip_prefix(prefix));
@@ -154,7 +154,7 @@ fn answer(output: &Output) -> Answer {
         return Answer::Failed(Failure::Program { program: "nsupdate", why: line.to_owned() });
     }
     match code {
-        // Anybody could have sent an answer that isn't signed.
+        // Anyone could have sent an answer that isn't signed.
         Some("YXDOMAIN" | "YXRRSET" | "NXDOMAIN" | "NXRRSET") if is_signed => return Answer::Unmet,
         Some(code) => return Answer::Failed(Failure::from_code(code)),
         None if !is_signed => return Answer::Failed(Failure::Unsigned),
@@ -172,16 +172,16 @@ fn answer(output: &Output) -> Answer {
         }
         None => match lines().find(|line| !line.is_empty()) {
             Some(line) if line.starts_with("couldn't get address") => {
-                Failure::Unreachable(String::from("the name of the server is unknown"))
+                Failure::Unreachable(String::from("unknown host name"))
             }
             Some(_) => Failure::Other(lines().map(words).collect::<Vec<_>>().join("; ")),
-            None => Failure::Other(format!("nsupdate ended with {status}")),
+            None => Failure::Other(format!("nsupdate failed: {status}")),
         },
     };
     Answer::Failed(failure)
 }
 
-/// Takes up what dig printed; how many answers there were.
+/// Reads dig's output. Returns the number of answers.
 fn read_answers(text: &str, seen: &mut BTreeMap<String, Seen>) -> Result<usize, Failure> {
     let mut answers = 0;
     for line in text.lines() {
@@ -192,7 +192,7 @@ fn read_answers(text: &str, seen: &mut BTreeMap<String, Seen>) -> Result<usize, 
             answers += 1;
             match status.split(',').next().unwrap_or("") {
                 "NOERROR" | "NXDOMAIN" => {}
-                code => return Err(Failure::Other(format!("it answers a query with {code}"))),
+                code => return Err(Failure::Other(format!("a query failed with {code}"))),
             }
         } else if !line.starts_with(';') {
             read_record(line, seen);
@@ -224,20 +224,20 @@ fn read_record(line: &str, seen: &mut BTreeMap<String, Seen>) {
     }
 }
 
-/// Why dig gave fewer answers than it was asked for.
+/// Why dig printed fewer answers than there were queries.
 fn unread(output: &Output) -> Failure {
     let lines = || output.stdout.lines().chain(output.stderr.lines()).map(str::trim);
     if lines().any(|line| line.contains("timed out")) {
         return Failure::TimedOut;
     }
     if lines().any(|line| line.contains("Transfer failed")) {
-        return Failure::Other(String::from("it refuses the transfer of the zone"));
+        return Failure::Other(String::from("the zone transfer was refused"));
     }
     match lines().find(|line| line.contains("failed: ")) {
         Some(line) => Failure::Unreachable(
             line.rsplit("failed: ").next().unwrap_or(line).trim_end_matches('.').to_owned(),
         ),
-        None => Failure::Other(String::from("it did not answer all queries")),
+        None => Failure::Other(String::from("some queries were not answered")),
     }
 }
 
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nsupdate_says() {
+    fn output_of_nsupdate() {
         use Failure::*;
         let tsig = "; TSIG error with server: tsig indicates error\n";
         let cases = [
@@ -297,7 +297,7 @@ mod tests {
             (
                 1,
                 "couldn't get address for 'ns.invalid': not found\nsyntax error\n".into(),
-                Answer::Failed(Unreachable("the name of the server is unknown".into())),
+                Answer::Failed(Unreachable("unknown host name".into())),
             ),
             (
                 1,
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_dig_says() {
+    fn output_of_dig() {
         let text = "\
 ;; Got answer:
 ;; ->>HEADER<<- opcode: QUERY, status: NOERROR, id: 1

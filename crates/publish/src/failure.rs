@@ -5,7 +5,7 @@ use std::fmt;
 /// Why a zone could not be updated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// No connection: nsupdate's words.
+    /// No connection. Holds nsupdate's message.
     Unreachable(String),
     /// No answer in time.
     TimedOut,
@@ -17,7 +17,7 @@ pub enum Failure {
     WrongSecret,
     /// BADTIME.
     WrongClock,
-    /// The answer has no signature, or not that of the key.
+    /// The answer isn't signed, or not with the key.
     Unsigned,
     /// NOTAUTH.
     NotAuthoritative,
@@ -25,9 +25,9 @@ pub enum Failure {
     Refused,
     /// NOTZONE.
     NotZone,
-    /// Another response code, or other words of nsupdate(1) or dig(1).
+    /// Another response code, or another message of nsupdate(1) or dig(1).
     Other(String),
-    /// The program can't be run, or can't read the key.
+    /// A program can't be run, or can't read the key.
     Program {
         /// Its name.
         program: &'static str,
@@ -36,20 +36,20 @@ pub enum Failure {
     },
 }
 
-/// What a failure is about.
+/// What a failure is about, for its messages.
 #[derive(Clone, Copy, Debug)]
 pub struct About<'a> {
-    /// The server as the configuration has it.
+    /// The server, as it is in the configuration.
     pub server: &'a str,
     /// The zone.
     pub zone: &'a str,
-    /// The file with the key; `None`: GSS-TSIG.
+    /// The key file; `None`: GSS-TSIG.
     pub key: Option<&'a str>,
 }
 
 impl Failure {
-    /// The server's response code, where there was one (RFC 2136, section 2.2; RFC 8945, section 3), or a word of ours in
-    /// lower case.
+    /// The server's response code, if there was one (RFC 2136, section 2.2; RFC 8945, section 3), else our own word in lower
+    /// case.
     #[must_use]
     pub fn code(&self) -> &str {
         match self {
@@ -68,7 +68,7 @@ impl Failure {
         }
     }
 
-    /// The failure that a response code stands for, as nsupdate(1) and dig(1) write it.
+    /// The failure for a response code, as printed by nsupdate(1) and dig(1).
     #[must_use]
     pub fn from_code(code: &str) -> Self {
         match code {
@@ -83,24 +83,24 @@ impl Failure {
         }
     }
 
-    /// Whether the message may have been applied all the same.
+    /// Whether the server may have applied the message in spite of the failure.
     #[must_use]
     pub fn may_have_been_applied(&self) -> bool {
         match self {
             Self::TimedOut | Self::ServerFailed | Self::Unsigned | Self::Other(_) => true,
-            // A connection that breaks later may have carried the message.
+            // A connection that broke later may have delivered the message.
             Self::Unreachable(why) => !why.contains("refused") && !why.contains("unreachable"),
             _ => false,
         }
     }
 
-    /// Whether it may pass by itself; the others need a person, and are tried less often.
+    /// Whether it may pass by itself. All other failures need a person, and are retried less often.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         matches!(self, Self::Unreachable(_) | Self::TimedOut | Self::ServerFailed)
     }
 
-    /// What is the case, in one sentence without a full stop.
+    /// What failed, in one sentence without a full stop.
     #[must_use]
     pub fn what(&self, about: About<'_>) -> String {
         let About { server, zone, key } = about;
@@ -110,10 +110,12 @@ impl Failure {
             Self::TimedOut => format!("{server} does not answer"),
             Self::ServerFailed => format!("{server} failed to update {zone} (SERVFAIL)"),
             Self::UnknownKey => {
-                format!("{server} does not know the key in {key}, or gives it no rights (BADKEY)")
+                format!(
+                    "{server} does not know the key in {key}, or does not allow it to do this (BADKEY)"
+                )
             }
             Self::WrongSecret => {
-                format!("{server} has another secret for the key in {key} (BADSIG)")
+                format!("{server} has a different secret for the key in {key} (BADSIG)")
             }
             Self::WrongClock => {
                 format!("the clocks of this host and {server} differ too much (BADTIME)")
@@ -125,7 +127,9 @@ impl Failure {
             Self::Refused => {
                 format!("{server} refuses updates of {zone} with the key in {key} (REFUSED)")
             }
-            Self::NotZone => format!("{server} has a zone below {zone} for a name (NOTZONE)"),
+            Self::NotZone => {
+                format!("{server} has a separate zone for a name below {zone} (NOTZONE)")
+            }
             Self::Other(words) => format!("{server} did not update {zone}: {words}"),
             Self::Program { program, why } => format!("{program} cannot be used: {why}"),
         }
@@ -137,7 +141,7 @@ impl Failure {
         let About { server, zone, key } = about;
         match self {
             Self::Unreachable(_) | Self::TimedOut => format!(
-                "check 'server' and 'port' in libvirt-nss.toml, and that {server} takes DNS over UDP and TCP from here: \
+                "check 'server' and 'port' in libvirt-nss.toml, and that {server} accepts DNS over UDP and TCP from here: \
                  dig @{server} {zone} SOA"
             ),
             Self::ServerFailed => format!("see the log of {server}"),
@@ -146,16 +150,16 @@ impl Failure {
             ),
             Self::WrongSecret => match key {
                 Some(key) => format!(
-                    "put the server's key into {key}, then: systemctl restart libvirt-nss-publish"
+                    "copy the server's key to {key}, then: systemctl restart libvirt-nss-publish"
                 ),
                 None => String::from("renew the keytab"),
             },
-            Self::WrongClock => String::from("set both clocks: timedatectl"),
+            Self::WrongClock => String::from("synchronize both clocks; see timedatectl(1)"),
             Self::Unsigned => format!(
-                "check that nothing between here and {server} changes DNS messages, and its log"
+                "check that nothing between here and {server} modifies DNS messages, and see its log"
             ),
             Self::NotAuthoritative => format!(
-                "set 'server' in libvirt-nss.toml to the primary server: dig {zone} SOA; and see that it has the zone {zone}"
+                "set 'server' in libvirt-nss.toml to the primary server (see: dig {zone} SOA), and check that it has the zone {zone}"
             ),
             Self::Refused => String::from(
                 "allow updates with this key: update-policy in BIND, acl in Knot, TSIG-ALLOW-DNSUPDATE in PowerDNS, which also \
@@ -168,14 +172,14 @@ impl Failure {
             Self::Program { program, .. } => {
                 let key = key.unwrap_or("keytab");
                 format!(
-                    "see that {program} is installed (Debian: bind9-dnsutils), and that the service can read the {key}"
+                    "check that {program} is installed (Debian: bind9-dnsutils), and that the service can read the {key}"
                 )
             }
         }
     }
 }
 
-/// The code alone: what people read needs [`About`].
+/// Only the code. Messages for the user need [`About`].
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())

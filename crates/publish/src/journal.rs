@@ -1,4 +1,4 @@
-//! The journal: what this host has, or may have, in each zone. A JSON file that is replaced as a whole.
+//! The journal: the names and records that this host has, or may have, in each zone. A JSON file that is replaced as a whole.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -19,15 +19,15 @@ const VERSION: u32 = 1;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Journal {
     version: u32,
-    /// The host that the ownership records name.
+    /// The host in the ownership records.
     pub host: String,
     /// The server and its port, as `ns1.site.example#53`.
     pub server: String,
-    /// By zone.
+    /// The names held in each zone.
     pub zones: BTreeMap<String, HeldNames>,
 }
 
-/// A journal as it is written, of what is kept elsewhere.
+/// A journal to be written, with borrowed contents.
 #[derive(Serialize)]
 pub struct View<'j> {
     version: u32,
@@ -87,19 +87,19 @@ pub struct Store {
 const NAME: &str = "journal.json";
 
 impl Store {
-    /// Nothing is read yet.
+    /// Reads nothing yet.
     #[must_use]
     pub fn new(directory: &Path) -> Self {
         Self { path: directory.join(NAME), new: directory.join("journal.json.new") }
     }
 
-    /// The file.
+    /// The file's path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Reads it; `None` where there is none.
+    /// Reads the journal; `None` if there is none.
     ///
     /// # Errors
     /// It can't be read, or isn't a journal of this version (`InvalidData`).
@@ -116,7 +116,7 @@ impl Store {
         Ok(Some(journal))
     }
 
-    /// Puts one that can't be read out of the way, for people to look at. Its new name.
+    /// Renames an invalid journal, so that it can be examined later. Returns its new path.
     ///
     /// # Errors
     /// It can't be renamed.
@@ -126,10 +126,10 @@ impl Store {
         Ok(aside)
     }
 
-    /// Replaces it. It survives a power cut once this returns.
+    /// Replaces the journal. Once this returns, it survives a power failure.
     ///
     /// # Errors
-    /// It can't be written; it is what it was before.
+    /// It can't be written. Then the old one stays.
     pub fn write(&self, view: &View<'_>) -> io::Result<()> {
         let mut out = BufWriter::new(File::create(&self.new)?);
         serde_json::to_writer(&mut out, view)?;
@@ -147,7 +147,7 @@ mod tests {
     use testkit::scratch::Scratch;
 
     #[test]
-    fn what_is_written_is_read() {
+    fn a_written_journal_is_read_back() {
         let scratch = Scratch::new();
         let store = Store::new(scratch.path());
         assert_eq!(store.read().unwrap(), None);
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_journal() {
+    fn invalid_journals() {
         let scratch = Scratch::new();
         let store = Store::new(scratch.path());
         let held = r#"{"records": ["MX 10 a."], "certainty": "sure"}"#;

@@ -1,7 +1,7 @@
-//! `libvirt-nss-publish`: keeps the names of this host's guests in the site's DNS, by dynamic updates (RFC 2136).
+//! `libvirt-nss-publish`: publishes the names of this host's guests in the site's DNS with dynamic updates (RFC 2136).
 //!
-//! Values in, values out: [`zone`] decides what is sent, and a journal keeps what may be on the server. nsupdate(1) signs and
-//! sends, dig(1) reads.
+//! [`zone`] decides what to send, without any I/O. A journal records what may be on the server. nsupdate(1) signs and sends
+//! updates, dig(1) reads records.
 
 pub mod backoff;
 pub mod client;

@@ -9,7 +9,7 @@ use publish::prune::prune;
 use publish::service::{Configured, Directories, Error, run};
 use service::log::Log;
 
-/// `EX_USAGE` and `EX_CONFIG` of sysexits(3): starting again won't help.
+/// `EX_USAGE` and `EX_CONFIG` of sysexits(3): a restart won't help.
 const USAGE: u8 = 64;
 const CONFIG: u8 = 78;
 
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
-            // Nothing can be done where standard error can't be written to.
+            // If standard error can't be written to, nothing can be done about it.
             let _ = error.print();
             return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
         }
@@ -77,7 +77,7 @@ fn prune_host(args: &Args, host: &str, log: Log) -> Result<(), Error> {
     let host = host.to_ascii_lowercase();
     if host == plan.host && args.status.exists() {
         log.warning(
-            "these are this host's own names, and libvirt-nss-publish runs: it publishes them again when it is restarted",
+            "these are this host's own names, and libvirt-nss-publish is running: it will publish them again when it is restarted",
         );
     }
     prune(&client, &plan, &host, &args.names, &mut io::stdout().lock())

@@ -1,4 +1,4 @@
-//! Programs that are run for one answer each, with a time limit.
+//! Runs programs for their output, with a time limit.
 
 use std::io::{self, Read, Write as _};
 use std::process::{Command, ExitStatus, Stdio};
@@ -9,16 +9,16 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-/// What a program said.
+/// A program's output.
 #[derive(Debug)]
 pub(crate) struct Output {
-    /// How it ended; `None`: it was ended at the limit.
+    /// How it ended; `None`: it was killed at the time limit.
     pub(crate) status: Option<ExitStatus>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-/// Runs a program with this standard input.
+/// Runs a program with this standard input, and kills it after `limit`.
 ///
 /// # Errors
 /// It can't be run.
@@ -28,9 +28,9 @@ pub(crate) fn run(command: &mut Command, input: &str, limit: Duration) -> io::Re
     let mut child = pipes.env("LC_ALL", "C").spawn()?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     thread::scope(|scope| {
-        // Each by itself, as the program may write before it has read everything.
+        // In separate threads, since the program may write before it has read everything.
         let write = scope.spawn(move || {
-            // A program that ends early has said why.
+            // A program that ends without reading its input has printed why.
             let _ = stdin.map(|mut stdin| stdin.write_all(input.as_bytes()));
         });
         let stdout = scope.spawn(|| text(stdout));
@@ -51,12 +51,12 @@ pub(crate) fn run(command: &mut Command, input: &str, limit: Duration) -> io::Re
 
 fn text(pipe: Option<impl Read>) -> String {
     let mut bytes = Vec::new();
-    // What was read until then counts.
+    // On an error, what was read until then counts.
     let _ = pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// Whether a child has ended before it was too late.
+/// Waits for a child to end. Returns whether it did before `end`.
 fn wait(pid: u32, end: Instant) -> io::Result<bool> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
     let process = pidfd_open(pid, PidfdFlags::empty())?;
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_program_says() {
+    fn output_and_status() {
         let long = "x".repeat(1 << 20);
         let output = run(&mut Command::new("cat"), &long, Duration::from_secs(60)).unwrap();
         assert!(output.status.unwrap().success());
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_ended_at_the_limit() {
+    fn a_program_is_killed_at_the_limit() {
         let mut command = Command::new("tail");
         command.args(["-f", "/dev/null"]);
         let output = run(&mut command, "", Duration::from_millis(20)).unwrap();

@@ -1,5 +1,6 @@
-//! `--prune`: removes the names of a host that is gone, and with it its journal. The ownership records say which they are. They are found by
-//! a transfer of the zones or, where the server allows none, among names that the command line gives.
+//! `--prune`: removes the names of a host that is gone, and whose journal is gone with it. The ownership records tell which
+//! names these are. They are found with a zone transfer or, if the server doesn't allow that, among the names given on the
+//! command line.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -14,17 +15,17 @@ use crate::zone::{Certainty, Held, HeldNames, Seen, Server as _, Stop, Update, W
 /// Why names were not removed.
 #[derive(Debug)]
 pub enum Error {
-    /// The server: the zone, and why.
+    /// An update failed: the zone, and why.
     Failed(String, Failure),
-    /// The zone isn't transferred: why.
+    /// A zone transfer failed: the zone, and why.
     NotTransferred(String, Failure),
-    /// Names of this zone changed at the same time.
+    /// Names in this zone changed at the same time.
     Changed(String),
     /// The output can't be written.
     Output(io::Error),
 }
 
-/// Removes the names of `host`, all or `names`, and reports on each zone.
+/// Removes all names of `host`, or only `names`, and prints the result for each zone.
 ///
 /// # Errors
 /// See [`Error`].
@@ -54,7 +55,7 @@ pub fn prune(
         })?;
         all.push((zone.clone(), held));
     }
-    // Addresses lose their names first: so if it ends in between, the next try finds them by the names.
+    // Reverse zones come first: if this fails in between, the next run can still find addresses by their names.
     for (zone, held) in all.into_iter().rev() {
         let count = remove(&mut client, &zone, host, held)?;
         let names = if count == 1 { "name" } else { "names" };
@@ -71,7 +72,7 @@ fn reverse(record: &Record) -> Option<String> {
     }
 }
 
-/// The names of `host` in a zone: of those that `given` has, or of all.
+/// The names of `host` in a zone: those among `given`, if that is `Some`, else all.
 fn found(
     client: &mut Client,
     plan: &Plan,
@@ -102,7 +103,7 @@ fn remove(client: &mut Client, zone: &str, host: &str, held: HeldNames) -> Resul
     let mut names = Zone { held, conflicts: BTreeMap::new() };
     let wanted = Wanted::new();
     let update = Update { zone, host, wanted: &wanted, most: CHANGES_MAX, retry_conflicts: false };
-    // The zone itself says what is left, so there is nothing to keep.
+    // The zone itself shows what is left, so no journal is needed.
     let outcome = names.update(&update, client, &mut |_| Ok(()));
     match outcome {
         Ok(_) if !names.held.is_empty() => Err(Error::Changed(zone.into())),
@@ -113,7 +114,7 @@ fn remove(client: &mut Client, zone: &str, host: &str, held: HeldNames) -> Resul
 }
 
 impl Error {
-    /// What is the case, and what to do.
+    /// What failed, and what to do next.
     #[must_use]
     pub fn text(&self, client: &Client, host: &str) -> String {
         let about = |zone| crate::failure::About {
@@ -133,7 +134,7 @@ impl Error {
             ),
             Self::Changed(zone) => {
                 format!(
-                    "names in {zone} changed at the same time; next step: the same command again"
+                    "names in {zone} changed at the same time; next step: run the same command again"
                 )
             }
             Self::Output(error) => {

@@ -1,6 +1,7 @@
-//! All zones of a host: when each is updated, in which order, and what is kept.
+//! All zones of a host: when and in which order they are updated, and what is recorded.
 //!
-//! Forward names come first. An address gets a name (PTR) once the name is this host's, and loses it with the name.
+//! The forward zone comes first. An address gets a PTR record once its name belongs to this host, and loses it along with
+//! the name.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -14,13 +15,13 @@ use crate::select::Selected;
 use crate::update::CHANGES_MAX;
 use crate::zone::{Certainty, Conflict, HeldNames, Server, Stop, Update, Wanted, Zone};
 
-/// The fewest changes in a message to a server that is slow.
+/// The smallest number of changes per message, for a slow server.
 const CHANGES_MIN: usize = 8;
 
-/// What is done for which zones.
+/// What to publish where.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// What the ownership records call this host.
+    /// This host's name in ownership records.
     pub host: String,
     /// The server and its port, as `ns1.site.example#53`.
     pub server: String,
@@ -28,11 +29,11 @@ pub struct Plan {
     pub zone: String,
     /// The reverse zones.
     pub reverse_zones: Vec<String>,
-    /// The longest time between two tries.
+    /// The longest time between two attempts.
     pub retry: std::time::Duration,
 }
 
-/// What happened, for people.
+/// What happened, for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// Names of a zone were changed.
@@ -42,61 +43,61 @@ pub enum Event {
         /// How many.
         names: usize,
     },
-    /// A zone can't be updated, in a way that is new.
+    /// A zone can't be updated, for a new reason.
     Failed {
         /// The zone.
         zone: String,
         /// Why.
         failure: Failure,
     },
-    /// It can again.
+    /// A zone can be updated again.
     Recovered {
         /// The zone.
         zone: String,
     },
-    /// Somebody else has a name.
+    /// A wanted name belongs to someone else.
     Conflict {
         /// The name.
         name: String,
-        /// Who.
+        /// Who has it.
         conflict: Conflict,
     },
 }
 
-/// A zone and how it does.
+/// A zone, and the state of its updates.
 #[derive(Debug)]
 struct Tended {
     zone: Zone,
     backoff: Backoff,
     failure: Option<FailedSince>,
-    /// When to look at names again that others have.
+    /// When to check again whether names that others have are free.
     conflicts: Backoff,
-    /// Contact was lost: the server may have been replaced, or restored from a backup.
+    /// Whether contact was lost, so that the server may have been replaced or restored from a backup.
     is_in_doubt: bool,
-    /// The most changes in a message.
+    /// The largest number of changes per message.
     most: usize,
 }
 
-/// A failure, and since when it has been so.
+/// A failure, and when it began.
 #[derive(Clone, Debug)]
 pub struct FailedSince {
-    /// What fails.
+    /// The failure.
     pub failure: Failure,
-    /// Since when.
+    /// When it began.
     pub since: Instant,
 }
 
-/// A zone, for people.
+/// A zone's status.
 pub struct ZoneView<'p> {
     /// Its name.
     pub name: &'p str,
-    /// Names in it that are this host's.
+    /// The number of names in it that belong to this host.
     pub published: usize,
     /// Why it isn't up to date.
     pub failure: Option<&'p FailedSince>,
-    /// When it is tried again.
+    /// When it will be retried.
     pub retry: Option<Instant>,
-    /// Names that others have.
+    /// Wanted names that belong to others.
     pub conflicts: &'p BTreeMap<String, Conflict>,
 }
 
@@ -104,14 +105,14 @@ pub struct ZoneView<'p> {
 #[derive(Debug)]
 pub struct Publisher {
     plan: Plan,
-    /// What the ownership records on the server call this host: its name before that was changed, until those are gone.
+    /// This host's name in the ownership records on the server. After a change of name, the old one until those are removed.
     host: String,
     store: Store,
     zones: BTreeMap<String, Tended>,
 }
 
 impl Publisher {
-    /// Goes on with what the journal has. All of it is checked with the server, which may have changed meanwhile.
+    /// Continues from the journal. All of it is checked with the server, which may have changed in the meantime.
     #[must_use]
     pub fn new(plan: Plan, store: Store, journal: Option<Journal>) -> Self {
         let Journal { host, mut zones, .. } = journal.unwrap_or_default();
@@ -131,13 +132,13 @@ impl Publisher {
         Self { plan, host, store, zones }
     }
 
-    /// What is held in the forward zone.
+    /// The names that this host holds in the forward zone.
     #[must_use]
     pub fn held(&self) -> Option<&HeldNames> {
         self.zones.get(&self.plan.zone).map(|tended| &tended.zone.held)
     }
 
-    /// Makes what the zones have what is selected, as far as it is time to try.
+    /// Updates those zones that are due to what is selected.
     ///
     /// # Errors
     /// The journal can't be written.
@@ -171,7 +172,7 @@ impl Publisher {
         Ok(events)
     }
 
-    /// When to publish again though nothing changes.
+    /// When to publish again, even if nothing changes.
     #[must_use]
     pub fn due(&self) -> Option<Instant> {
         let zones = self.zones.values();
@@ -195,7 +196,7 @@ impl Publisher {
         })
     }
 
-    /// The names of addresses, by zone. An address has one name, the first that is this host's.
+    /// The names of addresses, by zone. Each address gets one name, the first of its names that belongs to this host.
     fn reverse(&self, selected: &Selected, wanted: &Wanted) -> BTreeMap<String, Wanted> {
         let held = self.held();
         let is_held = |name: &&String| {

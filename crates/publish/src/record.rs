@@ -1,18 +1,18 @@
-//! Records of the DNS that the publisher writes.
+//! The DNS records that the publisher writes.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// The label before a name under which the name's owner is recorded.
+/// The label that is put before a name for the name of its ownership record.
 ///
-/// The TXT record has a name of its own so that everyone else may put records, TXT among them, beside a guest's addresses.
+/// The TXT record has a separate name, so that others can put any records, including TXT, beside a guest's addresses.
 const OWNER_LABEL: &str = "_libvirt-nss";
 
-/// How the text of an ownership record begins; the host's name follows.
+/// The start of an ownership record's text; the host's name follows.
 const OWNER_TEXT: &str = "libvirt-nss host=";
 
-/// The most bytes that a domain name takes in a message (RFC 1035, section 2.3.4).
+/// The longest domain name in a message, in bytes (RFC 1035, section 2.3.4).
 const NAME_MAX: usize = 255;
 
 /// A record's type and data.
@@ -22,7 +22,7 @@ pub enum Record {
     A(Ipv4Addr),
     /// An IPv6 address.
     Aaaa(Ipv6Addr),
-    /// The name of an address: lower case, without the final dot.
+    /// The name of an address, in lower case and without the final dot.
     Ptr(String),
 }
 
@@ -37,7 +37,7 @@ impl Record {
         }
     }
 
-    /// Bytes of the data in a message, without compression.
+    /// The size of the data in a message in bytes, without compression.
     pub(crate) fn size(&self) -> usize {
         match self {
             Self::A(_) => 4,
@@ -67,7 +67,7 @@ impl fmt::Display for Record {
     }
 }
 
-/// The text is not one of these records.
+/// The error for text that is not one of these records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotARecord;
 
@@ -110,13 +110,13 @@ pub fn reverse_name(address: IpAddr) -> String {
     }
 }
 
-/// Whether a name is the zone's own or below it. Both are canonical.
+/// Whether a name is the zone's name or below it. Both must be canonical.
 #[must_use]
 pub fn is_in_zone(name: &str, zone: &str) -> bool {
     name.strip_suffix(zone).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// The name of the record that says whose a name is.
+/// The name of the ownership record for a name.
 #[must_use]
 pub fn owner_name(name: &str) -> String {
     format!("{OWNER_LABEL}.{name}")
@@ -128,7 +128,7 @@ pub fn owned_name(owner_name: &str) -> Option<&str> {
     owner_name.strip_prefix(OWNER_LABEL)?.strip_prefix('.')
 }
 
-/// Whether the name of the ownership record fits into a message too.
+/// Whether the name is short enough for its ownership record's name to be valid.
 #[must_use]
 pub fn can_be_owned(name: &str) -> bool {
     OWNER_LABEL.len() + 1 + name.len() + 2 <= NAME_MAX
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_there_and_back() {
+    fn records_are_parsed_and_formatted() {
         for text in ["A 192.0.2.1", "AAAA 2001:db8::1", "PTR web.site.example."] {
             assert_eq!(text.parse::<Record>().unwrap().to_string(), text);
         }
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_a_zone() {
+    fn names_in_a_zone() {
         assert!(is_in_zone("web.site.example", "site.example"));
         assert!(is_in_zone("site.example", "site.example"));
         assert!(!is_in_zone("website.example", "site.example"));

@@ -1,8 +1,8 @@
-//! Which names of the snapshot are published, with which addresses.
+//! Selects the names in the snapshot that are published, and their addresses.
 //!
-//! Domains' names are, which the host's administrator chose; host names, which guests choose, only if the configuration says so. Aliases
-//! (`web.vm.internal`) are not: the site's zone takes the place of ours. Addresses are those of this host's guests that others
-//! can reach.
+//! Domain names are published, since the host's administrator chose them; host names, which guests choose, only if the
+//! configuration says so. Aliases (`web.vm.internal`) are not, since the site's zone replaces ours. Addresses are published
+//! if they belong to this host's guests and other machines can reach them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -53,14 +53,14 @@ pub fn select<'r>(
             _ => {}
         }
     }
-    // A domain's name comes before a host name.
+    // Domain names come before host names.
     for (name, entries) in host_names {
         selecting.name(name, entries.iter().filter(|entry| is_own(name, entry)));
     }
     selecting.selected
 }
 
-/// Whether the key is the name itself, and not an alias.
+/// Whether the key is the entry's own name, and not an alias.
 fn is_own(key: &[u8], entry: &Entry<'_>) -> bool {
     entry.name.strip_suffix(b".").unwrap_or(entry.name).eq_ignore_ascii_case(key)
 }
@@ -74,7 +74,7 @@ struct Selecting<'s> {
 }
 
 impl Selecting<'_> {
-    /// Two domains may differ in case alone, which the DNS doesn't see: the one in lower case has the name.
+    /// The names of two domains may differ only in case, which DNS ignores. The one in lower case gets the name.
     fn domain(&mut self, key: &[u8], entries: &[Entry<'_>]) {
         let own = || entries.iter().filter(|entry| is_own(key, entry));
         let Some(name) = own().map(|entry| entry.name).max() else { return };
@@ -88,10 +88,10 @@ impl Selecting<'_> {
         }
         let text = String::from_utf8_lossy(key).into_owned();
         let name = format!("{text}.{}", self.settings.zone);
-        // An underscore is for records such as the ownership's.
+        // Labels with an underscore are for records such as ownership records.
         let good = is_host_name(key) && !text.split('.').any(|label| label.starts_with('_'));
         if !good || !can_be_owned(&name) || text.split('.').any(|label| label == "localhost") {
-            self.leave_out(text, None, "its name can't be a host name in the DNS");
+            self.leave_out(text, None, "its name is not a valid host name in DNS");
             return;
         }
         if self.selected.wanted.contains_key(&name) {
@@ -103,7 +103,7 @@ impl Selecting<'_> {
             let record = Record::from(address);
             let published = match self.reach(entry, address) {
                 Reach::Everybody => true,
-                // It stays as it is until more is known.
+                // It stays published until more is known.
                 Reach::Unknown if self.is_held(&name, &record) => true,
                 reach => {
                     if let Some(why) = reach.why() {
@@ -128,9 +128,9 @@ impl Selecting<'_> {
         }
     }
 
-    /// Whether the entry counts, and is of a connection whose guests are published.
+    /// Whether the entry counts, and belongs to a connection whose guests are published.
     fn is_chosen(&self, entry: &Entry<'_>) -> bool {
-        // The daemon writes a new snapshot where the state directory changes; until then this one says what was published.
+        // When the state directory changes, the daemon writes a new snapshot. Until then, this one still counts.
         let standing = Standing { leases: true, told: true };
         let connection = self.connections.get(usize::from(entry.connection));
         let is_chosen = connection.is_some_and(|connection| match &self.settings.connections {
@@ -170,7 +170,7 @@ impl Selecting<'_> {
         match network {
             Some(network) if network.routed => Reach::Everybody,
             Some(_) => Reach::Host,
-            // libvirt leases addresses in its networks alone.
+            // libvirt only leases addresses in its own networks.
             None if matches!(entry.source, Source::Files | Source::Lease) => Reach::Unknown,
             None => Reach::Everybody,
         }
@@ -181,13 +181,13 @@ impl Selecting<'_> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reach {
     Everybody,
-    /// The guest itself, or its link.
+    /// The guest itself, or machines on its link.
     Neighbours,
-    /// The host: the network is isolated, or behind address translation.
+    /// Only the host: the network is isolated or behind NAT.
     Host,
-    /// Nothing is known of its network.
+    /// Nothing is known about its network.
     Unknown,
-    /// The configuration leaves it out.
+    /// The configuration excludes it.
     NotChosen,
 }
 
@@ -195,17 +195,17 @@ impl Reach {
     fn why(self) -> Option<&'static str> {
         match self {
             Self::Host => Some(
-                "only this host can reach its network (NAT or isolated); to publish it all the same, name the network in \
+                "only this host can reach its network (NAT or isolated); to publish it anyway, add the network to \
                  'networks'",
             ),
-            Self::Unknown => Some("libvirt has not told libvirt-nssd about its network"),
-            // Nobody expects these.
+            Self::Unknown => Some("libvirt-nssd knows nothing about its network yet"),
+            // Nobody expects these to be published.
             Self::Everybody | Self::Neighbours | Self::NotChosen => None,
         }
     }
 }
 
-/// The network with the bridge or, where none has it, the address.
+/// The network with the bridge or, if there is none, with the address.
 fn network_of(networks: &[NetworkInfo], bridge: Bridge, address: IpAddr) -> Option<&NetworkInfo> {
     let name = bridge.as_bytes();
     let on_bridge = networks.iter().find(|network| {
@@ -227,7 +227,7 @@ fn ip(address: Address) -> IpAddr {
     }
 }
 
-/// Whether an address means something on its own link or host alone.
+/// Whether an address can only be used on its own link or host.
 fn is_local(address: IpAddr) -> bool {
     let is_link_local = match address {
         IpAddr::V4(address) => address.is_link_local() || address.is_broadcast(),

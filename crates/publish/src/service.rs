@@ -1,4 +1,4 @@
-//! The service: follows the snapshot, publishes what differs, and reports how that goes.
+//! The service: follows the snapshot, publishes changes, and reports its status.
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -29,16 +29,16 @@ use crate::select::{Selected, select};
 use crate::settings::{self, Settings, Signing, is_publisher_name};
 use crate::zone::Conflict;
 
-/// The key's name among the service's credentials.
+/// The name of the key among the service's credentials.
 const CREDENTIAL: &str = "publish.key";
 
-/// The key where the service has no credentials: of a command, say.
+/// The key's path without service credentials, such as for `--prune`.
 pub const KEY: &str = "/etc/libvirt-nss-publish.key";
 
 /// Where the service's files are.
 #[derive(Clone, Debug)]
 pub struct Directories {
-    /// The configuration; `None`: where it is by default, if it exists.
+    /// The configuration; `None`: the default file, if it exists.
     pub config: Option<PathBuf>,
     /// The snapshot's directory.
     pub snapshot: PathBuf,
@@ -51,9 +51,9 @@ pub struct Directories {
 /// Why the service can't run.
 #[derive(Debug)]
 pub enum Error {
-    /// The configuration is wrong, or has no table `[publish]`: its message.
+    /// The configuration is invalid, or has no table `[publish]`. Holds the message.
     Configuration(String),
-    /// Something else: its message.
+    /// Anything else. Holds the message.
     System(String),
 }
 
@@ -71,14 +71,14 @@ fn system(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
     |error| Error::System(format!("{}: {}", what.into(), guest_store::reason(&error)))
 }
 
-/// What the configuration comes to on this host.
+/// The configuration, evaluated for this host.
 #[derive(Clone, Debug)]
 pub struct Configured {
-    /// The table.
+    /// The table `[publish]`.
     pub settings: Settings,
     /// How to reach the server.
     pub client: Client,
-    /// What is done for which zones.
+    /// What to publish where.
     pub plan: Plan,
 }
 
@@ -86,7 +86,7 @@ impl Configured {
     /// Reads the configuration.
     ///
     /// # Errors
-    /// It is wrong, it has no table `[publish]`, or this host has no name of its own.
+    /// It is invalid, it has no table `[publish]`, or this host has no unique name.
     pub fn read(path: Option<&Path>) -> Result<Self, Error> {
         let settings =
             settings::read(path).map_err(|error| Error::Configuration(error.to_string()))?;
@@ -100,7 +100,7 @@ impl Configured {
         let host = settings.host.clone().unwrap_or_else(node);
         if !is_publisher_name(&host) {
             let text = format!(
-                "this host's name is \"{}\", by which it can't be told from others; set 'host' in the table [publish]",
+                "this host's name is \"{}\", which is not unique; set 'host' in the table [publish]",
                 host.escape_debug()
             );
             return Err(Error::Configuration(text));
@@ -123,14 +123,14 @@ impl Configured {
     }
 }
 
-/// systemd.exec(5): where a service finds its credentials.
+/// The path of the key: the service's credential (systemd.exec(5)), or [`KEY`].
 fn credential() -> PathBuf {
     let directory = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let path = directory.map(|directory| directory.join(CREDENTIAL));
     path.filter(|path| path.exists()).unwrap_or_else(|| KEY.into())
 }
 
-/// Runs the service until it is told to end.
+/// Runs the service until a signal ends it.
 ///
 /// # Errors
 /// See [`Error`].
@@ -174,14 +174,14 @@ pub fn run(directories: &Directories, log: Log) -> Result<(), Error> {
                     running = new;
                     log.info("the configuration was read again");
                 }
-                Err(error) => log.error(format!("the old configuration stays: {error}")),
+                Err(error) => log.error(format!("keeping the old configuration: {error}")),
             }
             is_ready = false;
         }
         drain(&mut watch).map_err(system("cannot read events"))?;
     };
     manager.stopping();
-    // It would say something of a service that isn't there.
+    // The status only exists while the service runs.
     status.remove().map_err(system("cannot remove the status file"))?;
     ended
 }
@@ -191,11 +191,11 @@ struct Running<'d> {
     log: Log,
     configured: Configured,
     publisher: Publisher,
-    /// What the last snapshot that counted has.
+    /// What was selected from the last snapshot that counted.
     selected: Option<Selected>,
-    /// Why there is no newer one.
+    /// Why the current snapshot doesn't count.
     stale: Option<String>,
-    /// What was written.
+    /// The status that was last written.
     reported: PublishStatus,
 }
 
@@ -207,7 +207,7 @@ impl<'d> Running<'d> {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                 let aside = store.set_aside().map_err(system("cannot rename the journal"))?;
                 log.error(format!(
-                    "the journal is damaged ({error}) and now {}: names that were published and are not wanted any more may stay; \
+                    "the journal is damaged ({error}); it is now {}. Published names that are no longer wanted may stay; \
                      to remove all names of this host: libvirt-nss-publish --prune {}",
                     aside.display(),
                     configured.plan.host
@@ -220,7 +220,7 @@ impl<'d> Running<'d> {
         };
         if let Some(journal) = journal.as_ref().filter(|one| one.server != configured.plan.server) {
             log.warning(format!(
-                "the server was {} and is {}: what {} has of this host's names stays there",
+                "the server has changed from {} to {}; this host's names stay on {}",
                 journal.server, configured.plan.server, journal.server
             ));
         }
@@ -230,7 +230,7 @@ impl<'d> Running<'d> {
         Ok(Self { directories, log, configured, publisher, selected, stale, reported })
     }
 
-    /// Reads the snapshot and publishes what differs. Until when nothing is to be done, if nothing happens.
+    /// Reads the snapshot and publishes changes. Returns when to call it again, if nothing else happens.
     fn publish(&mut self) -> Result<Option<Instant>, Error> {
         let now = Instant::now();
         let mut until = self.read(now);
@@ -247,7 +247,7 @@ impl<'d> Running<'d> {
         Ok(until)
     }
 
-    /// Takes up the snapshot. Names stay published while there is none that counts: the guests may well run.
+    /// Reads the snapshot. While none counts, names stay published, since the guests may well be running.
     fn read(&mut self, now: Instant) -> Option<Instant> {
         let path = self.directories.snapshot.join(FILE_NAME);
         let snapshot = Snapshot::read(&path, Path::new(paths::STATE_DIRECTORY));
@@ -266,18 +266,16 @@ impl<'d> Running<'d> {
                     let lease = self.selected.as_ref().and_then(|selected| selected.until);
                     (None, after(lease.map_or(holds, |lease| lease.min(holds))))
                 } else {
-                    let text = "libvirt-nssd has not been heard of for too long";
-                    // A sign of life makes no event that is watched for.
+                    let text = "libvirt-nssd has stopped updating its snapshot";
+                    // When the daemon touches the snapshot again, no event reports it.
                     (Some(String::from(text)), after(time + 10))
                 }
             }
         };
         if stale != self.stale {
             match &stale {
-                Some(why) => self
-                    .log
-                    .warning(format!("{why}: the names that are published stay as they are")),
-                None => self.log.info("libvirt-nssd runs again"),
+                Some(why) => self.log.warning(format!("{why}; published names stay as they are")),
+                None => self.log.info("the snapshot of libvirt-nssd is current again"),
             }
             self.stale = stale;
         }
@@ -311,7 +309,7 @@ impl<'d> Running<'d> {
                     ),
                     Conflict::Foreign => String::from("rename the guest, or remove those records"),
                 };
-                self.log.warning(format!("{what}; it is left alone; next step: {host}"));
+                self.log.warning(format!("{what}, so it is not published; next step: {host}"));
             }
         }
     }
@@ -391,11 +389,13 @@ impl<'d> Running<'d> {
 fn conflict_text(name: &str, conflict: &Conflict) -> String {
     match conflict {
         Conflict::Host(host) => format!("{name} belongs to a guest of {host}"),
-        Conflict::Foreign => format!("{name} has records that no publisher made"),
+        Conflict::Foreign => {
+            format!("{name} has records that were not created by libvirt-nss-publish")
+        }
     }
 }
 
-/// The time of day of an instant, within a second.
+/// The system time of an instant, accurate to a second.
 fn time_of(instant: Instant) -> SystemTime {
     let (now, time) = (Instant::now(), SystemTime::now());
     match instant.checked_duration_since(now) {
@@ -404,7 +404,7 @@ fn time_of(instant: Instant) -> SystemTime {
     }
 }
 
-/// Seconds since the epoch, rounded, so that one instant is one number.
+/// Seconds since the epoch, rounded, so that the same instant always gives the same number.
 fn seconds(time: SystemTime) -> i64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default() + Duration::from_millis(500);
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
@@ -421,7 +421,7 @@ fn wait(watch: &DirectoryWatch, signals: &Signals, until: Option<Instant>) -> io
     }
 }
 
-/// Reads all events, and watches again what has come to exist.
+/// Reads all events, and renews the watch if the directory was created or removed.
 fn drain(watch: &mut DirectoryWatch) -> io::Result<()> {
     let mut buffer = [const { MaybeUninit::uninit() }; 4096];
     let gone = ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::IGNORED;

@@ -1,4 +1,5 @@
-//! The table `[publish]` of the configuration. libvirt-nssd checks it too, so that a mistake is reported wherever the file is read.
+//! The table `[publish]` of the configuration. libvirt-nssd checks it, too, so that a mistake is reported by whichever program
+//! reads the file.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -15,22 +16,22 @@ use crate::record::{can_be_owned, canonical};
 /// The port of DNS.
 const PORT: u16 = 53;
 
-/// Seconds.
+/// The default TTL in seconds.
 const TTL: u32 = 60;
 const TTL_RANGE: RangeInclusive<i64> = 1..=86_400;
 const RETRY: u64 = 60;
 const RETRY_RANGE: RangeInclusive<i64> = 1..=86_400;
 
-/// What the publisher is to do.
+/// The publisher's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The zones' primary server: a host name or an address.
     pub server: String,
     /// Its port.
     pub port: u16,
-    /// The zone in which guests get names: canonical.
+    /// The forward zone, canonical.
     pub zone: String,
-    /// The zones in which addresses get names: canonical.
+    /// The reverse zones, canonical.
     pub reverse_zones: Vec<String>,
     /// How messages are signed.
     pub signing: Signing,
@@ -38,13 +39,13 @@ pub struct Settings {
     pub networks: Option<Vec<String>>,
     /// The connections whose guests are published; `None`: those to this host.
     pub connections: Option<Vec<String>>,
-    /// Host names that guests chose are published too.
+    /// Whether host names, which guests choose, are published, too.
     pub host_names: bool,
-    /// Seconds for which others may keep the records.
+    /// The records' TTL in seconds.
     pub ttl: u32,
-    /// What the ownership records call this host; `None`: its node name.
+    /// This host's name in ownership records; `None`: its node name.
     pub host: Option<String>,
-    /// The longest time between two tries.
+    /// The longest time between two attempts.
     pub retry: Duration,
 }
 
@@ -78,7 +79,7 @@ pub struct PublishKeys {
 }
 
 impl PublishKeys {
-    /// Checks what the types don't say.
+    /// Checks what the types don't.
     ///
     /// # Errors
     /// What is wrong, and what is expected.
@@ -94,7 +95,7 @@ impl PublishKeys {
             (None, false) => Signing::Credential,
             (None, true) => Signing::Gss,
             (Some(key), true) => {
-                let text = "a key and 'gss = true' exclude each other, expected one of them";
+                let text = "can't be combined with 'gss = true', expected only one of them";
                 return Err((key.span(), text.into()));
             }
             (Some(key), false) if !key.get_ref().is_absolute() => {
@@ -155,10 +156,10 @@ fn host(given: Spanned<String>) -> Result<String, Invalid> {
     if is_publisher_name(&host) {
         return Ok(host);
     }
-    Err(quoted(&given, "is not a host name of this host alone, expected one such as \"rack1\""))
+    Err(quoted(&given, "is not a unique host name, expected one such as \"rack1\""))
 }
 
-/// Whether a host can be told from others by this name.
+/// Whether the name can identify a host: it is a valid host name, and not `localhost`.
 #[must_use]
 pub fn is_publisher_name(name: &str) -> bool {
     is_host_name(name.as_bytes()) && name != "localhost" && !name.starts_with("localhost.")
@@ -180,7 +181,8 @@ fn number(
     Err((given.span(), text))
 }
 
-/// Reads the table from the configuration at `path`, or from that at [`config_file::PATH`]. `None`: there is no such table.
+/// Reads the table from the configuration at `path` or, by default, at [`config_file::PATH`]. `None` if there is no such
+/// table.
 ///
 /// # Errors
 /// See [`Error`].
@@ -193,7 +195,7 @@ pub fn read(path: Option<&Path>) -> Result<Option<Settings>, Error> {
 }
 
 fn parse(path: &Path, text: &str) -> Result<Option<Settings>, Error> {
-    /// libvirt-nssd reads the others.
+    /// libvirt-nssd reads the other tables.
     #[derive(Deserialize)]
     struct File {
         publish: Option<PublishKeys>,
@@ -215,7 +217,7 @@ mod tests {
     const LEAST: &str = "[publish]\nserver = \"ns1\"\nzone = \"site.example\"\n";
 
     #[test]
-    fn the_least_and_the_most() {
+    fn minimal_and_complete_tables() {
         assert_eq!(parsed("hold = 9\n[[connection]]\nname = \"a\""), Ok(None));
         let least = Settings {
             server: "ns1".into(),
@@ -254,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong() {
+    fn invalid_tables() {
         let more = |line: &str| format!("{LEAST}{line}");
         let cases = [
             (
@@ -289,11 +291,11 @@ mod tests {
             ),
             (
                 more("gss = true\nkey = \"/k\""),
-                "f.toml:5: key: a key and 'gss = true' exclude each other, expected one of them",
+                "f.toml:5: key: can't be combined with 'gss = true', expected only one of them",
             ),
             (
                 more("host = \"localhost\""),
-                "f.toml:4: host: \"localhost\" is not a host name of this host alone, expected one such as \"rack1\"",
+                "f.toml:4: host: \"localhost\" is not a unique host name, expected one such as \"rack1\"",
             ),
         ];
         for (text, expected) in cases {

@@ -1,4 +1,4 @@
-//! Dynamic updates (RFC 2136): what changes at a name, and messages of several changes.
+//! Dynamic updates (RFC 2136): changes of names, and messages with several changes.
 //!
 //! | change | prerequisites | update |
 //! |---|---|---|
@@ -7,52 +7,52 @@
 //! | release | the same | delete records and ownership |
 //! | check | the same, and the records are there | nothing |
 //!
-//! A server applies a message as a whole or not at all, so no change is made that another host's or a person's change
-//! has overtaken. Records are deleted by their values: Knot's `update-type` refuses to delete all types, and what somebody
-//! else has put beside ours stays.
+//! A server applies a message completely or not at all, so a change isn't made if another host or a person has changed the
+//! name first. Records are deleted by value: Knot's `update-type` doesn't allow deleting all types, and records that others
+//! added beside ours must stay.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::record::{Record, owner_name, owner_text};
 
-/// The most changes in a message.
+/// The largest number of changes in a message.
 pub const CHANGES_MAX: usize = 200;
 
-/// The most bytes of a message: over TCP there may be 65535.
+/// The largest size of a message in bytes. TCP allows 65535.
 const MESSAGE_MAX: usize = 60_000;
 
-/// Messages of more bytes go by TCP: PowerDNS drops larger ones over UDP.
+/// Messages with more bytes are sent over TCP: PowerDNS drops larger ones over UDP.
 const UDP_MAX: usize = 1_200;
 
-/// What is done at a name.
+/// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// The name is given up.
+    /// Gives the name up.
     Release,
-    /// The records are expected as they are.
+    /// Only checks that the records are as expected.
     Check,
-    /// The records change.
+    /// Changes the records.
     Alter,
-    /// The name becomes this host's.
+    /// Takes the name for this host.
     Claim,
 }
 
-/// A change at one name.
+/// A change of one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The name: canonical.
     pub name: String,
-    /// What is done.
+    /// What to do.
     pub kind: Kind,
     /// Records to delete.
     pub delete: BTreeSet<Record>,
-    /// Records to add; of a check, those that are expected.
+    /// Records to add or, for a check, those that are expected.
     pub add: BTreeSet<Record>,
 }
 
 impl Change {
-    /// An upper bound of its bytes in a message: names are compressed there, and here they aren't.
+    /// An upper bound of its size in a message in bytes. In the message names are compressed; here they aren't.
     fn size(&self, host: &str) -> usize {
         // Type, class, TTL and the length of the data.
         const FIXED: usize = 10;
@@ -112,7 +112,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// Whether it goes by TCP.
+    /// Whether to send it over TCP.
     #[must_use]
     pub fn wants_tcp(&self) -> bool {
         // The header, the zone's section, and a signature.
@@ -121,7 +121,7 @@ impl Message {
         fixed + changes.sum::<usize>() > UDP_MAX
     }
 
-    /// Its lines for nsupdate(1): all but the server's.
+    /// Its lines for nsupdate(1), except for the server's.
     #[must_use]
     pub fn script(&self, ttl: u32) -> String {
         let mut script = format!("zone {}.\n", self.zone);
@@ -132,7 +132,7 @@ impl Message {
     }
 }
 
-/// Puts changes into messages of at most `most` changes.
+/// Splits changes into messages with at most `most` changes each.
 #[must_use]
 pub fn messages(zone: &str, host: &str, changes: Vec<Change>, most: usize) -> Vec<Message> {
     let message = |changes| Message { zone: zone.into(), host: host.into(), changes };
@@ -192,7 +192,7 @@ send
     }
 
     #[test]
-    fn messages_have_limits() {
+    fn messages_are_limited() {
         let changes = |count: usize, records: u8| -> Vec<Change> {
             let record = |number| Record::A([192, 0, 2, number].into());
             let add: BTreeSet<Record> = (0..records).map(record).collect();
@@ -213,7 +213,7 @@ send
         };
         assert_eq!(split(changes(0, 1), 10).len(), 0);
         assert_eq!(split(changes(1000, 1), CHANGES_MAX).len(), 5);
-        // 200 names of 30 addresses each take more than one message has room for.
+        // 200 names with 30 addresses each don't fit into one message.
         for message in split(changes(200, 30), CHANGES_MAX) {
             let size: usize = message.changes.iter().map(|change| change.size("alpha")).sum();
             assert!(size <= MESSAGE_MAX);

@@ -1,8 +1,8 @@
-//! What this host has in a zone, and how that comes to be what it wants to have there.
+//! What this host has in a zone, and how to make that what it wants to have.
 //!
-//! Nothing here talks to a server: [`Server`] does. What may be on the server is saved before a message goes out, so that a
-//! crash, a lost answer or a server that was away leaves names that are known to be uncertain, and not names that nobody
-//! removes any more.
+//! Nothing here talks to a server; [`Server`] does. What may be on the server is saved before a message is sent. So after a
+//! crash, a lost answer or an outage of the server, some names are known to be uncertain, but none are forgotten and never
+//! removed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -16,56 +16,56 @@ use crate::update::{Change, Kind, Message, messages};
 /// The records of each name, by canonical name.
 pub type Wanted = BTreeMap<String, BTreeSet<Record>>;
 
-/// The names in a zone that are this host's, or may be.
+/// The names in a zone that belong, or may belong, to this host.
 pub type HeldNames = BTreeMap<String, Held>;
 
-/// How well it is known what the server has.
+/// How certain it is what the server has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Certainty {
     /// The server has confirmed it.
     Sure,
-    /// The server has any of the records, or none.
+    /// The server may have any of the records.
     Unsure,
-    /// The name may have become this host's, and what it had there before isn't known.
+    /// The name may belong to this host now, and its earlier records there aren't known.
     Claiming,
 }
 
-/// A name that is this host's.
+/// A name that belongs to this host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     /// Its records.
     pub records: BTreeSet<Record>,
-    /// How well that is known.
+    /// How certain that is.
     pub certainty: Certainty,
 }
 
-/// Why a name that is wanted isn't published.
+/// Why a wanted name isn't published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Conflict {
     /// It belongs to another host.
     Host(String),
-    /// It has records, and no host's ownership record.
+    /// It has records, but no ownership record.
     Foreign,
 }
 
-/// What there is under a name.
+/// What the server has under a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
     /// The host in its ownership record.
     pub owner: Option<String>,
     /// Its addresses, or its PTR records.
     pub records: BTreeSet<Record>,
-    /// It is an alias (CNAME).
+    /// Whether it is an alias (CNAME).
     pub is_alias: bool,
 }
 
-/// What the server said to a message.
+/// The result of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// The message was applied.
     Done,
-    /// A prerequisite is not met, so nothing of the message was applied.
+    /// A prerequisite wasn't met, so nothing was applied.
     Unmet,
     /// See [`Failure`].
     Failed(Failure),
@@ -76,17 +76,17 @@ pub trait Server {
     /// Sends a message.
     fn send(&mut self, message: &Message) -> Answer;
 
-    /// Reads what there is under names, all of them.
+    /// Reads what the server has under these names. The result has all of them.
     ///
     /// # Errors
-    /// The server doesn't answer, or refuses to.
+    /// The server doesn't answer, or refuses the query.
     fn look(&mut self, names: &[&str]) -> Result<BTreeMap<String, Seen>, Failure>;
 }
 
 /// Why the update of a zone ended early.
 #[derive(Debug)]
 pub enum Stop {
-    /// The server doesn't take it.
+    /// The server failed or refused.
     Failed(Failure),
     /// The journal can't be written, so nothing was sent.
     Unsaved(io::Error),
@@ -103,7 +103,7 @@ impl From<Failure> for Stop {
 pub struct Zone {
     /// What the journal keeps.
     pub held: HeldNames,
-    /// Wanted names that others have. They are left alone until it is time to look again.
+    /// Wanted names that belong to others. They are ignored until it is time to check again.
     pub conflicts: BTreeMap<String, Conflict>,
 }
 
@@ -113,23 +113,23 @@ pub struct Update<'u> {
     pub zone: &'u str,
     /// This host.
     pub host: &'u str,
-    /// What it wants to have there.
+    /// The names and records that this host wants there.
     pub wanted: &'u Wanted,
-    /// The most changes in a message.
+    /// The largest number of changes per message.
     pub most: usize,
-    /// Look whether names that others had are free.
+    /// Whether to check if names that belonged to others are free now.
     pub retry_conflicts: bool,
 }
 
-/// How often what was found is planned again within one update. Four are enough where nobody else writes to the zone: a
-/// check, a look, the change, and its parts.
+/// How often one update plans again after it has learned more. Four are enough if nobody else writes to the zone: a check, a
+/// look, the change, and its parts.
 const PASSES: usize = 8;
 
 impl Zone {
-    /// Sends what differs. `save` keeps the names before and after something was sent. The number of changes that were made.
+    /// Sends what differs. Calls `save` with the names before and after anything is sent. Returns the number of changes made.
     ///
     /// # Errors
-    /// See [`Stop`]; what was made until then stays, and is known.
+    /// See [`Stop`]. Changes made until then stay, and are recorded.
     pub fn update(
         &mut self,
         update: &Update<'_>,
@@ -161,7 +161,7 @@ impl Zone {
         Ok(running.made)
     }
 
-    /// What the server has isn't known any more: the next update checks it.
+    /// It is no longer certain what the server has: the next update checks all names.
     pub fn doubt(&mut self) {
         for held in self.held.values_mut().filter(|held| held.certainty == Certainty::Sure) {
             held.certainty = Certainty::Unsure;
@@ -187,10 +187,10 @@ impl Zone {
     }
 }
 
-/// What was known of names before they were about to change; `None`: they weren't this host's.
+/// What was known about names before they were changed; `None`: they didn't belong to this host.
 type Before = BTreeMap<String, Option<Held>>;
 
-/// What makes what is held what is wanted; `None`: it is.
+/// The change that turns what is held into what is wanted; `None` if they are equal.
 fn change(name: &str, wanted: Option<&BTreeSet<Record>>, held: Option<&Held>) -> Option<Change> {
     let nothing = BTreeSet::new();
     let (kind, delete, add) = match (held, wanted) {
@@ -209,13 +209,13 @@ fn change(name: &str, wanted: Option<&BTreeSet<Record>>, held: Option<&Held>) ->
 struct Running<'z, 'u> {
     zone: &'z mut Zone,
     update: &'u Update<'u>,
-    /// Names of which the server has said what there is.
+    /// Names whose records the server has returned.
     looked: BTreeSet<String>,
     made: usize,
 }
 
 impl Running<'_, '_> {
-    /// Looks at names that an update has claimed without an answer, as a check would not notice what they had before. Whether
+    /// Looks at names that were claimed without an answer, since a check would not notice their earlier records. Returns whether
     /// there were any.
     fn look_at_claims(&mut self, server: &mut dyn Server) -> Result<bool, Failure> {
         let held = self.zone.held.iter();
@@ -240,7 +240,7 @@ impl Running<'_, '_> {
         Ok(())
     }
 
-    /// Names that are given up come first: they may be somebody else's next.
+    /// Plans the changes. Names that are given up come first, since others may be waiting for them.
     fn plan(&self) -> Vec<Change> {
         let (wanted, held) = (self.update.wanted, &self.zone.held);
         let names = wanted.keys().chain(held.keys().filter(|name| !wanted.contains_key(*name)));
@@ -251,7 +251,7 @@ impl Running<'_, '_> {
         changes
     }
 
-    /// Notes what may be on the server once these are on their way.
+    /// Records what may be on the server once these changes are sent.
     fn expect(&mut self, changes: &[Change]) -> Before {
         let held = &mut self.zone.held;
         let mut before = Before::new();
@@ -305,7 +305,7 @@ impl Running<'_, '_> {
         Ok(())
     }
 
-    /// Notes that the server knows nothing of these.
+    /// Records that the server hasn't received these changes.
     fn not_sent(&mut self, changes: &[Change], before: &Before) {
         for change in changes {
             match before.get(&change.name) {
@@ -334,8 +334,8 @@ impl Running<'_, '_> {
         }
     }
 
-    /// A prerequisite isn't met, and the server doesn't say which: looks at the names, or sends the parts of the message
-    /// that are returned.
+    /// Handles a prerequisite that wasn't met. The server doesn't say which one: looks at the names or, if that was done already,
+    /// returns the two halves of the message to be sent instead.
     fn unmet(
         &mut self,
         mut message: Message,
@@ -359,17 +359,17 @@ impl Running<'_, '_> {
         Ok(Vec::new())
     }
 
-    /// Takes over what the server has under a name.
+    /// Records what the server has under a name.
     fn settle(&mut self, name: &str, seen: &Seen) {
         let held = self.zone.held.remove(name);
         match &seen.owner {
             Some(owner) if owner == self.update.host => {
                 let records = match held {
-                    // What else is there isn't this host's.
+                    // Other records there don't belong to this host.
                     Some(held) if held.certainty != Certainty::Claiming => {
                         &seen.records & &held.records
                     }
-                    // The journal was lost. A name's addresses are its owner's.
+                    // The journal was lost. A name's addresses belong to its owner.
                     _ => seen.records.clone(),
                 };
                 let held = Held { records, certainty: Certainty::Sure };
@@ -382,7 +382,7 @@ impl Running<'_, '_> {
         }
     }
 
-    /// Somebody else has changed a name that was just looked at, or it has records of types that weren't looked for.
+    /// Someone else has changed a name after it was looked at, or it has records of types that weren't queried.
     fn overtaken(&mut self, message: Message) {
         for change in message.changes {
             if let Some(held) = self.zone.held.get_mut(&change.name) {

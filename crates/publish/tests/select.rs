@@ -1,4 +1,4 @@
-//! Which names of a snapshot are published, with which addresses.
+//! Which names in a snapshot are published, and with which addresses.
 
 use guest_names::address::{Address, Mac};
 use guest_names::bridge::Bridge;
@@ -92,7 +92,7 @@ fn names(selected: &Selected) -> Vec<String> {
 }
 
 #[test]
-fn domains_with_addresses_that_others_reach() {
+fn domains_with_addresses_that_others_can_reach() {
     let web = [
         entry("Web", "10.0.0.7", "virbr1"),
         entry("Web", "fd00::7", "br0"),
@@ -101,7 +101,7 @@ fn domains_with_addresses_that_others_reach() {
         entry("Web", "127.0.0.1", "br0"),
     ];
     let nat = [entry("nat", "192.168.122.7", "virbr0"), entry("nat", "192.0.2.7", "br0")];
-    // A tunnel's or a container's address, in the subnet of a network that others can't reach.
+    // The address of a tunnel or a container, in the subnet of a network that others can't reach.
     let macvtap = [entry("macvtap", "192.168.122.8", "")];
     let records: [(&str, &[Entry<'_>]); 8] = [
         ("gweb", &web),
@@ -172,7 +172,7 @@ fn leases_end() {
     assert_eq!(all.until, Some(NOW + 30));
 }
 
-/// libvirtd is away: nothing is known of its networks.
+/// libvirtd isn't running: nothing is known about its networks.
 #[test]
 fn networks_that_are_not_known() {
     let lease = [leased("web", "10.9.0.7", "virbr9", NOW + 60)];

@@ -1,4 +1,4 @@
-//! What the services share of the service manager: messages with the journal's priorities, sd_notify(3), and signals.
+//! What the services have in common: log messages with the journal's priorities, sd_notify(3), and signals.
 
 pub mod log;
 pub mod notify;

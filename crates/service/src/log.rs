@@ -1,11 +1,11 @@
-//! Messages on standard error: with sd-daemon(3)'s priorities where that is the journal.
+//! Log messages on standard error, with sd-daemon(3)'s priorities if that is the journal.
 
 use std::fmt::Display;
 use std::io::{self, Write as _};
 
 use rustix::fs::fstat;
 
-/// How much a message matters, as syslog(3) numbers it.
+/// A message's priority, numbered as in syslog(3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Level {
     Error = 3,
@@ -13,43 +13,43 @@ enum Level {
     Info = 6,
 }
 
-/// Where messages go.
+/// The log.
 #[derive(Clone, Copy, Debug)]
 pub struct Log {
-    /// What messages begin with on a terminal.
+    /// The prefix of messages outside the journal.
     program: &'static str,
     priorities: bool,
 }
 
 impl Log {
-    /// Standard error, for messages of `program`.
+    /// Logs to standard error, on behalf of `program`.
     #[must_use]
     pub fn new(program: &'static str) -> Self {
         let priorities = is_journal(std::env::var("JOURNAL_STREAM").ok().as_deref());
         Self { program, priorities }
     }
 
-    /// Something doesn't work, and won't without help.
+    /// Logs that something doesn't work, and won't until someone fixes it.
     pub fn error(&self, message: impl Display) {
         self.line(Level::Error, &message);
     }
 
-    /// Something doesn't work now.
+    /// Logs that something doesn't work at the moment, or only in part.
     pub fn warning(&self, message: impl Display) {
         self.line(Level::Warning, &message);
     }
 
-    /// Something has happened.
+    /// Logs an event.
     pub fn info(&self, message: impl Display) {
         self.line(Level::Info, &message);
     }
 
     fn line(&self, level: Level, message: &dyn Display) {
-        // Nothing can be done where standard error can't be written to.
+        // If standard error can't be written to, nothing can be done about it.
         let _ = io::stderr().write_all(self.format(level, message).as_bytes());
     }
 
-    /// One line, whatever is in the message: guests have a say in some.
+    /// Formats a message as one line. Control characters are escaped, since some messages contain text from guests.
     fn format(&self, level: Level, message: &dyn Display) -> String {
         let program = self.program;
         let mut line = match (self.priorities, level) {
@@ -70,13 +70,14 @@ impl Log {
     }
 }
 
-/// A number of things, as in "1 guest" and "2 guests".
+/// A number with its noun, such as "1 guest" or "2 guests".
 #[must_use]
 pub fn count(number: usize, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
-/// systemd.exec(5): device and inode of the stream that the journal reads, where it reads ours.
+/// Whether standard error is the journal. `stream` is `$JOURNAL_STREAM` (systemd.exec(5)): device and inode of the journal's
+/// stream.
 fn is_journal(stream: Option<&str>) -> bool {
     let Some((device, inode)) = stream.and_then(|stream| stream.split_once(':')) else {
         return false;

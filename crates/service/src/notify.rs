@@ -9,31 +9,31 @@ use crate::log::Log;
 /// The service manager, if there is one.
 #[derive(Debug)]
 pub struct Manager {
-    /// How often it wants a sign of life.
+    /// How often to send a watchdog message, if it wants any.
     pub watchdog: Option<Duration>,
     log: Log,
 }
 
 impl Manager {
-    /// Who started this process.
+    /// The service manager that started this process, if any.
     #[must_use]
     pub fn new(log: Log) -> Self {
-        // Half of the time after which it takes us for dead (sd_watchdog_enabled(3)).
+        // Half of the watchdog's timeout, as sd_watchdog_enabled(3) recommends.
         let watchdog = sd_notify::watchdog_enabled().map(|limit| limit / 2);
         Self { watchdog: watchdog.filter(|interval| !interval.is_zero()), log }
     }
 
-    /// The first snapshot is there, or the one after a reload.
+    /// Reports that the service has started or reloaded.
     pub fn ready(&self, status: &str) {
         self.send(&[NotifyState::Ready, NotifyState::Status(status)]);
     }
 
-    /// The status line, for people.
+    /// Sets the status line.
     pub fn status(&self, status: &str) {
         self.send(&[NotifyState::Status(status)]);
     }
 
-    /// The configuration is read again.
+    /// Reports that the configuration is being reloaded.
     pub fn reloading(&self) {
         match NotifyState::monotonic_usec_now() {
             Ok(now) => self.send(&[NotifyState::Reloading, now]),
@@ -41,12 +41,12 @@ impl Manager {
         }
     }
 
-    /// The end is near.
+    /// Reports that the service is stopping.
     pub fn stopping(&self) {
         self.send(&[NotifyState::Stopping]);
     }
 
-    /// A sign of life, if one is wanted and it is time for it. `due` is when the next one is.
+    /// Sends a watchdog message, if they are wanted and `due` has come. Then sets `due` to the time of the next one.
     pub fn alive_if_due(&self, due: &mut Instant) {
         let Some(interval) = self.watchdog else { return };
         let now = Instant::now();
@@ -57,9 +57,9 @@ impl Manager {
     }
 
     fn send(&self, states: &[NotifyState<'_>]) {
-        // Without a manager this does nothing.
+        // Without a service manager this does nothing.
         if let Err(error) = sd_notify::notify(states) {
-            self.log.warning(format!("cannot tell the service manager: {error}"));
+            self.log.warning(format!("cannot notify the service manager: {error}"));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Signals, as something to wait for with poll(2).
+//! Signals as a file descriptor for poll(2).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -8,20 +8,20 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 
-/// What signals ask for.
+/// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
-    /// SIGHUP: to read the configuration again.
+    /// SIGHUP: reload the configuration.
     Reload,
-    /// SIGTERM, SIGINT: to end.
+    /// SIGTERM, SIGINT: end.
     End,
 }
 
-/// The signals that the daemon handles.
+/// The signals that a service handles.
 pub struct Signals(SignalDelivery<UnixStream, SignalOnly>);
 
 impl Signals {
-    /// From here on they no longer end the process.
+    /// Starts handling the signals. From now on they no longer end the process.
     ///
     /// # Errors
     /// Out of file descriptors.
@@ -31,7 +31,7 @@ impl Signals {
         Ok(Self(SignalDelivery::with_pipe(read, write, SignalOnly, signals)?))
     }
 
-    /// What has been wished for; the end comes last.
+    /// What the signals received since the last call ask for; `End` comes last.
     #[must_use]
     pub fn take(&mut self) -> Vec<Wish> {
         let mut wishes: Vec<Wish> = self

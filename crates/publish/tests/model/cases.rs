@@ -1,4 +1,4 @@
-//! One thing after the other.
+//! Cases step by step.
 
 use publish::failure::Failure;
 use publish::update::CHANGES_MAX;
@@ -43,7 +43,7 @@ impl Host {
         result
     }
 
-    /// It starts again, with the journal.
+    /// Restarts the host, with its journal.
     fn restart(&mut self) {
         for held in self.journal.values_mut() {
             if held.certainty == Certainty::Sure {
@@ -55,7 +55,7 @@ impl Host {
 }
 
 #[test]
-fn the_first_keeps_the_name() {
+fn the_first_host_keeps_the_name() {
     let (mut dns, mut alpha, mut beta) = (Dns::default(), Host::new("alpha"), Host::new("beta"));
     let first = wanted(&[("web", &["A 10.0.0.1"]), ("db", &["A 10.0.0.2", "AAAA fd00::2"])]);
     assert_eq!(alpha.update(&mut dns, &first, &[]).unwrap(), 2);
@@ -65,7 +65,7 @@ fn the_first_keeps_the_name() {
     assert_eq!(conflict, Some(&Conflict::Host("alpha".into())));
     assert!(dns.has("web.site.example", "A", "10.0.0.1"));
     assert!(!dns.has("web.site.example", "A", "10.1.0.1"));
-    // It moves: the second has it once the first has given it up.
+    // The guest moves: the second host gets the name once the first has given it up.
     assert_eq!(alpha.update(&mut dns, &wanted(&[("db", &["A 10.0.0.3"])]), &[]).unwrap(), 2);
     assert_eq!(beta.update(&mut dns, &second, &[]).unwrap(), 1);
     assert!(dns.has("web.site.example", "A", "10.1.0.1"));
@@ -75,7 +75,7 @@ fn the_first_keeps_the_name() {
 }
 
 #[test]
-fn nothing_is_sent_where_nothing_changed() {
+fn nothing_is_sent_if_nothing_has_changed() {
     let (mut dns, mut alpha) = (Dns::default(), Host::new("alpha"));
     let wanted = wanted(&[("web", &["A 10.0.0.1"])]);
     alpha.update(&mut dns, &wanted, &[]).unwrap();
@@ -100,7 +100,7 @@ fn foreign_records_stay() {
     assert_eq!(alpha.update(&mut dns, &all, &[]).unwrap(), 1);
     assert_eq!(alpha.zone.conflicts.len(), 2);
     assert!(alpha.zone.conflicts.values().all(|conflict| *conflict == Conflict::Foreign));
-    // Somebody adds records beside ours, which go and leave those.
+    // Someone adds records beside ours. Ours are removed, theirs stay.
     dns.add("web.site.example", "A", "192.0.2.2");
     dns.add("web.site.example", "TXT", "\"by hand\"");
     alpha.restart();
@@ -114,13 +114,13 @@ fn foreign_records_stay() {
 }
 
 #[test]
-fn a_lost_answer_is_looked_up() {
+fn after_a_lost_answer_the_name_is_looked_up() {
     for fault in [Fault::AnswerLost, Fault::MessageLost] {
         let (mut dns, mut alpha) = (Dns::default(), Host::new("alpha"));
         let first = wanted(&[("web", &["A 10.0.0.1"])]);
         assert!(alpha.update(&mut dns, &first, &[fault]).is_err());
         alpha.restart();
-        // The guest is gone meanwhile, and leaves nothing.
+        // The guest has stopped in the meantime, and nothing is left of it.
         alpha.update(&mut dns, &wanted(&[]), &[]).unwrap();
         assert_eq!(dns.names.len(), 0, "{fault:?}");
         assert!(alpha.zone.held.is_empty());
@@ -128,7 +128,7 @@ fn a_lost_answer_is_looked_up() {
 }
 
 #[test]
-fn a_lost_journal_is_made_up_for() {
+fn a_lost_journal_is_recovered_from_the_zone() {
     let (mut dns, mut alpha) = (Dns::default(), Host::new("alpha"));
     alpha.update(&mut dns, &wanted(&[("web", &["A 10.0.0.1"])]), &[]).unwrap();
     let mut alpha = Host::new("alpha");
@@ -151,7 +151,7 @@ fn a_zone_that_was_restored_from_a_backup() {
 }
 
 #[test]
-fn what_is_refused_is_not_in_doubt() {
+fn after_a_refusal_nothing_is_in_doubt() {
     let (mut dns, mut alpha) = (Dns::default(), Host::new("alpha"));
     let all = wanted(&[("web", &["A 10.0.0.1"])]);
     let refused = alpha.update(&mut dns, &all, &[Fault::Refused]);

@@ -1,4 +1,4 @@
-//! A zone and the rules of RFC 2136, executed from the lines that nsupdate(1) gets.
+//! A zone that follows the rules of RFC 2136. It executes the lines that nsupdate(1) would get.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ pub(crate) struct Dns {
     pub(crate) serial: u32,
 }
 
-/// What becomes of messages.
+/// What happens to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     None,
@@ -66,7 +66,7 @@ impl Dns {
         owner
     }
 
-    /// Executes a message, whole or not at all.
+    /// Executes a message, completely or not at all.
     pub(crate) fn execute(&mut self, script: &str) -> Answer {
         let mut expected: BTreeMap<(String, String), BTreeSet<String>> = BTreeMap::new();
         let mut after = self.clone();
@@ -121,15 +121,15 @@ impl Dns {
     }
 }
 
-/// The way of a host to the server.
+/// A host's connection to the server.
 pub(crate) struct Way<'d> {
     pub(crate) dns: &'d mut Dns,
-    /// What becomes of the next messages; then there are no faults.
+    /// What happens to the next messages. After that there are no faults.
     pub(crate) faults: Vec<Fault>,
-    /// The host crashes instead of sending so many messages; what it would do from then on never happens.
+    /// The host crashes after this many messages, and does nothing from then on.
     pub(crate) crash_after: Option<usize>,
     pub(crate) sent: usize,
-    /// What is checked after each message.
+    /// Called after each message to check the zone.
     pub(crate) check: &'d mut dyn FnMut(&Dns, &Dns),
 }
 

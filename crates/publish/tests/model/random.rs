@@ -1,4 +1,4 @@
-//! Anything in any order.
+//! Random events in random order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ struct Host {
     guests: Wanted,
     zone: Zone,
     journal: HeldNames,
-    /// Names that it may have forgotten, with a journal.
+    /// Names that it may have forgotten together with a journal.
     lost: BTreeSet<String>,
 }
 
@@ -24,9 +24,9 @@ struct World {
     random: Random,
     dns: Dns,
     hosts: Vec<Host>,
-    /// What people have put into the zone.
+    /// Records that people have added to the zone.
     foreign: BTreeMap<String, BTreeSet<Data>>,
-    /// People add addresses beside those of guests. What a lost journal had isn't known from these.
+    /// Whether people add addresses beside those of guests. After a journal is lost, they can't be told apart from these.
     with_addresses: bool,
 }
 
@@ -96,7 +96,7 @@ impl World {
         self.dns.add(&name, kind, text);
     }
 
-    /// One update of a host, in which messages may be lost, and the host may crash.
+    /// One update of a host, during which messages may be lost and the host may crash.
     fn update(&mut self, at: usize, with_faults: bool) -> bool {
         let mut faults = Vec::new();
         let mut crash_after = None;
@@ -135,7 +135,7 @@ impl World {
         let (journal, mut alive) = (&mut host.journal, true);
         let result = {
             let crashed = std::cell::Cell::new(false);
-            // What a crash prevents is written nowhere.
+            // After a crash, nothing more is saved.
             let result =
                 host.zone.update(&update, &mut Crashing(&mut way, &crashed), &mut |held| {
                     if !crashed.get() {
@@ -169,7 +169,7 @@ impl World {
             if !changed {
                 break;
             }
-            assert!(round < 20, "it doesn't come to rest");
+            assert!(round < 20, "updates don't settle");
         }
     }
 
@@ -218,7 +218,7 @@ fn restarted(journal: &HeldNames) -> HeldNames {
     held
 }
 
-/// Says when the host has crashed.
+/// Reports when the host has crashed.
 struct Crashing<'c, 'd>(&'c mut Way<'d>, &'c std::cell::Cell<bool>);
 
 impl publish::zone::Server for Crashing<'_, '_> {
@@ -239,7 +239,7 @@ impl publish::zone::Server for Crashing<'_, '_> {
 }
 
 #[test]
-fn it_comes_to_what_everybody_wants() {
+fn all_hosts_end_up_with_the_names_they_want() {
     let first = seed(1);
     for seed in first..first + rounds(1000) {
         let mut world = World::new(Random::new(seed));
@@ -260,6 +260,6 @@ fn it_comes_to_what_everybody_wants() {
         for at in 0..HOSTS.len() {
             world.update(at, false);
         }
-        assert_eq!(world.dns.serial, serial, "a new serial where nothing changed");
+        assert_eq!(world.dns.serial, serial, "a new serial although nothing changed");
     }
 }

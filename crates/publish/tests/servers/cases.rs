@@ -1,4 +1,4 @@
-//! What comes to be in the zones.
+//! What ends up in the zones.
 
 use publish::prune::prune;
 use testkit::name_server::{NameServer, REVERSE_ZONE, ZONE};
@@ -14,7 +14,7 @@ fn address(server: &NameServer, name: &str) -> String {
 }
 
 #[test]
-fn names_addresses_and_back() {
+fn names_addresses_and_reverse_names() {
     with_each(|server| {
         let mut alpha = Host::new("alpha", server);
         alpha.guests(&[("web", "10.0.0.1"), ("web", "fd00::1"), ("db", "10.0.0.2")]);
@@ -22,13 +22,13 @@ fn names_addresses_and_back() {
         assert_eq!(address(server, "web"), "10.0.0.1");
         assert_eq!(server.dig(&["web.site.example", "AAAA"]), "fd00::1");
         assert_eq!(server.dig(&["-x", "10.0.0.1"]), "web.site.example.");
-        // Nothing is sent where nothing changed, not even a new serial.
+        // If nothing has changed, nothing is sent, and the serials stay.
         let serials = [ZONE, REVERSE_ZONE].map(|zone| server.serial(zone));
         assert_eq!(alpha.publish(), NONE);
         alpha.restart();
         assert_eq!(alpha.publish(), NONE);
         assert_eq!([ZONE, REVERSE_ZONE].map(|zone| server.serial(zone)), serials);
-        // The address changes, and one guest goes.
+        // One guest's address changes, and another guest stops.
         alpha.guests(&[("web", "10.0.0.3")]);
         assert_eq!(alpha.publish(), ["site.example: 2 changed", "10.in-addr.arpa: 3 changed"]);
         assert_eq!(address(server, "web"), "10.0.0.3");
@@ -43,11 +43,11 @@ fn names_addresses_and_back() {
 }
 
 #[test]
-fn guests_of_one_name_and_a_guest_that_moves() {
+fn two_guests_with_one_name_and_a_guest_that_moves() {
     with_each(|server| {
         let (mut alpha, mut beta) = (Host::new("alpha", server), Host::new("beta", server));
         assert_eq!(alpha.guests(&[("web", "10.0.0.1")]).publish(), [FORWARD_1, REVERSE_1]);
-        // The first keeps it, the second says so, and publishes its others.
+        // The first host keeps the name. The second reports a conflict, and publishes its other names.
         let said = beta.guests(&[("web", "10.1.0.1"), ("db", "10.1.0.2")]).publish();
         assert_eq!(said, ["web.site.example: Host(\"alpha\")", FORWARD_1, REVERSE_1]);
         assert_eq!(
@@ -56,7 +56,7 @@ fn guests_of_one_name_and_a_guest_that_moves() {
         );
         assert_eq!(server.dig(&["-x", "10.1.0.1"]), "");
         assert_eq!(beta.later(2).publish(), NONE);
-        // It moves.
+        // The guest moves.
         alpha.guests(&[]).publish();
         assert_eq!(beta.later(60).publish(), [FORWARD_1, REVERSE_1]);
         assert_eq!(address(server, "web"), "10.1.0.1");
@@ -84,7 +84,7 @@ fn foreign_records_stay() {
                 "www.site.example: Foreign"
             ]
         );
-        // Beside ours.
+        // Records beside ours.
         server.edit(ZONE, "update add web.site.example 60 A 10.9.0.3");
         server.edit(ZONE, "update add web.site.example 60 TXT \"by hand\"");
         alpha.restart();
@@ -155,7 +155,7 @@ fn a_host_that_is_gone() {
     });
 }
 
-/// More names than one message has, some of which others have.
+/// More names than fit into one message, some of which belong to others.
 #[test]
 fn many_names() {
     with_each(|server| {

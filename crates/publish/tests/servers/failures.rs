@@ -1,4 +1,4 @@
-//! What doesn't work, and goes on once it does.
+//! Failures, and recovery from them.
 
 use publish::failure::{About, Failure};
 use publish::update::{Change, Kind as ChangeKind, Message};
@@ -16,7 +16,7 @@ fn a_server_that_is_away() {
         alpha.guests(&[("web", "10.0.0.3")]);
         let failed = ["site.example: unreachable", "10.in-addr.arpa: unreachable"];
         assert_eq!(alpha.publish()[..1], failed[..1]);
-        // Nobody asks before it is time, and says it once.
+        // It isn't retried before it is due, and is reported only once.
         assert!(alpha.publish().is_empty());
         assert!(alpha.later(60).publish().is_empty());
         server.resume();
@@ -38,10 +38,10 @@ fn a_key_that_changes() {
         server.configure(OTHER_SECRET);
         server.resume();
         let said = alpha.guests(&[("web", "10.0.0.2")]).publish();
-        // PowerDNS doesn't say more to somebody without a key.
+        // PowerDNS doesn't tell a client without a valid key more than that.
         let codes = ["site.example: BADSIG", "site.example: REFUSED"];
         assert!(codes.contains(&said[0].as_str()), "{said:?}");
-        assert!(alpha.later(60).publish().is_empty(), "it takes a person to change that");
+        assert!(alpha.later(60).publish().is_empty(), "only a person can fix that");
         alpha.set_key("publish", OTHER_SECRET);
         let said = alpha.later(400).publish();
         assert!(said.contains(&"site.example: recovered".to_owned()), "{said:?}");
@@ -49,7 +49,7 @@ fn a_key_that_changes() {
     });
 }
 
-/// What each server says, and what we make of it.
+/// How each server refuses an update, and the failure that is reported.
 #[test]
 fn what_servers_refuse() {
     if !NameServer::are_installed() {
@@ -79,7 +79,7 @@ fn what_servers_refuse() {
             assert!(!failure.what(about).is_empty() && !failure.next_step(about).is_empty());
             assert!(!failure.may_have_been_applied() && !failure.is_temporary());
         };
-        // Of BIND, Knot and PowerDNS.
+        // The codes of BIND, Knot and PowerDNS.
         is(send("other.example"), ["NOTAUTH", "NOTAUTH", "NOTAUTH"]);
         host.set_key("nobody", SECRET);
         is(send(ZONE), ["BADKEY", "BADKEY", "REFUSED"]);

@@ -43,14 +43,14 @@ impl Host {
         }
     }
 
-    /// It is killed, and starts again.
+    /// Kills the host's publisher, and starts it again.
     pub(crate) fn restart(&mut self) {
         let store = Store::new(self.directory.path());
         let journal = store.read().unwrap();
         self.publisher = Publisher::new(plan(self.name), store, journal);
     }
 
-    /// Its journal is gone, and starts again.
+    /// Removes its journal, and starts it again.
     pub(crate) fn lose_journal(&mut self) {
         fs::remove_file(Store::new(self.directory.path()).path()).unwrap();
         self.restart();
@@ -77,7 +77,7 @@ impl Host {
         self
     }
 
-    /// What happens, in words.
+    /// Publishes, and returns what happened in words.
     pub(crate) fn publish(&mut self) -> Vec<String> {
         let events =
             self.publisher.publish(&self.guests, &mut self.client.clone(), self.now).unwrap();

@@ -1,4 +1,4 @@
-//! The same cases against BIND, Knot and PowerDNS. Time is what a case says it is, so no case waits for a pause to end.
+//! The same cases with BIND, Knot and PowerDNS. Each case sets the time itself, so none has to wait for a pause to end.
 
 mod cases;
 mod failures;
