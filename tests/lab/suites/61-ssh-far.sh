@@ -104,7 +104,7 @@ check_output "a ProxyJump of the user's wins" "rack.example" eval 'ssh -G -J rac
 for name in other other.example 10.99.0.2 second; do
     check_output "no proxy for $name" "" proxy_of "$name"
 done
-check_answer "names with characters of a shell are no guest's" 1 "" behind "far;touch /run/lab/done"
+check_answer "names with a shell's characters belong to no guest" 1 "" behind "far;touch /run/lab/done"
 ssh -o HostName="far\$(touch /run/lab/done)" far true >/run/lab/said 2>&1 </dev/null || true
 check_answer "... and are not executed" 1 "" test -e /run/lab/done
 

@@ -68,7 +68,7 @@ fn refused(unusable: &Unusable) -> Finding {
     let path = unusable.path.display();
     let remedy = match &unusable.why {
         Why::Refused(Refused::Writable { path, .. }) => format!(
-            "anyone may have written there, so look who did; then 'sudo chmod go-w {}' and \
+            "anyone may have written there, so find out who did; then 'sudo chmod go-w {}' and \
              'sudo systemctl restart libvirt-nssd'",
             path.display()
         ),
@@ -76,7 +76,7 @@ fn refused(unusable: &Unusable) -> Finding {
             format!("everyone must be able to read it (0644, its directory 0755): 'ls -ld {path}'")
         }
         Why::Refused(_) => format!(
-            "libvirt-nssd didn't write it: look who did ('ls -l {path}'), remove it, and 'sudo systemctl \
+            "libvirt-nssd didn't write it: find out who did ('ls -l {path}'), remove it, and 'sudo systemctl \
              restart libvirt-nssd'"
         ),
         Why::Version => {

@@ -286,7 +286,7 @@ fn a_foreign_snapshot() {
     let (said, status) = system.says("doctor");
     assert_eq!(status, Some(4), "{said}");
     let words = |said: &str| said.split_whitespace().collect::<Vec<_>>().join(" ");
-    let why = "it belongs to user 4321, and neither to root nor to the owner of its directory";
+    let why = "its owner is user 4321, but must be root or the owner of its directory (user 0)";
     assert!(words(&said).contains(why), "{said}");
     let (said, _) = system.says("explain --verbose app");
     assert!(words(&said).contains("snapshot isn't used: "), "{said}");

@@ -88,6 +88,8 @@ impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.display();
         match &self.why {
+            // It names the file or the directory itself.
+            Why::Refused(refused @ Refused::Writable { .. }) => refused.fmt(f),
             Why::Refused(refused) => write!(f, "{path}: {refused}"),
             Why::Unreadable(why) => write!(f, "{path}: it can't be read: {why}"),
             Why::Version => write!(f, "{path}: byte {}: unknown format or version", Meta::START),
