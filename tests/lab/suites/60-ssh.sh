@@ -1,6 +1,6 @@
 #!/bin/bash
-# ssh knows the host keys of guests from their agents: of new guests, and of guests that were created again under the same
-# name. Nobody else gets anything from that, and other hosts' connections stay as they are.
+# ssh gets the host keys of guests from their agents, for new guests and for guests that were created again under the same name.
+# No other machine is trusted because of that, and connections to other hosts work as before.
 set -euo pipefail
 # shellcheck source=../lib/lab.sh
 . "$LAB/lib/lab.sh"
@@ -10,13 +10,13 @@ set -euo pipefail
 unknown='Host key verification failed'
 changed='REMOTE HOST IDENTIFICATION HAS CHANGED'
 
-# wrong_key TYPE: a key that no guest has.
+# wrong_key TYPE: prints a key that no guest has.
 wrong_key() {
     [[ -f /run/lab/wrong-$1 ]] || ssh-keygen -q -t "$1" -N '' -f "/run/lab/wrong-$1"
     cut -d ' ' -f 1,2 "/run/lab/wrong-$1.pub"
 }
 
-# stale NAME: lines of known_hosts with other keys under that name.
+# stale NAME: prints known_hosts lines with wrong keys for that name.
 stale() {
     printf '%s %s\n' "$1" "$(wrong_key ed25519)" "$1" "$(wrong_key ecdsa)"
 }
@@ -25,13 +25,13 @@ sorted_keys_of() {
     keys_of "$1" | sort
 }
 
-# gets_nothing HOST: ssh gets nothing for it, and no error.
+# gets_nothing HOST: succeeds if ssh gets no keys for it, and no error message.
 gets_nothing() {
     local said
     said=$(libvirt-nss ssh-known-hosts HOSTNAME "$1" NONE NONE 2>&1) && [[ -z $said ]]
 }
 
-# effective: what ssh would do for every kind of host, but for the command itself.
+# effective: prints ssh's configuration for every kind of host, without the line that names the command.
 effective() {
     local host
     for host in other other.example 192.0.2.1 2001:db8::1 user@other; do ssh -G "$host" 2>/dev/null; done | sed '/^knownhostscommand /d'
@@ -57,9 +57,9 @@ sed 's/^\*/other/' "$LAB_IMAGE/known_hosts" >"$ssh_known_hosts"
 web=$(guest_await web)
 web_uuid=$(domain_uuid web)
 
-check "the agent's keys, of both types, become known" await_snapshot 120 has_keys web 2
-check_output "... they are the guest's" "$(guest_ssh web 'cut -d " " -f 1,2 /etc/ssh/ssh_host_*_key.pub' | sort)" sorted_keys_of web
-check "without being enabled, ssh does as ever" refuses "$unknown" web
+check "the agent's keys of both types become known" await_snapshot 120 has_keys web 2
+check_output "... and they are the guest's" "$(guest_ssh web 'cut -d " " -f 1,2 /etc/ssh/ssh_host_*_key.pub' | sort)" sorted_keys_of web
+check "ssh works as usual before it is enabled" refuses "$unknown" web
 before=$(effective)
 cp "$ssh_known_hosts" /run/lab/known_hosts.before
 check "libvirt-nss ssh enable" libvirt-nss ssh enable
@@ -70,99 +70,99 @@ for name in WEB web.vm.internal web.default.vm.internal web. "$web"; do
     check "... by the name $name" connects "$web_uuid" "$name"
 done
 for type in ssh-ed25519 ecdsa-sha2-nistp256; do
-    check "... by its key of type $type alone" connects "$web_uuid" -o HostKeyAlgorithms="$type" web
+    check "... with only its key of type $type" connects "$web_uuid" -o HostKeyAlgorithms="$type" web
 done
 check "... with StrictHostKeyChecking yes" connects "$web_uuid" -o StrictHostKeyChecking=yes web
 check "... without a SHELL, and with an empty one" eval 'env -u SHELL ssh web true && SHELL= ssh web true'
-check "... by ControlMaster" connects "$web_uuid" -o ControlMaster=auto -o ControlPath=/run/lab/control-%C -o ControlPersist=5 web
+check "... with ControlMaster" connects "$web_uuid" -o ControlMaster=auto -o ControlPath=/run/lab/control-%C -o ControlPersist=5 web
 check_output "nothing was written to known_hosts" "$(cat /run/lab/known_hosts.before)" cat "$ssh_known_hosts"
 
 # Files.
 head -c 100000 /dev/urandom >/run/lab/file
 check "scp" scp -q /run/lab/file web:/tmp/by-scp
 check "sftp" bash -c 'echo "put /run/lab/file /tmp/by-sftp" | sftp -q -b - web'
-check_output "... and both came over" "$(md5sum </run/lab/file | cut -d " " -f 1)" ssh web 'md5sum </tmp/by-scp | cut -d " " -f 1; cmp /tmp/by-scp /tmp/by-sftp'
+check_output "... and both files arrived" "$(md5sum </run/lab/file | cut -d " " -f 1)" ssh web 'md5sum </tmp/by-scp | cut -d " " -f 1; cmp /tmp/by-scp /tmp/by-sftp'
 if [[ -n $(type -P rsync) ]]; then
     guest_programs web rsync
     check "rsync" rsync --compress --checksum /run/lab/file web:/tmp/by-rsync
-    check "... and it came over" ssh web cmp /tmp/by-scp /tmp/by-rsync
+    check "... and the file arrived" ssh web cmp /tmp/by-scp /tmp/by-rsync
 else
     check_skip "rsync" "it isn't installed"
 fi
 
-# What is in known_hosts of earlier guests.
+# Lines of earlier guests in known_hosts.
 ssh web 'dropbear -E -s -p 2222 -r /etc/dropbear/ed25519 -r /etc/dropbear/ecdsa'
 stale web >>"$ssh_known_hosts"
-check "stale lines of the name do no harm" connects "$web_uuid" web
+check "stale lines for the name do no harm" connects "$web_uuid" web
 stale "[web]:2222" >>"$ssh_known_hosts"
 check "... nor those with a port" connects "$web_uuid" -p 2222 web
 stale "$web" >>"$ssh_known_hosts"
-check "... nor those of the address" connects "$web_uuid" -o CheckHostIP=yes web
+check "... nor those for the address" connects "$web_uuid" -o CheckHostIP=yes web
 ssh-keygen -q -H -f "$ssh_known_hosts" >/dev/null 2>&1
 check "... nor hashed ones" connects "$web_uuid" web
 cp /run/lab/known_hosts.before "$ssh_known_hosts"
 
-# What the user has chosen wins.
-check "a KnownHostsCommand of one's own counts alone" refuses "$unknown" -o KnownHostsCommand=/bin/true web
-check "a HostKeyAlias that nobody has isn't known" refuses "$unknown" -o HostKeyAlias=nobody web
-check "names with characters of a shell get nothing" gets_nothing "\$(touch /run/lab/done)"
-check "... nor what only ssh's configuration can have" gets_nothing "web;id"
+# The user's own configuration takes precedence.
+check "the user's own KnownHostsCommand replaces ours" refuses "$unknown" -o KnownHostsCommand=/bin/true web
+check "a HostKeyAlias that is no guest's name has no known key" refuses "$unknown" -o HostKeyAlias=nobody web
+check "names with shell metacharacters get no keys" gets_nothing "\$(touch /run/lab/done)"
+check "... nor do names that only ssh's configuration can contain" gets_nothing "web;id"
 check_answer "... and nothing is executed" 1 "" test -e /run/lab/done
 
-# Another machine answers at its address.
+# Another machine answers at a guest's address.
 guest_await evil >/dev/null
-check "an agent that may not read files: nothing is known" gets_nothing evil
+check "a guest whose agent may not read files has no known keys" gets_nothing evil
 check "... and the daemon says why" await_file_change 60 "$daemon_directory" grep -F "cannot read the SSH host keys of guest evil" "$daemon_directory/log"
-check "... and ssh does as ever" refuses "$unknown" evil
+check "... and ssh works as usual" refuses "$unknown" evil
 guest_ssh evil "ip address add $web/32 dev eth0"
 ip neigh replace "$web" lladdr "$(guest_mac evil)" dev virbr0 nud permanent
 check "another machine with the guest's address is refused" refuses "$changed" web
 ip neigh del "$web" dev virbr0
 guest_ssh evil "ip address del $web/32 dev eth0"
-check "... and the guest itself is reached again" connects "$web_uuid" web
+check "... and the guest itself can be reached again" connects "$web_uuid" web
 
-# An agent that lies.
+# An agent that reports another guest's key.
 evil_key=$(guest_ssh evil 'cut -d " " -f 1,2 /etc/ssh/ssh_host_ed25519_key.pub')
 keys_of web | grep ssh-ed25519 | guest_ssh evil 'cat >/etc/ssh/ssh_host_ed25519_key.pub; rm /etc/ssh/ssh_host_ecdsa_key.pub
     sed -i "s/^blocked=.*/blocked=/" /sbin/agent; hostname web; killall qemu-ga'
-check "an agent that now may, and gives another guest's key" await_snapshot 90 has_keys evil 1
-check "... hurts its own guest" refuses "$changed" -o HostKeyAlgorithms=ssh-ed25519 evil
-check "... and no other, whose name it also takes" has_keys web 2
-check "the domain's keys count for its name" connects "$web_uuid" -o HostName="$web" -o HostKeyAlias=web web
+check "an agent that may read files now reports another guest's key" await_snapshot 90 has_keys evil 1
+check "... which harms its own guest" refuses "$changed" -o HostKeyAlgorithms=ssh-ed25519 evil
+check "... and not the guest whose host name it also takes" has_keys web 2
+check "a domain's name has that domain's keys" connects "$web_uuid" -o HostName="$web" -o HostKeyAlias=web web
 guest_ssh evil "echo $evil_key >/etc/ssh/ssh_host_ed25519_key.pub; hostname evil; killall qemu-ga"
-check "an agent that comes up again is asked for its keys again" await_snapshot 90 eval '[[ $(keys_of evil) == "$evil_key" ]]'
+check "an agent that restarts is asked for its keys again" await_snapshot 90 eval '[[ $(keys_of evil) == "$evil_key" ]]'
 check "... and ssh connects" connects "$(domain_uuid evil)" -o HostKeyAlgorithms=ssh-ed25519 evil
 
 # Destroyed, and created again under the same name.
 old_keys=$(keys_of web)
 mac=$(guest_mac web)
 guest_destroy web
-check "the keys go with the guest" await_snapshot 30 gets_nothing web
+check "the keys of a destroyed guest are forgotten" await_snapshot 30 gets_nothing web
 guest_create web web default "$mac" --own-host-keys
 guest_await web >/dev/null
 web_uuid=$(domain_uuid web)
-check "a guest of the same name has its own keys" await_snapshot 180 has_keys web 2
-check_answer "... which are others" 1 "" test "$(keys_of web)" = "$old_keys"
+check "a new guest with the same name has its own keys" await_snapshot 180 has_keys web 2
+check_answer "... which differ from the old ones" 1 "" test "$(keys_of web)" = "$old_keys"
 printf 'web %s\n' "$(head -n 1 <<<"$old_keys")" >>"$ssh_known_hosts"
-check "ssh connects without a question, whatever known_hosts has of the old one" connects "$web_uuid" web
+check "ssh connects without a question, although known_hosts has the old key" connects "$web_uuid" web
 
 # All other hosts.
 cp /run/lab/known_hosts.before "$ssh_known_hosts"
 : >"$ssh_runs"
 check "another host is connected to as before" ssh other true
 check_output "... with two runs of the command" 2 bash -c 'wc -l <"$1"' - "$ssh_runs"
-check_output "... which have nothing to say" "" bash -c 'while read -ra words; do libvirt-nss "${words[@]}"; done <"$1"' - "$ssh_runs"
+check_output "... which print nothing" "" bash -c 'while read -ra words; do libvirt-nss "${words[@]}"; done <"$1"' - "$ssh_runs"
 check_output "... and known_hosts stays as it is" "$(cat /run/lab/known_hosts.before)" cat "$ssh_known_hosts"
-check_output "for other hosts ssh's configuration is the same but for the command" "$before" effective
-check "a host that isn't known is still asked about" refuses "$unknown" other.example
+check_output "for other hosts, ssh's configuration is the same except for the command" "$before" effective
+check "ssh still asks about an unknown host" refuses "$unknown" other.example
 
-# A daemon that is gone, and a package that is.
+# The daemon has died, and then the package is removed.
 daemon_kill
 touch -d '-10 minutes' "$snapshot"
-check "what a dead daemon knew counts no more" gets_nothing web
-check "... and ssh does as ever" refuses "$unknown" web
+check "keys from a dead daemon are no longer used" gets_nothing web
+check "... and ssh works as usual" refuses "$unknown" web
 rm -r /usr/share/libvirt-nss /usr/bin/libvirt-nss
-check_output "with the package removed, ssh has nothing to complain of" "" bash -c 'ssh other true 2>&1'
+check_output "with the package removed, ssh prints no error" "" bash -c 'ssh other true 2>&1'
 check_output "... and its configuration is as before" "$before" effective
-check "... what is left of it can be removed" /run/lab/bin/libvirt-nss ssh disable
+check "... and the leftover link can be removed" /run/lab/bin/libvirt-nss ssh disable
 check_answer "... and is gone" 1 "" test -L /etc/ssh/ssh_config.d/20-libvirt-nss.conf

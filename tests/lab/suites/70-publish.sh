@@ -1,6 +1,6 @@
 #!/bin/bash
-# Guests in the site's DNS: a guest's name gets from libvirt into BIND, and another machine that knows nothing of libvirt reaches the
-# guest by it. The same cases with Knot and PowerDNS, and what may fail, are tests of crates/publish.
+# Guests in the site's DNS: a guest's name gets from libvirt into BIND, and another machine without libvirt reaches the guest by that
+# name. Tests of crates/publish cover the same with Knot and PowerDNS, and failures.
 set -euo pipefail
 # shellcheck source=../lib/lab.sh
 . "$LAB/lib/lab.sh"
@@ -40,7 +40,7 @@ check "the publisher is ready" publish_start
 guest_create web-vm web
 address=$(guest_await web-vm)
 check "the domain's name is in the site's DNS" await_published 60 dig_is "$server" "$address" web-vm.site.example A
-check "... and its address there" await_published 60 dig_is "$server" web-vm.site.example. -x "$address"
+check "... and so is its address" await_published 60 dig_is "$server" web-vm.site.example. -x "$address"
 check "... but not the name that the guest chose" dig_is "$server" "" web.site.example A
 check_output "ssh web-vm.site.example from a machine without libvirt reaches it" "$(domain_uuid web-vm)" \
     at_laptop product_uuid web-vm.site.example
@@ -51,9 +51,9 @@ before=$(serial site.example)
 kill -HUP "$(publish_pid)"
 check "the configuration is read again" await_file_change 30 "$publish_directory" \
     eval '(($(grep -cx READY=1 "$publish_directory/events") > 1))'
-check_output "... which makes no new serial" "$before" serial site.example
+check_output "... which doesn't change the serial number" "$before" serial site.example
 
 guest_destroy web-vm
-check "a guest that stops leaves the DNS" await_published 60 dig_is "$server" "" web-vm.site.example A
-check "... and its address, too" await_published 60 dig_is "$server" "" -x "$address"
+check "the name of a guest that stops is removed" await_published 60 dig_is "$server" "" web-vm.site.example A
+check "... and its address too" await_published 60 dig_is "$server" "" -x "$address"
 check "nothing else is left" dig_is "$server" "" _libvirt-nss.web-vm.site.example TXT

@@ -30,7 +30,7 @@ fn enable(options: &Dns, context: &Context) -> Result<Status, Error> {
     let way = choose(&resolver, options.server || has_many_names(paths))?;
     let zones = if way.outlet() == Outlet::Hosts { zones(paths)? } else { Vec::new() };
     let mut phases = Vec::new();
-    // Another way may be on: a newer systemd-resolved has a better one.
+    // Another way may be enabled: after an upgrade, systemd-resolved may have a better one.
     for other in enabled(paths)?.into_iter().filter(|other| *other != way) {
         phases.push(removal(other, paths)?);
     }
@@ -65,14 +65,14 @@ fn enable(options: &Dns, context: &Context) -> Result<Status, Error> {
     }
     if paths.is_this_system() && !is_active(DAEMON) {
         return Err(Error::Refused(
-            "libvirt-nssd doesn't run, and it writes the names: 'systemctl enable --now libvirt-nssd', and run \
+            "libvirt-nssd, which writes the names, doesn't run: 'systemctl enable --now libvirt-nssd', and run \
              this again"
                 .into(),
         ));
     }
     phase::apply(&phases, context)?;
     if is_new {
-        context.print("done; 'libvirt-nss dns status' shows how it does")?;
+        context.print("done; 'libvirt-nss dns status' shows whether it works")?;
     }
     Ok(Status::Ok)
 }
@@ -104,7 +104,7 @@ fn disable(dry_run: bool, context: &Context) -> Result<Status, Error> {
     Ok(Status::Ok)
 }
 
-/// Says what is so, and what to do. `Warnings` where names that should be answered may not be.
+/// Prints the present state and what to do. `Warnings` if names that should resolve may not.
 fn status(context: &Context) -> Result<Status, Error> {
     let report = report(&context.paths);
     for line in &report.lines {
@@ -116,16 +116,16 @@ fn status(context: &Context) -> Result<Status, Error> {
     Ok(if report.problems.is_empty() { Status::Ok } else { Status::Warnings })
 }
 
-/// How guests' names do outside of NSS.
+/// The state of guests' names outside NSS.
 pub(crate) struct Report {
     /// The way that is enabled.
     pub(crate) way: Option<Way>,
     pub(crate) lines: Vec<String>,
-    /// What is wrong, each with the next step.
+    /// Each problem, with the next step.
     pub(crate) problems: Vec<(String, String)>,
 }
 
-/// Looks at the resolver, the files and the services.
+/// Checks the resolver, the files and the services.
 pub(crate) fn report(paths: &Paths) -> Report {
     let mut report = Report { way: None, lines: Vec::new(), problems: Vec::new() };
     let found = resolver::find(paths);
@@ -153,7 +153,7 @@ pub(crate) fn report(paths: &Paths) -> Report {
         let has = |way: &Way| resolver.way == *way || resolver.others.contains(way);
         for other in enabled.iter().filter(|way| !has(way)) {
             let text = format!(
-                "programs ask {} now, and {} is for another resolver",
+                "programs now ask {}, but {} is for another resolver",
                 resolver.name,
                 other.paths()[0]
             );
@@ -171,7 +171,7 @@ pub(crate) fn report(paths: &Paths) -> Report {
     let stale: Result<bool, Error> = { stale }();
     match stale {
         Ok(true) => {
-            let text = "networks, or the server's address, have changed since 'dns enable'";
+            let text = "the networks or the server's address have changed since 'dns enable'";
             report.problems.push((text.into(), again));
         }
         Ok(false) => {}
@@ -207,7 +207,7 @@ pub(crate) fn report(paths: &Paths) -> Report {
     report
 }
 
-/// An error, and the next step that it ends with.
+/// Splits an error into the problem and the next step at its end.
 fn refused(error: &Error) -> (String, String) {
     let text = error.to_string();
     match text.rsplit_once("; ").or_else(|| text.split_once(": ")) {
@@ -216,8 +216,8 @@ fn refused(error: &Error) -> (String, String) {
     }
 }
 
-/// From so many names and addresses on, systemd-resolved answers nobody for half a second and more while it reads static
-/// records again (docs/dns.md).
+/// With this many names and addresses, systemd-resolved stops answering for half a second or longer while it reads
+/// static records again (docs/dns.md).
 const MANY: u32 = 10_000;
 
 fn has_many_names(paths: &Paths) -> bool {
@@ -225,7 +225,7 @@ fn has_many_names(paths: &Paths) -> bool {
     keys.is_some_and(|keys| keys >= MANY)
 }
 
-/// The resolver's best way, or the one that asks the server where that is wanted.
+/// The resolver's best way, or the one that asks our server if that is wanted.
 fn choose(resolver: &Resolver, server: bool) -> Result<Way, Error> {
     if !server || resolver.way.outlet() == Outlet::Hosts {
         return Ok(resolver.way);
@@ -234,7 +234,7 @@ fn choose(resolver: &Resolver, server: bool) -> Result<Way, Error> {
     way.copied().ok_or_else(|| Error::Refused(format!("{} can't ask a server", resolver.name)))
 }
 
-/// The ways whose files are there.
+/// The ways that have a file on this system.
 fn enabled(paths: &Paths) -> Result<Vec<Way>, Error> {
     let mut enabled = Vec::new();
     for way in Way::ALL {
@@ -247,7 +247,7 @@ fn enabled(paths: &Paths) -> Result<Vec<Way>, Error> {
     Ok(enabled)
 }
 
-/// A file of ours begins with our mark.
+/// Refuses a file without our mark.
 fn is_ours(change: &Change) -> Result<(), Error> {
     match &change.before {
         Some(Content::Text(text)) if !text.starts_with(MARK) => Err(Error::Refused(format!(
@@ -273,12 +273,12 @@ fn removal(way: Way, paths: &Paths) -> Result<Phase, Error> {
 fn addition(way: Way, zones: &[String], paths: &Paths) -> Result<Phase, Error> {
     let server = match way.outlet() {
         Outlet::Hosts => server::read(paths)?,
-        // It isn't asked.
+        // Not used.
         Outlet::Records => server::Address { address: [127, 0, 0, 153].into(), port: 53 },
     };
     let mut changes = Vec::new();
     for (path, content) in way.paths().iter().zip(way.contents(&Route { server, zones })) {
-        // A part of it may be for a program that isn't installed.
+        // NetworkManager, which one of the files is for, may not be installed.
         let is_for_network_manager = way == Way::Link && path.contains("NetworkManager");
         if is_for_network_manager && !paths.below("/etc/NetworkManager").is_dir() {
             continue;
@@ -293,7 +293,7 @@ fn addition(way: Way, zones: &[String], paths: &Paths) -> Result<Phase, Error> {
     Ok(Phase { stop: Vec::new(), changes, start, until: None, unstart, settle })
 }
 
-/// Without those for NetworkManager where it isn't concerned.
+/// Leaves out the commands for NetworkManager unless its file changes.
 fn commands(all: &[&'static str], changes: &[Change]) -> Vec<&'static str> {
     let of_network_manager =
         |change: &Change| !change.is_none() && change.path.ends_with("conf.d/libvirt-nss-dns.conf");
@@ -333,12 +333,12 @@ fn without_server() -> Phase {
     }
 }
 
-/// Whether libvirt-nss-dns.service is started with the daemon.
+/// Whether libvirt-nss-dns.service starts with the daemon.
 fn server_is_enabled(paths: &Paths) -> bool {
     paths.below("/etc/systemd/system/libvirt-nssd.service.wants").join(SERVER).is_symlink()
 }
 
-/// The zones that libvirt-nssd has names in, that of all guests first.
+/// The zones in which libvirt-nssd has names; the first is the zone of all guests.
 fn zones(paths: &Paths) -> Result<Vec<String>, Error> {
     let zones = match daemon::read(paths) {
         Ok(Some(known)) => known.info().zones.clone(),

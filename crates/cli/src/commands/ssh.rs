@@ -1,4 +1,4 @@
-//! `libvirt-nss ssh`: start, wait, connect.
+//! `libvirt-nss ssh`: starts a guest if need be, waits for it, and connects.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
@@ -30,26 +30,26 @@ use crate::waiting::Event;
 use crate::waiting::progress::Progress;
 use crate::watcher;
 
-/// Both kinds of name, as ssh gets them from the modules.
+/// Names of both kinds, as the modules resolve them for ssh.
 const NAMES: Names = Names { guest: false, host: false };
 
-/// How long a guest that has just started is given for its host keys. Its agent may come up after its SSH server; without
-/// an agent this is waited for nothing.
+/// How long to wait for the host keys of a guest that has just started. Its agent may come up after its SSH server; if
+/// it has no agent, this wait is in vain.
 const HOST_KEYS: Duration = Duration::from_secs(5);
 
-/// The port of ssh(1) where nothing says otherwise.
+/// The port of ssh(1) unless configured otherwise.
 const PORT: u16 = 22;
 
 /// How a guest is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reach {
-    /// It has an address that this host reaches.
+    /// This host can reach one of its addresses.
     Directly,
-    /// Its host does.
+    /// Only the guest's host can reach it.
     ThroughHost,
 }
 
-/// A guest on the way to being connected to.
+/// The guest to connect to.
 struct Connecting<'c> {
     context: &'c Context,
     name: OsString,
@@ -80,7 +80,7 @@ pub(crate) fn run(options: &Ssh, context: &Context) -> Result<Status, Error> {
             Err(status) => return Ok(status),
         },
     };
-    // Where the user has a proxy for it, this host need not reach the port.
+    // If the user's configuration has a proxy for it, this host needn't reach the port.
     if reach == Reach::Directly && effective.proxy.is_none() {
         if let Err(status) = connecting.await_port(effective.port.unwrap_or(PORT))? {
             return Ok(status);
@@ -96,7 +96,7 @@ pub(crate) fn run(options: &Ssh, context: &Context) -> Result<Status, Error> {
 }
 
 impl Connecting<'_> {
-    /// How the guest is reached now, if it is.
+    /// How the guest can be reached now, if at all.
     fn reach(&self) -> Result<Option<Reach>, Error> {
         let (paths, now) = (&self.context.paths, self.context.clock.now());
         for &kind in NAMES.kinds() {
@@ -109,7 +109,7 @@ impl Connecting<'_> {
         Ok(route.is_ok().then_some(Reach::ThroughHost))
     }
 
-    /// Whether the name resolves only by a lease that a domain of this name left behind, which isn't running.
+    /// Whether the name resolves only because the domain of this name, which isn't running, left a lease behind.
     fn is_shut_off(&self) -> bool {
         let (paths, now) = (&self.context.paths, self.context.clock.now());
         let candidates = |kind| {
@@ -120,7 +120,7 @@ impl Connecting<'_> {
         let has_lease_of_none = candidates(NameKind::Domain).is_empty()
             && !candidates(NameKind::HostName).iter().any(is_running)
             && Route::find(&self.name, paths, now).is_err();
-        // Where virsh isn't there, or knows no such domain, the lease is all that there is.
+        // If virsh isn't installed or knows no such domain, the lease is all that is known.
         has_lease_of_none
             && matches!(
                 Domain::find(&self.uris(), &lossy(self.name.as_bytes())),
@@ -134,7 +134,7 @@ impl Connecting<'_> {
         domain::uris(info)
     }
 
-    /// Starts the guest if it is shut off, and waits until it can be reached; the status where that won't be.
+    /// Starts the guest if it is shut off, and waits until it can be reached. Returns the exit status if that fails.
     fn make_reachable(&self, start: bool) -> Result<Result<Reach, Status>, Error> {
         let name = lossy(self.name.as_bytes());
         match Domain::find(&self.uris(), &name)? {
@@ -169,7 +169,7 @@ impl Connecting<'_> {
         self.await_reach()
     }
 
-    /// Asks, where there is someone to ask.
+    /// Asks the user, if there is a terminal.
     fn agrees_to_start(&self, name: &str) -> Result<bool, Error> {
         let (stdin, mut stderr) = (io::stdin(), io::stderr());
         if !(stdin.is_terminal() && stderr.is_terminal()) {
@@ -186,11 +186,11 @@ impl Connecting<'_> {
         Presence::read(paths, self.name.as_bytes(), NAMES.kinds(), now)
     }
 
-    /// Waits until the guest has an address, here or behind its host.
+    /// Waits until the guest has an address, here or on its host.
     fn await_reach(&self) -> Result<Result<Reach, Status>, Error> {
         let name = lossy(self.name.as_bytes());
         let (sender, receiver) = channel();
-        // First watched, then read: what comes in between is not missed.
+        // Watch first, then read, so that no change in between is missed.
         watcher::spawn(&self.context.paths, &sender, Event::Changed)?;
         signals::spawn(&[SIGINT, SIGTERM, SIGHUP], sender.clone(), Event::Signal)?;
         let mut progress = Progress::new(false, Instant::now());
@@ -222,18 +222,18 @@ impl Connecting<'_> {
                 }
                 Ok(Event::Signal(signal)) => {
                     progress.clear();
-                    // As without a handler: the parent sees which signal it was.
+                    // As without a handler, so that the parent sees which signal it was.
                     signal_hook::low_level::emulate_default_handler(signal)
                         .map_err(Error::Signals)?;
                 }
                 Ok(Event::Tried(_)) | Err(RecvTimeoutError::Timeout) => {}
-                // It can't be: we hold a sender ourselves.
+                // Impossible: this function holds a sender itself.
                 Err(RecvTimeoutError::Disconnected) => {}
             }
         }
     }
 
-    /// Gives a guest that has just started some time to have its keys known, so that ssh needn't ask.
+    /// Waits a little for the keys of a guest that has just started, so that ssh needn't ask about them.
     fn await_host_keys(&self) -> Result<(), Error> {
         let (paths, clock) = (&self.context.paths, self.context.clock);
         let Some(target) = Target::parse(self.name.as_bytes()) else { return Ok(()) };
@@ -249,12 +249,12 @@ impl Connecting<'_> {
             if has_keys || !knows_guests || rest.is_zero() {
                 return Ok(());
             }
-            // Whether it was a change or the time: it is looked at again.
+            // A change or the timeout: either way, check again.
             let _ = receiver.recv_timeout(rest);
         }
     }
 
-    /// Waits until the port takes connections; the status where it doesn't in time.
+    /// Waits until the port accepts connections. Returns the exit status if it doesn't in time.
     fn await_port(&self, port: u16) -> Result<Result<(), Status>, Error> {
         let timeout = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
         let options = Wait {
@@ -269,7 +269,7 @@ impl Connecting<'_> {
         Ok(wait::until_ready(&options, self.context)?.map(drop))
     }
 
-    /// What `ssh enable` would put into ssh's configuration, where nothing else is there.
+    /// The options that `ssh enable` would put into ssh's configuration, unless the user has set them.
     fn own_options(&self, reach: Reach, effective: &Effective) -> Vec<OsString> {
         let Some(ourselves) = ourselves() else { return Vec::new() };
         let mut options = Vec::new();
@@ -284,7 +284,7 @@ impl Connecting<'_> {
     }
 }
 
-/// The path of this command, where ssh can take it as it is.
+/// The path of this command, if ssh can take it without quoting.
 fn ourselves() -> Option<String> {
     let path = std::env::current_exe().ok()?.into_os_string().into_string().ok()?;
     let is_simple = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.+".contains(&byte);

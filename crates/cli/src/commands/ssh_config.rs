@@ -15,7 +15,7 @@ use crate::ssh::proxy::Route;
 use crate::ssh::target::is_plain;
 use crate::state::rows::all_rows;
 
-/// Prints a block for each running guest that ssh can get to.
+/// Prints a block for each running guest that ssh can reach.
 pub(crate) fn run(context: &Context) -> Result<(), Error> {
     let (paths, now) = (&context.paths, context.clock.now());
     let contents = Contents::read(&paths.state_directory());
@@ -26,12 +26,12 @@ pub(crate) fn run(context: &Context) -> Result<(), Error> {
         names.extend(known.compiled.ssh_guests.iter().map(|(_, guest)| guest.name.as_str()));
     }
     let mut out = BufWriter::new(io::stdout().lock());
-    // Other names can't stand after Host.
+    // Other names can't follow Host.
     for name in names.into_iter().filter(|name| is_plain(name.as_bytes())) {
         let found = lookup::by_name(paths, NameKind::Domain, name.as_bytes(), None, now, None)?;
         if let Some(first) = found.candidates.first() {
             let address = lookup::address_text(first);
-            // The key is known by the name.
+            // The guest's key is known under its name.
             writeln!(out, "Host {name}\n    HostName {address}\n    HostKeyAlias {name}")?;
         } else if Route::find(name.as_ref(), paths, now).is_ok() {
             writeln!(out, "Host {name}\n    ProxyCommand {COMMAND} ssh-proxy {name} %p")?;

@@ -13,7 +13,7 @@ use crate::ssh::client::Effective;
 use crate::ssh::drop_in::{self, COMMAND, DropIn, LINK, Parts};
 use crate::status::Status;
 
-/// A name that no host has, to ask ssh what it would do for any host.
+/// A name that no host has, used to ask ssh for its configuration for any host.
 const ANY_HOST: &str = "host.invalid";
 
 pub(crate) fn enable(options: &SshEnable, context: &Context) -> Result<Status, Error> {
@@ -29,7 +29,7 @@ pub(crate) fn enable(options: &SshEnable, context: &Context) -> Result<Status, E
         let command = command.and_then(|path| path.into_os_string().into_string().ok());
         let zone = info(&told).and_then(|info| info.zone.as_deref());
         let text = parts.text(zone, command.as_deref().unwrap_or(COMMAND));
-        // Never wrapped.
+        // Never wrapped, as this is a configuration file.
         io::stdout().write_all(text.as_bytes())?;
         return Ok(Status::Ok);
     }
@@ -39,18 +39,18 @@ pub(crate) fn enable(options: &SshEnable, context: &Context) -> Result<Status, E
     } else {
         drop_in::enable(parts, &context.paths)?;
         if let Err(error) = check(context) {
-            // Whatever ssh doesn't like of it: better none than an ssh that doesn't work.
+            // If ssh rejects it for any reason, remove it: no configuration is better than an ssh that doesn't work.
             drop_in::disable(&context.paths)?;
             return Err(error);
         }
         let what = match parts {
             Parts::HostKeys => "the host keys of guests",
             Parts::HostKeysAndProxy => {
-                "the host keys of guests, and goes through their hosts where only these reach them"
+                "the host keys of guests, and goes through their hosts where only these can reach them"
             }
         };
         context.print(&format!(
-            "ssh knows {what} now ({}); '{}' undoes it",
+            "ssh now knows {what} ({}); '{}' undoes it",
             context.paths.below(LINK).display(),
             context.paths.sudo_command("ssh disable")
         ))?;
@@ -65,9 +65,7 @@ pub(crate) fn disable(context: &Context) -> Result<Status, Error> {
     let link = context.paths.below(LINK);
     let link = link.display();
     match drop_in::disable(&context.paths)? {
-        true => {
-            context.print(&format!("ssh works as without libvirt-nss again ({link} removed)"))?
-        }
+        true => context.print(&format!("ssh works without libvirt-nss again ({link} removed)"))?,
         false => context.print(&format!("nothing to change: there is no {link}"))?,
     }
     Ok(Status::Ok)
@@ -81,16 +79,16 @@ pub(crate) fn status(context: &Context) -> Result<Status, Error> {
     match drop_in::read(&context.paths)? {
         DropIn::Absent => {
             context.print(&format!(
-                "Not enabled: ssh asks for guests' host keys as for any host's. {again} turns it on"
+                "Not enabled: ssh treats guests like any other host. {again} turns it on"
             ))?;
             return Ok(Status::Warnings);
         }
         DropIn::Dangling => {
-            context.print(&format!("Not working: {link} leads to a file that isn't there; install libvirt-nss, and {again}"))?;
+            context.print(&format!("Not working: {link} leads to a file that doesn't exist; install libvirt-nss, and run {again}"))?;
             return Ok(Status::Warnings);
         }
         DropIn::Foreign => {
-            context.print(&format!("Not enabled: {link} is a file of somebody else's"))?;
+            context.print(&format!("Not enabled: {link} was not made by libvirt-nss"))?;
             return Ok(Status::Warnings);
         }
         DropIn::Enabled(parts) => {
@@ -104,7 +102,7 @@ pub(crate) fn status(context: &Context) -> Result<Status, Error> {
             }
             let proxy = match parts {
                 Parts::HostKeys => "",
-                Parts::HostKeysAndProxy => ", and the way through other hosts",
+                Parts::HostKeysAndProxy => ", and goes through other hosts to reach them",
             };
             context
                 .print(&format!("Enabled: ssh knows the host keys of guests{proxy} ({link})"))?;
@@ -118,9 +116,8 @@ pub(crate) fn status(context: &Context) -> Result<Status, Error> {
             let all = known.info().connections.iter();
             let running: Option<usize> = all.map(|one| one.guests).sum();
             let running = running.filter(|&running| running > 0);
-            let of =
-                running.map(|running| format!(" of {running} running guests")).unwrap_or_default();
-            context.print(&format!("Host keys: of {keys}{of}. Through their hosts: {behind}"))?;
+            let of = running.map(|running| format!(" of {running} running")).unwrap_or_default();
+            context.print(&format!("Guests with known host keys: {keys}{of}. Guests reached through their hosts: {behind}"))?;
         }
     }
     let mut status = Status::Ok;
@@ -139,7 +136,7 @@ fn info(told: &Reading) -> Option<&Info> {
     Some(told.as_ref().ok()?.as_ref()?.info())
 }
 
-/// Whether there is a connection through which ssh could go.
+/// Whether there is a connection by ssh.
 fn has_ssh(info: Option<&Info>) -> bool {
     info.is_some_and(|info| info.connections.iter().any(is_ssh))
 }
@@ -150,7 +147,7 @@ fn is_ssh(connection: &ConnectionInfo) -> bool {
     matches!(transport, Some((_, "ssh" | "libssh" | "libssh2")))
 }
 
-/// Whether ssh takes the file, and takes it into account. ssh may not be installed, and another system's isn't asked.
+/// Checks that ssh accepts the file and uses it. ssh may not be installed; below another root directory it isn't run.
 fn check(context: &Context) -> Result<(), Error> {
     if !context.paths.is_this_system() {
         return Ok(());
@@ -169,7 +166,7 @@ fn check(context: &Context) -> Result<(), Error> {
     Err(Error::Refused(format!("ssh doesn't ask for guests' host keys: {theirs}")))
 }
 
-/// What else is to be known, or done.
+/// Prints what else the user should know or do.
 fn remarks(told: &Reading, context: &Context) -> Vec<String> {
     let mut remarks = Vec::new();
     let now = context.clock.now();
@@ -177,7 +174,7 @@ fn remarks(told: &Reading, context: &Context) -> Vec<String> {
         Ok(Some(known)) if known.standing(now).told => known,
         _ => {
             remarks.push(
-                "libvirt-nssd doesn't run: no keys are known, and ssh does as it would without; see 'libvirt-nss doctor'"
+                "libvirt-nssd doesn't run: no keys are known, and ssh works as without libvirt-nss; see 'libvirt-nss doctor'"
                     .into(),
             );
             return remarks;
@@ -194,14 +191,14 @@ fn remarks(told: &Reading, context: &Context) -> Vec<String> {
             .map(|one| one.name.as_str())
             .collect();
         remarks.push(format!(
-            "guests on NAT networks of {} aren't reached: 'libvirt-nss ssh enable --proxy' has ssh go through their host",
+            "guests on NAT networks of {} can't be reached: 'libvirt-nss ssh enable --proxy' makes ssh go through their host",
             with.join(", ")
         ));
     }
     if let Some(zone) = info.zone.as_deref().filter(|zone| *zone != "vm.internal") {
         if has_ssh(Some(info)) {
             remarks.push(format!(
-                "names in the zone {zone} aren't taken through other hosts, as the package's file has vm.internal; put \
+                "guests can't be reached through other hosts by names in the zone {zone}, as the package's file has vm.internal; put \
                  the last two lines of 'libvirt-nss ssh enable --proxy --print' into a file in /etc/ssh/ssh_config.d"
             ));
         }

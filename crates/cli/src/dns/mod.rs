@@ -1,4 +1,4 @@
-//! Names for programs without NSS: which resolver this host's programs ask, and what makes it ask us for guests' names
+//! Names for programs without NSS: which resolver this host's programs ask, and how to make it ask us for guests' names
 //! and for no others.
 
 pub(crate) mod outlets;
@@ -7,7 +7,7 @@ pub(crate) mod resolver;
 pub(crate) mod server;
 pub(crate) mod way;
 
-/// The first line of every file that `dns enable` creates; what lacks it is somebody else's.
+/// The first line of every file that `dns enable` creates. A file without it was made by somebody else.
 pub(crate) const MARK: &str =
     "# Made by 'libvirt-nss dns enable'; 'libvirt-nss dns disable' removes it.\n";
 

@@ -1,4 +1,4 @@
-//! The table `[outlets]` of /etc/libvirt-nss.toml, which has libvirt-nssd write names for DNS.
+//! The table `[outlets]` of /etc/libvirt-nss.toml, which makes libvirt-nssd write names for DNS.
 
 use toml::Table;
 
@@ -21,7 +21,7 @@ impl Outlet {
         }
     }
 
-    /// What is there once it is on.
+    /// The file that libvirt-nssd writes for the outlet.
     pub(crate) fn file(self) -> &'static str {
         match self {
             Self::Hosts => "/run/libvirt-nss/dns/hosts",
@@ -34,11 +34,12 @@ impl Outlet {
     }
 }
 
-/// Turns an outlet on, or off those that this turned on; `None` stands for a file that isn't there. The rest of the text
-/// stays as it is, and turning an outlet on and off again results in the same.
+/// Edits the text of the configuration (`None` if there is no file): turns on `outlet`, or with `None` removes the
+/// block that this function added. The rest of the text stays as it is, and turning an outlet on and off again gives
+/// the original text.
 ///
 /// # Errors
-/// What stands in the way, and the next step.
+/// What prevents the change, and the next step.
 pub(crate) fn edit(text: Option<&str>, outlet: Option<Outlet>) -> Result<Option<String>, String> {
     let without = text.and_then(remove);
     let Some(outlet) = outlet else { return Ok(without) };
@@ -61,8 +62,8 @@ pub(crate) fn edit(text: Option<&str>, outlet: Option<Outlet>) -> Result<Option<
     }
 }
 
-/// Takes the block off, with the newline before it; `None`: the file has nothing else, and was made for it. A block that
-/// the administrator has added keys to is theirs.
+/// Removes the block, with the newline before it. `None` if the file has nothing else, as it was created for the block.
+/// A block that the administrator has added keys to is left alone.
 fn remove(text: &str) -> Option<String> {
     for outlet in [Outlet::Hosts, Outlet::Records] {
         let block = outlet.block();

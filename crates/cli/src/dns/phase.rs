@@ -1,4 +1,4 @@
-//! Files and the services that read them, changed together, and changed back where a part of it fails.
+//! Changes to files and to the services that read them, made together and undone if any part fails.
 
 use std::fs;
 use std::io;
@@ -19,7 +19,7 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::nsswitch::replace::{self, NewVersion};
 
-/// A file as it is, and as it is to be; `None`: not there.
+/// The content of a file before and after the change; `None` if it doesn't exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Change {
     pub(crate) path: PathBuf,
@@ -27,30 +27,30 @@ pub(crate) struct Change {
     pub(crate) after: Option<Content>,
 }
 
-/// One step of what is to be done.
+/// One step of the change.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Phase {
-    /// Commands before the files are changed.
+    /// Commands that run before the files are changed.
     pub(crate) stop: Vec<&'static str>,
     pub(crate) changes: Vec<Change>,
-    /// Commands after that.
+    /// Commands that run after the files have been changed.
     pub(crate) start: Vec<&'static str>,
-    /// What is there once these have had their effect.
+    /// The file that exists once the commands have taken effect.
     pub(crate) until: Option<PathBuf>,
-    /// The commands that undo those, before the files are put back.
+    /// Commands that undo `start`, run before the files are restored.
     pub(crate) unstart: Vec<&'static str>,
-    /// The commands once they are as before.
+    /// Commands that run once the files are restored.
     pub(crate) settle: Vec<&'static str>,
 }
 
-/// How long a service may take until its file is there.
+/// How long to wait for a service to write its file.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Change {
-    /// Reads what is there.
+    /// Reads the present content.
     ///
     /// # Errors
-    /// It can't be read.
+    /// The file can't be read.
     pub(crate) fn read(path: PathBuf, after: Option<Content>) -> Result<Self, Error> {
         let before = match fs::symlink_metadata(&path) {
             Err(error) if is_missing(&error) => None,
@@ -93,7 +93,7 @@ impl Change {
         show(&self.path, &text(&self.before), &text(&self.after), context)
     }
 
-    /// Makes the file what it is to be, if it is what it was.
+    /// Makes the change, if the file still has its former content.
     fn apply(&self) -> Result<(), Error> {
         if self.is_none() {
             return Ok(());
@@ -133,14 +133,14 @@ impl Change {
 
 const ROOT: &str = "run this as root (sudo), or with --dry-run to see the change";
 
-/// systemd has no such directory without a file of somebody's in it.
+/// Removes directories that are now empty: systemd creates none of these, so they were made for the file.
 fn remove_empty(file: &Path) {
     let ours = ["static.d", "resolve", "dns-delegate.d"];
     let directories = file.ancestors().skip(1);
     let named =
         |path: &&Path| path.file_name().is_some_and(|name| ours.iter().any(|one| name == *one));
     for directory in directories.take_while(named) {
-        // It is someone else's where anything is in it.
+        // It isn't empty, so somebody else uses it.
         if fs::remove_dir(directory).is_err() {
             return;
         }
@@ -152,7 +152,7 @@ fn is_missing(error: &io::Error) -> bool {
 }
 
 impl Phase {
-    /// Whether there is a file to change.
+    /// Whether any file changes.
     pub(crate) fn has_changes(&self) -> bool {
         self.changes.iter().any(|change| !change.is_none())
     }
@@ -161,10 +161,10 @@ impl Phase {
         self.stop.iter().chain(&self.start).copied()
     }
 
-    /// Shows the change of each file, and the commands.
+    /// Prints the change of each file, and the commands.
     ///
     /// # Errors
-    /// Nobody reads it.
+    /// The output can't be written.
     pub(crate) fn show(&self, context: &Context) -> Result<(), Error> {
         for change in self.changes.iter().filter(|change| !change.is_none()) {
             change.show(context)?;
@@ -176,7 +176,7 @@ impl Phase {
         Ok(())
     }
 
-    /// Does it. Where a part fails, what was done before is undone. Below another root only the files are changed.
+    /// Makes the changes and runs the commands. Below another root directory, only the files are changed.
     fn apply(&self, context: &Context) -> Result<(), Error> {
         let run = |commands: &[&'static str]| match context.paths.is_this_system() {
             true => commands.iter().try_for_each(|command| run(command)),
@@ -193,7 +193,7 @@ impl Phase {
         }
     }
 
-    /// Undoes as much of it as was done.
+    /// Undoes whatever part of it was done.
     fn revert(&self, context: &Context) {
         let run_all = |commands: &[&'static str]| {
             for command in commands.iter().filter(|_| context.paths.is_this_system()) {
@@ -215,10 +215,10 @@ impl Phase {
     }
 }
 
-/// Does all phases, or none.
+/// Applies all phases, or none.
 ///
 /// # Errors
-/// Why one failed; what can't be undone has been reported.
+/// Why a phase failed. Whatever could not be undone has been reported.
 pub(crate) fn apply(phases: &[Phase], context: &Context) -> Result<(), Error> {
     for (at, phase) in phases.iter().enumerate() {
         if let Err(error) = phase.apply(context) {
@@ -231,7 +231,7 @@ pub(crate) fn apply(phases: &[Phase], context: &Context) -> Result<(), Error> {
     Ok(())
 }
 
-/// Runs a command of words without blanks in them.
+/// Runs a command, given as words separated by blanks.
 fn run(command: &str) -> Result<(), Error> {
     let mut words = command.split(' ');
     let failed = |why: String| Error::Command { command: command.into(), why };
@@ -248,7 +248,7 @@ fn run(command: &str) -> Result<(), Error> {
     Err(failed(if said.is_empty() { output.status.to_string() } else { said }))
 }
 
-/// Waits until a file of the daemon's is there.
+/// Waits until the daemon has written a file.
 fn wait_for(path: &Path) -> Result<(), Error> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     let watched = (|| -> io::Result<bool> {
@@ -269,7 +269,7 @@ fn wait_for(path: &Path) -> Result<(), Error> {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(errno) => return Err(errno.into()),
             }
-            // Whatever it was, the place is looked at again.
+            // Whatever the event was, the file is checked again.
             let mut buffer = [const { MaybeUninit::uninit() }; 4096];
             let mut events = Reader::new(&place, &mut buffer);
             while events.next().is_ok() {}

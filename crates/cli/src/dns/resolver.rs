@@ -15,29 +15,29 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// systemd-resolved's stub (systemd-resolved.service(8)).
 const STUBS: [&str; 2] = ["127.0.0.53", "127.0.0.54"];
 
-/// Where NetworkManager keeps its configuration, the file first (NetworkManager.conf(5)).
+/// NetworkManager's configuration: this file is read before the directories (NetworkManager.conf(5)).
 const NETWORK_MANAGER: &str = "/etc/NetworkManager/NetworkManager.conf";
 const NETWORK_MANAGER_DIRECTORIES: [&str; 3] =
     ["/usr/lib/NetworkManager/conf.d", "/run/NetworkManager/conf.d", "/etc/NetworkManager/conf.d"];
 
-/// From which version systemd-resolved has static records, and delegates.
+/// The versions of systemd-resolved that first have static records, and delegates.
 const RECORDS: u32 = 261;
 const DELEGATES: u32 = 258;
 
-/// A resolver, and the best way for it.
+/// A resolver, and the best way to get guests' names into it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Resolver {
-    /// For people, with its version where that matters.
+    /// The name to print, with the version where that matters.
     pub(crate) name: String,
     pub(crate) way: Way,
-    /// Other ways that it has.
+    /// Other ways that work with it.
     pub(crate) others: &'static [Way],
 }
 
 /// Finds the resolver in resolv.conf(5), which is what programs without NSS read.
 ///
 /// # Errors
-/// It isn't on this host, or isn't known, or there may be several. What to do.
+/// The resolver isn't on this host or isn't supported, or there may be several. The message says what to do.
 pub(crate) fn find(paths: &Paths) -> Result<Resolver, Error> {
     let path = paths.below(RESOLV_CONF);
     let refused = |why: String| Err(Error::Refused(why));
@@ -45,12 +45,12 @@ pub(crate) fn find(paths: &Paths) -> Result<Resolver, Error> {
         let target = target.to_string_lossy().into_owned();
         if target.ends_with("systemd/resolve/resolv.conf") {
             return refused(format!(
-                "{} leads past systemd-resolved, so programs without NSS don't ask it: link it to \
+                "{} bypasses systemd-resolved, so programs without NSS don't ask it: link it to \
                  /run/systemd/resolve/stub-resolv.conf, and run this again",
                 path.display()
             ));
         }
-        // Of an image there is no /run.
+        // An image has no /run.
         let stubs = ["systemd/resolve/stub-resolv.conf", "lib/systemd/resolv.conf"];
         if stubs.iter().any(|stub| target.ends_with(stub)) {
             return resolved(paths);
@@ -112,7 +112,7 @@ fn name_servers(text: &str) -> impl Iterator<Item = &str> {
 fn resolved(paths: &Paths) -> Result<Resolver, Error> {
     let Some(version) = version_of_resolved(paths) else {
         return Err(Error::Refused(
-            "resolv.conf names systemd-resolved, and its version can't be told: see 'resolvectl --version'"
+            "resolv.conf names systemd-resolved, but its version can't be determined: see 'resolvectl --version'"
                 .into(),
         ));
     };
@@ -124,7 +124,7 @@ fn resolved(paths: &Paths) -> Result<Resolver, Error> {
     Ok(Resolver { name: format!("systemd-resolved {version}"), way, others })
 }
 
-/// By the name of systemd's library, which an image has too; else by what this system's says.
+/// The version in the name of systemd's shared library, which an image has too; else the one that resolvectl prints.
 fn version_of_resolved(paths: &Paths) -> Option<u32> {
     let lib = paths.below("/usr/lib");
     let triplets = fs::read_dir(&lib).into_iter().flatten().flatten();
@@ -153,7 +153,7 @@ fn leading_number(text: &str) -> Option<u32> {
     text.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
-/// The last `dns=` of its configuration counts (NetworkManager.conf(5)).
+/// The last `dns=` in its configuration counts (NetworkManager.conf(5)).
 fn network_manager_runs_dnsmasq(paths: &Paths) -> bool {
     let mut files = vec![paths.below(NETWORK_MANAGER)];
     for directory in NETWORK_MANAGER_DIRECTORIES {
@@ -171,7 +171,7 @@ fn network_manager_runs_dnsmasq(paths: &Paths) -> bool {
     settings.last().as_deref() == Some("dnsmasq")
 }
 
-/// Whether the service is started at boot; of this system, whether it runs.
+/// Whether the service runs; on another system, whether it is started at boot.
 fn is_enabled(paths: &Paths, service: &str) -> bool {
     let link = format!("/etc/systemd/system/multi-user.target.wants/{service}.service");
     if !paths.is_this_system() {
@@ -187,7 +187,8 @@ pub(crate) fn is_active(unit: &str) -> bool {
     asked.is_ok_and(|asked| asked.status.success())
 }
 
-/// Whether the resolver reads files beside its own; and, of dnsmasq, leaves ours an address.
+/// Checks that the resolver reads the directory that our file goes into, and that dnsmasq leaves
+/// an address for our server.
 fn reads_its_directory(paths: &Paths, way: Way) -> Result<(), Error> {
     let (files, directory): (&[&str], _) = match way {
         Way::Dnsmasq => (&["/etc/dnsmasq.conf", "/etc/default/dnsmasq"], "/etc/dnsmasq.d"),
@@ -213,7 +214,7 @@ fn reads_its_directory(paths: &Paths, way: Way) -> Result<(), Error> {
     }
     if way == Way::Dnsmasq && takes_every_address(paths) && super::server::read(paths)?.port == 53 {
         return Err(Error::Refused(format!(
-            "dnsmasq takes port 53 of every address, so that libvirt-nss-dns can't have it: put 'port=5354' into \
+            "dnsmasq takes port 53 on every address, so libvirt-nss-dns can't use it: put 'port=5354' into \
              {}, or 'bind-interfaces' into /etc/dnsmasq.conf, and run this again",
             paths.below(CONFIGURATION).display()
         )));
@@ -221,7 +222,7 @@ fn reads_its_directory(paths: &Paths, way: Way) -> Result<(), Error> {
     Ok(())
 }
 
-/// dnsmasq(8), `--bind-interfaces`: without it, dnsmasq binds the wildcard address.
+/// Without `--bind-interfaces`, dnsmasq binds the wildcard address (dnsmasq(8)).
 fn takes_every_address(paths: &Paths) -> bool {
     let directory = Path::new("/etc/dnsmasq.d");
     let names = names_in(paths.below(directory));
@@ -240,7 +241,7 @@ mod tests {
     use std::os::unix::fs::symlink;
     use testkit::scratch::Scratch;
 
-    /// A system below another root, and what is found there.
+    /// A system below another root directory, and the resolver that is found there.
     fn found(files: &[(&str, &str)], links: &[(&str, &str)]) -> Result<String, String> {
         let directory = Scratch::new();
         for (path, text) in files {
@@ -278,7 +279,7 @@ mod tests {
         assert_eq!(found(&fedora, &stub).unwrap(), "systemd-resolved 256: Link");
         assert!(found(&[STUB], &[]).unwrap_err().contains("resolvectl --version"));
         let uplink = [("etc/resolv.conf", "/run/systemd/resolve/resolv.conf")];
-        assert!(found(&fedora, &uplink).unwrap_err().contains("leads past systemd-resolved"));
+        assert!(found(&fedora, &uplink).unwrap_err().contains("bypasses systemd-resolved"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use crate::error::Error;
 use crate::paths::Paths;
 
-/// Its configuration, in dnsmasq's words (dnsmasq(8)).
+/// Its configuration, in dnsmasq's format (dnsmasq(8)).
 pub(crate) const CONFIGURATION: &str = "/etc/libvirt-nss-dns.conf";
 
 /// Where it listens.
@@ -19,7 +19,7 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    /// As systemd-resolved has it.
+    /// In systemd-resolved's format.
     pub(crate) fn of_systemd(self) -> String {
         match (self.address, self.port) {
             (address, 53) => address.to_string(),
@@ -29,14 +29,14 @@ impl Address {
     }
 }
 
-/// As dnsmasq has it; unbound has an @ in place of the #.
+/// In dnsmasq's format; unbound has an @ in place of the #.
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}#{}", self.address, self.port)
     }
 }
 
-/// Reads where it listens: of several addresses the first on the loopback interface, else the first.
+/// Reads where it listens. If there are several addresses, the first on the loopback interface, else the first.
 ///
 /// # Errors
 /// The file can't be read, or names no address.

@@ -1,5 +1,5 @@
-//! The ways in which a resolver gets guests' names, and the files of each. What works with which resolver, and asks us
-//! for no other name, was tried with each of them (docs/dns.md).
+//! The ways in which a resolver gets guests' names, and the files of each. Each way was tested with its resolvers: it
+//! works, and they ask us for no other name (docs/dns.md).
 
 use super::MARK;
 use super::outlets::Outlet;
@@ -8,33 +8,33 @@ use super::server::Address;
 /// How the resolver gets the names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// systemd-resolved 261 and newer reads them itself.
+    /// systemd-resolved 261 and newer read the names themselves.
     Records,
-    /// systemd-resolved 258 and newer delegates the zones.
+    /// systemd-resolved 258 and newer delegate the zones to a server.
     Delegate,
-    /// Older ones have servers for zones on links alone, so there is a link for it.
+    /// Older versions of systemd-resolved route zones by link only, so there is a link for our server.
     Link,
     /// The dnsmasq that NetworkManager runs.
     NetworkManager,
-    /// dnsmasq as a service of its own.
+    /// A dnsmasq that runs as a service of its own.
     Dnsmasq,
     Unbound,
 }
 
-/// What a file is to be.
+/// The content of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Content {
     Text(String),
-    /// A symbolic link to this.
+    /// A symbolic link to this path.
     Link(&'static str),
 }
 
-/// What it takes to be asked for the names of these zones alone.
+/// What the files need to say so that the resolver asks us for names in these zones only.
 #[derive(Debug, Clone)]
 pub(crate) struct Route<'r> {
     /// Where libvirt-nss-dns.service listens.
     pub(crate) server: Address,
-    /// The first is the one that every guest has a name in.
+    /// The first is the zone in which every guest has a name.
     pub(crate) zones: &'r [String],
 }
 
@@ -48,7 +48,7 @@ impl Way {
         Self::Unbound,
     ];
 
-    /// For people.
+    /// A description to print.
     pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Records => "systemd-resolved reads the names itself (static records)",
@@ -69,7 +69,7 @@ impl Way {
         }
     }
 
-    /// Its files, the first of which is always one.
+    /// The way's files. The first is always written.
     pub(crate) fn paths(self) -> &'static [&'static str] {
         match self {
             Self::Records => &["/etc/systemd/resolve/static.d/libvirt-nss.rr"],
@@ -84,7 +84,7 @@ impl Way {
         }
     }
 
-    /// What they are to be, in the order of [`paths`](Self::paths).
+    /// The contents of the files, in the order of [`paths`](Self::paths).
     pub(crate) fn contents(self, route: &Route<'_>) -> Vec<Content> {
         let text = |text: String| Content::Text(format!("{MARK}{text}"));
         match self {
@@ -96,7 +96,7 @@ impl Way {
         }
     }
 
-    /// The commands after the files have been written.
+    /// The commands to run after the files have been written.
     pub(crate) fn start(self) -> &'static [&'static str] {
         match self {
             Self::Records => &[],
@@ -110,7 +110,7 @@ impl Way {
         }
     }
 
-    /// The commands before they are removed.
+    /// The commands to run before the files are removed.
     pub(crate) fn stop(self) -> &'static [&'static str] {
         match self {
             Self::Link => &["systemctl disable --quiet --now libvirt-nss-dns-link.service"],
@@ -118,7 +118,7 @@ impl Way {
         }
     }
 
-    /// The commands after they have been removed.
+    /// The commands to run after the files have been removed.
     pub(crate) fn settle(self) -> &'static [&'static str] {
         match self {
             Self::Records => &[],
@@ -134,7 +134,8 @@ impl Way {
     }
 }
 
-/// Zones as systemd-resolved has them: in the first one names of one label are looked up too, the others are only routed.
+/// The zones in systemd-resolved's format: single-label names are also looked up in the first one; the others are for
+/// routing only.
 fn domains(zones: &[String]) -> String {
     let domain = |(at, zone): (usize, &String)| {
         if at == 0 { zone.clone() } else { format!("~{zone}") }
@@ -142,14 +143,14 @@ fn domains(zones: &[String]) -> String {
     zones.iter().enumerate().map(domain).collect::<Vec<_>>().join(" ")
 }
 
-/// systemd.dns-delegate(5).
+/// See systemd.dns-delegate(5).
 fn delegate(route: &Route<'_>) -> String {
     let (server, domains) = (route.server.of_systemd(), domains(route.zones));
     format!("[Delegate]\nDNS={server}\nDomains={domains}\n")
 }
 
-/// A pair of interfaces that leads nowhere, with an address (RFC 5737), without which systemd-resolved doesn't use a link.
-/// Without `default-route no`, a search domain would make it a way to all names.
+/// A pair of interfaces that is connected to nothing, with an address (RFC 5737), since systemd-resolved doesn't use a
+/// link without one. Without `default-route no`, its search domain would make systemd-resolved send all names there.
 fn link(route: &Route<'_>) -> String {
     let (server, domains) = (route.server.of_systemd(), domains(route.zones));
     format!(
@@ -183,21 +184,21 @@ WantedBy=multi-user.target
     )
 }
 
-/// NetworkManager.conf(5): it would configure the link.
+/// NetworkManager would otherwise configure the link (NetworkManager.conf(5)).
 const UNMANAGED: &str = "[device-libvirt-nss-dns]
 match-device=interface-name:vmdns*
 managed=0
 ";
 
-/// dnsmasq(8). The last kind of line matters with stop-dns-rebind, and does no harm without.
+/// See dnsmasq(8). `rebind-domain-ok` matters with stop-dns-rebind, and does no harm without it.
 fn dnsmasq(route: &Route<'_>) -> String {
     let lines = route.zones.iter().map(|zone| format!("server=/{zone}/{}\n", route.server));
     let rebind = route.zones.iter().filter(|zone| !zone.ends_with(".arpa"));
     lines.chain(rebind.map(|zone| format!("rebind-domain-ok=/{zone}/\n"))).collect()
 }
 
-/// unbound.conf(5). Private reverse zones are answered by unbound itself otherwise, and private addresses dropped where
-/// it has `private-address`.
+/// See unbound.conf(5). Otherwise unbound itself answers for private reverse zones, and drops private addresses if it
+/// is configured with `private-address`.
 fn unbound(route: &Route<'_>) -> String {
     let mut text = String::from("server:\n    do-not-query-localhost: no\n");
     for zone in route.zones {

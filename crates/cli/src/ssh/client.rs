@@ -1,4 +1,4 @@
-//! What ssh on this system would do, as `ssh -G` has it.
+//! The configuration that ssh on this system would use for a destination, from `ssh -G`.
 
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
@@ -9,17 +9,17 @@ use crate::error::{Error, reason};
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Effective {
     pub(crate) port: Option<u16>,
-    /// As it is written, with its tokens.
+    /// The command as configured, with its tokens (%H and the like).
     pub(crate) known_hosts_command: Option<String>,
     /// ProxyCommand or ProxyJump.
     pub(crate) proxy: Option<String>,
 }
 
 impl Effective {
-    /// Asks ssh.
+    /// Runs `ssh -G` with these arguments.
     ///
     /// # Errors
-    /// ssh isn't there, or refuses the configuration or the arguments: in its own words.
+    /// ssh isn't installed, or rejects the configuration or the arguments; the error has ssh's own message.
     pub(crate) fn read(arguments: &[OsString]) -> Result<Self, Error> {
         let failed = |why| Error::Command { command: "ssh -G".into(), why };
         let output = Command::new("ssh").arg("-G").args(arguments).stdin(Stdio::null()).output();

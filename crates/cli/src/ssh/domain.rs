@@ -1,4 +1,4 @@
-//! Domains that may be shut off, by virsh(1): nothing else knows of them.
+//! Domains that may be shut off, through virsh(1): nothing else here lists those.
 
 use std::process::{Command, Output, Stdio};
 
@@ -6,20 +6,20 @@ use guest_store::snapshot::info::Info;
 
 use crate::error::{Error, reason};
 
-/// The libvirt of this host, for every user.
+/// libvirt's system-wide connection on this host.
 const HERE: &str = "qemu:///system";
 
-/// Where a domain is, and how it does.
+/// A domain's connection and its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Domain {
     /// libvirt's connection URI.
     uri: String,
     name: String,
-    /// In virsh's words: `running`, `shut off`, `paused`.
+    /// The state as virsh prints it: `running`, `shut off`, `paused`.
     pub(crate) state: String,
 }
 
-/// The URIs of all connections, in the order in which their names count.
+/// The URIs of all connections, in order of precedence.
 pub(crate) fn uris(info: Option<&Info>) -> Vec<String> {
     let configured = info.map(|info| &info.connections[..]).unwrap_or_default();
     let uris: Vec<String> = configured.iter().filter_map(|one| one.uri.clone()).collect();
@@ -27,7 +27,8 @@ pub(crate) fn uris(info: Option<&Info>) -> Vec<String> {
 }
 
 impl Domain {
-    /// The first connection's domain of this name; else what virsh said, where it could not tell.
+    /// Finds the domain with this name on the first connection that has one. Otherwise returns virsh's messages from
+    /// the connections that could not be asked.
     ///
     /// # Errors
     /// virsh can't be started.
@@ -47,10 +48,10 @@ impl Domain {
         Ok(Err(said))
     }
 
-    /// Starts it.
+    /// Starts the domain.
     ///
     /// # Errors
-    /// In virsh's words.
+    /// virsh's own message.
     pub(crate) fn start(&self) -> Result<(), Error> {
         let Self { uri, name, .. } = self;
         let output = virsh(uri, ["start", "--domain", name])?;
@@ -63,7 +64,7 @@ impl Domain {
 }
 
 fn virsh<const N: usize>(uri: &str, arguments: [&str; N]) -> Result<Output, Error> {
-    // Standard input stays: it may ask for a password there (polkit, ssh).
+    // Standard input is inherited: virsh may ask for a password (polkit, ssh).
     let output = Command::new("virsh")
         .args(["--quiet", "--connect", uri])
         .args(arguments)
@@ -73,7 +74,7 @@ fn virsh<const N: usize>(uri: &str, arguments: [&str; N]) -> Result<Output, Erro
     output.map_err(|error| Error::Command { command: "virsh".into(), why: reason(&error) })
 }
 
-/// What it said, in one line.
+/// virsh's error output on one line.
 fn words(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     let said: Vec<&str> =

@@ -1,5 +1,5 @@
-//! The file of ssh's configuration that turns all this on: a link to a file of the package, so that nothing is left that
-//! ssh complains of when the package is removed.
+//! The file of ssh's configuration that turns all this on. It is a link to a file of the package, so that removing the
+//! package leaves nothing that ssh would complain about.
 
 use std::fs;
 use std::io;
@@ -9,35 +9,35 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, reason};
 use crate::paths::Paths;
 
-/// Where ssh looks, from the root.
+/// The link, as a path below the root directory.
 pub(crate) const LINK: &str = "/etc/ssh/ssh_config.d/20-libvirt-nss.conf";
 
-/// The directory of the package's files, from the root.
+/// The directory of the package's files, as a path below the root directory.
 const PACKAGED: &str = "/usr/share/libvirt-nss/ssh";
 
-/// The command's path in the package's files.
+/// The path of the command that the package's files name.
 pub(crate) const COMMAND: &str = "/usr/bin/libvirt-nss";
 
-/// The zone in the package's files.
+/// The zone that the package's files name.
 const ZONE: &str = "vm.internal";
 
-/// What is turned on.
+/// Which parts are turned on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Parts {
     /// ssh knows guests' host keys.
     HostKeys,
-    /// It also goes through the hosts of guests that only these reach.
+    /// ssh also reaches guests through their hosts, if only these can reach them.
     HostKeysAndProxy,
 }
 
-/// What there is at [`LINK`].
+/// What is at [`LINK`].
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum DropIn {
     /// Nothing.
     Absent,
-    /// A link to a file of the package that is there.
+    /// A link to a file of the package that exists.
     Enabled(Parts),
-    /// A link to a file of the package that isn't there: ssh ignores it.
+    /// A link to a file of the package that doesn't exist: ssh ignores it.
     Dangling,
     /// Something else.
     Foreign,
@@ -62,27 +62,28 @@ impl Parts {
         }
     }
 
-    /// The package's file, from the root.
+    /// The package's file, as a path below the root directory.
     pub(crate) fn packaged(self) -> PathBuf {
         Path::new(PACKAGED).join(self.file_name())
     }
 
-    /// The configuration for any place in a file of one's own, with another zone and the command elsewhere.
+    /// The configuration as text for a user's own file, at any place in it, with another zone or
+    /// another path of the command.
     pub(crate) fn text(self, zone: Option<&str>, command: &str) -> String {
         let lines = self.packaged_text().lines();
         let lines = lines.skip_while(|line| line.starts_with('#') || line.is_empty());
         let lines = lines.filter(|line| !line.starts_with('#'));
         let text: String = lines.map(|line| format!("{line}\n")).collect();
-        // What stands after a Host or a Match would count for that alone.
+        // A line that follows a Host or Match line would apply to that block only.
         let text = text.replacen("KnownHostsCommand", "Match all\n    KnownHostsCommand", 1);
         text.replace(ZONE, zone.unwrap_or(ZONE)).replace(COMMAND, command)
     }
 }
 
-/// Looks at what there is.
+/// Reads what is at [`LINK`].
 ///
 /// # Errors
-/// It can't be looked at.
+/// The path can't be read.
 pub(crate) fn read(paths: &Paths) -> Result<DropIn, Error> {
     let link = paths.below(LINK);
     let target = match fs::read_link(&link) {
@@ -99,10 +100,10 @@ pub(crate) fn read(paths: &Paths) -> Result<DropIn, Error> {
     })
 }
 
-/// Makes the link lead to the file for `parts`.
+/// Points the link to the package's file for `parts`.
 ///
 /// # Errors
-/// Something is missing or in the way.
+/// Something that the link needs is missing, or the path is taken by another file.
 pub(crate) fn enable(parts: Parts, paths: &Paths) -> Result<(), Error> {
     let link = paths.below(LINK);
     check_packaged(parts, paths)?;
@@ -118,17 +119,17 @@ pub(crate) fn enable(parts: Parts, paths: &Paths) -> Result<(), Error> {
         )));
     }
     let root = "run this as root; for yourself alone put what 'libvirt-nss ssh enable --print' prints into ~/.ssh/config";
-    // Not replaced in place: at no moment is there a file that ssh can't read.
+    // A new link is renamed over the old one, so that ssh always finds a complete configuration.
     let new = link.with_extension("conf.new");
     remove(&new)?;
     symlink(parts.packaged(), &new).map_err(Error::file("create", &new, root))?;
     fs::rename(&new, &link).map_err(Error::file("create", &link, root))
 }
 
-/// Removes the link. Whether there was one.
+/// Removes the link, and returns whether there was one.
 ///
 /// # Errors
-/// It isn't ours, or can't be removed.
+/// The link isn't ours, or can't be removed.
 pub(crate) fn disable(paths: &Paths) -> Result<bool, Error> {
     let link = paths.below(LINK);
     match read(paths)? {
@@ -154,7 +155,7 @@ fn foreign(link: &Path) -> Error {
     ))
 }
 
-/// With a file that somebody else may write to, ssh ends before it connects to any host.
+/// ssh refuses to connect to any host if others can write to one of its configuration files.
 fn check_packaged(parts: Parts, paths: &Paths) -> Result<(), Error> {
     let file = paths.below(parts.packaged());
     let missing = |path: &Path, why: &str| {
@@ -174,15 +175,16 @@ fn check_packaged(parts: Parts, paths: &Paths) -> Result<(), Error> {
     }
 }
 
-/// Why ssh would refuse the file (ssh_config(5), "FILES": readconf.c checks the owner and the mode), if it would.
+/// Why ssh would reject the file, if it would: readconf.c checks the owner and the mode (ssh_config(5), "FILES").
 pub(crate) fn trouble(file: &Path) -> Option<String> {
     let status = fs::metadata(file).ok()?;
     let own = rustix::process::geteuid().as_raw();
     if status.uid() != 0 && status.uid() != own {
-        return Some(format!("it belongs to user {}, and not to root", status.uid()));
+        return Some(format!("it belongs to user {}, not to root", status.uid()));
     }
     let mode = status.mode() & 0o7777;
-    (mode & 0o022 != 0).then(|| format!("others than its owner may write to it (mode {mode:04o})"))
+    (mode & 0o022 != 0)
+        .then(|| format!("users other than its owner may write to it (mode {mode:04o})"))
 }
 
 #[cfg(test)]

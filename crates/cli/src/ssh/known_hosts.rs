@@ -12,8 +12,8 @@ use super::target::Target;
 use crate::context::Clock;
 use crate::paths::Paths;
 
-/// Prints the keys of the guest that ssh calls by the second of `arguments`, which are ssh_config(5)'s %I, %H, %t, %K. The
-/// status is 0 in any case.
+/// Prints the keys of the guest that the second of `arguments` names. The arguments are ssh_config(5)'s %I, %H, %t and
+/// %K. The status is always 0.
 pub(crate) fn run(arguments: &[OsString], paths: &Paths, clock: Clock) -> ExitCode {
     quiet::end_in_time(0);
     let lines = arguments.get(1).and_then(|host| {
@@ -21,12 +21,12 @@ pub(crate) fn run(arguments: &[OsString], paths: &Paths, clock: Clock) -> ExitCo
         let guest = super::guest(paths, &Target::with_port(host)?, clock.now())?;
         Some(lines(host, &guest))
     });
-    // ssh may have ended.
+    // ssh may already have ended.
     let _ = io::stdout().write_all(&lines.unwrap_or_default());
     ExitCode::SUCCESS
 }
 
-/// A line for each key, all under `host`: ssh compares it as it is.
+/// A line for each key, all under `host`, which ssh compares literally.
 pub(crate) fn lines(host: &[u8], guest: &SshGuest) -> Vec<u8> {
     let mut lines = Vec::new();
     for key in guest.keys.iter().filter(|key| is_key(key)) {
@@ -38,7 +38,7 @@ pub(crate) fn lines(host: &[u8], guest: &SshGuest) -> Vec<u8> {
     lines
 }
 
-/// Whether it is a key and nothing but that: a type and base64.
+/// Whether the text is a public key and nothing else: a type and base64.
 fn is_key(key: &str) -> bool {
     let Some((kind, data)) = key.split_once(' ') else { return false };
     let in_kind = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'@');

@@ -1,7 +1,8 @@
-//! What ssh gets from us: host keys, and the way to guests that only their host reaches.
+//! What this command provides to ssh: host keys, and the route to guests that only their own host can reach.
 //!
-//! ssh runs `ssh-known-hosts` for every connection and `ssh-behind` for every host without a dot, so both are quick,
-//! end by themselves, and never fail: a status other than 0 of the first would end the connection.
+//! ssh runs `ssh-known-hosts` for every connection and `ssh-behind` for every host name without a dot. So both are
+//! quick, always end by themselves, and never fail: if the first exited with a status other than 0,
+//! ssh would end the connection.
 
 pub(crate) mod client;
 pub(crate) mod domain;
@@ -22,7 +23,7 @@ use crate::context::Clock;
 use crate::paths::Paths;
 use target::Target;
 
-/// The guest that ssh means by a target.
+/// The guest that a target names.
 pub(crate) fn guest(paths: &Paths, target: &Target<'_>, now: i64) -> Option<SshGuest> {
     let key = match target {
         Target::Name(name) => ssh::name_key(name),
@@ -31,13 +32,13 @@ pub(crate) fn guest(paths: &Paths, target: &Target<'_>, now: i64) -> Option<SshG
     ssh::find(&paths.snapshot()?, &paths.state_directory(), &key, now)
 }
 
-/// The address by which a guest's host reaches it, where only that does.
+/// The address at which a guest's host reaches it, if only that host can.
 pub(crate) fn address_behind(guest: &SshGuest) -> Option<IpAddr> {
     guest.route.as_ref()?.addresses.first().copied()
 }
 
-/// Does what ssh itself asks for, if `arguments` is that. The command line's definition isn't built for it, which would take
-/// a third of the time.
+/// Handles the commands that ssh itself runs, if `arguments` is one of them. This skips building the definition of the
+/// command line, which would take a third of the time.
 pub(crate) fn serve(arguments: &[OsString]) -> Option<ExitCode> {
     let [_, command, arguments @ ..] = arguments else { return None };
     let paths = Paths::new(Some(Path::new("/")), None);
@@ -51,7 +52,7 @@ pub(crate) fn serve(arguments: &[OsString]) -> Option<ExitCode> {
     }
 }
 
-/// `ssh-behind`: whether `name` is a guest that only its host reaches.
+/// `ssh-behind`: whether `name` is a guest that only its host can reach.
 pub(crate) fn behind(name: &OsStr, paths: &Paths, clock: Clock) -> ExitCode {
     const NO: u8 = 1;
     quiet::end_in_time(NO);

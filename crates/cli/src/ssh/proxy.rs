@@ -1,7 +1,7 @@
-//! `ssh-proxy`: through a guest's host to the guest.
+//! `ssh-proxy`: connects to a guest through the guest's host.
 //!
-//! The snapshot is the daemon's, so nothing in it is executed: what goes to ssh from it is checked, and each piece is an
-//! argument of its own.
+//! The snapshot is the daemon's, so nothing in it is executed: every value is checked before it is passed to ssh, each
+//! as an argument of its own.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -17,35 +17,35 @@ use crate::error::Error;
 use crate::paths::Paths;
 use crate::state::lossy;
 
-/// The names that a chain of ssh has come through, with blanks between them. A host may be a guest behind another host, and
-/// two may be behind each other by mistake.
+/// The names of the guests that this chain of ssh processes goes through, separated by blanks. A host may itself be a
+/// guest behind another host, and by mistake two may be behind each other.
 const CHAIN: &str = "LIBVIRT_NSS_SSH_CHAIN";
 
-/// The way to a guest that only its host reaches.
+/// The route to a guest that only its host can reach.
 #[derive(Debug)]
 pub(crate) struct Route {
-    /// As it was asked for.
+    /// The name as requested.
     name: String,
-    /// On its host.
+    /// Its address on its host.
     address: IpAddr,
     host: SshHost,
 }
 
-/// Why there is no way through a host.
+/// Why there is no route through a host.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NoRoute {
-    /// No guest can be called that.
+    /// No guest can have this name.
     NotAName,
-    /// No guest that has to be reached so is called that.
+    /// No guest with this name has to be reached through its host.
     NotBehind,
-    /// What the snapshot says of the way there makes no sense.
+    /// The route in the snapshot is malformed.
     Malformed,
-    /// ssh is on its way through this very guest.
+    /// This chain of ssh processes already goes through the guest.
     Loop,
 }
 
 impl Route {
-    /// Finds the way to a guest by name.
+    /// Finds the route to a guest by name.
     ///
     /// # Errors
     /// See [`NoRoute`].
@@ -71,7 +71,7 @@ impl Route {
         Ok(Self { name: plain, address, host })
     }
 
-    /// ssh, on the way to a port of the guest.
+    /// The ssh command that connects to a port of the guest.
     fn command(&self, port: u16) -> Command {
         let mut command = Command::new("ssh");
         command.args(arguments(&self.host, self.address, port));
@@ -85,10 +85,10 @@ impl Route {
     }
 }
 
-/// Connects standard input and output with a port of the guest. Returns only where that fails.
+/// Connects standard input and output to a port of the guest. Returns only on failure.
 ///
 /// # Errors
-/// There is no way there, or ssh can't be started.
+/// There is no route, or ssh can't be started.
 pub(crate) fn run(name: &OsStr, port: u16, paths: &Paths, now: i64) -> Result<(), Error> {
     let route = Route::find(name, paths, now).map_err(|why| refused(name, &why))?;
     let source = route.command(port).exec();
@@ -110,14 +110,14 @@ fn refused(name: &OsStr, why: &NoRoute) -> Error {
     })
 }
 
-/// Whether each part has the form that it should have. It comes from the snapshot, so this doesn't rely on its writer.
+/// Whether each part is well-formed. The parts come from the snapshot, whose writer isn't trusted here.
 fn is_well_formed(host: &SshHost) -> bool {
     let SshHost { host, user, key_file, known_hosts, authentications, .. } = host;
     let is_host = host.parse::<IpAddr>().is_ok() || is_plain(host.as_bytes());
     let has_quote =
         |path: &String| path.contains(|c: char| c.is_control() || c == '"' || c == '\\');
     let is_path = |path: &String| path.starts_with('/') && !has_quote(path);
-    // ssh takes whatever follows the last @ for the host.
+    // ssh takes whatever follows the last @ as the host.
     let is_user = |user: &String| user.split('@').all(|part| is_plain(part.as_bytes()));
     let is_list =
         |list: &String| list.bytes().all(|byte| byte.is_ascii_lowercase() || b"-,".contains(&byte));
@@ -161,7 +161,7 @@ fn arguments(host: &SshHost, address: IpAddr, port: u16) -> Vec<OsString> {
     arguments
 }
 
-/// A path for ssh, which replaces %h and the like in it.
+/// Escapes a path for ssh, which expands %h and the like in it.
 fn escaped(path: &str) -> String {
     path.replace('%', "%%")
 }

@@ -1,4 +1,4 @@
-//! Programs that ssh waits for must end, whatever goes wrong, and with the status that stands for "nothing known".
+//! ssh waits for these programs, so they must end whatever goes wrong, with the status that means "nothing known".
 
 use std::panic;
 use std::thread;
@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use signal_hook::low_level::exit;
 
-/// ssh itself waits for ever. Everything that is read is in memory, so this is never reached on a machine that works.
+/// The time limit; ssh itself has none. Everything that is read is in memory, so a healthy machine never reaches it.
 const LIMIT: Duration = Duration::from_secs(2);
 
-/// From now on the process ends with `status` when it panics, and when its time is over.
+/// Makes the process exit with `status` when it panics, and when its time is up.
 pub(crate) fn end_in_time(status: u8) {
     panic::set_hook(Box::new(move |_| exit(status.into())));
     let watch = move || {
         thread::sleep(LIMIT);
         exit(status.into())
     };
-    // Without a thread there is no limit, and the answer all the same.
+    // Without the thread there is no time limit, but still an answer.
     let _ = thread::Builder::new().stack_size(64 << 10).spawn(watch);
 }
 
@@ -27,7 +27,7 @@ mod tests {
 
     use super::*;
 
-    /// Runs this test in a process of its own, in which `WHAT` says what goes wrong.
+    /// Runs this test again in a process of its own, in which the variable `WHAT` says what goes wrong.
     fn end_of(what: &str) -> Option<i32> {
         let test = std::env::current_exe().unwrap();
         let name = "ssh::quiet::tests::what_goes_wrong";

@@ -7,13 +7,13 @@ use std::net::IpAddr;
 pub(crate) enum Target<'t> {
     /// A name, without one trailing dot.
     Name(&'t [u8]),
-    /// An address. A link-local one is none, as another link may have it too.
+    /// An address. Never a link-local one, since another link may have the same address.
     Address(IpAddr),
 }
 
 impl<'t> Target<'t> {
-    /// Reads what ssh puts in place of %H: with a port in the form that known_hosts has. `None` for everything that could be
-    /// more than one name in a known_hosts line (sshd(8)) or on a command line.
+    /// Parses what ssh puts in place of %H; with a port, it has the form that known_hosts uses. `None` for anything
+    /// that could be more than one name in a known_hosts line (sshd(8)) or on a command line.
     pub(crate) fn with_port(text: &'t [u8]) -> Option<Self> {
         let Some(bracketed) = text.strip_prefix(b"[") else { return Self::parse(text) };
         let end = bracketed.iter().position(|&byte| byte == b']')?;
@@ -29,7 +29,7 @@ impl<'t> Target<'t> {
         Self::parse(host)
     }
 
-    /// Reads a host.
+    /// Parses a host.
     pub(crate) fn parse(text: &'t [u8]) -> Option<Self> {
         if let Ok(address) = std::str::from_utf8(text).unwrap_or_default().parse::<IpAddr>() {
             let is_link_local = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
@@ -40,7 +40,7 @@ impl<'t> Target<'t> {
     }
 }
 
-/// Whether a name is nothing but a name to a shell, to ssh and in known_hosts.
+/// Whether a name has no special meaning to a shell, to ssh and in known_hosts.
 pub(crate) fn is_plain(name: &[u8]) -> bool {
     let may_be_in = |&byte: &u8| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'+') || byte >= 0x80

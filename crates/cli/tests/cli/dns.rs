@@ -122,7 +122,7 @@ impl System {
         assert_eq!(self.tree(), before);
         assert_eq!(self.does(&format!("enable {options}")).replace("done;", ""), {
             let mut text = shown.clone();
-            text += " 'libvirt-nss dns status' shows how it does\n";
+            text += " 'libvirt-nss dns status' shows whether it works\n";
             text
         });
         let during = self.tree();
@@ -254,9 +254,9 @@ fn status_says_what_to_do() {
     system.write("etc/resolv.conf", "nameserver 127.0.0.1\n");
     system.write("etc/NetworkManager/NetworkManager.conf", "dns=dnsmasq\n");
     let (text, status) = system.says("status");
-    assert!(status == 3 && text.contains("NetworkManager's dnsmasq now"), "{text}");
+    assert!(status == 3 && text.contains("programs now ask NetworkManager's dnsmasq"), "{text}");
     let root = system.sandbox.work();
     let output = system.sandbox.run(&format!("libvirt-nss --root {} doctor", root.display()));
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(text.contains("NetworkManager's dnsmasq now"), "{text}");
+    assert!(text.contains("programs now ask NetworkManager's dnsmasq"), "{text}");
 }

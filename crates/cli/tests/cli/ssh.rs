@@ -410,11 +410,14 @@ fn on_and_off() {
         || fs::read_link(&link).ok().and_then(|path| path.file_name().map(|name| name.to_owned()));
     assert_eq!(system.says(&["ssh", "status"]).2, Some(3));
     let (out, err, status) = system.says(&["ssh", "enable"]);
-    assert!(out.starts_with("ssh knows the host keys of guests now ("), "{out}{err}");
+    assert!(out.starts_with("ssh now knows the host keys of guests ("), "{out}{err}");
     assert_eq!((status, target()), (Some(0), Some("host-keys.conf".into())));
     assert!(system.says(&["ssh", "enable"]).0.contains("nothing to change"));
     let (out, _, status) = system.says(&["ssh", "status"]);
-    assert!(out.contains("Host keys: of 3. Through their hosts: 2\n"), "{out}");
+    assert!(
+        out.contains("Guests with known host keys: 3. Guests reached through their hosts: 2\n"),
+        "{out}"
+    );
     assert_eq!(status, Some(0));
     // With a connection by ssh the way there comes with it.
     let mut fleet = records();
@@ -422,7 +425,7 @@ fn on_and_off() {
     fleet.insert(b"info".to_vec(), info.to_vec());
     system.publish(&fleet, 0);
     let (out, _, status) = system.says(&["ssh", "status"]);
-    assert!(out.contains("guests on NAT networks of rack1 aren't reached"), "{out}");
+    assert!(out.contains("guests on NAT networks of rack1 can't be reached"), "{out}");
     assert_eq!(status, Some(3));
     assert!(system.says(&["ssh", "enable"]).0.contains("names in the zone vms.example"));
     assert_eq!(target(), Some("host-keys-and-proxy.conf".into()));
