@@ -1,6 +1,6 @@
-//! What an event costs in our helper and in libvirt's: `cargo bench -p leaseshelper`. Needs root and libvirt's helper.
+//! The cost of an event in our helper and in libvirt's: `cargo bench -p leaseshelper`. Needs root and libvirt's helper.
 //!
-//! The two take turns, so that both run under the same load. It prints tables for docs/benchmarks.md, and fails if ours
+//! The two take turns, so that both run under the same load. Prints tables for docs/benchmarks.md, and fails if ours
 //! takes more than a fifth of the processor time or memory of libvirt's.
 
 use std::io;
@@ -19,18 +19,18 @@ mod world;
 
 use world::{Call, OURS, Stock, World};
 
-/// Pairs of events per row of the first table.
+/// Pairs of events for each row of the first table.
 const PAIRS: usize = 100;
-/// The largest share of libvirt's cost that ours may have.
+/// The largest fraction of libvirt's cost that ours may have.
 const LIMIT: f64 = 0.2;
 
-/// What one run of a helper cost.
+/// The cost of one run of a helper.
 struct Cost {
-    /// From its start to its end, in milliseconds.
+    /// Elapsed time, in milliseconds.
     wall: f64,
     /// Processor time, in milliseconds.
     cpu: f64,
-    /// The most memory that it had, in KiB.
+    /// Peak memory, in KiB.
     memory: f64,
 }
 
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
         }
     }
     println!("\nA thousand guests boot, on the disk:\n");
-    println!("| networks | helper | all leases written after | events a second |");
+    println!("| networks | helper | time until all leases are written | events per second |");
     println!("|---|---|---|---|");
     for networks in [1, 10] {
         for (name, program) in [("libvirt's", stock.as_path()), ("ours", OURS.as_ref())] {
@@ -82,7 +82,7 @@ fn main() -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Prints a row for each helper, and one with the ratios. Returns whether they are within the limit.
+/// Prints a row for each helper, and one with the ratios. Returns whether these are within the limit.
 fn one_event(world: &World, stock: &Path, on: &str, leases: usize) -> bool {
     let leases_of_guests: Vec<Lease> = (0..leases)
         .map(|i| {
@@ -144,15 +144,14 @@ fn take_turns(stock: &Path, leases: usize) {
     }
 }
 
-/// The argument that makes this program the small parent that takes turns.
+/// The argument that makes this program the small parent that runs the helpers in turn.
 const TAKE_TURNS: &str = "take-turns";
 
 const BRIDGES: [&str; 2] = ["stock0", "ours0"];
 
 const CLIENT_ID: &str = "ff:56:50:4d:98:00:02:00:00:ab:11:5e:91:52:54:00:aa:bb:cc";
 
-/// 1,000 guests get their first lease, in so many networks at once; each network's dnsmasq runs one helper at a
-/// time.
+/// 1,000 guests get their first lease, on this many networks at once; each network's dnsmasq runs one helper at a time.
 fn boot(world: &World, program: &Path, networks: usize) -> Duration {
     let guests = 1000 / networks;
     for network in 0..networks {
@@ -161,7 +160,7 @@ fn boot(world: &World, program: &Path, networks: usize) -> Duration {
     let start = Instant::now();
     thread::scope(|scope| {
         for network in 0..networks {
-            // The thread shares this one's world.
+            // The thread shares this thread's world.
             scope.spawn(move || {
                 for guest in 0..guests {
                     let call = Call::add(&format!("boot{network}"), guest)
@@ -183,7 +182,7 @@ fn run(command: &mut Command) -> Cost {
     let start = Instant::now();
     let child = command.stdout(Stdio::null()).spawn().expect("the helper starts");
     let mut status = 0;
-    // SAFETY: rusage is a C struct of integers, for which all zeroes are a value.
+    // SAFETY: rusage is a C struct of integers, for which all zeros are valid.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
     // SAFETY: the child is this program's own and nobody else waits for it; both pointers are to locals.
     let waited = unsafe { libc::wait4(child.id() as _, &raw mut status, 0, &raw mut usage) };

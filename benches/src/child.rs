@@ -9,7 +9,7 @@ use crate::error::{Context, Error, Result};
 /// The result of a child: numbers, or an error.
 pub(crate) type Numbers = Result<Vec<f64>>;
 
-/// Runs `body` in a forked child and gives its numbers. This process must have one thread.
+/// Runs `body` in a forked child and returns its numbers. This process must have only one thread.
 pub(crate) fn run(body: impl FnOnce() -> Numbers) -> Numbers {
     let mut ends = [0; 2];
     // SAFETY: room for two descriptors.
@@ -21,7 +21,7 @@ pub(crate) fn run(body: impl FnOnce() -> Numbers) -> Numbers {
     let mut read = unsafe { File::from_raw_fd(read) };
     // SAFETY: the same.
     let mut write = unsafe { File::from_raw_fd(write) };
-    // SAFETY: there is one thread, so all of its state is whole in the child.
+    // SAFETY: there is only one thread, so the child has a consistent copy of all state.
     match unsafe { libc::fork() } {
         -1 => Err(std::io::Error::last_os_error()).context("fork"),
         0 => {
@@ -31,7 +31,7 @@ pub(crate) fn run(body: impl FnOnce() -> Numbers) -> Numbers {
                 Err(error) => format!("failed: {error}"),
             };
             let written = write.write_all(said.as_bytes());
-            // SAFETY: ends the child, without what the parent would do at its end.
+            // SAFETY: ends the child, without the parent's exit handlers.
             unsafe { libc::_exit(i32::from(written.is_err())) }
         }
         pid => {

@@ -1,4 +1,4 @@
-//! Taking time, and taking turns.
+//! Measuring time, and taking turns.
 
 /// Processor time of the calling thread, in seconds.
 pub(crate) fn thread_time() -> f64 {
@@ -7,25 +7,25 @@ pub(crate) fn thread_time() -> f64 {
 
 fn time(clock: libc::clockid_t) -> f64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` has room for what is written. The clock is always there.
+    // SAFETY: there is room for `time`, and the clock always exists.
     unsafe { libc::clock_gettime(clock, &raw mut time) };
     time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
 }
 
-/// What is compared: one call of it is one of what is measured.
+/// One call of what is measured.
 pub(crate) type Turn<'t> = Box<dyn FnMut() + 't>;
 
-/// How long one batch takes at least, in seconds, so that reading the clock doesn't count.
+/// The least duration of a batch, in seconds, so that reading the clock doesn't matter.
 const BATCH: f64 = 300e-6;
 
-/// Rounds that a median is taken of, at least and at most.
+/// The least and the largest number of rounds.
 const ROUNDS: std::ops::Range<usize> = 5..1000;
 
-/// Seconds for one call of each, one sample a round. Each round has a batch of every one of them.
+/// Seconds per call of each contender, one sample per round. Each round has a batch of every contender.
 #[derive(Clone, Debug)]
 pub(crate) struct Samples(pub(crate) Vec<Vec<f64>>);
 
-/// Lets all take turns until `seconds` of processor time have been used.
+/// Lets all contenders take turns until `seconds` of processor time have been used.
 pub(crate) fn take_turns(turns: &mut [Turn<'_>], seconds: f64) -> Samples {
     let mut batches = Vec::new();
     let mut longest = 0f64;
@@ -40,7 +40,7 @@ pub(crate) fn take_turns(turns: &mut [Turn<'_>], seconds: f64) -> Samples {
     let rounds = (seconds / longest).ceil() as usize;
     let mut samples = vec![Vec::new(); turns.len()];
     for round in 0..rounds.clamp(ROUNDS.start, ROUNDS.end) {
-        // Every second round is in reverse order, so that no contender always follows the same other.
+        // Every second round is in reverse order, so that no contender always follows the same other one.
         let order: Vec<usize> = match round % 2 {
             0 => (0..turns.len()).collect(),
             _ => (0..turns.len()).rev().collect(),
@@ -59,12 +59,12 @@ fn batch(turn: &mut Turn<'_>, count: usize) -> f64 {
 }
 
 impl Samples {
-    /// The middle one of the samples.
+    /// The median of the samples.
     pub(crate) fn median(&self, of: usize) -> f64 {
         median(self.0[of].clone())
     }
 
-    /// The least of the samples.
+    /// The least sample.
     pub(crate) fn least(&self, of: usize) -> f64 {
         self.0[of].iter().copied().fold(f64::INFINITY, f64::min)
     }
@@ -81,7 +81,7 @@ impl Samples {
 }
 
 /// # Panics
-/// No median without values.
+/// If there are no values.
 pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     assert!(!values.is_empty(), "nothing was measured");
     values.sort_by(f64::total_cmp);

@@ -1,4 +1,4 @@
-//! The modules that are compared, copied into the sandbox so that all lie in the same file system.
+//! The modules to compare, copied into the sandbox so that all are in the same file system.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) const BOTH: [Self; 2] = [Self::Host, Self::Guest];
 
-    /// As nsswitch.conf calls it.
+    /// Its name in nsswitch.conf.
     pub(crate) fn service(self) -> &'static str {
         match self {
             Self::Host => "libvirt",
@@ -34,16 +34,16 @@ impl Kind {
     }
 }
 
-/// The first of the contenders.
+/// The index of our modules among the contenders.
 pub(crate) const OURS: usize = 0;
-/// The second.
+/// The index of libvirt's.
 pub(crate) const STOCK: usize = 1;
 
 /// A pair of modules.
 #[derive(Clone, Debug)]
 pub(crate) struct Contender {
     pub(crate) name: String,
-    /// With both modules in it, as `LD_LIBRARY_PATH` wants it.
+    /// A directory with both modules, suitable for `LD_LIBRARY_PATH`.
     pub(crate) directory: PathBuf,
 }
 
@@ -59,25 +59,25 @@ pub(crate) struct Objects {
     files: [Vec<u8>; 2],
 }
 
-/// Reads all that are to be compared.
+/// Reads all modules to compare.
 pub(crate) fn read(options: &Options) -> Result<Vec<Objects>> {
     let Options { modules, stock, .. } = options;
     let ours = pair("ours", |kind| {
         let built = modules.join(kind.file());
-        // What cargo calls it, before make gives it its name.
+        // cargo's name for it, before make renames it.
         let plain = built.with_extension("");
         let found = [built, plain].into_iter().find(|path| path.is_file());
-        found.ok_or_else(|| missing(kind, modules, "run make, or say --modules DIR"))
+        found.ok_or_else(|| missing(kind, modules, "run make, or use --modules DIR"))
     })?;
     let stock = pair("libvirt's", |kind| {
         let found = find_below(stock, &kind.file());
-        found.ok_or_else(|| missing(kind, stock, "run tests/setup stock, or say --stock DIR"))
+        found.ok_or_else(|| missing(kind, stock, "run tests/setup stock, or use --stock DIR"))
     })?;
     let mut all = vec![ours, stock];
     for (name, directory) in &options.also {
         all.push(pair(name, |kind| {
             let found = find_below(directory, &kind.file());
-            found.ok_or_else(|| missing(kind, directory, "see to what --also names"))
+            found.ok_or_else(|| missing(kind, directory, "check the directory given with --also"))
         })?);
     }
     Ok(all)
@@ -110,7 +110,7 @@ fn find_below(directory: &Path, name: &str) -> Option<PathBuf> {
     below.iter().find_map(|path| find_below(path, name))
 }
 
-/// Puts them into the sandbox.
+/// Writes them into the sandbox.
 pub(crate) fn install(sandbox: &Sandbox, objects: Vec<Objects>) -> Result<Vec<Contender>> {
     let put = |(at, objects): (usize, Objects)| {
         let directory = sandbox.directory(&format!("modules-{at}"))?;

@@ -16,7 +16,7 @@ use crate::table::Table;
 
 const END: &str = "<!-- /bench -->";
 
-/// Replaces what was measured now. Tables that were not stay as they are. `stock`: where libvirt's modules are.
+/// Replaces the tables that were measured now, and keeps the others. `stock`: the directory of libvirt's modules.
 pub(crate) fn write(folder: &Path, tables: &[Table], stock: &Path) -> Result<()> {
     let path = folder.join("benchmarks.md");
     let mut text = fs::read_to_string(&path).context(path.display())?;
@@ -30,7 +30,7 @@ pub(crate) fn write(folder: &Path, tables: &[Table], stock: &Path) -> Result<()>
     plot(folder)
 }
 
-/// Draws the plot from the page.
+/// Draws the plot from the tables of the page.
 pub(crate) fn plot(folder: &Path) -> Result<()> {
     let (page, path) = (folder.join("benchmarks.md"), folder.join("benchmarks.svg"));
     let text = fs::read_to_string(&page).context(page.display())?;
@@ -54,12 +54,12 @@ mod tests {
     fn prose_stays() {
         let text =
             "a\n<!-- bench:x -->\nold\n<!-- /bench -->\nb\n<!-- bench:y -->\n<!-- /bench -->\n";
-        let new = replace(text, "x", "new\n").expect("the marks are there");
+        let new = replace(text, "x", "new\n").expect("the marks exist");
         assert_eq!(new, text.replace("old", "new"));
-        let again = replace(&new, "x", "new\n").expect("they still are");
+        let again = replace(&new, "x", "new\n").expect("the marks still exist");
         assert_eq!(again, new);
         assert!(
-            replace(text, "z", "").expect_err("it has no place").to_string().contains("bench:z")
+            replace(text, "z", "").expect_err("it has no marks").to_string().contains("bench:z")
         );
     }
 }

@@ -1,4 +1,4 @@
-//! A run of one look-up alone: what callgrind counts the instructions of.
+//! A run of a single look-up, of which callgrind counts the instructions.
 
 use std::ffi::OsString;
 use std::hint::black_box;
@@ -32,7 +32,7 @@ impl Drive {
         ]
     }
 
-    /// What [`Drive::arguments`] made, but for the first.
+    /// Parses the arguments that [`Drive::arguments`] made, without the first.
     pub(crate) fn read(arguments: impl Iterator<Item = OsString>) -> Result<Self> {
         let arguments: Vec<OsString> = arguments.collect();
         let text = |at: usize| arguments.get(at).and_then(|argument| argument.to_str());
@@ -46,7 +46,7 @@ impl Drive {
             Some(times),
         ) = words
         else {
-            return Err(Error::new("--drive wants six values"));
+            return Err(Error::new("--drive needs six values"));
         };
         let kind = Kind::of_service(service);
         Ok(Self {

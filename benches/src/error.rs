@@ -1,4 +1,4 @@
-//! Why nothing could be measured.
+//! Why a measurement failed.
 
 use std::fmt::{self, Display};
 
@@ -20,7 +20,7 @@ impl Display for Error {
     }
 }
 
-/// Says what an error is about.
+/// Adds what the error is about.
 pub(crate) trait Context<T> {
     fn context(self, about: impl Display) -> Result<T>;
 }

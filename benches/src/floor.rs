@@ -1,7 +1,7 @@
-//! The floor: the least that reading the state files takes, and where a look-up's time goes.
+//! The floor: the least time that reading the state files takes, and where a look-up's time goes.
 //!
-//! A bare loop does what no reader of these files can do without: list the directory, open each file,
-//! read it to its end, go over its bytes once, close it.
+//! A bare loop does only what every reader of these files has to do: list the directory, open each file, read it to its
+//! end, scan its bytes once, close it.
 
 use std::ffi::{CStr, CString, c_int};
 use std::hint::black_box;
@@ -20,27 +20,26 @@ use crate::sandbox::STATE_DIRECTORY;
 use crate::state::{Asked, UNKNOWN_NAME};
 use crate::table::{Table, time, times};
 
-/// Bytes of one read: more at once was no faster where it was tried, as these stay in the processor's
-/// first cache.
+/// Bytes per read. More at once was no faster in experiments, as this many stay in the processor's first-level cache.
 const WINDOW: usize = 16 << 10;
-/// Bytes of one reading of the directory.
+/// Bytes per call that lists the directory.
 const LISTING: usize = 32 << 10;
 
-/// How far the loop goes.
+/// How much of the work the loop does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Depth {
     List,
     Open,
     Read,
-    /// memchr(3) for a byte that is in no file.
+    /// Scans with memchr(3) for a byte that is in no file.
     Pass,
 }
 
-/// What is read into, aligned as the kernel copies fastest.
+/// The buffer for reads, aligned so that the kernel copies fastest.
 #[repr(align(64))]
 struct Window([MaybeUninit<u8>; WINDOW]);
 
-/// What is done with the bytes that are read.
+/// The function that gets the bytes that were read.
 type Look<'l> = &'l mut dyn FnMut(&[u8]);
 
 /// An open file or directory.
@@ -57,12 +56,12 @@ impl Descriptor {
 
 impl Drop for Descriptor {
     fn drop(&mut self) {
-        // SAFETY: it is ours, and isn't used afterwards.
+        // SAFETY: the descriptor is ours, and isn't used afterwards.
         unsafe { libc::close(self.0) };
     }
 }
 
-/// Lists the directory and does with each file whose name ends so what `depth` says.
+/// Lists the directory, and handles each file whose name has this ending as `depth` says.
 fn walk(directory: &CStr, suffix: &[u8], depth: Depth, look: Look<'_>) {
     let directory = Descriptor::open(libc::AT_FDCWD, directory, libc::O_DIRECTORY);
     let mut listing = [0u8; LISTING];
@@ -101,12 +100,12 @@ fn file(directory: c_int, name: &CStr, depth: Depth, look: Look<'_>) {
         // SAFETY: `window` has room for WINDOW bytes.
         let len = unsafe { libc::pread(file.0, place, WINDOW, offset) };
         assert!(len >= 0, "{name:?} can't be read");
-        // SAFETY: so many bytes have been written there.
+        // SAFETY: this many bytes have been written there.
         let bytes = unsafe { std::slice::from_raw_parts(place.cast::<u8>(), len as usize) };
         if depth == Depth::Pass {
             look(bytes);
         }
-        // After a short read of a local file there is nothing more.
+        // A short read of a local file means that it has ended.
         if bytes.len() < WINDOW {
             return;
         }
@@ -114,7 +113,7 @@ fn file(directory: c_int, name: &CStr, depth: Depth, look: Look<'_>) {
     }
 }
 
-/// What a look-up asks first, to find that no daemon runs.
+/// The check that a look-up makes first, which finds that no daemon runs.
 fn exists(path: &CStr) -> bool {
     let mut status = std::mem::MaybeUninit::<libc::stat>::uninit();
     // SAFETY: a C string, and room for what is written.
@@ -126,13 +125,13 @@ fn memchr(bytes: &[u8]) {
     black_box(unsafe { libc::memchr(bytes.as_ptr().cast(), 0, bytes.len()) });
 }
 
-/// The floor under a module's look-up by name.
+/// The floor of a module's look-up by name.
 pub(crate) fn turn<'t>(kind: Kind, known_on: Option<&str>) -> Result<Turn<'t>> {
     let directory = CString::new(STATE_DIRECTORY).context(STATE_DIRECTORY)?;
     Ok(match kind {
         Kind::Host => Box::new(move || walk(&directory, b".status", Depth::Pass, &mut memchr)),
         Kind::Guest => {
-            // A name that is known costs its bridge's leases besides.
+            // For a known name, the leases of its bridge are read too.
             let status = known_on.map(|bridge| format!("{STATE_DIRECTORY}/{bridge}.status"));
             let status = status.map(CString::new).transpose().context("a bridge's name")?;
             Box::new(move || {
@@ -145,7 +144,7 @@ pub(crate) fn turn<'t>(kind: Kind, known_on: Option<&str>) -> Result<Turn<'t>> {
     })
 }
 
-/// Where the time of a look-up goes, in the module `libvirt`.
+/// Where the time of a look-up in the module `libvirt` goes.
 pub(crate) fn measure(bench: &Bench) -> Result<Vec<Table>> {
     let header = [
         "leases",
@@ -202,8 +201,8 @@ fn parts(bench: &Bench, asked: &Asked) -> Numbers {
         bare(Depth::Pass),
         Box::new(|| walk(&directory, b".status", Depth::Pass, &mut search)),
         Box::new(|| assert!(!exists(format::DIRECTORY), "no daemon runs here")),
-        Box::new(|| assert_eq!(of_unknown(), 0, "nobody is called so")),
-        Box::new(|| assert_eq!(of_known(), 1, "one guest is called so")),
+        Box::new(|| assert_eq!(of_unknown(), 0, "no guest has this name")),
+        Box::new(|| assert_eq!(of_known(), 1, "one guest has this name")),
     ];
     let samples = take_turns(&mut turns, bench.seconds());
     let [list, open, read, pass, needle, daemon, unknown, known] = [0, 1, 2, 3, 4, 5, 6, 7];

@@ -1,6 +1,6 @@
-//! Instructions of a look-up, counted by valgrind's callgrind: they are the same in each run, whatever
-//! else the machine does. Two runs that differ in the number of look-ups are taken from one another, so
-//! that the program's start doesn't count.
+//! Instructions of a look-up, counted by valgrind's callgrind: they are the same in each run, whatever else the machine
+//! does. Two runs differ in the number of look-ups, and only the difference counts, so
+//! the program's start isn't included.
 
 use std::env;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::module::Call;
 use crate::state::{Scene, thousands};
 use crate::table::{Table, times};
 
-/// Look-ups in the two runs.
+/// How many look-ups the two runs make.
 const FEW: usize = 1;
 const MORE: usize = 3;
 
@@ -29,7 +29,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Table>> {
         let asked = scene.set()?;
         for kind in Kind::BOTH {
             for question in lookups::forward(kind, &asked)? {
-                // The two entry points differ in the packing alone.
+                // The two entry points differ only in packing.
                 if !matches!(question.call, Call::Both(_)) {
                     continue;
                 }
@@ -48,7 +48,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Table>> {
     Ok(vec![table])
 }
 
-/// Valgrind takes its time.
+/// Valgrind is slow.
 fn scenes(bench: &Bench) -> Vec<Scene> {
     let all = [Scene::SMALLEST, Scene::USUAL, Scene::MANY, Scene::LARGEST];
     all.into_iter().filter(|scene| !bench.options.quick || *scene == Scene::SMALLEST).collect()

@@ -27,7 +27,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Table>> {
             Kind::Guest => &asked.single.domain,
         };
         let call = Call::Both(CString::new(name.as_str()).context(name)?);
-        // Per contender: dlopen alone, and all of it.
+        // For each contender: dlopen alone, then dlopen and the first look-up.
         let mut samples =
             [vec![Vec::new(); bench.contenders.len()], vec![Vec::new(); bench.contenders.len()]];
         for _ in 0..bench.repetitions() {

@@ -13,32 +13,32 @@ use crate::module::{Call, Module};
 use crate::state::{Asked, Guest, Scene, UNKNOWN_ADDRESS, UNKNOWN_NAME};
 use crate::table::{Table, time, times};
 
-/// A look-up, and what is to come of it.
+/// A look-up, and the expected number of addresses.
 pub(crate) struct Question {
     pub(crate) kind: Kind,
     pub(crate) label: &'static str,
     pub(crate) call: Call,
     pub(crate) addresses: usize,
-    /// The bridge of the guest that is looked up.
+    /// The bridge of the requested guest.
     bridge: Option<String>,
 }
 
-/// How long each took.
+/// The measured times of one question.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) scene: Scene,
     pub(crate) kind: Kind,
     pub(crate) label: &'static str,
-    /// Those that took turns, the contenders first.
+    /// The times of those that took turns, the contenders first.
     pub(crate) took: Vec<Took>,
 }
 
-/// In seconds.
+/// Times in seconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Took {
     pub(crate) median: f64,
     least: f64,
-    /// To ours.
+    /// Relative to ours.
     ratio: f64,
 }
 
@@ -48,7 +48,7 @@ pub(crate) struct Lookups {
     reverse: Vec<Row>,
 }
 
-/// The label of what the plot shows.
+/// The label of the rows that the plot shows.
 pub(crate) const KNOWN: &str = "known, 4_r";
 
 /// Look-ups by name.

@@ -1,8 +1,8 @@
-//! Measures the modules beside libvirt's own, in one run: look-ups, the floor under them, look-ups with the
-//! daemon's snapshot, loading, a whole getent(1) process, memory, size, instructions.
+//! Measures the modules beside libvirt's own, in one run: look-ups and their floor, look-ups with the daemon's
+//! snapshot, loading, a whole getent(1) process, memory, size, instructions.
 //!
-//! Everything happens in a private mount namespace with its own state directory. Whatever is compared takes turns, so that
-//! noise affects all alike, and processor time is measured rather than elapsed time, as the machine may be busy.
+//! Everything happens in a private mount namespace with its own state directory. Contenders take turns, so that noise
+//! affects all alike. Processor time is measured rather than elapsed time, as the machine may be busy.
 
 mod child;
 mod clock;
@@ -34,11 +34,11 @@ use crate::sandbox::Sandbox;
 use crate::state::Scene;
 use crate::table::Table;
 
-/// What the parts have to work with.
+/// What every part needs.
 struct Bench {
     options: Options,
     sandbox: Sandbox,
-    /// Ours, libvirt's, and any other.
+    /// Ours, libvirt's, and any others.
     contenders: Vec<Contender>,
 }
 
@@ -48,7 +48,7 @@ impl Bench {
         if self.options.quick { 0.02 } else { 1.5 }
     }
 
-    /// How often what takes a process each time is repeated.
+    /// How often to repeat measurements that need a process each.
     fn repetitions(&self) -> usize {
         if self.options.quick { 5 } else { 200 }
     }
@@ -82,7 +82,7 @@ fn run(options: Options) -> Result<()> {
     for &part in &bench.options.parts {
         let made = match bench.part(part) {
             Ok(made) => made,
-            // To see that everything works the other parts count too.
+            // A quick run checks that everything works, so the other parts count too.
             Err(error) if bench.options.quick => {
                 eprintln!("bench: {error}");
                 failed += 1;
@@ -100,7 +100,7 @@ fn run(options: Options) -> Result<()> {
         let passed = bench.options.parts.len() - failed;
         println!("\n{passed} passed, {failed} failed, 0 skipped");
     }
-    if failed == 0 { Ok(()) } else { Err(Error::new("not everything can be measured here")) }
+    if failed == 0 { Ok(()) } else { Err(Error::new("some parts can't be measured here")) }
 }
 
 fn main() -> ExitCode {

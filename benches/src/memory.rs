@@ -1,4 +1,4 @@
-//! What a module takes: on the disk, in the address space, in memory.
+//! The size of a module: on the disk, in the address space, in memory.
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
@@ -14,12 +14,12 @@ use crate::module::{Call, Module};
 use crate::state::{Scene, UNKNOWN_NAME};
 use crate::table::Table;
 
-/// Of one mapped file, in bytes.
+/// The sizes of one mapped file, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Mapped {
     size: u64,
     resident: u64,
-    /// Of the process's own: pages of the file that were written to.
+    /// Pages that were written to, of which the process has its own copy.
     copied: u64,
 }
 
@@ -56,10 +56,10 @@ fn kib(bytes: f64) -> String {
     format!("{:.1}", bytes / 1024.0)
 }
 
-/// How often page faults are counted.
+/// How often to count page faults.
 const TRIES: usize = 10;
 
-/// What loading and a first look-up touch, by the page faults that they cause.
+/// The memory that loading and a first look-up touch, measured by page faults.
 fn touched(bench: &Bench) -> Result<Table> {
     let scenes = bench.scenes();
     let wanted = [Scene::SMALLEST, Scene::USUAL, Scene::LARGEST];
@@ -77,7 +77,7 @@ fn touched(bench: &Bench) -> Result<Table> {
     for scene in &scenes {
         scene.set()?;
         for (kind, contender, row) in &mut rows {
-            // The least of some: what the parent has left to be copied differs.
+            // The least of several runs, as the number of pages that the parent leaves to be copied varies.
             let mut least = f64::INFINITY;
             for _ in 0..TRIES {
                 let numbers = child::run(|| faults(contender, *kind))?;
@@ -94,13 +94,13 @@ fn touched(bench: &Bench) -> Result<Table> {
 fn load_and_ask(path: &Path, kind: Kind) -> Result<()> {
     let call = Call::Both(CString::new(UNKNOWN_NAME).context(UNKNOWN_NAME)?);
     let addresses = Module::load(path, kind)?.prepare(&call)?();
-    assert_eq!(addresses, 0, "nobody is called {UNKNOWN_NAME}");
+    assert_eq!(addresses, 0, "no guest is called {UNKNOWN_NAME}");
     Ok(())
 }
 
 fn faults(contender: &Contender, kind: Kind) -> Numbers {
     let path = contender.path(kind);
-    // Once without, so that what the count itself touches has been touched.
+    // The first call touches whatever the counting itself touches.
     minor_faults();
     let before = minor_faults();
     load_and_ask(&path, kind)?;
@@ -114,7 +114,7 @@ fn minor_faults() -> i64 {
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: there is room for what is written.
     unsafe { libc::getrusage(libc::RUSAGE_SELF, usage.as_mut_ptr()) };
-    // SAFETY: zeroes are a usage too.
+    // SAFETY: all zeros are a valid usage.
     unsafe { usage.assume_init() }.ru_minflt
 }
 

@@ -1,4 +1,4 @@
-//! A module, loaded, and the calls that are measured.
+//! A loaded module, and the calls to measure.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::mem::{MaybeUninit, transmute};
@@ -9,7 +9,7 @@ use std::ptr;
 use crate::contender::Kind;
 use crate::error::{Context, Error, Result};
 
-/// glibc's first buffer has so many bytes.
+/// The size of glibc's first buffer, in bytes.
 const BUFFER: usize = 1024;
 
 /// `NSS_STATUS_SUCCESS`.
@@ -25,7 +25,7 @@ struct HostEnt {
     addresses: *mut *mut c_char,
 }
 
-/// `struct gaih_addrtuple`; nothing but how many there are counts here.
+/// `struct gaih_addrtuple`; only the number of tuples matters here.
 #[repr(C)]
 struct AddrTuple {
     next: *mut AddrTuple,
@@ -76,7 +76,7 @@ pub(crate) enum Call {
 }
 
 impl Call {
-    /// The entry point, without what all have in common.
+    /// The name of the entry point, without `_nss_SERVICE_`.
     pub(crate) fn entry_point(&self) -> &'static str {
         match self {
             Self::Both(_) => "gethostbyname4_r",
@@ -85,7 +85,7 @@ impl Call {
         }
     }
 
-    /// The call of an entry point for a name or an address; see [`Call::argument`].
+    /// Parses the call of an entry point for a name or an address; see [`Call::argument`].
     pub(crate) fn parse(entry_point: &str, argument: &str) -> Result<Self> {
         let name = || CString::new(argument).context(argument);
         Ok(match entry_point {
@@ -96,7 +96,7 @@ impl Call {
         })
     }
 
-    /// What it is called with.
+    /// The name or address.
     pub(crate) fn argument(&self) -> String {
         match self {
             Self::Both(name) | Self::V4(name) => name.to_string_lossy().into_owned(),
@@ -130,12 +130,12 @@ impl Module {
         if symbol.is_null() { Err(last_dl_error()) } else { Ok(symbol) }
     }
 
-    /// The call as a closure that can be called repeatedly. It returns the number of addresses, 0 without an answer.
+    /// The call as a closure that can be called repeatedly. It returns the number of addresses, or 0 without an answer.
     pub(crate) fn prepare<'c>(&self, call: &'c Call) -> Result<Box<dyn FnMut() -> usize + 'c>> {
         let symbol = self.symbol(call.entry_point())?;
         Ok(match call {
             Call::Both(name) => {
-                // SAFETY: glibc's declaration of the entry point of this name.
+                // SAFETY: glibc's declaration of the entry point with this name.
                 let entry = unsafe { transmute::<*mut c_void, ByName4>(symbol) };
                 Box::new(move || both(entry, name))
             }
@@ -154,7 +154,7 @@ impl Module {
 }
 
 fn last_dl_error() -> Error {
-    // SAFETY: takes nothing; what it gives stays until the next call.
+    // SAFETY: takes nothing; the result stays valid until the next call.
     let text = unsafe { libc::dlerror() };
     if text.is_null() {
         return Error::new("an object can't be loaded");
@@ -167,7 +167,7 @@ fn both(entry: ByName4, name: &CStr) -> usize {
     let mut buffer = [0 as c_char; BUFFER];
     let (mut errno, mut h_errno, mut ttl) = (0, 0, 0);
     let mut tuple: *mut AddrTuple = ptr::null_mut();
-    // SAFETY: as glibc calls it.
+    // SAFETY: called as glibc does.
     let status = unsafe {
         entry(
             name.as_ptr(),
@@ -192,7 +192,7 @@ fn one_family(entry: ByName2, name: &CStr) -> usize {
     let mut buffer = [0 as c_char; BUFFER];
     let (mut errno, mut h_errno) = (0, 0);
     let mut result = MaybeUninit::<HostEnt>::zeroed();
-    // SAFETY: as glibc calls it.
+    // SAFETY: called as glibc does.
     let status = unsafe {
         entry(
             name.as_ptr(),
@@ -222,7 +222,7 @@ fn by_address(entry: ByAddress, address: &IpAddr) -> usize {
             (libc::AF_INET6, 16)
         }
     };
-    // SAFETY: as glibc calls it.
+    // SAFETY: called as glibc does.
     let status = unsafe {
         entry(
             octets.as_ptr().cast(),
@@ -238,12 +238,12 @@ fn by_address(entry: ByAddress, address: &IpAddr) -> usize {
     count(status, &result)
 }
 
-/// How many addresses an answer has.
+/// The number of addresses in an answer.
 fn count(status: c_int, result: &MaybeUninit<HostEnt>) -> usize {
     if status != SUCCESS {
         return 0;
     }
-    // SAFETY: zeroes are a hostent too, and the module has filled it.
+    // SAFETY: all zeros are a valid hostent, and the module has filled it.
     let addresses = unsafe { result.assume_init_ref() }.addresses;
     let mut count = 0;
     loop {

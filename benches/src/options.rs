@@ -9,32 +9,32 @@ use crate::error::{Error, Result};
 pub(crate) const USAGE: &str = "\
 usage: bench [OPTION]...
 
-Measures this project's modules beside libvirt's own. Wants root, or a kernel that gives any user a
+Measures this project's modules beside libvirt's own. Needs root, or a kernel that gives any user a
 mount namespace.
 
-  --modules DIR     this project's modules (target/release)
-  --stock DIR       libvirt's modules, anywhere below DIR (target/stock, as tests/setup makes it)
-  --daemon FILE     the daemon (target/release/libvirt-nssd)
-  --also NAME=DIR   other modules, anywhere below DIR; may come more than once
-  --only PART,...   of: lookups, floor, snapshot, loading, processes, memory, instructions
-  --quick           see that everything works, in seconds; the figures are of no use, and the last
+  --modules DIR     this project's modules (default: target/release)
+  --stock DIR       libvirt's modules, anywhere below DIR (default: target/stock, made by tests/setup)
+  --daemon FILE     the daemon (default: target/release/libvirt-nssd)
+  --also NAME=DIR   other modules, anywhere below DIR; may be repeated
+  --only PART,...   only these parts: lookups, floor, snapshot, loading, processes, memory, instructions
+  --quick           check that everything works, in seconds; the figures mean nothing, and the last
                     line counts the parts that work
   --write DIR       write the tables of benchmarks.md, and benchmarks.svg from them, both in DIR
   --plot DIR        measure nothing: write benchmarks.svg from the tables of benchmarks.md, both in DIR
   --help            this text
 ";
 
-/// What is asked for.
+/// What to do.
 pub(crate) enum Command {
     Help,
-    /// A run of one look-up alone, which another program counts the instructions of.
+    /// Run a single look-up, while another program counts the instructions.
     Drive(Drive),
-    /// Draw the plot in this directory from the page beside it.
+    /// Draw the plot in this directory, from the page in it.
     Plot(PathBuf),
     Measure(Options),
 }
 
-/// A thing that is measured.
+/// A part of the benchmark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     Lookups,
@@ -83,7 +83,7 @@ pub(crate) fn read(arguments: impl Iterator<Item = OsString>) -> Result<Command>
     };
     while let Some(argument) = arguments.next() {
         let mut value = || {
-            let missing = || Error::new(format!("{} wants a value", argument.to_string_lossy()));
+            let missing = || Error::new(format!("{} needs a value", argument.to_string_lossy()));
             arguments.next().ok_or_else(missing)
         };
         match argument.to_str() {
@@ -96,11 +96,13 @@ pub(crate) fn read(arguments: impl Iterator<Item = OsString>) -> Result<Command>
             Some("--quick") => options.quick = true,
             Some("--plot") => return Ok(Command::Plot(value()?.into())),
             Some("--write") => options.write = Some(value()?.into()),
-            _ => return Err(Error::new(format!("no option '{}'", argument.to_string_lossy()))),
+            _ => {
+                return Err(Error::new(format!("unknown option '{}'", argument.to_string_lossy())));
+            }
         }
     }
     if options.quick && options.write.is_some() {
-        return Err(Error::new("--quick measures nothing that could be written down (--write)"));
+        return Err(Error::new("--quick yields no figures to write; leave out --write"));
     }
     Ok(Command::Measure(options))
 }
@@ -109,7 +111,7 @@ fn also(value: &OsStr) -> Result<(String, PathBuf)> {
     let named = value.to_str().and_then(|text| text.split_once('='));
     match named {
         Some((name, directory)) if !name.is_empty() => Ok((name.to_owned(), directory.into())),
-        _ => Err(Error::new(format!("--also wants NAME=DIR, not '{}'", value.to_string_lossy()))),
+        _ => Err(Error::new(format!("--also needs NAME=DIR, not '{}'", value.to_string_lossy()))),
     }
 }
 
@@ -117,7 +119,7 @@ fn parts(value: &OsStr) -> Result<Vec<Part>> {
     let text = value.to_string_lossy();
     let one = |name: &str| {
         let known = PARTS.iter().find(|(known, _)| *known == name);
-        known.map(|&(_, part)| part).ok_or_else(|| Error::new(format!("no part '{name}'")))
+        known.map(|&(_, part)| part).ok_or_else(|| Error::new(format!("unknown part '{name}'")))
     };
     text.split(',').map(one).collect()
 }
@@ -131,10 +133,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_measured() {
+    fn options_are_parsed() {
         let Ok(Command::Measure(options)) = parse("--only memory,floor --also new=/x --quick")
         else {
-            panic!("it is a good line");
+            panic!("the options are valid");
         };
         assert_eq!(options.parts, [Part::Memory, Part::Floor]);
         assert_eq!(options.also, [("new".to_owned(), PathBuf::from("/x"))]);
@@ -142,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn errors_name_what_is_wrong() {
         for (line, named) in [
             ("--only speed", "speed"),
             ("--also /x", "NAME=DIR"),
@@ -150,7 +152,7 @@ mod tests {
             ("--fast", "--fast"),
             ("--quick --write docs", "--write"),
         ] {
-            let Err(error) = parse(line) else { panic!("{line} is wrong") };
+            let Err(error) = parse(line) else { panic!("{line} was accepted") };
             assert!(error.to_string().contains(named), "{error}");
         }
     }

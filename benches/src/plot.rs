@@ -1,5 +1,5 @@
-//! The plot of docs/benchmarks.md, drawn from the tables of that page: what a look-up of a known name costs against
-//! how many leases there are. A colour is whose module it is, a dash which of the two modules.
+//! The plot of docs/benchmarks.md, drawn from the tables of that page: the cost of a look-up of a known name against
+//! the number of leases. The colour shows whose module it is, the dash which of the two modules.
 
 use std::fmt::Write as _;
 
@@ -9,20 +9,19 @@ use crate::state::{Scene, thousands};
 
 const WIDTH: f64 = 800.0;
 const HEIGHT: f64 = 500.0;
-/// Of the area with the lines in it.
+/// The margins of the area with the lines in it.
 const LEFT: f64 = 70.0;
 const RIGHT: f64 = 590.0;
 const TOP: f64 = 50.0;
 const BOTTOM: f64 = 400.0;
-/// Between the lines' names, at least.
+/// The least distance between the lines' names.
 const NAME_HEIGHT: f64 = 17.0;
 
 const SOLID: &str = "none";
 const DASHED: &str = "6 4";
 const DOTTED: &str = "2 3";
 
-/// It has its own background, so that it is readable on a page of any colour, and is dark where the reader's
-/// system is.
+/// It has its own background, so that it is readable on a page of any colour, and is dark if the reader's system is.
 const STYLE: &str = "\
 text { fill: #202124 } .ground { fill: #ffffff } .grid { stroke: #dadce0 }
 line.stock, polyline.stock { stroke: #b3261e } circle.stock, text.stock { fill: #b3261e }
@@ -40,7 +39,7 @@ line.floor, polyline.floor { stroke: #9aa0a6 } circle.floor, text.floor { fill: 
 /// A line of the plot: a point for each scene.
 struct Line {
     name: String,
-    /// Of the style.
+    /// Its class in the style sheet.
     class: &'static str,
     dash: &'static str,
     /// Seconds.
@@ -49,9 +48,9 @@ struct Line {
 
 /// A logarithmic axis.
 struct Axis {
-    /// Values at its ends.
+    /// The values at its ends.
     values: (f64, f64),
-    /// Places of its ends.
+    /// The positions of its ends.
     places: (f64, f64),
 }
 
@@ -62,7 +61,7 @@ impl Axis {
     }
 }
 
-/// The plot, as SVG. `page`: the text of benchmarks.md.
+/// The plot, as SVG. `page` is the text of benchmarks.md.
 ///
 /// # Errors
 /// The page lacks a figure.
@@ -110,7 +109,7 @@ fn cells(line: &str) -> Vec<&str> {
     line.trim_matches('|').split('|').map(str::trim).collect()
 }
 
-/// Reads a time as tables have it: `9.19 µs`.
+/// Parses a time as the tables have it: `9.19 µs`.
 fn seconds(cell: &str) -> Option<f64> {
     let (number, unit) = cell.split_once(' ')?;
     let factor = match unit {
@@ -126,7 +125,7 @@ fn seconds(cell: &str) -> Option<f64> {
 fn stock_version(page: &str) -> Result<String> {
     let (_, after) = page
         .split_once("libvirt's modules of ")
-        .ok_or_else(|| Error::new("the page doesn't say of which version libvirt's modules are"))?;
+        .ok_or_else(|| Error::new("the page lacks the version of libvirt's modules"))?;
     let version = after.split(|letter: char| !letter.is_ascii_digit() && letter != '.');
     let version = version.into_iter().next().unwrap_or_default();
     Ok(version.split('.').take(2).collect::<Vec<_>>().join("."))
@@ -203,7 +202,7 @@ fn svg(scenes: &[Scene], lines: &[Line]) -> String {
     svg
 }
 
-/// The places of the names, in the same order, with room between them.
+/// The positions of the names, in the same order and not too close to each other.
 fn apart(places: Vec<f64>) -> Vec<f64> {
     let mut order: Vec<usize> = (0..places.len()).collect();
     order.sort_by(|&a, &b| places[a].total_cmp(&places[b]));
@@ -223,7 +222,7 @@ fn power_label(seconds: f64) -> String {
         many if many >= 1e3 => write!(label, "{} ms", many / 1e3),
         few => write!(label, "{few} µs"),
     };
-    written.expect("a string takes all");
+    written.expect("writing to a String succeeds");
     label
 }
 
@@ -260,14 +259,14 @@ mod tests {
         assert_eq!(labels, ["1 µs", "100 µs", "1 ms", "100 ms", "1 s"]);
     }
 
-    /// docs/benchmarks.svg is what the tables beside it say.
+    /// docs/benchmarks.svg shows what the tables beside it say.
     #[test]
     fn the_plot_is_of_its_page() {
         let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
-        let page = std::fs::read_to_string(docs.join("benchmarks.md")).expect("the page is there");
-        let drawn = std::fs::read_to_string(docs.join("benchmarks.svg")).expect("so is the plot");
-        let plot = of_page(&page).expect("the page has all that is drawn");
-        assert!(plot == drawn, "draw it again: target/release/bench --plot docs");
+        let page = std::fs::read_to_string(docs.join("benchmarks.md")).expect("the page exists");
+        let drawn = std::fs::read_to_string(docs.join("benchmarks.svg")).expect("the plot exists");
+        let plot = of_page(&page).expect("the page has all figures");
+        assert!(plot == drawn, "draw it again with target/release/bench --plot docs");
         assert!(figure(&page, "lookups-libvirt", "no such row", "ours").is_err());
     }
 }

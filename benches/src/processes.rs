@@ -1,4 +1,4 @@
-//! A whole getent(1): what a program pays that looks up one name and ends.
+//! A whole getent(1): the cost for a program that looks up one name and ends.
 
 use std::ffi::OsStr;
 use std::mem::MaybeUninit;
@@ -34,7 +34,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Table>> {
                     samples.push(getent(name, contender.directory.as_ref(), 0)?);
                 }
             }
-            // Nothing takes turns with this: nsswitch.conf is one for all.
+            // Nothing can take turns with this, as there is only one nsswitch.conf.
             bench.sandbox.hosts_line("files")?;
             for _ in 0..bench.repetitions() {
                 samples[bench.contenders.len()].push(getent(name, OsStr::new("/"), NOT_FOUND)?);
@@ -54,7 +54,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Table>> {
     Ok(vec![table])
 }
 
-/// Processor time of one, in seconds.
+/// The processor time of one process, in seconds.
 fn getent(name: &str, libraries: &OsStr, expected: i32) -> Result<f64> {
     let mut command = Command::new("getent");
     command.args(["hosts", name]).env("LD_LIBRARY_PATH", libraries).stdout(Stdio::null());
@@ -68,7 +68,7 @@ fn getent(name: &str, libraries: &OsStr, expected: i32) -> Result<f64> {
     if !libc::WIFEXITED(status) || libc::WEXITSTATUS(status) != expected {
         return Err(Error::new(format!("getent hosts {name} ended with wait status {status:#x}")));
     }
-    // SAFETY: zeroes are a usage too, and wait4 has filled it.
+    // SAFETY: all zeros are a valid usage, and wait4 has filled it.
     let usage = unsafe { usage.assume_init() };
     let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 * 1e-6;
     Ok(seconds(usage.ru_utime) + seconds(usage.ru_stime))

@@ -1,5 +1,5 @@
-//! A mount namespace of the program's own, with a file system in memory where libvirt keeps its state.
-//! The kernel takes it away with the last process in it; nothing outside sees any of it.
+//! A mount namespace of the program's own, with a file system in memory at libvirt's state directory. The kernel
+//! removes it with the last process in it, and nothing outside can see it.
 
 use std::ffi::{CString, c_char, c_ulong};
 use std::fs;
@@ -10,10 +10,10 @@ use std::ptr;
 
 use crate::error::{Context, Error, Result};
 
-/// Where the modules look for their state files.
+/// Where the modules look for state files.
 pub(crate) const STATE_DIRECTORY: &str = "/var/lib/libvirt/dnsmasq";
 
-/// Where the daemon has its snapshot.
+/// Where the daemon puts its snapshot.
 pub(crate) const RUNTIME_DIRECTORY: &str = "/run/libvirt-nss";
 
 const NSSWITCH: &str = "/etc/nsswitch.conf";
@@ -24,16 +24,16 @@ pub(crate) struct Sandbox {
 }
 
 impl Sandbox {
-    /// Enters it. The process must have one thread.
+    /// Enters a new namespace. The process must have only one thread.
     pub(crate) fn enter() -> Result<Self> {
         separate()?;
         mount("none", Path::new("/"), None, libc::MS_REC | libc::MS_PRIVATE)?;
         let libvirt = Path::new("/var/lib/libvirt");
-        // A directory that isn't there can't be mounted on; its parent always is.
+        // A directory that doesn't exist can't be mounted on, but its parent always exists.
         let root = if libvirt.is_dir() { libvirt } else { Path::new("/var/lib") };
         mount("tmpfs", root, Some("tmpfs"), 0)?;
         fs::create_dir_all(STATE_DIRECTORY).context(STATE_DIRECTORY)?;
-        // Without a daemon, as long as none is started: see `runtime_directory`.
+        // Hides a daemon that runs on this machine: see `daemons_directories`.
         mount("tmpfs", Path::new("/run"), Some("tmpfs"), 0)?;
         Ok(Self { root: root.to_owned() })
     }
@@ -45,9 +45,9 @@ impl Sandbox {
         Ok(path)
     }
 
-    /// The daemon's directories, as its service makes them; they are gone with what is returned.
+    /// Creates the daemon's directories, as its service does. Dropping the result removes them.
     pub(crate) fn daemons_directories(&self) -> Result<DaemonsDirectories> {
-        // What is there already has to be seen in the new /var/lib too, which has room for the daemon's home.
+        // What already exists must also be visible in the new /var/lib, which has room for the daemon's home.
         let kept = Path::new("/run/kept");
         let state = Path::new("/var/lib/libvirt");
         fs::create_dir_all(kept).context(kept.display())?;
@@ -62,7 +62,7 @@ impl Sandbox {
         Ok(directories)
     }
 
-    /// Makes this the `hosts` line of nsswitch.conf.
+    /// Writes this `hosts` line to nsswitch.conf.
     pub(crate) fn hosts_line(&self, services: &str) -> Result<()> {
         let file = self.directory("etc")?.join("nsswitch.conf");
         fs::write(&file, format!("hosts: {services}\n")).context(file.display())?;
@@ -76,7 +76,7 @@ pub(crate) struct DaemonsDirectories(());
 
 impl Drop for DaemonsDirectories {
     fn drop(&mut self) {
-        // What can't be taken away here goes with the namespace.
+        // Whatever can't be unmounted here is removed with the namespace.
         let _ = fs::remove_dir_all(RUNTIME_DIRECTORY);
         for place in [c"/var/lib", c"/run/kept"] {
             // SAFETY: a C string.
@@ -85,9 +85,9 @@ impl Drop for DaemonsDirectories {
     }
 }
 
-/// A mount namespace; where only root may have one, a user namespace with it.
+/// Creates a mount namespace and, if only root may do that, a user namespace with it.
 fn separate() -> Result<()> {
-    // SAFETY: they take and give numbers.
+    // SAFETY: they take nothing and return numbers.
     let user = unsafe { libc::getuid() };
     // SAFETY: the same.
     let group = unsafe { libc::getgid() };

@@ -23,13 +23,13 @@ use crate::sandbox::{RUNTIME_DIRECTORY, STATE_DIRECTORY};
 use crate::state::{Asked, Scene};
 use crate::table::{Table, time, times};
 
-/// Where the snapshot is.
+/// The snapshot's path.
 const PLACE: &CStr = c"/run/libvirt-nss/names.cdb";
 
-/// How long the daemon may take to say that it is ready.
+/// How long to wait for the daemon to say that it is ready.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A running libvirt-nssd that knows the state directory alone.
+/// A running libvirt-nssd that only knows the state directory.
 struct Daemon(Child);
 
 impl Daemon {
@@ -38,7 +38,7 @@ impl Daemon {
         let directory = bench.sandbox.directory("daemon")?;
         let (configuration, socket) = (directory.join("conf.toml"), directory.join("notify"));
         fs::write(&configuration, "connection = []\n").context(configuration.display())?;
-        // Of the scene before.
+        // Removes the snapshot of the previous scene.
         let _ = fs::remove_file(&socket);
         let notified = UnixDatagram::bind(&socket).context(socket.display())?;
         notified.set_read_timeout(Some(PATIENCE)).context(socket.display())?;
@@ -63,7 +63,7 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// Bytes of it that are resident.
+    /// The daemon's resident memory, in bytes.
     fn resident(&self) -> Result<f64> {
         let path = format!("/proc/{}/status", self.0.id());
         let status = fs::read_to_string(&path).context(&path)?;
@@ -85,8 +85,7 @@ fn snapshot_path() -> PathBuf {
     Path::new(RUNTIME_DIRECTORY).join("names.cdb")
 }
 
-/// Waits until the snapshot replaces the state files: a fresh change has to get older than the clock's
-/// granularity first.
+/// Waits until the snapshot replaces the state files: a change must first be older than the clock's granularity.
 fn stands() -> Result<()> {
     let (start, path) = (Instant::now(), snapshot_path());
     loop {
@@ -99,13 +98,13 @@ fn stands() -> Result<()> {
             return Ok(());
         }
         if start.elapsed() > PATIENCE {
-            return Err(Error::new("the snapshot doesn't stand for the state directory"));
+            return Err(Error::new("the snapshot doesn't replace the state files"));
         }
         thread::yield_now();
     }
 }
 
-/// What no reader of a constant database can do without.
+/// The system calls that every reader of a constant database has to make.
 fn bare() {
     const SIZES: [usize; 4] = [8, 64, 256, 64];
     let flags = libc::O_RDONLY | libc::O_CLOEXEC;
@@ -150,7 +149,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Table>> {
         &["leases", "daemon, resident", "snapshot"],
     );
     let _directories = bench.sandbox.daemons_directories()?;
-    // Ours at the fewest leases, in the order of the questions.
+    // Our times with the fewest leases, in the order of the questions.
     let mut fewest: Vec<f64> = Vec::new();
     for scene in bench.scenes().into_iter().filter(|scene| *scene != Scene::SPREAD) {
         let asked = scene.set()?;
@@ -188,7 +187,7 @@ pub(crate) fn measure(bench: &Bench) -> Result<Vec<Table>> {
     Ok(vec![table, sizes])
 }
 
-/// Those with one answer or none.
+/// The look-ups with one answer or none.
 fn questions(kind: Kind, asked: &Asked) -> Result<Vec<Question>> {
     let mut questions = lookups::forward(kind, asked)?;
     questions.extend(lookups::reverse(kind, asked));
@@ -197,8 +196,8 @@ fn questions(kind: Kind, asked: &Asked) -> Result<Vec<Question>> {
     Ok(questions)
 }
 
-/// Six numbers for each question: medians of ours, of libvirt's and of the bare calls, two ratios, and
-/// whether libvirt's can be asked.
+/// Six numbers for each question: the medians of ours, of libvirt's and of the bare calls, two ratios, and whether
+/// libvirt's module has such a look-up.
 fn all(bench: &Bench, kind: Kind, questions: &[Question]) -> Numbers {
     let load = |at: usize| Module::load(&bench.contenders[at].path(kind), kind);
     let (ours, stock) = (load(OURS)?, load(STOCK)?);

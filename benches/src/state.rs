@@ -9,10 +9,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::error::{Context, Result};
 use crate::sandbox::STATE_DIRECTORY;
 
-/// How much there is in the state directory.
+/// The size of a state directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Scene {
-    /// In all networks together. Every second guest has two, IPv4 and IPv6, and the others one.
+    /// The leases of all networks together. Every second guest has two, IPv4 and IPv6; the others have one.
     pub(crate) leases: usize,
     pub(crate) networks: usize,
 }
@@ -29,12 +29,12 @@ impl Scene {
 
     pub(crate) const SMALLEST: Self = Self::ALL[0];
     pub(crate) const USUAL: Self = Self::ALL[1];
-    /// As many as usual, in more files.
+    /// The usual number, in more files.
     pub(crate) const SPREAD: Self = Self::ALL[2];
     pub(crate) const MANY: Self = Self::ALL[3];
     pub(crate) const LARGEST: Self = Self::ALL[5];
 
-    /// As a table has it.
+    /// Its label in a table.
     pub(crate) fn label(&self) -> String {
         let networks = if self.networks == 1 { "1 network" } else { "networks" };
         match self.networks {
@@ -44,7 +44,7 @@ impl Scene {
     }
 }
 
-/// With a comma before each three digits.
+/// Formats a number with a comma before every three digits.
 pub(crate) fn thousands(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -60,9 +60,9 @@ pub(crate) fn thousands(number: usize) -> String {
 /// A running guest with one NIC.
 #[derive(Clone, Debug)]
 pub(crate) struct Guest {
-    /// What it calls itself.
+    /// Its host name.
     pub(crate) host: String,
-    /// What libvirt calls it.
+    /// The name of its libvirt domain.
     pub(crate) domain: String,
     pub(crate) bridge: String,
     mac: String,
@@ -70,16 +70,16 @@ pub(crate) struct Guest {
     pub(crate) v6: Option<Ipv6Addr>,
 }
 
-/// Guests of which is asked: in the middle of the middle network.
+/// The guests to look up: those in the middle of the middle network.
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
-    /// With an IPv4 address alone.
+    /// With only an IPv4 address.
     pub(crate) single: Guest,
     /// With both.
     pub(crate) dual: Guest,
 }
 
-/// A name that no guest has, as most names that a host looks up.
+/// A name that no guest has, like most names that a host looks up.
 pub(crate) const UNKNOWN_NAME: &str = "www.example.org";
 /// An address that no guest has (RFC 5737).
 pub(crate) const UNKNOWN_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 17);
@@ -130,7 +130,7 @@ impl Guest {
     }
 }
 
-/// Guests with so many leases among them.
+/// Guests with this many leases among them.
 fn guests(network: usize, leases: usize) -> Vec<Guest> {
     let (mut guests, mut count) = (Vec::new(), 0);
     while count < leases {
@@ -146,7 +146,7 @@ fn array(records: &[String]) -> String {
 }
 
 impl Scene {
-    /// Takes the place of what is in the state directory.
+    /// Replaces the contents of the state directory.
     pub(crate) fn set(&self) -> Result<Asked> {
         self.write(Path::new(STATE_DIRECTORY))
     }
@@ -162,7 +162,7 @@ impl Scene {
             let guests = guests(network, self.leases / self.networks);
             let mut leases = Vec::new();
             for (at, guest) in guests.iter().enumerate() {
-                // Nothing ends while it is measured.
+                // No lease ends during the measurement.
                 guest.leases(now + 86_400 + (at * 7 % 1800) as u64, &mut leases);
             }
             let maps: Vec<String> = guests.iter().map(Guest::mac_map).collect();
@@ -173,7 +173,7 @@ impl Scene {
                 let path = directory.join(&name);
                 fs::write(&path, contents).context(path.display())?;
             }
-            // What else is there of each network; no module reads it.
+            // The other files of each network, which no module reads.
             for suffix in ["conf", "hostsfile", "addnhosts"] {
                 let path = directory.join(format!("network{network}.{suffix}"));
                 fs::write(&path, "").context(path.display())?;

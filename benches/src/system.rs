@@ -1,4 +1,4 @@
-//! What the figures were taken on, without naming the machine.
+//! The system that the figures were taken on, without the machine's name.
 
 use std::ffi::CStr;
 use std::fs;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::error::{Context as _, Error, Result};
 
-/// One line: distribution, kernel, C library, processors.
+/// A line with the distribution, kernel, C library and processors.
 pub(crate) fn description() -> String {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let distribution = release
@@ -22,7 +22,7 @@ pub(crate) fn description() -> String {
     )
 }
 
-/// The version of the package that libvirt's modules are of, without the distribution's part: `9.0.0`.
+/// The version of the package that has libvirt's modules, without the distribution's part: `9.0.0`.
 pub(crate) fn stock_version(stock: &Path) -> Result<String> {
     let package = stock.join("libnss-libvirt.deb");
     let output = Command::new("dpkg-deb").arg("--field").arg(&package).arg("Version").output();
@@ -34,7 +34,7 @@ pub(crate) fn stock_version(stock: &Path) -> Result<String> {
     }
 }
 
-/// The first two numbers of the kernel's version: what follows can name its builder.
+/// The first two numbers of the kernel's version; the rest can name its builder.
 fn kernel() -> Option<String> {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").ok()?;
     let mut numbers = release.split('.');
@@ -44,7 +44,7 @@ fn kernel() -> Option<String> {
 fn c_library() -> String {
     // SAFETY: takes nothing.
     let version = unsafe { libc::gnu_get_libc_version() };
-    // SAFETY: a C string that is always there.
+    // SAFETY: a C string that always exists.
     let version = unsafe { CStr::from_ptr(version) };
     version.to_string_lossy().into_owned()
 }

@@ -1,6 +1,6 @@
 //! Tables, for the terminal and for Markdown.
 
-/// A table. All columns but the first stand to the right.
+/// A table. All columns but the first are right-aligned.
 #[derive(Clone, Debug)]
 pub(crate) struct Table {
     /// Its name in docs/benchmarks.md.
@@ -53,7 +53,7 @@ impl Table {
     }
 }
 
-/// A time with three digits that count.
+/// A time with three significant digits.
 pub(crate) fn time(seconds: f64) -> String {
     let (value, unit) = match seconds.abs() {
         large if large >= 1e-3 => (seconds * 1e3, "ms"),
@@ -62,12 +62,12 @@ pub(crate) fn time(seconds: f64) -> String {
     format!("{} {unit}", digits(value))
 }
 
-/// How many times.
+/// A ratio, as in `1.25×`.
 pub(crate) fn times(ratio: f64) -> String {
     format!("{}×", digits(ratio))
 }
 
-/// Three digits that count.
+/// Three significant digits.
 fn digits(value: f64) -> String {
     match value.abs() {
         large if large >= 99.95 => format!("{value:.0}"),

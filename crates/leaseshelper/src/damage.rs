@@ -1,4 +1,4 @@
-//! What can be wrong with a list.
+//! The ways in which a list can be damaged.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use std::fmt;
 pub struct Damage {
     /// The kind, which is part of the name of the copy that is kept.
     pub kind: DamageKind,
-    /// Where and what, for people.
+    /// Where and what, for the message.
     pub detail: String,
 }
 

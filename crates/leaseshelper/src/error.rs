@@ -12,13 +12,13 @@ use crate::limits::LARGEST_LIST;
 /// Why an event could not be recorded. Except for [`Error::NotDurable`], the list is unchanged.
 #[derive(Debug)]
 pub enum Error {
-    /// Another number of arguments than the helper takes; holds the program's name.
+    /// The helper takes another number of arguments; holds the program's name.
     Usage(OsString),
     /// Neither `DNSMASQ_INTERFACE` nor `VIR_BRIDGE_NAME` is in the environment.
     NoBridge,
     /// The bridge's name is not one that the kernel accepts for an interface.
     BadBridge(OsString),
-    /// Not an action of dnsmasq's.
+    /// dnsmasq has no such action.
     UnknownAction(OsString),
     /// A lease without an IP address.
     NoAddress,
@@ -44,7 +44,7 @@ pub enum Error {
         doing: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The path of a list, or of the lock, is not a regular file.
@@ -55,7 +55,7 @@ pub enum Error {
     NotDurable {
         /// The list.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The output could not be printed.
@@ -63,7 +63,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Makes the adapter for `map_err` that says what was tried with which file.
+    /// For `map_err`: makes an error from a failed system call on a file.
     pub(crate) fn file(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::File { doing, path, source }
@@ -144,7 +144,7 @@ impl std::error::Error for Error {
     }
 }
 
-/// What a person can do about a failed system call.
+/// What the administrator can do about a failed system call.
 fn next_step(source: &io::Error) -> &'static str {
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {

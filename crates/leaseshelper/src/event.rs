@@ -19,7 +19,7 @@ pub enum Event {
     Init(Init),
     /// `add`, `old` or `del`: a lease is new, renewed or gone.
     Change(Change),
-    /// One of dnsmasq's other actions, such as the end of a TFTP transfer: no lease changes.
+    /// One of dnsmasq's other actions, such as the end of a TFTP transfer. No lease changes.
     Unrelated,
 }
 
@@ -28,7 +28,7 @@ pub enum Event {
 pub struct Init {
     /// The bridge whose list is printed.
     pub bridge: Bridge,
-    /// `DNSMASQ_SERVER_DUID`; without it the one in the list is used.
+    /// `DNSMASQ_SERVER_DUID`; if it isn't set, the one in the list is used.
     pub server_duid: Option<String>,
 }
 
@@ -37,11 +37,11 @@ pub struct Init {
 pub struct Change {
     /// The bridge whose list changes.
     pub bridge: Bridge,
-    /// The IP address whose lease is removed. None: every lease stays.
+    /// The IP address whose lease is removed. `None`: every lease stays.
     pub remove: Option<String>,
-    /// The lease that is added at the end. None for `del`, and for a client without a MAC.
+    /// The lease that is added at the end. `None` for `del`, and for a client without a MAC.
     pub add: Option<Lease>,
-    /// `DNSMASQ_SERVER_DUID`, which IPv6 leases of old writers lack.
+    /// `DNSMASQ_SERVER_DUID`, for IPv6 leases that old helpers wrote without it.
     pub server_duid: Option<String>,
 }
 
@@ -51,8 +51,7 @@ impl Event {
     ///
     /// # Errors
     /// [`Error::Usage`], [`Error::NoBridge`], [`Error::BadBridge`], [`Error::UnknownAction`],
-    /// [`Error::NoAddress`], [`Error::BadSeconds`]. If several apply, the one that libvirt's helper would find
-    /// first.
+    /// [`Error::NoAddress`], [`Error::BadSeconds`]. If several apply, it is the one that libvirt's helper would report.
     pub fn read(
         arguments: &[OsString],
         variable: impl Fn(&str) -> Option<OsString>,
@@ -61,7 +60,7 @@ impl Event {
         match arguments.get(1).map(|first| first.as_bytes()) {
             Some(b"--help") => return Ok(Self::Help),
             Some(b"--version") => return Ok(Self::Version),
-            // dnsmasq logs a failure of its script, and calls it for each TFTP transfer.
+            // dnsmasq runs its script for each TFTP transfer, and logs it if the script fails.
             Some(b"tftp" | b"arp-add" | b"arp-del" | b"relay-snoop") => return Ok(Self::Unrelated),
             _ => {}
         }
@@ -73,7 +72,7 @@ impl Event {
             }
             _ => return Err(Error::Usage(arguments.first().cloned().unwrap_or_default())),
         };
-        // dnsmasq does not know the interface of a lease that expired while it was down.
+        // dnsmasq does not know the interface of a lease that expired while dnsmasq was down.
         let bridge = variable("DNSMASQ_INTERFACE")
             .filter(|name| !name.is_empty())
             .or_else(|| variable("VIR_BRIDGE_NAME"))
@@ -101,7 +100,7 @@ impl Event {
             None => (client.cloned(), variable("DNSMASQ_CLIENT_ID")),
         };
         let Some(mac) = mac else {
-            // Not every DHCPv6 client's MAC is known, and libvirt's readers want one in each record.
+            // The MAC of a DHCPv6 client isn't always known, and libvirt's readers need one in each record.
             return Ok(Self::Change(Change { bridge, remove: None, add: None, server_duid }));
         };
         let ip_address = address.ok_or(Error::NoAddress)?;
@@ -128,9 +127,8 @@ fn text(value: OsString) -> String {
         .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
-/// When the lease ends. dnsmasq says so in `DNSMASQ_LEASE_EXPIRES`, unless it was built for a machine without a
-/// clock that survives a reboot (`HAVE_BROKEN_RTC`): then it gives the length and, unless it is 0, what remains of
-/// it.
+/// When the lease ends: `DNSMASQ_LEASE_EXPIRES`, unless dnsmasq was built for a machine whose clock doesn't survive a
+/// reboot (`HAVE_BROKEN_RTC`). Such a dnsmasq gives the length and, unless it is 0, the time that remains.
 fn expiry_time(variable: impl Fn(&str) -> Option<OsString>, now: i64) -> Result<i64, Error> {
     /// An unlimited lease in DHCP (RFC 2131, section 3.3).
     const UNLIMITED: i64 = 0xffff_ffff;
@@ -252,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_refused_and_in_which_order() {
+    fn errors_are_reported_in_libvirts_order() {
         assert!(matches!(read(&["--help", "a", "b", "c", "d"], &[]), Ok(Event::Help)));
         assert!(matches!(read(&["--version"], &[]), Ok(Event::Version)));
         for count in [0, 2, 5, 6] {
@@ -284,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_of_a_dnsmasq_without_a_clock() {
+    fn a_dnsmasq_without_a_clock_gives_the_lease_length() {
         let expiry = |variables: Variables| {
             let all = [&[("DNSMASQ_INTERFACE", "virbr0")], variables].concat();
             change(&["add", "52:54", "192.168.122.5"], &all).add.expect("a lease").expiry_time
@@ -309,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_as_strtoll_has_them() {
+    fn seconds_are_parsed_like_strtoll() {
         let read = |text: &str| seconds("X", text.into()).ok();
         assert_eq!(read("1900000000"), Some(1_900_000_000));
         assert_eq!(read(" \t\u{b}+12 \r\n"), Some(12));

@@ -9,8 +9,8 @@
 //!
 //! IPv4 leases come first, then the server's DUID and the IPv6 leases, which are left out if no DUID is known.
 //!
-//! dnsmasq splits its input at white space. A guest chooses its host name, and dnsmasq passes on what it was sent, so
-//! a name with a newline in it could forge a lease. What dnsmasq could not read back as one word is left out.
+//! dnsmasq splits its input at white space. A guest chooses its host name, and dnsmasq passes on what it received, so a
+//! name with a newline in it could forge a lease. Whatever dnsmasq would not read back as one word is left out.
 
 use std::fmt::Write as _;
 
@@ -33,11 +33,11 @@ mod longest {
 pub struct Lines {
     /// The lines for dnsmasq.
     pub text: Vec<u8>,
-    /// One message for each lease that dnsmasq could not have read.
+    /// A message for each lease that is left out because dnsmasq could not read it.
     pub left_out: Vec<String>,
 }
 
-/// Prints the leases. `server_duid_reported` is the DUID from dnsmasq's environment, if it was there.
+/// Formats the leases. `server_duid_reported` is the DUID from dnsmasq's environment, if it was set.
 #[must_use]
 pub fn lines(records: &[LeaseRecord], server_duid_reported: Option<&str>) -> Lines {
     let mut text = String::new();
@@ -56,7 +56,7 @@ pub fn lines(records: &[LeaseRecord], server_duid_reported: Option<&str>) -> Lin
     if let Some(duid) =
         server_duid(records, server_duid_reported).and_then(|duid| word(duid, longest::ID))
     {
-        writeln!(text, "duid {duid}").expect("a String takes everything");
+        writeln!(text, "duid {duid}").expect("writing to a String succeeds");
         for record in records.iter().filter(|record| is_ipv6(&record.ip_address)) {
             print(&mut text, record, "iaid");
         }
@@ -77,7 +77,7 @@ fn line(out: &mut String, record: &LeaseRecord, id: &str) -> Option<()> {
     writeln!(out, "{expiry} {id} {address} {hostname} {client_id}").ok()
 }
 
-/// The value where dnsmasq reads it back as it is.
+/// The value, if dnsmasq would read it back unchanged.
 fn word(value: &str, longest: usize) -> Option<&str> {
     let one_word = !value.bytes().any(|byte| byte <= b' ' || byte == 0x7f);
     (one_word && !value.is_empty() && value.len() <= longest).then_some(value)
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn no_guest_writes_a_line_of_its_own() {
+    fn a_guest_cannot_add_a_line() {
         let longest = "x".repeat(255);
         let too_long = "x".repeat(256);
         for (name, shown) in [

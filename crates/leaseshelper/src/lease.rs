@@ -7,7 +7,7 @@ pub struct Lease {
     pub iaid: Option<String>,
     /// The IP address, as `inet_ntop` writes it.
     pub ip_address: String,
-    /// The MAC, after a hardware type where it is not an Ethernet address (`06-...`).
+    /// The MAC, preceded by a hardware type if the network isn't Ethernet (`06-...`).
     pub mac_address: String,
     /// The host name without its domain.
     pub hostname: Option<String>,
@@ -17,7 +17,7 @@ pub struct Lease {
     pub client_id: Option<String>,
     /// The DUID of dnsmasq itself. IPv6 only.
     pub server_duid: Option<String>,
-    /// When the lease ends, in seconds since 1970. 0: never.
+    /// When the lease ends, in seconds since 1970; 0 means never.
     pub expiry_time: i64,
 }
 

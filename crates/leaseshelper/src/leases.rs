@@ -1,4 +1,4 @@
-//! The list of a bridge's leases, and the change that an event makes to it. This decides and does no I/O.
+//! The list of a bridge's leases, and the change that an event makes to it. No I/O happens here.
 
 use serde_json::error::Category;
 use serde_json::value::RawValue;
@@ -9,17 +9,17 @@ use crate::lease::is_ipv6;
 use crate::record::LeaseRecord;
 use crate::salvage::salvage;
 
-/// A bridge's leases, as far as its file could be read. A later one is a fresher one.
+/// A bridge's leases, as far as the file could be read. The freshest come last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leases<'a> {
     /// The leases.
     pub records: Vec<LeaseRecord<'a>>,
-    /// What is wrong with the file, if anything; the records are then what could be saved.
+    /// The damage to the file, if any. The leases are then those that could be saved.
     pub damage: Option<Damage>,
 }
 
 impl<'a> Leases<'a> {
-    /// Reads a file. One that is empty or blank is an empty list.
+    /// Parses a file. An empty or blank one is an empty list.
     #[must_use]
     pub fn read(bytes: &'a [u8]) -> Self {
         if bytes.iter().all(u8::is_ascii_whitespace) {
@@ -68,10 +68,10 @@ impl<'a> Leases<'a> {
         Self { records, damage }
     }
 
-    /// Makes a change.
+    /// Applies a change.
     ///
-    /// IPv6 leases without a server DUID get that of the event or of another lease. libvirt's helper does the same,
-    /// since its version 1.2.6 wrote none.
+    /// IPv6 leases without a server DUID get the one of the event or of another lease. libvirt's helper does the same,
+    /// because version 1.2.6 wrote none.
     pub fn apply(&mut self, change: &'a Change) {
         if let Some(gone) = &change.remove {
             self.records.retain(|record| record.ip_address != gone.as_str());
@@ -98,7 +98,7 @@ impl<'a> Leases<'a> {
     }
 }
 
-/// The server's DUID: the one that dnsmasq reported, else the first that an IPv6 lease has.
+/// The server's DUID: the one that dnsmasq reported, else that of the first IPv6 lease that has one.
 #[must_use]
 pub fn server_duid<'a>(records: &'a [LeaseRecord], reported: Option<&'a str>) -> Option<&'a str> {
     reported.or_else(|| {
@@ -174,7 +174,7 @@ mod tests {
         };
         assert_eq!(after(&before, &change(None, None, Some("told"))), filled("told"));
         assert_eq!(after(&before, &change(None, None, None)), filled("d"));
-        // Not the one of a lease that goes, and none for IPv4.
+        // It isn't taken from a lease that is removed, and isn't added to IPv4 leases.
         assert_eq!(
             after(&before, &change(Some("::2"), None, None)),
             file(&[lease("::1"), lease("3")])
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_in_the_file_the_list_written_for_it_is_sound() {
+    fn the_new_list_is_valid_whatever_the_old_one_was() {
         let known = Lease {
             hostname: Some("é\"\\\u{1}{}[]".into()),
             server_duid: Some("d".into()),

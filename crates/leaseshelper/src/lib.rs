@@ -37,10 +37,10 @@ use event::{Change, Event, Init};
 use leases::Leases;
 use store::Store;
 
-/// Does what one call of the helper asks for.
+/// Handles one call of the helper.
 ///
-/// `arguments` starts with the program's name; `variable` reads an environment variable. `out` gets what dnsmasq or a
-/// person asked for, `log` what belongs in dnsmasq's log.
+/// `arguments` starts with the program's name; `variable` reads an environment variable. `out` gets the output for
+/// dnsmasq or the user, `log` the messages for dnsmasq's log.
 ///
 /// # Errors
 /// Any [`Error`]; the list is then unchanged, except for [`Error::NotDurable`].
@@ -113,7 +113,8 @@ fn record_change(
             return Err(error);
         }
     };
-    // The next helper reads this list, and its own fsync waits for the same disk.
+    // No need to wait for the disk under the lock: the next helper reads this list anyway, and its own fsync waits for
+    // the same disk.
     drop(lock);
     if let (Some(damage), Some(copy)) = (damage, copy) {
         log(&format_args!(

@@ -1,8 +1,8 @@
-//! The lock that one helper at a time holds: a POSIX record lock on the first byte of `leaseshelper.pid`, the same
-//! that libvirt's helper takes, so both can run side by side. All `unsafe` of the helper is here.
+//! The lock, which one helper at a time holds: a POSIX record lock on the first byte of `leaseshelper.pid`. libvirt's
+//! helper takes the same lock, so both can run side by side. All `unsafe` code of the helper is here.
 //!
-//! Whoever holds the lock writes its process id into the file, and removes the file before it releases the lock. So
-//! the file that was locked may be gone by then: a lock counts only if the path still leads to it.
+//! The holder writes its process id into the file, and removes the file before it releases the lock. So a file may be
+//! gone by the time it is locked: a lock counts only if the path still leads to the locked file.
 //!
 //! Any process that can open the file for reading can block the helpers with a read lock. So only root may open it.
 
@@ -29,14 +29,14 @@ impl Lock {
     /// Takes the lock, waiting for it up to `patience`.
     ///
     /// # Errors
-    /// [`Error::Locked`] when that time has passed, [`Error::NotAFile`] where the path is not a regular file,
-    /// [`Error::File`] where the file can't be created or locked at all.
+    /// [`Error::Locked`] if `patience` has passed, [`Error::NotAFile`] if the path is not a regular file,
+    /// [`Error::File`] if the file can't be created or locked.
     pub fn take(path: &Path, patience: Duration) -> Result<Self, Error> {
         let mut file = match attempt(path, libc::F_SETLK)? {
             Some(file) => file,
             None => wait(path, patience)?,
         };
-        // The number is for people. Without space for it the lock is just as good.
+        // The process id is only informative: if there is no space for it, the lock works all the same.
         let _ = file
             .set_len(0)
             .and_then(|()| file.write_all(std::process::id().to_string().as_bytes()));
@@ -54,8 +54,8 @@ impl Drop for Lock {
 /// Waits in a thread, since `F_SETLKW` has no time limit. The lock belongs to the process, so it outlives the thread;
 /// if time runs out, the thread ends with the process.
 ///
-/// Trying again and again would need no thread, but three hundred helpers that do so keep the processors from the one
-/// that holds the lock, and the kernel's queue is what gives the lock to the one that has waited longest.
+/// Polling would need no thread. But three hundred polling helpers would take the processors from the one that holds
+/// the lock, and only the kernel's queue gives the lock to the one that has waited longest.
 fn wait(path: &Path, patience: Duration) -> Result<File, Error> {
     let (sender, receiver) = mpsc::channel();
     let waited_for = path.to_owned();
@@ -106,8 +106,8 @@ fn holder(path: &Path) -> Option<i32> {
     (i32::from(lock.l_type) != libc::F_UNLCK && lock.l_pid > 0).then_some(lock.l_pid)
 }
 
-/// Opens the file, and makes it root's alone: libvirt's helper creates it with mode 0644. A link is not followed, and
-/// a FIFO is not waited for.
+/// Opens the file and restricts it to root, as libvirt's helper creates it with mode 0644. Doesn't follow a link, or
+/// wait for the other end of a FIFO.
 fn open(path: &Path) -> Result<File, Error> {
     let opened = OpenOptions::new()
         .write(true)
@@ -134,7 +134,7 @@ fn open(path: &Path) -> Result<File, Error> {
 }
 
 fn first_byte() -> libc::flock {
-    // SAFETY: flock is a C struct of integers, for which all zeroes are a value.
+    // SAFETY: flock is a C struct of integers, for which all zeros are valid.
     let mut lock: libc::flock = unsafe { std::mem::zeroed() };
     lock.l_type = libc::F_WRLCK as _;
     lock.l_whence = libc::SEEK_SET as _;

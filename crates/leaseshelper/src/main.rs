@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let mut log = |message: &dyn Display| {
         let line = format!("libvirt_leaseshelper: {message}\n");
-        // One write, since others may write to the same log. If nobody reads it, the exit status still says it.
+        // One write, since others may write to the same log. If it fails, the exit status still reports the error.
         let _ = std::io::stderr().write_all(line.as_bytes());
     };
     let done = leaseshelper::run(

@@ -1,8 +1,8 @@
-//! The record of a lease in the list: JSON text, and the few values in it that an event needs.
+//! The record of a lease in the list: JSON text, and the few values in it that events need.
 //!
-//! A record that was read keeps its text, no matter which program wrote it: libvirt's helper with yajl (up to 10.7) or json-c, an
-//! administrator, or a program with keys of its own. Only what is not ASCII becomes `\uXXXX`, since libvirt 11.3 takes a
-//! list with anything else in it for broken. New records are laid out as yajl did it:
+//! A record that was read keeps its text, no matter what wrote it: libvirt's helper with yajl (up to 10.7) or json-c,
+//! an administrator, or a program with keys of its own. Only characters outside ASCII become `\uXXXX`, since libvirt
+//! 11.3 takes a list that has any for broken. New records have yajl's layout:
 //!
 //! ```text
 //! {
@@ -11,8 +11,8 @@
 //!   }
 //! ```
 //!
-//! In strings, quotes, backslashes, control characters and what is not ASCII are escaped, as `\uXXXX` in upper case where
-//! JSON has no letter for them.
+//! In strings, quotes, backslashes, control characters and characters outside ASCII are escaped, as `\uXXXX` in upper
+//! case unless JSON has a short escape for them.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -36,7 +36,7 @@ pub struct LeaseRecord<'a> {
 }
 
 impl<'a> LeaseRecord<'a> {
-    /// Writes the record of a lease.
+    /// Formats the record of a lease.
     #[must_use]
     pub fn new(lease: &'a Lease) -> Self {
         let mut object = ObjectWriter::new();
@@ -61,17 +61,17 @@ impl<'a> LeaseRecord<'a> {
         }
     }
 
-    /// Reads a record. None where the value is not a lease: an object with a string as its `ip-address` and a
-    /// whole number as its `expiry-time`, with at most 64 members and nested at most 127 deep.
+    /// Parses a record. `None` if the value is not a lease: an object with a string as its `ip-address` and a whole
+    /// number as its `expiry-time`, with at most 64 members and nested at most 127 deep.
     ///
-    /// Its text stays as it is, but for what libvirt's helper can't read: a missing `expiry-time` becomes 0 (never;
-    /// early helpers left it out), a `server-duid` that is not a string is dropped (the helper writes null where it
-    /// knows none), and the last of several members with one key counts.
+    /// The text stays as it is, except for what libvirt's helper can't read: a missing `expiry-time` becomes 0 (never;
+    /// early helpers left it out), a `server-duid` that is not a string is removed (the helper writes null if it knows
+    /// none), and of several members with one key only the last is kept.
     #[must_use]
     pub fn read(value: &'a RawValue) -> Option<Self> {
         let mut members = Members::read(value.get())?;
         let ip_address = members.string("ip-address")?;
-        // A raw value was skipped over: neither its depth nor its escapes have been checked.
+        // serde_json only skips over a raw value: it has checked neither its depth nor its escapes.
         let is_simple = |value: &RawValue| !value.get().contains(['{', '[', '\\']);
         if members.members.iter().any(|(_, value)| {
             !is_simple(value) && serde_json::from_str::<serde_json::Value>(value.get()).is_err()
@@ -94,7 +94,7 @@ impl<'a> LeaseRecord<'a> {
             }
             Cow::Owned(object.finish())
         };
-        // What is not ASCII is in a string, or the value would not be JSON.
+        // Characters outside ASCII can only be in strings, since this is valid JSON.
         let text = if text.is_ascii() { text } else { Cow::Owned(escape_non_ascii(&text)) };
         Some(Self {
             text,
@@ -113,7 +113,7 @@ impl<'a> LeaseRecord<'a> {
         self.server_duid = Some(Cow::Owned(duid.to_owned()));
     }
 
-    /// The record without ties to the file's bytes.
+    /// The record with a copy of its text, independent of the file's bytes.
     pub(crate) fn into_owned(self) -> LeaseRecord<'static> {
         LeaseRecord {
             text: Cow::Owned(self.text.into_owned()),
@@ -123,25 +123,25 @@ impl<'a> LeaseRecord<'a> {
     }
 }
 
-/// The members of an object in their order, and whether a key came twice. The last value of a key counts, at the
-/// position of the first.
+/// The members of an object in order, and whether any key came twice. The last value of a key counts, at the position
+/// of the first.
 pub(crate) struct Members<'a> {
     members: Vec<(String, &'a RawValue)>,
     has_duplicates: bool,
 }
 
 impl<'a> Members<'a> {
-    /// Reads an object.
+    /// Parses an object.
     pub(crate) fn read(text: &'a str) -> Option<Self> {
         serde_json::from_str(text).ok()
     }
 
-    /// The string under a key.
+    /// The value of a key, if it is a string.
     pub(crate) fn string(&self, key: &str) -> Option<String> {
         serde_json::from_str(self.get(key)?.get()).ok()
     }
 
-    /// The whole number under a key.
+    /// The value of a key, if it is a whole number.
     pub(crate) fn number(&self, key: &str) -> Option<i64> {
         self.get(key)?.get().parse().ok()
     }
@@ -187,7 +187,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
-/// Writes an object one level below the list.
+/// Formats an object one level below the list.
 struct ObjectWriter(String);
 
 impl ObjectWriter {
@@ -195,11 +195,11 @@ impl ObjectWriter {
         Self(String::from("{"))
     }
 
-    /// Adds a member, whose value is JSON text.
+    /// Adds a member; `value` is JSON text.
     fn member(&mut self, key: &str, value: &str) {
         let separator = if self.0.len() == 1 { "" } else { "," };
         write!(self.0, "{separator}\n    {}: {value}", quoted(key))
-            .expect("a String takes everything");
+            .expect("writing to a String succeeds");
     }
 
     fn finish(mut self) -> String {
@@ -236,10 +236,10 @@ fn escape_non_ascii(text: &str) -> String {
     out
 }
 
-/// Writes the escape of one character: two of them where UTF-16 needs a pair (RFC 8259, section 7).
+/// Appends the escape of one character: two escapes if UTF-16 needs a surrogate pair (RFC 8259, section 7).
 fn escape(out: &mut String, c: char) {
     for unit in c.encode_utf16(&mut [0; 2]) {
-        write!(out, "\\u{unit:04X}").expect("a String takes everything");
+        write!(out, "\\u{unit:04X}").expect("writing to a String succeeds");
     }
 }
 
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn what_libvirts_helper_cannot_read_is_mended() {
+    fn what_libvirts_helper_cannot_read_is_repaired() {
         for (text, mended) in [
             (
                 r#"{"ip-address":"::1","server-duid":null}"#,

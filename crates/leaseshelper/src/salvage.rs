@@ -6,12 +6,11 @@ use serde_json::value::RawValue;
 
 use crate::record::LeaseRecord;
 
-/// Reads every lease that stands whole somewhere in a text, whatever is around it, as long as its values are
-/// strings, numbers, `true`, `false` or `null`. Of two with one IP address the later one is taken, since it is the
-/// fresher one.
+/// Finds every complete lease in a text, whatever is around it, as long as its values are strings, numbers, `true`,
+/// `false` or `null`. If two have the same IP address, the later one is taken, since it is fresher.
 ///
-/// Takes linear time: what looks like an object from one brace ends at the next brace that is not in a string, and
-/// a byte can be inside and outside of a string only once each.
+/// Takes linear time: a candidate from one brace ends at the next brace that is not in a string, and each byte is
+/// passed at most once inside a string and once outside.
 #[must_use]
 pub fn salvage(text: &str) -> Vec<LeaseRecord<'_>> {
     let mut found = Vec::new();
@@ -37,8 +36,8 @@ pub fn salvage(text: &str) -> Vec<LeaseRecord<'_>> {
     found
 }
 
-/// The text from the brace at its start to the one that closes it, if that is what the next brace or bracket
-/// outside of strings does. A string ends at its quote, and is broken by a control character.
+/// The text from the brace at its start to the closing brace, if no other brace or bracket comes first outside of
+/// strings. A string ends at its quote; a control character in it ends the search.
 fn flat_object(text: &str) -> Option<&str> {
     let mut in_string = false;
     let mut bytes = text.bytes().enumerate().skip(1);
@@ -66,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cut_list_gives_its_whole_leases() {
+    fn a_list_cut_anywhere_yields_its_complete_leases() {
         let leases: Vec<Lease> = (0..5)
             .map(|i| Lease {
                 ip_address: format!("192.168.122.{i}"),

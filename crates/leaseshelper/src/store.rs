@@ -1,5 +1,5 @@
-//! The files: where they are, and how a list is read and replaced so that a kill or a power cut at any moment
-//! leaves the old list or the new one.
+//! The files: where they are, and how a list is read and replaced so that after a kill or a power cut at any moment
+//! there is either the old list or the new one.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, Permissions};
@@ -19,13 +19,13 @@ const LOCK: &str = "/run/leaseshelper.pid";
 
 /// How long to wait for the lock.
 ///
-/// Each dnsmasq runs one helper at a time and waits for it, so helpers compete only where there are many networks. A
-/// helper holds the lock for some milliseconds, on a slow disk for a tenth of a second, so two hundred in a row take
-/// 20 s. One that holds it for longer hangs, and the start of a network must not hang with it.
+/// Each dnsmasq runs one helper at a time and waits for it, so helpers compete only if there are many networks. A
+/// helper holds the lock for some milliseconds, or a tenth of a second on a slow disk, so two hundred in a row take 20
+/// s. One that holds it for longer is hanging, and the start of a network must not hang with it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How many bytes one write(2) takes: enough that the number of calls doesn't matter, and little compared with a list
-/// of a thousand leases.
+/// How many bytes to pass to one write(2): enough that the number of calls doesn't matter, and little compared with a
+/// list of a thousand leases.
 const WRITE_AT_ONCE: usize = 64 << 10;
 
 /// Where the lists and their lock are.
@@ -219,7 +219,7 @@ impl DamagedCopy {
     }
 }
 
-/// Creates a file that must not exist.
+/// Creates a file, which must not exist yet.
 fn new_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(0o644).open(path)
 }
@@ -230,7 +230,7 @@ fn fill<'a>(file: &File, pieces: impl Iterator<Item = &'a [u8]>) -> io::Result<(
         out.write_all(piece)?;
     }
     out.flush()?;
-    // Regardless of dnsmasq's umask: everyone may resolve names.
+    // Regardless of dnsmasq's umask, as every user may resolve names.
     file.set_permissions(Permissions::from_mode(0o644))?;
     file.sync_all()
 }
@@ -263,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn utc_as_date_has_it() {
+    fn utc_matches_date() {
         // From `date -u -d @SECONDS +%Y%m%dT%H%M%SZ`.
         for (seconds, expected) in [
             (0, "19700101T000000Z"),

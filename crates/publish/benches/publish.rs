@@ -34,7 +34,7 @@ fn main() {
     let names = numbers.next().unwrap_or(10_000);
     let changes = numbers.next().unwrap_or(200);
     println!(
-        "| server | names | at start | the next start, which checks them | new serials by that |"
+        "| server | names | first start | next start, which checks them | serial changes at the next start |"
     );
     println!("| --- | ---: | ---: | ---: | ---: |");
     for kind in Kind::ALL {

@@ -1,5 +1,5 @@
-//! Helpers that run at the same time: on one bridge, with libvirt's own among them, and when another process holds the
-//! lock.
+//! Helpers that run at the same time: on one bridge, with libvirt's own among them, and when
+//! another process holds the lock.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -23,7 +23,7 @@ fn finish(children: Vec<Child>) {
 #[test]
 fn two_hundred_at_once_on_one_bridge() {
     let Some(world) = World::new() else { return };
-    // Leases 0 to 99 go while 100 to 199 come and 200 to 299 are renewed.
+    // Leases 0 to 99 are removed while 100 to 199 are added and 200 to 299 are renewed.
     for i in (0..100).chain(200..300) {
         Call::add("virbr0", i).done();
     }
@@ -68,16 +68,17 @@ fn beside_libvirts_own() {
     assert_eq!(found, expected);
 }
 
-/// The lock as libvirt's helper takes it, until it is dropped. A record lock belongs to a process, and each world has a
-/// file of its own, so the test itself can hold it.
-struct Held(#[expect(dead_code, reason = "closing it ends the lock")] File);
+/// Takes the lock as libvirt's helper does, and holds it until dropped. A record lock belongs to a process, and each
+/// world has a file of its own, so the test itself can hold it.
+struct Held(#[expect(dead_code, reason = "closing the file releases the lock")] File);
 
 impl Held {
     fn new() -> Self {
         let mut file = File::create(LOCK).expect("the lock file");
-        file.set_permissions(fs::Permissions::from_mode(0o644)).expect("the owner's right");
+        file.set_permissions(fs::Permissions::from_mode(0o644))
+            .expect("permissions of the lock file");
         write!(file, "{}", std::process::id()).expect("room");
-        // SAFETY: flock is a C struct of integers, for which all zeroes are a value.
+        // SAFETY: flock is a C struct of integers, for which all zeros are valid.
         let mut lock: libc::flock = unsafe { std::mem::zeroed() };
         lock.l_type = libc::F_WRLCK as _;
         lock.l_len = 1;
@@ -90,15 +91,15 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // As helpers do: first remove the name, then release the lock.
+        // In the helpers' order: first remove the name, then release the lock.
         fs::remove_file(LOCK).expect("the lock file");
     }
 }
 
-/// Waits until so many helpers wait for a lock that the test holds.
+/// Waits until this many helpers wait for a lock that the test holds.
 fn until_waiting(count: usize) {
     let end = Instant::now() + Duration::from_secs(25);
-    // Opening and closing the lock file would release the lock, so the test only looks at it.
+    // Opening and closing the lock file would release the lock, so the test only reads the kernel's table.
     let inode = format!(":{} ", fs::metadata(LOCK).expect("the lock file").ino());
     loop {
         let locks = fs::read_to_string("/proc/locks").expect("/proc/locks");
@@ -132,7 +133,7 @@ fn only_root_can_open_the_lock_file() {
 }
 
 #[test]
-fn a_lock_that_is_let_go() {
+fn a_lock_that_is_released() {
     let Some(world) = World::new() else { return };
     let held = Held::new();
     let children: Vec<Child> = (0..5)

@@ -1,4 +1,5 @@
-//! Lists that libvirt's helper would forget, or refuse for ever: copied, and every lease that can be read is kept.
+//! Lists that libvirt's helper would forget, or refuse forever: ours copies them, and keeps every
+//! lease that can be read.
 
 use std::fs;
 
@@ -24,7 +25,7 @@ fn copies(world: &World) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-/// Lets an event come to a damaged list; returns the addresses in the repaired one. `why` is how the copy's name ends.
+/// Runs an event on a damaged list and returns the addresses in the repaired one. `why` is the end of the copy's name.
 fn repair(bytes: &[u8], why: &str) -> Vec<String> {
     let world = World::new().expect("root, as for the caller");
     world.write_list("virbr0", bytes);
@@ -98,7 +99,7 @@ fn json_that_is_not_a_list_of_leases() {
 }
 
 #[test]
-fn what_old_helpers_left_out_is_no_damage() {
+fn what_old_helpers_left_out_is_not_damage() {
     let Some(world) = World::new() else { return };
     world.write_list(
         "virbr0",
@@ -122,7 +123,7 @@ fn what_old_helpers_left_out_is_no_damage() {
 }
 
 #[test]
-fn init_tells_what_can_be_read_and_touches_nothing() {
+fn init_reports_what_can_be_read_and_changes_nothing() {
     let Some(world) = World::new() else { return };
     let list = sound(&world, "virbr0", 4);
     let cut = &list[..list.len() - 20];

@@ -23,13 +23,13 @@ impl Both {
         Some(Self { stock: Stock::find()?, world: World::new()? })
     }
 
-    /// Makes the call of each helper; libvirt's is first.
+    /// Makes the call with each helper, libvirt's first.
     fn run(&self, call: &Call) -> [Output; 2] {
         let on = |bridge| call.clone().with("DNSMASQ_INTERFACE", bridge);
         [on(STOCK_BRIDGE).run(&self.stock.program), on(OUR_BRIDGE).run(OURS)]
     }
 
-    /// The same, on a list.
+    /// The same, starting from a list.
     fn run_on(&self, list: impl AsRef<[u8]>, call: &Call) -> [Output; 2] {
         for bridge in [STOCK_BRIDGE, OUR_BRIDGE] {
             self.world.write_list(bridge, &list);
@@ -110,7 +110,7 @@ fn lists_that_are_damaged_or_odd() {
     let is_shallow = json_c && both.stock.version < (12, 0);
     let keeps = |keeps: bool| if keeps { (0, vec!["old", "new"]) } else { (0, vec!["new"]) };
     let refuses = (1, vec![]);
-    // The list, and what libvirt's helper makes of it: its status and the leases after it.
+    // The list, and what libvirt's helper makes of it: its exit status and the leases afterwards.
     for (list, (status, theirs)) in [
         (cut, keeps(false)),
         (lease("") + "\0", keeps(true)),
@@ -125,7 +125,7 @@ fn lists_that_are_damaged_or_odd() {
         ("[{\"ip-address\":\"old\"}]".into(), refuses),
     ] {
         let outputs = both.run_on(&list, &Call::new(&["add", "52:54", "new"]));
-        // Where the text around a lease isn't JSON, ours keeps the lease, but not where it is the lease itself.
+        // Ours keeps a lease if the text around it isn't JSON, but not if the lease itself isn't.
         let ours = if list.contains('\u{b}') || list.contains("ud800") {
             &["new"][..]
         } else {
@@ -162,7 +162,7 @@ fn an_empty_list_and_control_characters() {
     both.run_on("", &with_name(1, b"\x1f"));
     let lists = both.lists();
     assert!(lists[0].contains(theirs.1) && lists[1].contains(yajls.1), "{lists:?}");
-    // Both read both.
+    // Each helper reads the other's list.
     for (program, bridge) in [(Path::new(OURS), STOCK_BRIDGE), (&both.stock.program, OUR_BRIDGE)] {
         assert!(Call::add(bridge, 2).run(program).status.success());
     }
@@ -181,7 +181,7 @@ fn actions_that_are_not_about_leases() {
 }
 
 #[test]
-fn the_length_of_a_lease_instead_of_its_end() {
+fn a_lease_with_its_length_instead_of_its_end() {
     let Some(both) = Both::new() else { return };
     let now = || SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
     let call = Call::new(&["add", "52:54", "192.168.122.5"])
@@ -213,7 +213,7 @@ fn invalid_bridge_names() {
 }
 
 #[test]
-fn a_link_at_the_lock() {
+fn a_link_in_place_of_the_lock() {
     let Some(both) = Both::new() else { return };
     let target = Path::new("/var/lib/target");
     for (program, is_followed) in [(both.stock.program.as_path(), true), (OURS.as_ref(), false)] {
@@ -262,7 +262,7 @@ fn the_domain_and_going_back() {
 }
 
 #[test]
-fn versions_tell_the_two_apart() {
+fn the_version_tells_the_two_apart() {
     let Some(both) = Both::new() else { return };
     let [theirs, ours] = both.run(&Call::new(&["--version"]));
     assert!(String::from_utf8_lossy(&theirs.stdout).contains(" (libvirt) "));

@@ -1,4 +1,5 @@
-//! A disk that is full, read-only, failing or missing: one line, status 1, and the list is unchanged.
+//! A disk that is full, read-only, failing or missing: the helper prints one line and exits with status 1, and the list
+//! is unchanged.
 
 use std::fs;
 use std::io::Write as _;
@@ -46,7 +47,7 @@ fn full() {
 }
 
 #[test]
-fn room_for_the_copy_of_a_damaged_list_and_none_for_the_new_one() {
+fn space_for_the_copy_of_a_damaged_list_but_not_for_the_new_one() {
     let Some(world) = World::new() else { return };
     for i in 0..200 {
         Call::add("virbr0", i).done();
@@ -103,12 +104,12 @@ fn no_run_directory() {
 }
 
 #[test]
-fn larger_than_any_reader_takes() {
+fn larger_than_any_reader_accepts() {
     let Some(world) = World::new() else { return };
     let file = fs::File::create(world.path("virbr0.status")).expect("a file");
     file.set_len((32 << 20) + 1).expect("room");
     assert!(Call::add("virbr0", 1).refused().contains("32 MiB"));
-    // One that can be read, but has no room for another lease.
+    // One that can be read, but without room for another lease.
     let padding = "x".repeat((32 << 20) - 100);
     let list = format!("[{{\"ip-address\":\"10.0.0.1\",\"expiry-time\":1,\"x\":\"{padding}\"}}]");
     world.write_list("virbr1", &list);
@@ -117,7 +118,7 @@ fn larger_than_any_reader_takes() {
     assert_eq!(world.tree().len(), 2);
 }
 
-/// Runs our helper with one system call failing; returns the helper's output, and what strace saw.
+/// Runs our helper with one system call failing. Returns the helper's output and strace's.
 fn with_fault(call: &Call, world: &World, faults: &[&str]) -> (Output, String) {
     let log = world.path("../strace.log");
     let mut command = Command::new("strace");
@@ -185,13 +186,14 @@ fn on_the_disk_before_it_counts() {
     ];
     let mut rest = &seen[seen.find("virbr0.status.new").expect("the new file")..];
     for step in order {
-        let at = rest.find(step).unwrap_or_else(|| panic!("no {step} in its place: {seen}"));
+        let at =
+            rest.find(step).unwrap_or_else(|| panic!("{step} is missing or out of order: {seen}"));
         rest = &rest[at + 1..];
     }
 }
 
 #[test]
-fn where_apparmor_lets_nobody_open_the_directory() {
+fn when_apparmor_denies_opening_the_directory() {
     let (Some(world), Some(())) = (World::new(), have("strace")) else { return };
     Call::add("virbr0", 1).done();
     // The directory is the last one that is opened.

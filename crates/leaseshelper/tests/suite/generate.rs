@@ -1,8 +1,8 @@
-//! Calls and lists from a seed.
+//! Generates calls and lists from a seed.
 
 use crate::world::Call;
 
-/// Numbers from a seed (SplitMix64).
+/// A random number generator with a seed (SplitMix64).
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -22,7 +22,7 @@ impl Random {
         (self.next() % end as u64) as usize
     }
 
-    /// True in one of so many cases.
+    /// True in one of `n` cases on average.
     pub(crate) fn one_in(&mut self, count: usize) -> bool {
         self.below(count) == 0
     }
@@ -42,7 +42,7 @@ pub(crate) fn seed() -> u64 {
     variable("TEST_SEED").unwrap_or(1)
 }
 
-/// How many rounds a generated test makes: `TEST_ROUNDS`, or few enough for every run of the tests.
+/// How many rounds a generated test runs: `TEST_ROUNDS`, or few enough for every run of the tests.
 pub(crate) fn rounds(few: usize) -> usize {
     variable("TEST_ROUNDS").map_or(few, |rounds| rounds as usize)
 }
@@ -52,11 +52,11 @@ fn variable(name: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}, not a number")))
 }
 
-/// What kind of calls a sequence has.
+/// The kinds of calls in a sequence.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Taste {
-    /// Names that no DNS accepts, with control characters and quotes; our `init` prints fewer of those than libvirt's,
-    /// so such a sequence has no `init`.
+    /// Names that aren't valid in DNS, with control characters and quotes. Our `init` prints fewer of those than
+    /// libvirt's, so such a sequence has no `init`.
     pub(crate) nasty: bool,
     /// Its list came from another program.
     pub(crate) foreign: bool,
@@ -68,7 +68,7 @@ pub(crate) struct Taste {
 
 const SERVER_DUID: &str = "00:01:00:01:2e:8f:3b:5c:52:54:00:12:34:56";
 
-/// A call as dnsmasq makes it, and now and then another.
+/// A call as dnsmasq makes it; sometimes one that dnsmasq never makes.
 ///
 /// What docs/leaseshelper-differences.md lists is left out: bytes that are not UTF-8, an invalid bridge name, an IPv6
 /// lease without any known server DUID, `add` alone with a MAC in the environment, dnsmasq's other actions.
@@ -191,7 +191,7 @@ fn init(random: &mut Random) -> Call {
     call.with("VIR_BRIDGE_NAME", "BRIDGE")
 }
 
-/// Calls that change nothing.
+/// Calls that change no lease.
 fn odd(random: &mut Random) -> Call {
     let call = match random.below(6) {
         0 => {

@@ -1,5 +1,5 @@
-//! What a guest, a caller or a prepared directory could try: nothing is written outside the state directory, the list
-//! stays valid JSON, and no lease is lost.
+//! What a guest, a caller or a prepared directory could attempt: nothing is written outside the state directory, the
+//! list stays valid JSON, and no lease is lost.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -95,7 +95,7 @@ fn host_names_from_guests() {
     let Some(world) = World::new() else { return };
     let names = hostile_names();
     for (i, name) in names.iter().enumerate() {
-        // Half by argument, half as the name that the client supplied.
+        // Half of them in an argument, half as the name that the client supplied.
         let mut call = Call::add("virbr0", i);
         if i % 2 == 0 {
             call.arguments[3] = name.clone();
@@ -119,7 +119,7 @@ fn host_names_from_guests() {
     let text = String::from_utf8(init.stdout).expect("UTF-8");
     let words: Vec<Vec<&str>> =
         text.lines().map(|line| line.split_ascii_whitespace().collect()).collect();
-    assert_eq!(words.len(), names.len(), "one line a lease");
+    assert_eq!(words.len(), names.len(), "one line per lease");
     for (i, words) in words.iter().enumerate() {
         assert_eq!((words.len(), words[2]), (5, &*address(i)), "{words:?}");
     }
@@ -179,7 +179,7 @@ fn any_bytes_at_all() {
             assert!(path.starts_with(&format!("{STATE}/")) && path.contains(".status "), "{path}");
         }
     }
-    assert!(written > rounds / 4, "only {written} calls were taken");
+    assert!(written > rounds / 4, "only {written} calls were accepted");
 }
 
 #[test]

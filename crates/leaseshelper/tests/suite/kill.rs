@@ -1,4 +1,4 @@
-//! SIGKILL at any moment: the list is the old one or the new one, whole, and the next event works.
+//! SIGKILL at any moment: the list is the complete old one or the complete new one, and the next event works.
 
 use std::fs;
 use std::hint::spin_loop;
@@ -12,7 +12,7 @@ use leaseshelper::leases::Leases;
 use crate::generate::{Random, rounds, seed};
 use crate::world::{Call, OURS, World, have, os};
 
-/// The list after a call, by the functions that [`crate::oracle`] compares with libvirt's helper.
+/// The list after a call, according to the functions that [`crate::oracle`] compares with libvirt's helper.
 fn after(list: &[u8], call: &Call) -> Vec<u8> {
     let mut arguments = vec![os(b"helper")];
     arguments.extend(call.arguments.iter().map(|bytes| os(bytes)));
@@ -27,7 +27,7 @@ fn after(list: &[u8], call: &Call) -> Vec<u8> {
     leases.text().collect::<String>().into_bytes()
 }
 
-/// Looks at the list, which must be the old one or the new one. Returns whether it is the new one.
+/// Checks that the list is the old one or the new one, and returns whether it is the new one.
 fn check(world: &World, before: &[u8], call: &Call) -> bool {
     let found = world.list("virbr0").expect("a list");
     let new = found == after(before, call);
@@ -46,7 +46,7 @@ fn at_random_points() {
     world.write_list("virbr0", &list);
     let mut random = Random::new(seed());
     let rounds = rounds(200);
-    // When it is killed at the latest. Adapts to the machine, so that half of the helpers end before.
+    // The latest time of the kill. Adapts to the machine, so that half of the helpers end before it.
     let mut span = Duration::from_millis(2);
     let (mut killed, mut new_lists) = (0, 0);
     for i in 0..rounds {
@@ -58,7 +58,7 @@ fn at_random_points() {
         while start.elapsed() < deadline {
             spin_loop();
         }
-        child.kill().expect("its process is there until it is waited for");
+        child.kill().expect("its process exists until it is waited for");
         let status = child.wait().expect("a status");
         let was_killed = status.signal() == Some(libc::SIGKILL);
         assert!(was_killed || status.success(), "{status}");
@@ -82,7 +82,7 @@ fn at_random_points() {
 }
 
 #[test]
-fn in_front_of_every_system_call() {
+fn before_every_system_call() {
     let (Some(world), Some(())) = (World::new(), have("strace")) else { return };
     let traced = |call: &Call, options: &[&str]| {
         let ours = call.command(OURS);

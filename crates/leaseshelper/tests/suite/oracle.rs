@@ -1,6 +1,6 @@
-//! The same calls to libvirt's own helper and to ours: same exit status, same list, same output of `init`. The lists are
-//! the same to the byte where yajl wrote libvirt's and it is ASCII without another program's records; otherwise their values
-//! are the same.
+//! Makes the same calls to libvirt's helper and to ours, and compares exit status, list, and output of `init`. The
+//! lists must be identical to the byte if yajl wrote libvirt's and all of it is ASCII without records of other
+//! programs; otherwise their values must be the same.
 
 use std::thread;
 
@@ -12,7 +12,7 @@ use crate::world::{Call, OURS, Stock, World};
 const STOCK_BRIDGE: &str = "stock0";
 const OUR_BRIDGE: &str = "ours0";
 
-/// Each has a world and random numbers of its own, so a seed means the same on every machine.
+/// Each thread has a world and random numbers of its own, so a seed means the same on every machine.
 const SHARDS: usize = 2;
 
 #[test]
@@ -32,14 +32,15 @@ fn generated_sequences() {
     eprintln!("{sequences} sequences, {calls} calls, seed {seed}");
 }
 
-/// The lists that a sequence led to, and what is in them.
+/// The lists that a sequence produced, and what is in them.
 struct Lists {
     taste: Taste,
     stock: Vec<u8>,
     ours: Vec<u8>,
 }
 
-/// Runs so many sequences. Each begins without a list, with one that an earlier sequence led to, or with one that
+/// Runs this many sequences. Each begins without a list, with the list that an earlier sequence produced, or with one
+/// that another program could have written.
 /// another program could have written.
 fn shard(stock: &Stock, seed: u64, sequences: usize) -> usize {
     let Some(world) = World::new() else { return 0 };
@@ -112,7 +113,7 @@ fn set(world: &World, bridge: &str, list: Option<&[u8]>) {
     }
 }
 
-/// Makes one call of each helper and compares.
+/// Makes one call with each helper and compares the outcomes.
 fn compare(
     world: &World,
     stock: &Stock,
@@ -144,7 +145,7 @@ fn compare(
     let mut expected = world.list(STOCK_BRIDGE);
     let mut found = world.list(OUR_BRIDGE);
     if !ours.status.success() {
-        // libvirt's helper has created the file by then.
+        // libvirt's helper has created the file by this point.
         expected = expected.filter(|list| !list.is_empty());
         found = found.filter(|list| !list.is_empty());
     }

@@ -1,4 +1,4 @@
-//! A test's own `/var/lib` and `/run`, and the programs that run in it.
+//! `/var/lib` and `/run` of a test's own, and the programs that run in them.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::fmt;
@@ -15,8 +15,8 @@ pub(crate) const STATE: &str = "/var/lib/libvirt/dnsmasq";
 pub(crate) const LOCK: &str = "/run/leaseshelper.pid";
 pub(crate) const OURS: &str = env!("CARGO_BIN_EXE_libvirt_leaseshelper");
 
-/// What a test's thread sees at `/var/lib` and `/run`: nothing but an empty state directory. It disappears with the
-/// thread and the processes that the thread started.
+/// Marks a thread that sees only an empty state directory at `/var/lib` and `/run`. That disappears with the thread and
+/// the processes that it started.
 pub(crate) struct World {
     // Another thread is in another namespace.
     not_send: PhantomData<*const ()>,
@@ -29,7 +29,7 @@ pub(crate) struct Call {
     pub(crate) variables: Vec<(&'static str, Vec<u8>)>,
 }
 
-/// The call as shell text, except for the escapes.
+/// The call as a shell command line, except for the escapes.
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         for (name, value) in &self.variables {
@@ -94,16 +94,16 @@ pub(crate) fn address(i: usize) -> String {
     format!("192.168.{}.{}", i >> 8, i & 255)
 }
 
-/// What a helper wrote to stderr, which must be one line.
+/// A helper's stderr, which must be one line.
 pub(crate) fn line(output: &Output) -> String {
     let text = String::from_utf8(output.stderr.clone()).expect("UTF-8 on stderr");
-    let line = text.strip_suffix('\n').unwrap_or_else(|| panic!("no line: {text:?}"));
+    let line = text.strip_suffix('\n').unwrap_or_else(|| panic!("not a line: {text:?}"));
     assert!(!line.is_empty() && !line.chars().any(char::is_control), "{text:?}");
     line.to_owned()
 }
 
 impl World {
-    /// Moves the thread into a world of its own. None without root, which that needs.
+    /// Moves the thread into a world of its own. `None` without root, which this needs.
     pub(crate) fn new() -> Option<Self> {
         // SAFETY: geteuid takes nothing and can't fail.
         if unsafe { libc::geteuid() } != 0 {
@@ -118,7 +118,7 @@ impl World {
         Some(Self { not_send: PhantomData })
     }
 
-    /// Mounts a tmpfs of so many bytes on the state directory.
+    /// Mounts a tmpfs of this many bytes on the state directory.
     pub(crate) fn small_disk(&self, size: usize) {
         mount(Some("tmpfs"), STATE, 0, Some(&format!("mode=755,size={size}")));
     }
@@ -132,7 +132,7 @@ impl World {
         Path::new(STATE).join(name.as_ref())
     }
 
-    /// A bridge's list; None if it has no file.
+    /// A bridge's list; `None` if it has no file.
     pub(crate) fn list(&self, bridge: &str) -> Option<Vec<u8>> {
         match fs::read(self.path(format!("{bridge}.status"))) {
             Ok(bytes) => Some(bytes),
@@ -154,7 +154,7 @@ impl World {
         leases.iter().map(|lease| address(lease).expect("an address")).collect()
     }
 
-    /// Every path below `/var/lib` and `/run`, sorted, with the permissions of files.
+    /// Every path below `/var/lib` and `/run`, sorted, with the modes of files.
     pub(crate) fn tree(&self) -> Vec<String> {
         let mut found = Vec::new();
         let mut todo = vec![PathBuf::from("/var/lib"), PathBuf::from("/run")];
@@ -178,12 +178,12 @@ impl World {
 /// libvirt's own helper.
 pub(crate) struct Stock {
     pub(crate) program: PathBuf,
-    /// Major and minor.
+    /// Its major and minor version.
     pub(crate) version: (u32, u32),
 }
 
 impl Stock {
-    /// Finds it. None if it is not there.
+    /// Finds it. `None` if it isn't installed.
     ///
     /// The variable `STOCK_LEASESHELPER` names it; otherwise it is the one that tests/setup unpacked below
     /// `target/stock`, or that of the system, unless ours has replaced it.
@@ -210,12 +210,12 @@ impl Stock {
         skipped("libvirt's own helper is missing; run tests/setup stock")
     }
 
-    /// Whether it reads and writes JSON with json-c; up to 10.7 it used yajl.
+    /// Whether it uses json-c; up to 10.7 it used yajl.
     pub(crate) fn has_json_c(&self) -> bool {
         self.version >= (10, 8)
     }
 
-    /// Whether it rejects a list with anything but ASCII in it. 11.3 does, 9.0 and 12.8 don't.
+    /// Whether it rejects a list that has characters outside ASCII. 11.3 does; 9.0 and 12.8 don't.
     pub(crate) fn reads_only_ascii(&self) -> bool {
         self.has_json_c() && self.version < (12, 0)
     }
@@ -235,7 +235,7 @@ fn skipped<T>(why: &str) -> Option<T> {
     None
 }
 
-/// Mounts a file system, named as its source is; or a directory with `MS_BIND`.
+/// Mounts a file system, whose source has the same name as its type; or a directory with `MS_BIND`.
 pub(crate) fn mount(
     source: Option<&str>,
     target: &str,
