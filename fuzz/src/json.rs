@@ -1,5 +1,4 @@
-//! The JSON reader: every object of a text, compared with what `serde_json` makes of it, through windows
-//! of several sizes.
+//! The JSON reader: compares every object in a text with what `serde_json` reads, through windows of several sizes.
 
 use guest_names::json::{Malformed, Object, Parsed, Value, next_object};
 use guest_names::text::Text;
@@ -9,7 +8,7 @@ use testkit::memory::File;
 
 use crate::oracle::{self, Event};
 
-/// More than this finds nothing new.
+/// Longer inputs find nothing new.
 const LENGTH_LIMIT: usize = 4096;
 
 /// What the reader made of the object at `start`.
@@ -18,11 +17,11 @@ struct Reading {
     start: usize,
     end: usize,
     parsed: Parsed,
-    /// Of a malformed one those before the place where it went wrong.
+    /// If it is malformed, the events before the error.
     events: Vec<Event>,
 }
 
-/// The keys that are read: all that the state files have.
+/// The keys to read: all that state files have, and an unknown one.
 const KEYS: [&str; 8] =
     ["ip-address", "mac-address", "hostname", "domain", "expiry-time", "client-id", "macs", "x"];
 const KEY_LIST: &[u8] = b"ip-address,mac-address,hostname,domain,expiry-time,client-id,macs,x";
@@ -38,7 +37,7 @@ fn event(key: usize, value: Value<'_>) -> Event {
     }
 }
 
-/// Every object of `text`, as the look-up goes through them.
+/// Reads every object of `text`, as a look-up does.
 fn readings(text: &[u8], buffer: usize, piece: usize) -> Vec<Reading> {
     let mut buffer = vec![0; FRONT + buffer];
     let mut window = Window::new(File::new(text, piece), &mut buffer);
@@ -63,18 +62,18 @@ fn readings(text: &[u8], buffer: usize, piece: usize) -> Vec<Reading> {
     readings
 }
 
-/// Runs the target. The first byte says how large the small window is, the second how short the reads.
+/// Runs the target. The first byte gives the size of the small window, the second the size of short reads.
 ///
 /// # Panics
-/// When something is wrong.
+/// If something is wrong.
 pub fn run(data: &[u8]) {
     let &[size, piece, ref text @ ..] = data else { return };
     let text = text.get(..LENGTH_LIMIT).unwrap_or(text);
     let whole = readings(text, text.len().max(1), usize::MAX);
     assert_eq!(readings(text, 1 + usize::from(size), 1 + usize::from(piece)), whole);
 
-    // Bytes above ASCII are taken as they come in strings and nowhere else, as letters are; serde_json
-    // asks for UTF-8.
+    // The reader accepts any bytes above ASCII in strings, but nowhere else, as
+    // with letters; serde_json requires UTF-8.
     let Ok(text) = std::str::from_utf8(text) else {
         let ascii: Vec<u8> =
             text.iter().map(|&byte| if byte.is_ascii() { byte } else { b'x' }).collect();

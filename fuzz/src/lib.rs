@@ -1,9 +1,9 @@
-//! The bodies of the fuzz targets. Each takes bytes and panics where something is wrong with what is made of
-//! them. cargo-fuzz runs them on what libFuzzer finds (`targets/`); `tests/mutations.rs` runs them on
-//! the seeds and on mutations of these, without any fuzzer.
+//! The bodies of the fuzz targets. Each takes bytes, and panics if the code under test handles them wrongly. cargo-fuzz
+//! runs them on libFuzzer's inputs (`targets/`); `tests/mutations.rs` runs them on the seeds and on mutations of these,
+//! without a fuzzer.
 //!
-//! What a target takes for right is worked out a second time, in another way: JSON by `serde_json`, addresses by
-//! inet_pton(3), look-ups by [`testkit::reference`].
+//! The expected results are computed independently: JSON by `serde_json`, addresses
+//! by inet_pton(3), look-ups by [`testkit::reference`].
 
 pub mod json;
 pub mod lookup;
@@ -14,7 +14,7 @@ pub mod scenario;
 pub mod snapshot;
 pub mod state;
 
-/// A target: its name, which is that of its seeds' folder, and its body.
+/// A target: its name, which is also the directory of its seeds, and its body.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.

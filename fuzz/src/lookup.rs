@@ -1,10 +1,10 @@
-//! Whole look-ups over arbitrary state files: by name, by address and all guests, of both kinds of names.
+//! Whole look-ups over arbitrary state files: by name, by address, and of all guests, for both kinds of names.
 //!
-//! - However the files are read (fast or watched, through a large buffer or a small one, with many places or none) the
-//!   answer is the same.
-//! - Where all files are JSON it is that of [`testkit::reference`].
-//! - Where they are not, every address and every name in it is in the files.
-//! - Whatever fails or changes meanwhile, a look-up ends, and never panics. Out of descriptors or of memory, it gives
+//! - However the files are read (fast or observed, through a large buffer or a small one, with room for many
+//!   candidates or for none), the answer is the same.
+//! - If all files are valid JSON, the answer is that of [`testkit::reference`].
+//! - Otherwise, every address and every name in the answer is in the files.
+//! - Whatever fails or changes meanwhile, a look-up ends and never panics. Out of descriptors or memory, it gives
 //!   no answer rather than a wrong one.
 
 use std::collections::BTreeSet;
@@ -32,13 +32,13 @@ struct Way {
     manner: Manner,
 }
 
-/// What the modules do.
+/// As the modules read them.
 const USUAL: Way = Way { means: Means::ample(NOW), manner: Manner::PLAIN };
 
 /// A name, if there is one.
 type Name = Option<Vec<u8>>;
 
-/// What came of all look-ups of a scenario.
+/// The results of all look-ups of a scenario.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     names: Vec<(NameKind, Option<Family>, Result<Answer, Exhausted>)>,
@@ -67,7 +67,7 @@ fn outcome(scenario: &Scenario<'_>, files: &Directory, way: &Way) -> Outcome {
 /// Runs the target.
 ///
 /// # Panics
-/// When something is wrong.
+/// If something is wrong.
 pub fn run(data: &[u8]) {
     let Some(scenario) = Scenario::read(data) else { return };
     let files = scenario.directory();
@@ -106,15 +106,15 @@ fn compare(scenario: &Scenario<'_>, reference: &Reference<'_>, usual: &Outcome) 
         assert_eq!(*name, Ok(reference.by_address(*kind, address)), "{kind:?} {address:?}");
     }
     for (kind, pairs) in &usual.lists {
-        let pairs = pairs.as_ref().expect("nothing runs out in memory");
+        let pairs = pairs.as_ref().expect("memory is ample");
         let set: BTreeSet<NameAndAddress> =
             pairs.iter().map(|(name, address)| (listed_name(*kind, name), *address)).collect();
-        assert_eq!(set.len(), pairs.len(), "a pair came twice: {pairs:?}");
+        assert_eq!(set.len(), pairs.len(), "a pair was returned twice: {pairs:?}");
         assert_eq!(set, reference.list(*kind), "{kind:?}");
     }
 }
 
-/// No address and no name comes from anywhere else.
+/// Every address and name in the answers is in the files.
 fn is_in_the_files(scenario: &Scenario<'_>, usual: &Outcome) {
     let texts: Vec<Vec<u8>> =
         scenario.files.iter().map(|(_, contents)| without_escapes(contents)).collect();
@@ -141,7 +141,7 @@ fn is_in_the_files(scenario: &Scenario<'_>, usual: &Outcome) {
     }
 }
 
-/// The bytes with JSON's escapes replaced, in strings and outside of them.
+/// The bytes with JSON's escapes decoded, inside strings and outside.
 fn without_escapes(text: &[u8]) -> Vec<u8> {
     let mut plain = Vec::new();
     let mut rest = text;
@@ -171,7 +171,7 @@ fn without_escapes(text: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// Something fails, files change between two openings, or memory ends.
+/// Look-ups during which something fails, files change between two openings, or memory runs out.
 fn mishaps(scenario: &Scenario<'_>, files: &Directory, usual: &Outcome) {
     let few = Means { buffer: scenario.buffer, places: scenario.places, ..USUAL.means };
     for changing in [false, true] {

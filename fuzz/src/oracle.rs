@@ -1,4 +1,4 @@
-//! What JSON says, by `serde_json`; what addresses say, by the C library.
+//! The expected meaning of JSON, by `serde_json`, and of addresses, by the C library.
 
 use std::ffi::{CString, c_char, c_int, c_void};
 use std::fmt;
@@ -11,8 +11,7 @@ use serde_json::value::RawValue;
 /// How deep arrays and objects may nest in an object; see `guest_names::json`.
 const DEPTH_LIMIT: usize = 8;
 
-/// A member of an object, or an element of a member's array: the key, and what
-/// [`Value`](guest_names::json::Value) says.
+/// A member of an object, or an element of a member's array: the key, and what [`Value`](guest_names::json::Value) has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub enum Event {
@@ -41,7 +40,7 @@ impl Event {
 #[derive(Clone, Debug)]
 enum Tree {
     String(String),
-    /// As it is written.
+    /// As text.
     Number(String),
     Literal,
     Array(Vec<Tree>),
@@ -54,7 +53,7 @@ pub struct Object {
     members: Vec<(String, Tree)>,
 }
 
-/// Members in their order, those that come twice twice.
+/// Members in order; a key that occurs twice is in it twice.
 struct RawMembers<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for RawMembers<'de> {
@@ -79,7 +78,7 @@ impl<'de> Deserialize<'de> for RawMembers<'de> {
     }
 }
 
-/// How deep a text may nest here: the stack is not the subject.
+/// How deep a text may nest here, to keep the oracle's own stack small.
 const TREE_LIMIT: usize = 64;
 
 fn tree(text: &str, depth: usize) -> Option<Tree> {
@@ -105,8 +104,8 @@ fn object(text: &str, depth: usize) -> Option<Object> {
     Some(Object { members: members.collect::<Option<_>>()? })
 }
 
-/// The object that `text` begins with, and how many bytes it has. `None` if there is none, or one
-/// that nests too deep to be read.
+/// The object at the start of `text`, and its length in bytes. `None` if there is none, or one that nests too deep to
+/// be read.
 #[must_use]
 pub fn first_object(text: &str) -> Option<(Object, usize)> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
@@ -115,8 +114,7 @@ pub fn first_object(text: &str) -> Option<(Object, usize)> {
     object.is_readable().then_some((object, raw.len()))
 }
 
-/// All objects of a file that is JSON from its first to its last byte, each before those in it. `None`
-/// for any other.
+/// All objects of a file that is valid JSON as a whole, each before the objects in it. `None` for any other file.
 #[must_use]
 pub fn all_objects(text: &str) -> Option<Vec<Object>> {
     let mut objects = Vec::new();
@@ -127,7 +125,7 @@ pub fn all_objects(text: &str) -> Option<Vec<Object>> {
 }
 
 impl Tree {
-    /// How many arrays and objects there are in one another, itself among them.
+    /// How deep arrays and objects nest, including this one.
     fn levels(&self) -> usize {
         match self {
             Self::Array(elements) => 1 + elements.iter().map(Self::levels).max().unwrap_or(0),
@@ -167,13 +165,13 @@ impl Object {
         self.levels() <= DEPTH_LIMIT
     }
 
-    /// Whether there are objects in it.
+    /// Whether it contains objects.
     #[must_use]
     pub fn is_nested(&self) -> bool {
         self.members.iter().any(|(_, value)| value.holds_object())
     }
 
-    /// Its members, as the reader gives them.
+    /// Its members, as the reader reports them.
     #[must_use]
     pub fn events(&self) -> Vec<Event> {
         let mut events = Vec::new();
@@ -199,7 +197,7 @@ impl Object {
     }
 }
 
-/// A text that is too long comes as an empty one.
+/// The reader reports a text that is too long as an empty one.
 fn short(text: &str) -> Vec<u8> {
     if text.len() <= TEXT_MAX { text.as_bytes().to_vec() } else { Vec::new() }
 }
@@ -209,7 +207,7 @@ fn integer(text: &str) -> Option<i64> {
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    // Digits alone can only fail to be parsed for being too many.
+    // Parsing digits can only fail because there are too many.
     let value = digits.parse().unwrap_or(i64::MAX);
     Some(if text.starts_with('-') { -value } else { value })
 }
@@ -218,7 +216,7 @@ unsafe extern "C" {
     fn inet_pton(family: c_int, text: *const c_char, octets: *mut c_void) -> c_int;
 }
 
-/// What an `ip-address` says: see [`Address::parse`].
+/// The expected value of an `ip-address`: see [`Address::parse`].
 #[must_use]
 pub fn address(text: &[u8]) -> Option<Address> {
     let c_text = CString::new(text).ok()?;
@@ -234,7 +232,7 @@ pub fn address(text: &[u8]) -> Option<Address> {
     (is_v6 && !dotted_elsewhere).then_some(Address::V6(octets))
 }
 
-/// What a `mac-address` says: see [`Mac::parse`].
+/// The expected value of a `mac-address`: see [`Mac::parse`].
 #[must_use]
 pub fn mac(text: &[u8]) -> Option<Mac> {
     let text = std::str::from_utf8(text).ok()?;

@@ -1,5 +1,5 @@
-//! Answers packed into a buffer of arbitrary length and alignment: what is written is the answer, is in the buffer,
-//! and succeeds where, to the byte, there is room.
+//! Answers packed into a buffer of arbitrary length and alignment. What is written must be the answer, must be in the
+//! buffer, and packing must succeed exactly if the buffer is large enough.
 
 use std::ffi::{CStr, c_char};
 use std::mem::{align_of, size_of};
@@ -9,17 +9,17 @@ use guest_names::address::{Address, Family};
 use nss_hosts::abi::{AddrTuple, HostEnt};
 use nss_hosts::pack::{self, Buffer, Scoped, af};
 
-/// What is in the memory before, and around the buffer afterwards too.
+/// The initial value of the memory, and later that of the bytes around the buffer.
 const CANARY: u8 = 0xa5;
-/// Watched bytes on either side.
+/// Watched bytes before and after the buffer.
 const MARGIN: usize = 64;
 const POINTER: usize = size_of::<*mut c_char>();
 
-/// The memory that an answer goes to.
+/// Memory with a buffer in it.
 struct Memory {
-    /// Aligned for a pointer, and more.
+    /// Aligned at least for a pointer.
     words: Vec<u128>,
-    /// Where the buffer begins, in bytes.
+    /// The offset of the buffer, in bytes.
     start: usize,
     len: usize,
 }
@@ -37,25 +37,25 @@ impl Memory {
 
     fn buffer(&mut self) -> Buffer {
         let start = self.base().wrapping_add(self.start);
-        // SAFETY: `len` bytes from there on are in the memory, which outlives what is done with it.
+        // SAFETY: `len` bytes from there on are in the memory, which outlives every use.
         unsafe { Buffer::new(start.cast(), self.len) }
     }
 
     /// # Panics
-    /// When something outside of the buffer has changed.
+    /// If something outside the buffer has changed.
     fn check(&self) {
         let bytes: Vec<u8> = self.words.iter().flat_map(|word| word.to_ne_bytes()).collect();
         let (before, behind) = (&bytes[..self.start], &bytes[self.start + self.len..]);
         assert!(before.iter().chain(behind).all(|&byte| byte == CANARY), "written outside");
     }
 
-    /// Bytes of the buffer from the first that is aligned for a pointer.
+    /// The bytes of the buffer from the first one that is aligned for a pointer.
     fn aligned_len(&self) -> usize {
         self.len.saturating_sub(self.start.next_multiple_of(POINTER) - self.start)
     }
 
     /// # Panics
-    /// Where `len` bytes from `place` on are not all in the buffer.
+    /// If `len` bytes from `place` on are not all in the buffer.
     fn is_inside<T>(&mut self, place: *const T, len: usize) {
         let start = self.base() as usize + self.start;
         let inside = start..=start + self.len;
@@ -65,16 +65,16 @@ impl Memory {
     }
 }
 
-/// What is packed.
+/// The answer to pack.
 struct Parts<'d> {
     misaligned: usize,
-    /// Bytes of the buffer, less or more than what the answer needs.
+    /// By how many bytes the buffer is larger or smaller than the answer.
     slack: i32,
-    /// The caller provides the first tuple, as glibc up to 2.35 does.
+    /// Whether the caller provides the first tuple, as glibc up to 2.35 does.
     own_first: bool,
     family: Family,
     name: &'d [u8],
-    /// Each with the scope id that it is packed with.
+    /// The addresses with their scope ids.
     addresses: Vec<Scoped>,
 }
 
@@ -82,7 +82,7 @@ impl<'d> Parts<'d> {
     fn read(data: &'d [u8]) -> Option<Self> {
         let &[misaligned, slack, flags, name_len, ref rest @ ..] = data else { return None };
         let (name, rest) = rest.split_at(usize::from(name_len).min(rest.len()));
-        // A C string that the caller has asked for has no NUL in it, and is not empty.
+        // A C string from the caller has no NUL in it, and is not empty.
         let end = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
         let name = if end == 0 { b"a" } else { &name[..end] };
         let addresses = rest.chunks(17).filter_map(|chunk| {
@@ -103,8 +103,7 @@ impl<'d> Parts<'d> {
         })
     }
 
-    /// A buffer with the slack that is asked for around `need` bytes, which count from where the buffer
-    /// is aligned.
+    /// A buffer that differs by the requested slack from `need` bytes, counted from its first aligned byte.
     fn memory(&self, need: usize) -> Memory {
         let padding = self.misaligned.next_multiple_of(POINTER) - self.misaligned;
         let len = (need + padding) as i64 + i64::from(self.slack);
@@ -115,7 +114,7 @@ impl<'d> Parts<'d> {
 /// Runs the target.
 ///
 /// # Panics
-/// When something is wrong.
+/// If something is wrong.
 pub fn run(data: &[u8]) {
     if let Some(parts) = Parts::read(data) {
         host_ent(&parts);
@@ -141,7 +140,7 @@ fn host_ent(parts: &Parts<'_>) {
     memory.check();
     assert_eq!(packed.is_ok(), fits);
     let Ok(canonical) = packed else { return };
-    // SAFETY: it has been packed.
+    // SAFETY: it was just packed.
     let result = unsafe { result.assume_init() };
 
     assert_eq!(canonical, result.h_name);

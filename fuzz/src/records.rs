@@ -11,7 +11,7 @@ use testkit::memory::File;
 
 use crate::oracle::{self, Event, Object};
 
-/// What the keys of a lease's record say, by the oracle.
+/// The expected values of a lease's record, by the oracle.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeaseRecord {
     /// See [`Lease::address`].
@@ -24,14 +24,14 @@ pub struct LeaseRecord {
     pub domain: Vec<u8>,
     /// See [`Lease::expiry`].
     pub expiry: i64,
-    /// The client id. Empty where it is missing or isn't a text.
+    /// The client id; empty if it is missing or isn't a text.
     pub client: Vec<u8>,
-    /// A key has a value of the wrong type.
+    /// Whether a key has a value of the wrong type.
     pub mistyped: bool,
 }
 
 impl LeaseRecord {
-    /// The record that an object is.
+    /// The record in an object.
     #[must_use]
     pub fn of(object: &Object) -> Self {
         let mut record = Self::default();
@@ -67,19 +67,19 @@ impl LeaseRecord {
     }
 }
 
-/// What the keys of a MAC map's record say, by the oracle.
+/// The expected values of a MAC map's record, by the oracle.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MacRecord {
     /// See [`MacMap::domain`].
     pub domain: Vec<u8>,
-    /// The MACs, in their order.
+    /// The MACs, in order.
     pub macs: Vec<Mac>,
-    /// A key has a value of the wrong type.
+    /// Whether a key has a value of the wrong type.
     pub mistyped: bool,
 }
 
 impl MacRecord {
-    /// The record that an object is.
+    /// The record in an object.
     #[must_use]
     pub fn of(object: &Object) -> Self {
         let mut record = Self::default();
@@ -106,7 +106,7 @@ impl MacRecord {
     }
 }
 
-/// The window's and the reads' sizes, and a text that begins with an object.
+/// The sizes of the window and of reads, and a text that begins with an object.
 fn split(data: &[u8]) -> Option<(usize, usize, &str)> {
     let &[size, piece, ref text @ ..] = data else { return None };
     let text = std::str::from_utf8(text).ok().filter(|text| text.starts_with('{'))?;
@@ -120,7 +120,7 @@ fn is_whole(parsed: Parsed) -> bool {
 /// Runs the target of lease records.
 ///
 /// # Panics
-/// When something is wrong.
+/// If something is wrong.
 pub fn run_lease(data: &[u8]) {
     let Some((size, piece, text)) = split(data) else { return };
     let mut buffer = vec![0; FRONT + size];
@@ -152,7 +152,7 @@ pub fn run_lease(data: &[u8]) {
 /// Runs the target of MAC maps' records.
 ///
 /// # Panics
-/// When something is wrong.
+/// If something is wrong.
 pub fn run_macmap(data: &[u8]) {
     let Some((size, piece, text)) = split(data) else { return };
     let (mut buffer, mut domain, mut scratch) = (vec![0; FRONT + size], Text::new(), Text::new());

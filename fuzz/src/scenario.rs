@@ -1,4 +1,4 @@
-//! A state directory and look-ups in it, as one text.
+//! A state directory and the look-ups in it, as one text.
 //!
 //! ```text
 //! web                  the name
@@ -21,30 +21,30 @@ pub type NamedFile<'a> = (&'a [u8], &'a [u8]);
 /// The time, in seconds since the epoch.
 pub const NOW: i64 = 1_700_000_000;
 
-/// Longer than this finds nothing new.
+/// Longer inputs find nothing new.
 const LENGTH_LIMIT: usize = 16 << 10;
 
-/// What the text says.
+/// The parsed text.
 #[derive(Debug)]
 pub struct Scenario<'a> {
     /// The name that is looked up.
     pub name: &'a [u8],
     /// The address that is looked up.
     pub address: Option<Address>,
-    /// Bytes of the small buffer.
+    /// The size of the small buffer, in bytes.
     pub buffer: usize,
-    /// Most bytes of one short read.
+    /// The most bytes of a short read.
     pub piece: usize,
-    /// How many places for candidates where there are few.
+    /// How many candidates there is room for, if room is short.
     pub places: usize,
-    /// Which call fails where one does.
+    /// The number of the call that fails, if one does.
     pub fault: usize,
-    /// The files, in the order in which they are listed.
+    /// The files, in the order in which the directory lists them.
     pub files: Vec<NamedFile<'a>>,
 }
 
 impl<'a> Scenario<'a> {
-    /// `None` for what doesn't have the three lines.
+    /// Parses a text. `None` if it doesn't have the three lines.
     #[must_use]
     pub fn read(data: &'a [u8]) -> Option<Self> {
         let data = data.get(..LENGTH_LIMIT).unwrap_or(data);
@@ -73,9 +73,9 @@ impl<'a> Scenario<'a> {
         Some(Self {
             name,
             address,
-            // A needle has to fit in, and its start before it.
+            // It has to hold a needle and its beginning.
             buffer: 2 * FRONT + 8 * control(0),
-            // A read that gives less than a needle, and is not at the end, is taken for the end.
+            // A read that returns less than a needle is taken for the end of the file.
             piece: FRONT + 8 * control(1),
             places: control(2) % 5,
             fault: control(3) % 64,
@@ -94,7 +94,7 @@ impl Scenario<'_> {
     }
 }
 
-/// The first line, and what comes after it.
+/// The first line, and the rest.
 fn line(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = text.iter().position(|&byte| byte == b'\n')?;
     Some((&text[..end], &text[end + 1..]))

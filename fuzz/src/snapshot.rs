@@ -1,8 +1,8 @@
 //! Look-ups with an arbitrary snapshot beside one state file.
 //!
-//! - However it is read, the answer is the same, and it comes after a bounded number of reads.
-//! - Every address in it is in the snapshot or in the file; so is every name.
-//! - Where the snapshot is damaged the file answers.
+//! - However the snapshot is read, the answer is the same, and takes a bounded number of reads.
+//! - Every address and every name in the answer is in the snapshot or in the file.
+//! - If the snapshot is damaged, the file answers.
 //!
 //! The input:
 //! ```text
@@ -28,13 +28,13 @@ use crate::scenario::NOW;
 
 const KINDS: [NameKind; 2] = [NameKind::HostName, NameKind::Domain];
 
-/// Where the file's length is in the snapshot.
+/// The offset of the file's length in the snapshot.
 const LENGTH_AT: usize = Meta::START + 20;
 
-/// The least that a snapshot can be read with.
+/// The size of the smallest buffer that a snapshot can be read with.
 const LEAST_BUFFER: usize = 4096;
 
-/// What the state files say.
+/// The contents of the state files.
 const FILES: [(&str, &str); 2] = [
     (
         "virbr0.status",
@@ -64,7 +64,7 @@ impl StateFile for Counted<'_> {
     }
 }
 
-/// What came of all look-ups.
+/// The results of all look-ups.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Outcome {
     names: Vec<Answer>,
@@ -72,7 +72,7 @@ struct Outcome {
     lists: Vec<Vec<NameAndAddress>>,
 }
 
-/// What is looked up.
+/// The names and the address to look up.
 struct Asked<'a> {
     name: &'a [u8],
     address: Option<Address>,
@@ -89,13 +89,13 @@ fn outcome(
     let mut outcome = Outcome::default();
     for kind in KINDS {
         let answer = by_name(&mut directory, open(), means, kind, asked.name, None);
-        outcome.names.push(answer.expect("nothing runs out in memory"));
+        outcome.names.push(answer.expect("memory is ample"));
         if let Some(address) = asked.address {
             let name = by_address(&mut directory, open(), means, kind, address);
-            outcome.addresses.push(name.expect("nothing runs out in memory"));
+            outcome.addresses.push(name.expect("memory is ample"));
         }
         let pairs = list(&mut directory, open(), means, kind);
-        outcome.lists.push(pairs.expect("nothing runs out in memory"));
+        outcome.lists.push(pairs.expect("memory is ample"));
     }
     outcome
 }
@@ -103,7 +103,7 @@ fn outcome(
 /// Runs the target.
 ///
 /// # Panics
-/// When something is wrong.
+/// If something is wrong.
 pub fn run(data: &[u8]) {
     let mut parts = data.splitn(4, |&byte| byte == b'\n');
     let mut part = || parts.next();
@@ -162,8 +162,8 @@ pub fn run(data: &[u8]) {
     keys.chain(address.map(Key::of_address)).for_each(|key| count_reads(&bytes, state, &key));
 }
 
-/// Reads the entries under a key one after the other: each is where it is said to be, and the reads are no more than the
-/// file can have a use for.
+/// Reads the entries of a key one after the other: each must be where the index says, and there must be no more reads
+/// than the file gives reason for.
 fn count_reads(bytes: &[u8], state: Option<Stamp>, key: &Key) {
     let (reads, length) = (Cell::new(0), bytes.len() as u32);
     let file = Counted { bytes, reads: &reads };
@@ -172,7 +172,7 @@ fn count_reads(bytes: &[u8], state: Option<Stamp>, key: &Key) {
     let mut count = 0;
     if let Ok(mut entries) = opened.find(key, NOW, &mut buffer) {
         while let Ok(Some((offset, entry))) = entries.next_entry() {
-            let there = Entry::parse(&bytes[offset as usize..]).expect("an entry is there");
+            let there = Entry::parse(&bytes[offset as usize..]).expect("an entry can be read");
             assert_eq!(there.0, entry);
             count += 1;
         }

@@ -1,4 +1,4 @@
-//! What state files say, by the oracle.
+//! The expected contents of state files, by the oracle.
 
 use std::str;
 
@@ -10,7 +10,7 @@ use crate::oracle::all_objects;
 use crate::records::{LeaseRecord, MacRecord};
 use crate::scenario::NamedFile;
 
-/// The valid records of the files, which are listed in this order. `None` where a state file isn't JSON throughout.
+/// The valid records of the files, which are listed in this order. `None` if a state file isn't valid JSON as a whole.
 #[must_use]
 pub fn read(files: &[NamedFile<'_>]) -> Option<HostState> {
     let mut state = HostState::default();
@@ -30,7 +30,7 @@ pub fn read(files: &[NamedFile<'_>]) -> Option<HostState> {
     Some(state)
 }
 
-/// `None`: it has no address.
+/// `None` if it has no address.
 fn lease(bridge: Bridge, record: LeaseRecord) -> Option<Lease> {
     let LeaseRecord { address, mac, expiry, .. } = record;
     let [hostname, domain, client] = [record.hostname, record.domain, record.client].map(text);

@@ -1,5 +1,5 @@
-//! The fuzz targets on their seeds and on mutations of these: the same ones in each run, so that what fails here fails
-//! everywhere. `TEST_ROUNDS` says how many of each target, `TEST_SEED` which.
+//! Runs the fuzz targets on their seeds and on mutations of these. The mutations are the same in each run, so failures
+//! can be reproduced anywhere. `TEST_ROUNDS` sets their number per target, `TEST_SEED` their seed.
 
 use std::fs;
 use std::ops::Range;
@@ -9,14 +9,14 @@ use std::path::Path;
 use fuzz::TARGETS;
 use testkit::random::{Random, rounds, seed};
 
-/// A range of `bytes`, mostly a short one.
+/// A range in `bytes`, usually a short one.
 fn some_part(random: &mut Random, bytes: &[u8]) -> Range<usize> {
     let start = random.below(bytes.len() + 1);
     let longest = if random.one_in(4) { bytes.len() - start } else { 16 };
     start..(start + random.below(longest + 1)).min(bytes.len())
 }
 
-/// One step away from `bytes`.
+/// One mutation of `bytes`.
 fn mutate(random: &mut Random, bytes: &mut Vec<u8>, seeds: &[Vec<u8>], tokens: &[Vec<u8>]) {
     match random.below(9) {
         0 if !bytes.is_empty() => {
@@ -64,7 +64,7 @@ fn mutate(random: &mut Random, bytes: &mut Vec<u8>, seeds: &[Vec<u8>], tokens: &
 /// The tokens of a dictionary in libFuzzer's format.
 fn read_tokens(dictionary: &str) -> Vec<Vec<u8>> {
     let lines = dictionary.lines().filter(|line| line.starts_with('"'));
-    lines.map(|line| unquote(line).unwrap_or_else(|| panic!("no token: {line}"))).collect()
+    lines.map(|line| unquote(line).unwrap_or_else(|| panic!("not a token: {line}"))).collect()
 }
 
 fn unquote(line: &str) -> Option<Vec<u8>> {
@@ -91,19 +91,19 @@ fn read(path: &Path) -> Vec<u8> {
     fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A target's seeds, in the order of their names.
+/// A target's seeds, sorted by name.
 fn seeds_of(name: &str) -> Vec<Vec<u8>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(name);
     let entries =
         fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     let mut paths: Vec<_> =
-        entries.map(|entry| entry.expect("the folder can be listed").path()).collect();
+        entries.map(|entry| entry.expect("the directory can be listed").path()).collect();
     paths.sort();
     assert!(!paths.is_empty(), "no seeds in {}", folder.display());
     paths.iter().map(|path| read(path)).collect()
 }
 
-/// Runs a target on its seeds and on so many mutations of them.
+/// Runs a target on its seeds and on this many mutations of them.
 fn run(name: &str, mutations: u64) {
     let (_, body) = TARGETS.iter().find(|(target, _)| *target == name).expect("it is a target");
     let dictionary = Path::new(env!("CARGO_MANIFEST_DIR")).join("dictionary");
@@ -119,7 +119,7 @@ fn run(name: &str, mutations: u64) {
     seeds.iter().for_each(|seed| check(seed));
     let first = seed(1);
     for round in 0..rounds(mutations) {
-        // Each mutation by itself, so that one can be repeated without the others.
+        // Each mutation has its own random numbers, so it can be repeated without the others.
         let mut random = Random::new(first.wrapping_mul(0xff51_afd7_ed55_8ccd) ^ round);
         let mut input = random.pick(&seeds).clone();
         for _ in 0..=random.below(8) {
@@ -159,7 +159,7 @@ fn snapshot() {
     run("snapshot", 20_000);
 }
 
-/// A target without a test would never run here.
+/// A target without a test would never run in this suite.
 #[test]
 fn every_target_has_a_test() {
     let names = TARGETS.map(|(name, _)| name);

@@ -1,5 +1,5 @@
-//! A snapshot, written as plainly as the format allows: the daemon's writer and the look-up's reader are compared with
-//! it.
+//! A snapshot, written in the simplest way that the format allows. The daemon's writer and the look-up's reader are
+//! tested against it.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use guest_names::snapshot::format::{
     ENTRY_MAX, Entry, FIRST_RECORD, META_KEY, Meta, Source, flags, hash,
 };
 
-/// Records by key, on their way into a snapshot.
+/// The records of a snapshot, by key.
 pub type Records = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// Adds an entry under a key, after those that are there.
@@ -19,7 +19,8 @@ pub fn add(records: &mut Records, key: &[u8], entry: &Entry<'_>) {
     records.entry(key.to_vec()).or_default().extend(&room[..length]);
 }
 
-/// A constant database with these records, as cdb.txt describes it. The length in `meta` is set to the file's.
+/// A constant database with these records, in the format that cdb.txt describes. Sets the length
+/// in `meta` to the file's.
 #[must_use]
 pub fn write(records: &Records, meta: Meta) -> Vec<u8> {
     let mut bytes = vec![0; FIRST_RECORD as usize];

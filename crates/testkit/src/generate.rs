@@ -1,4 +1,4 @@
-//! Random states of a host, and the files that say the same.
+//! Random states of a host, and state files with the same content.
 
 use guest_names::address::{Address, Mac};
 use guest_names::bridge::Bridge;
@@ -43,7 +43,7 @@ const GUESTS: [&str; 10] =
 /// DHCP client ids.
 const CLIENTS: [&str; 3] = ["01:52:54:00:00:00:01", "ff:00:00:00:01", "00"];
 
-/// Names to look up: those that are in the states, in one or another form, and others.
+/// Names to look up: those in the states, in various forms, and others.
 pub const WANTED: [&str; 27] = [
     "web",
     "WEB",
@@ -83,27 +83,27 @@ pub fn bridge(number: usize) -> Bridge {
     Bridge::new(format!("virbr{number}").as_bytes()).expect("a name that is short enough")
 }
 
-/// A MAC that ends so, from the block that QEMU's NICs have.
+/// A MAC that ends with this number, from the block that QEMU's NICs use.
 #[must_use]
 pub fn mac(last: u16) -> Mac {
     let [high, low] = last.to_be_bytes();
     Mac([0x52, 0x54, 0, 0, high, low])
 }
 
-/// An address as libvirt's files have it.
+/// An address, formatted as in libvirt's files.
 #[must_use]
 pub fn address_text(address: Address) -> String {
     ip(address).to_string()
 }
 
-/// A MAC as libvirt's files have it.
+/// A MAC, formatted as in libvirt's files.
 #[must_use]
 pub fn mac_text(mac: Mac) -> String {
     let [a, b, c, d, e, f] = mac.0;
     format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
 }
 
-/// How much there is to choose from.
+/// How many different values there are to choose from.
 struct Extent {
     leases: usize,
     guests: usize,
@@ -114,7 +114,7 @@ struct Extent {
 }
 
 impl Extent {
-    /// Few of each, so that most of it is in conflict with something else.
+    /// A few of each, so that most records conflict with others.
     const SMALL: Self = Self {
         leases: 12,
         guests: 6,
@@ -128,7 +128,7 @@ impl Extent {
         Self { leases: 300, guests: 5, macs: 90, macs_of_guest: 70, addresses: 200, names: 4 };
 }
 
-/// A state: mostly a small one, sometimes one with hundreds of leases.
+/// A state: usually a small one, sometimes one with hundreds of leases.
 #[must_use]
 pub fn state(random: &mut Random) -> HostState {
     let extent = if random.one_in(60) { Extent::LARGE } else { Extent::SMALL };
@@ -164,7 +164,7 @@ pub fn state(random: &mut Random) -> HostState {
     }
 }
 
-/// One of the texts, `often` times as often as none.
+/// One of the texts, or an empty one: a text is `often` times as likely.
 fn maybe(random: &mut Random, among: &[&str], often: usize) -> String {
     if random.one_in(often + 1) { String::new() } else { (*random.pick(among)).to_owned() }
 }
@@ -191,7 +191,7 @@ fn expiry(random: &mut Random) -> i64 {
 }
 
 impl HostState {
-    /// The state's files, each in one of several layouts, among others that don't matter.
+    /// The state's files, each in one of several layouts, among files that are ignored.
     #[must_use]
     pub fn directory(&self, random: &mut Random) -> Directory {
         let mut bridges: Vec<Bridge> = self.leases.iter().map(|lease| lease.bridge).collect();
@@ -245,7 +245,7 @@ impl Guest {
     }
 }
 
-/// As libvirt writes it, on one line, or with tabs.
+/// In libvirt's layout, on one line, or with tabs.
 fn layout(records: Vec<Value>, random: &mut Random) -> String {
     let array = Value::from(records);
     let pretty = format!("{array:#}");

@@ -16,14 +16,14 @@ use guest_names::window::LARGE_BUFFER;
 use crate::generate::NODE;
 use crate::memory::Host;
 
-/// What a look-up has, besides the directory.
+/// The resources of a look-up, besides the directory.
 #[derive(Clone, Copy, Debug)]
 pub struct Means<'m> {
-    /// Bytes to read the files through.
+    /// Size of the buffer for reading files, in bytes.
     pub buffer: usize,
-    /// How many places for candidates.
+    /// How many candidates there is room for.
     pub places: usize,
-    /// How many slices of memory there are.
+    /// How many slices of memory are available.
     pub slices: usize,
     /// Whether an observer watches, which makes it read every record.
     pub watched: bool,
@@ -34,7 +34,7 @@ pub struct Means<'m> {
 }
 
 impl Means<'_> {
-    /// What the modules have on the main thread.
+    /// The resources of the modules on the main thread.
     #[must_use]
     pub const fn ample(now: i64) -> Self {
         let (buffer, places, slices) = (LARGE_BUFFER, 24, usize::MAX);
@@ -42,14 +42,14 @@ impl Means<'_> {
     }
 }
 
-/// What a look-up by name came to.
+/// The outcome of a look-up by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// No guest has the name.
     Unknown,
-    /// A guest has the name, and no address that can be given.
+    /// A guest has the name, but no address to return.
     NoData,
-    /// Its addresses, each with its bridge, in their order.
+    /// Its addresses in order, each with its bridge.
     Addresses(Vec<(Address, Bridge)>),
 }
 
@@ -67,7 +67,7 @@ impl Answer {
 /// A guest's name and an address.
 pub type NameAndAddress = (Vec<u8>, IpAddr);
 
-/// The address as std has it.
+/// The address as a std type.
 #[must_use]
 pub fn ip(address: Address) -> IpAddr {
     match address {
@@ -80,7 +80,7 @@ struct Watcher;
 
 impl Observer for Watcher {}
 
-/// Does `task` with a look-up that has these means. What the list of all guests needs is kept in the [`Host`].
+/// Runs `task` with a look-up that has these resources. The memory for the list of all guests is in the [`Host`].
 pub fn with<D: StateDir, T>(
     directory: &mut D,
     snapshot: Option<Opened<D::File>>,
@@ -96,7 +96,7 @@ pub fn with<D: StateDir, T>(
     task(&mut Lookup::new(directory, snapshot, &host, memory, means.now, observer), &host)
 }
 
-/// Looks up a name. A name that no guest can have is unknown.
+/// Looks up a name. One that no guest can have is unknown.
 ///
 /// # Errors
 /// See [`Lookup::by_name`].
@@ -112,7 +112,7 @@ pub fn by_name<D: StateDir>(
     family: Option<Family>,
 ) -> Result<Answer, Exhausted> {
     let Some(wanted) = kind.wanted(name) else { return Ok(Answer::Unknown) };
-    // As the module's two entry points: the one for both families can return scopes.
+    // Like the module's two entry points: the one for both families can return scopes.
     let query = Query { kind, wanted, family, scopes: family.is_none() };
     with(directory, snapshot, means, |lookup, _| match lookup.by_name(&query)? {
         Found::Unknown => Ok(Answer::Unknown),
@@ -128,7 +128,7 @@ pub fn by_name<D: StateDir>(
     })
 }
 
-/// Looks up an address; its name.
+/// Looks up an address and returns its name.
 ///
 /// # Errors
 /// See [`Lookup::by_address`].

@@ -14,44 +14,44 @@ use guest_names::text::Text;
 /// The error number of a file that isn't there (Linux).
 const ENOENT: i32 = 2;
 
-/// How a directory gives out its files.
+/// How a directory's files are read.
 #[derive(Clone, Copy, Debug)]
 pub struct Manner {
-    /// Most bytes of one read, which goes on to the next sector: a real one ends nowhere else ([`SECTOR`]).
+    /// The most bytes of one read, rounded up to whole sectors: a real read ends nowhere else ([`SECTOR`]).
     pub piece: usize,
-    /// The call of this number, counted from 0 over listing, opening and reading, fails. The snapshot's reads are not
-    /// among them.
+    /// The call with this number fails, counting listing, opening and reading from 0. Reads
+    /// of the snapshot don't count.
     pub fault: Option<(usize, Fault)>,
-    /// Every second time that a file is opened it has lost its second half, as where it is being rewritten in place.
+    /// Every second time that a file is opened, its second half is missing, as if it were being rewritten in place.
     pub changing: bool,
 }
 
 impl Manner {
-    /// All at once, without a fault.
+    /// Everything at once, without faults.
     pub const PLAIN: Self = Self { piece: usize::MAX, fault: None, changing: false };
 }
 
-/// What was read of one file.
+/// How one file was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Use {
     /// How often it was opened.
     pub opened: usize,
-    /// How many bytes were read of it in all.
+    /// How many bytes of it were read in total.
     pub bytes: usize,
 }
 
-/// What was done with a directory, over all that were cloned from it.
+/// How a directory was used, including all its clones.
 #[derive(Debug, Default)]
 struct Log {
     calls: Cell<usize>,
     files: RefCell<BTreeMap<Vec<u8>, Use>>,
 }
 
-/// A directory that is listed in the order in which its files were added. A clone shares their contents.
+/// A directory that lists its files in the order in which they were added. Clones share the contents.
 #[derive(Clone, Debug)]
 pub struct Directory {
     files: Vec<(Vec<u8>, Rc<[u8]>)>,
-    /// How it gives out its files.
+    /// How its files are read.
     pub manner: Manner,
     listed: usize,
     opened: usize,
@@ -71,7 +71,7 @@ impl Default for Directory {
 }
 
 impl Directory {
-    /// A directory of these files.
+    /// A directory with these files.
     #[must_use]
     pub fn new(files: &[(&str, &str)]) -> Self {
         let mut directory = Self::default();
@@ -79,20 +79,20 @@ impl Directory {
         directory
     }
 
-    /// Adds a file; one of this name is replaced and comes last from then on.
+    /// Adds a file. It replaces one of the same name, and comes last.
     pub fn add(&mut self, name: impl AsRef<[u8]>, contents: impl AsRef<[u8]>) {
         let name = name.as_ref();
         self.files.retain(|(other, _)| other != name);
         self.files.push((name.to_vec(), contents.as_ref().into()));
     }
 
-    /// The same files, given out in another manner. Its uses are counted apart.
+    /// The same files, read in another manner. Its uses are counted separately.
     #[must_use]
     pub fn with(&self, manner: Manner) -> Self {
         Self { files: self.files.clone(), manner, ..Self::default() }
     }
 
-    /// The names and the contents of the files.
+    /// The names and contents of the files.
     pub fn files(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.files.iter().map(|(name, contents)| (&name[..], &contents[..]))
     }
@@ -103,7 +103,7 @@ impl Directory {
         self.log.calls.get()
     }
 
-    /// What was read of a file.
+    /// How a file was read.
     #[must_use]
     pub fn use_of(&self, name: &str) -> Use {
         self.log.files.borrow().get(name.as_bytes()).copied().unwrap_or_default()
@@ -114,7 +114,7 @@ impl Directory {
     }
 }
 
-/// Counts a call, which may be the one that fails.
+/// Counts a call, and fails if it is the one that should.
 fn check(log: &Log, manner: Manner) -> Result<(), Fault> {
     let call = log.calls.replace(log.calls.get() + 1);
     match manner.fault {
@@ -123,7 +123,7 @@ fn check(log: &Log, manner: Manner) -> Result<(), Fault> {
     }
 }
 
-/// All files, to be shown where a test fails.
+/// Formats all files, to print when a test fails.
 impl fmt::Display for Directory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.files.iter().try_for_each(|(name, contents)| {
@@ -171,7 +171,7 @@ pub struct File {
     bytes: Rc<[u8]>,
     len: usize,
     manner: Manner,
-    /// Its name, and where its use is recorded. `None`: it is in no directory.
+    /// Its name, and where its use is recorded; `None` if it is in no directory.
     log: Option<(Vec<u8>, Rc<Log>)>,
 }
 
@@ -206,19 +206,19 @@ impl StateFile for File {
     }
 }
 
-/// A snapshot, as the system has it.
+/// A snapshot file.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// The file.
     pub bytes: Rc<[u8]>,
     /// When it was last written to or touched, in seconds since the epoch.
     pub modified: i64,
-    /// The state directory's present version.
+    /// The current version of the state directory.
     pub state: Option<Stamp>,
 }
 
 impl Snapshot {
-    /// Opens it; its reads give at most `piece` bytes, as in [`Manner::piece`].
+    /// Opens it. A read returns at most `piece` bytes, as in [`Manner::piece`].
     ///
     /// # Panics
     /// It is larger than 4 GiB.
@@ -230,25 +230,25 @@ impl Snapshot {
     }
 }
 
-/// A host with this node name, whose memory may be short.
+/// A host with this node name and a limited amount of memory.
 #[derive(Debug)]
 pub struct Host {
     memory: Bump,
     node: String,
-    /// How many slices there are memory for.
+    /// How many slices of memory are left.
     slices: Cell<usize>,
     asked: Cell<usize>,
 }
 
 impl Host {
-    /// A host with memory for so many slices.
+    /// A host with memory for this many slices.
     #[must_use]
     pub fn new(node: &str, slices: usize) -> Self {
         let (memory, node) = (Bump::new(), node.to_owned());
         Self { memory, node, slices: Cell::new(slices), asked: Cell::new(0) }
     }
 
-    /// How many slices it was asked for.
+    /// How many slices have been requested.
     #[must_use]
     pub fn asked(&self) -> usize {
         self.asked.get()
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn the_call_fails_that_is_to_fail() {
+    fn the_chosen_call_fails() {
         let plain = Directory::new(&[("virbr0.macs", "[]")]);
         let calls = |mut directory: Directory| {
             let mut name = Text::new();
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_ends_when_it_is_to_end() {
+    fn memory_runs_out_after_the_given_slices() {
         let host = Host::new("node", 1);
         assert_eq!(host.slice(3, 7u32), Some(&mut [7; 3][..]));
         assert_eq!(host.slice(1, 7u32), None);

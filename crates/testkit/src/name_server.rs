@@ -1,5 +1,6 @@
-//! Real name servers on a port of the loopback interface, with a forward and a reverse zone that take updates with a key. Their programs are
-//! those of `tests/setup name-servers`, which takes the packages apart so that no service starts, or the system's own.
+//! Real name servers on a port of the loopback interface, with a forward and a reverse zone that accept updates signed
+//! with a key. The programs are those of `tests/setup name-servers`, which unpacks the packages so that no service
+//! starts, or the system's own.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -17,10 +18,10 @@ pub const REVERSE_ZONE: &str = "10.in-addr.arpa";
 
 /// A secret, in base64.
 pub const SECRET: &str = "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U=";
-/// Another one.
+/// Another secret.
 pub const OTHER_SECRET: &str = "b3RoZXJvdGhlcm90aGVyb3RoZXJvdGhlcm90aGVyb3Q=";
 
-/// Which program.
+/// The name server program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// named(8).
@@ -81,7 +82,7 @@ fn command(name: &str) -> Command {
     command
 }
 
-/// A port that is free for TCP and UDP. Somebody else might take it before the server does; the range of the kernel's is wide.
+/// A free port for TCP and UDP. Another process could take it before the server does, but the kernel's range is wide.
 fn free_port() -> u16 {
     loop {
         let tcp = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -98,18 +99,18 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {text}");
 }
 
-/// The file that nsupdate(1) reads a key from.
+/// The key file for nsupdate(1).
 #[must_use]
 pub fn key_file(name: &str, secret: &str) -> String {
     format!("key \"{name}.\" {{\n\talgorithm hmac-sha256;\n\tsecret \"{secret}\";\n}};\n")
 }
 
 impl NameServer {
-    /// Whether all that the servers and their clients need is installed. Where it isn't, the test is skipped, which fails with
-    /// `CI=true`.
+    /// Whether everything that the servers and their clients need is installed. If not, the test is skipped, which is a
+    /// failure with `CI=true`.
     ///
     /// # Panics
-    /// It isn't, and `CI` is `true`.
+    /// It isn't installed, and `CI` is `true`.
     #[must_use]
     pub fn are_installed() -> bool {
         let programs = ["named", "knotd", "pdns_server", "pdnsutil", "nsupdate", "dig", "python3"];
@@ -123,8 +124,8 @@ impl NameServer {
         false
     }
 
-    /// Starts one whose zones are empty but for what a zone needs. The key `publish` may update and transfer them, the key `weak`
-    /// may not.
+    /// Starts a server with zones that are empty except for what every zone needs. The key `publish` may update and
+    /// transfer them, the key `weak` may not.
     ///
     /// # Panics
     /// It doesn't start.
@@ -137,19 +138,19 @@ impl NameServer {
         server
     }
 
-    /// Its port, on 127.0.0.1.
+    /// The server's port on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The directory of its files, for files of tests, too.
+    /// The directory of its files. Tests may put files there too.
     #[must_use]
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Gives the key `publish` this secret from its next start on.
+    /// Sets the secret of the key `publish`, effective from the next start.
     ///
     /// # Panics
     /// The files can't be written.
@@ -245,7 +246,7 @@ impl NameServer {
         }
     }
 
-    /// Starts it again, with what its zones had.
+    /// Restarts it with the contents of its zones.
     ///
     /// # Panics
     /// It doesn't start.
@@ -282,15 +283,15 @@ impl NameServer {
                 _ => panic!("{command:?} did not start:\n{said}"),
             }
         }
-        // So that it never waits for somebody to read.
+        // So that the server never blocks because nobody reads its output.
         thread::spawn(move || log.for_each(drop));
         self.process = Some(process);
     }
 
-    /// Ends it at once.
+    /// Kills it.
     ///
     /// # Panics
-    /// It can't be ended.
+    /// It can't be killed.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().expect("it can be killed");
@@ -298,7 +299,7 @@ impl NameServer {
         }
     }
 
-    /// The process, for signals.
+    /// The process id, for signals.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
         self.process.as_ref().map(Child::id)
@@ -330,10 +331,10 @@ impl NameServer {
         serial.unwrap_or_else(|| panic!("{zone}: {soa}"))
     }
 
-    /// Sends lines of nsupdate(1) about a zone, as somebody who has the key.
+    /// Sends commands of nsupdate(1) for a zone, signed with the key.
     ///
     /// # Panics
-    /// The server doesn't take them.
+    /// The server rejects them.
     pub fn edit(&self, zone: &str, lines: &str) {
         self.directory.write("edit.key", key_file("publish", SECRET));
         let script = format!("server 127.0.0.1 {}\nzone {zone}\n{lines}\nsend\n", self.port);

@@ -1,4 +1,4 @@
-//! Numbers that look random and are the same in each run.
+//! Random-looking numbers that are the same in each run.
 
 use std::env;
 
@@ -7,7 +7,7 @@ use std::env;
 pub struct Random(u64);
 
 impl Random {
-    /// The generator of this seed. Seeds that are close to one another give numbers that have nothing in common.
+    /// The generator with this seed. Similar seeds give unrelated numbers.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         // The finalizer of splitmix64. xorshift would stay at 0.
@@ -22,7 +22,7 @@ impl Random {
         Self::new(self::seed(seed))
     }
 
-    /// A number.
+    /// The next number.
     pub fn number(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -30,25 +30,25 @@ impl Random {
         self.0
     }
 
-    /// A number from 0 up to, but not including, `limit`; 0 where that is 0.
+    /// A number from 0 up to, but not including, `limit`; 0 if that is 0.
     pub fn below(&mut self, limit: usize) -> usize {
         (self.number() % limit.max(1) as u64) as usize
     }
 
-    /// `true` once in so many times.
+    /// `true` once in this many times, on average.
     pub fn one_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
 
-    /// One of several.
+    /// One of the items.
     ///
     /// # Panics
-    /// There is none.
+    /// There are none.
     pub fn pick<'a, T>(&mut self, among: &'a [T]) -> &'a T {
         &among[self.below(among.len())]
     }
 
-    /// Brings them into another order.
+    /// Shuffles the items.
     pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for at in (1..items.len()).rev() {
             items.swap(at, self.below(at + 1));

@@ -1,7 +1,8 @@
-//! The rules of a look-up a second time, over plain values that are all in memory, one rule after the other. Every test of
-//! look-ups compares with these.
+//! A second implementation of a look-up's rules, over plain values in memory, one rule after the other. Every test of
+//! look-ups compares with it.
 //!
-//! Which names and addresses are valid is not repeated here: [`NameKind::wanted`] and [`is_host_name`] are the look-up's own.
+//! It doesn't repeat which names and addresses are valid: [`NameKind::wanted`] and
+//! [`is_host_name`] are the look-up's own.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -25,7 +26,7 @@ pub struct Lease {
     pub hostname: String,
     /// `domain`; empty if there is none.
     pub domain: String,
-    /// `expiry-time`, in seconds since the epoch; 0: it never ends.
+    /// `expiry-time`, in seconds since the epoch; 0 means that it never ends.
     pub expiry: i64,
     /// `client-id`; empty if there is none.
     pub client: String,
@@ -42,7 +43,8 @@ pub struct Guest {
     pub macs: Vec<Mac>,
 }
 
-/// The contents of the state files. All records are in the order of the listing of files, and of each file.
+/// The contents of the state files. Files come in the order in which the directory lists them, and records in the order
+/// of each file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostState {
     /// Of all `.status` files.
@@ -51,7 +53,7 @@ pub struct HostState {
     pub guests: Vec<Guest>,
 }
 
-/// The look-up in a state.
+/// A look-up in a state.
 #[derive(Clone, Copy, Debug)]
 pub struct Reference<'s> {
     /// The contents of the files.
@@ -66,9 +68,9 @@ pub struct Reference<'s> {
 #[derive(Clone, Copy)]
 struct Match<'s> {
     lease: &'s Lease,
-    /// Its name also matches in case.
+    /// Whether its name matches in case too.
     exact: bool,
-    /// Its order among those that end at the same time.
+    /// Its position among those that end at the same time.
     place: (usize, usize),
 }
 
@@ -80,7 +82,7 @@ fn without_dot(name: &[u8]) -> &[u8] {
     name.strip_suffix(b".").unwrap_or(name)
 }
 
-/// How a guest's name, in a network with this domain, matches the wanted one.
+/// How a guest's name, in a network with this domain, matches the requested one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Fit {
     exact: bool,
@@ -135,14 +137,14 @@ impl<'s> Reference<'s> {
         self.state.leases.iter().filter(move |lease| lease.expiry == 0 || lease.expiry >= now)
     }
 
-    /// Whether a host name is the host's own.
+    /// Whether a name is the host's own node name.
     #[must_use]
     pub fn is_own(&self, name: &[u8]) -> bool {
         let (name, label) = (without_dot(name), self.node.split('.').next());
         same(name, self.node.as_bytes()) || label.is_some_and(|label| same(name, label.as_bytes()))
     }
 
-    /// The result of a look-up of a name. `scopes`: link-local addresses can be returned.
+    /// The result of looking up a name. `scopes`: whether link-local addresses can be returned.
     #[must_use]
     pub fn by_name(
         &self,
@@ -198,7 +200,7 @@ impl<'s> Reference<'s> {
             let owners = self.state.owners(lease);
             let fits = owners.filter_map(|guest| fit(wanted, &guest.name, &lease.domain));
             let exact = fits.map(|fit| fit.exact).max()?;
-            // The files are read in the order in which the MAC maps are listed.
+            // Files are read in the order in which the directory lists the MAC maps.
             let file = guests.iter().position(|guest| guest.bridge == lease.bridge)?;
             Some(Match { lease, exact, place: (file, at) })
         });
@@ -221,7 +223,7 @@ impl<'s> Reference<'s> {
             }
             NameKind::Domain => {
                 let guest = its.find_map(|lease| self.state.owners(lease).next())?;
-                // Look-ups by name refuse some names.
+                // Some names are refused in look-ups by name.
                 kind.wanted(guest.name.as_bytes()).map(|_| guest.name.as_bytes().to_vec())
             }
         }
@@ -232,8 +234,8 @@ impl<'s> Reference<'s> {
         is_host_name(name) && !self.is_own(name)
     }
 
-    /// All pairs of a guest's own name and an address that a look-up of that name returns. Host names are in lower case: of
-    /// two that only differ in case, either is right.
+    /// All pairs of a guest's own name and an address that a look-up of the name returns. Host names are in lower case,
+    /// as either of two names that differ only in case is right.
     #[must_use]
     pub fn list(&self, kind: NameKind) -> BTreeSet<NameAndAddress> {
         let mut pairs = BTreeSet::new();
@@ -257,7 +259,7 @@ impl<'s> Reference<'s> {
     }
 }
 
-/// A name as [`Reference::list`] has it.
+/// A name in the form that [`Reference::list`] uses.
 #[must_use]
 pub fn listed_name(kind: NameKind, name: &[u8]) -> Vec<u8> {
     match kind {
@@ -266,12 +268,12 @@ pub fn listed_name(kind: NameKind, name: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The order of answers: the latest expiry time first, never-ending leases last.
+/// The order of answers: latest expiry time first, leases that never end last.
 fn rank(lease: &Lease, place: (usize, usize)) -> impl Ord + use<> {
     (lease.expiry == 0, Reverse(lease.expiry), place)
 }
 
-/// Leaves out leases of another client than that of the last record of their NIC and family, if both are known.
+/// Removes leases with another client id than the last record of the same NIC and family, if both ids are known.
 fn of_freshest_clients<'s>(matches: &[Match<'s>]) -> Vec<Match<'s>> {
     let is_of_freshest = |one: &&Match<'_>| {
         let nic = |of: &Lease| (of.bridge, of.mac, of.address.family());

@@ -10,10 +10,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Below the system's directory for temporary files.
+    /// Creates it below the system's directory for temporary files.
     ///
     /// # Panics
-    /// It can't be made.
+    /// It can't be created.
     #[must_use]
     pub fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -30,7 +30,7 @@ impl Scratch {
         &self.0
     }
 
-    /// What is below it.
+    /// A path below it.
     #[must_use]
     pub fn join(&self, below: impl AsRef<Path>) -> PathBuf {
         self.0.join(below)

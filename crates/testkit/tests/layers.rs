@@ -1,4 +1,4 @@
-//! The arrows of docs/architecture.md: which crate may use which, and the layers of guest-names.
+//! Checks the arrows of docs/architecture.md: which crate may use which, and the layers of guest-names.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,7 +9,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Which of our crates each may use, besides those that a crate it uses may use.
+/// Which of our crates each crate may use directly.
 const MAY_USE: [(&str, &[&str]); 11] = [
     ("needle", &[]),
     ("guest-names", &["needle"]),
@@ -53,7 +53,7 @@ fn crates_use_those_below_them() {
     assert_eq!(seen, MAY_USE.len(), "a crate is missing from the workspace");
 }
 
-/// From the ground up: a file uses those before it.
+/// From the bottom up: a file uses only those before it.
 const LAYERS: [&str; 26] = [
     "text",
     "address",
@@ -97,7 +97,7 @@ fn files_of_guest_names_use_those_below_them() {
             continue;
         }
         let own = *place.get(file.as_str()).unwrap_or_else(|| panic!("{file} has no layer"));
-        // What comes after the unit tests is theirs.
+        // Code after this is that of unit tests.
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();
         for used in uses(&file, code) {
             let below = place.iter().filter(|(other, _)| {
@@ -130,7 +130,7 @@ fn files(directory: &Path, prefix: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The files, or directories of them, that `use` lines and paths of the code name.
+/// The files, or directories of files, that `use` lines and paths in the code name.
 fn uses(file: &str, code: &str) -> BTreeSet<String> {
     let directory = file.rsplit_once('/').map(|(directory, _)| directory);
     let mut used = BTreeSet::new();
@@ -148,7 +148,7 @@ fn uses(file: &str, code: &str) -> BTreeSet<String> {
                 .unwrap_or_else(|| panic!("{file}: {prefix}{{...}} hides what is used"));
             let second = parts.next();
             let name = base.map_or_else(|| first.to_owned(), |base| format!("{base}/{first}"));
-            // A file in a directory, where the path goes on to one.
+            // A file in a directory, if the path continues to one.
             let is_file = |name: &String| LAYERS.contains(&name.as_str()) || name == LAST;
             let deeper = second.map(|second| format!("{name}/{second}")).filter(is_file);
             used.insert(deeper.unwrap_or(name));

@@ -1,4 +1,4 @@
-//! What a module said, as plain owned values.
+//! A module's answer, as plain owned values.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -17,7 +17,7 @@ pub enum Status {
 }
 
 impl Status {
-    /// The status with this number, `None` for one that makes glibc end the process.
+    /// The status with this number; `None` for one that makes glibc end the process.
     #[must_use]
     pub fn from_raw(raw: i32) -> Option<Status> {
         Some(match raw {
@@ -30,7 +30,7 @@ impl Status {
         })
     }
 
-    /// The number that glibc knows it by.
+    /// glibc's number for it.
     #[must_use]
     pub fn raw(self) -> i32 {
         match self {
@@ -43,12 +43,12 @@ impl Status {
     }
 }
 
-/// One address of an answer. The scope id is 0 where the entry point can't carry one.
+/// One address of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Address {
-    /// The address; its family is the tuple's or the hostent's.
+    /// The address. Its family is that of the tuple or the hostent.
     pub ip: IpAddr,
-    /// Interface index, or 0.
+    /// The index of its interface; 0 if there is none, or the entry point can't return one.
     pub scope: u32,
 }
 
@@ -68,18 +68,18 @@ impl fmt::Display for Address {
     }
 }
 
-/// What one call of an entry point gave back.
+/// What one call of an entry point returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// What the function returned.
+    /// The function's return value.
     pub status: Status,
     /// `*errnop` after the call.
     pub errno: i32,
     /// `*h_errnop` after the call.
     pub h_errno: i32,
-    /// `*ttlp` after the call, `None` where the call had no such argument or passed NULL.
+    /// `*ttlp` after the call; `None` if the call had no such argument or passed NULL.
     pub ttl: Option<i32>,
-    /// `*canonp` of `gethostbyname3_r` or the first tuple's name of `gethostbyname4_r`.
+    /// `*canonp` of `gethostbyname3_r`, or the first tuple's name of `gethostbyname4_r`.
     pub canonical: Option<Vec<u8>>,
     /// `h_name`, or the name of each tuple that has one. Empty unless the status is `Success`.
     pub names: Vec<Vec<u8>>,
@@ -89,7 +89,7 @@ pub struct Answer {
     pub family: Option<i32>,
     /// The addresses in the order of the answer.
     pub addresses: Vec<Address>,
-    /// How many bytes of the buffer the answer reaches over, from the buffer's first byte.
+    /// How many bytes of the buffer the answer extends over, counted from the buffer's first byte.
     pub used: usize,
 }
 
@@ -100,7 +100,7 @@ impl Answer {
         (self.status, self.errno, self.h_errno)
     }
 
-    /// Whether glibc would come back with a larger buffer.
+    /// Whether glibc would try again with a larger buffer.
     #[must_use]
     pub fn wants_larger_buffer(&self) -> bool {
         self.triple() == (Status::TryAgain, libc::ERANGE, c::NETDB_INTERNAL)

@@ -1,16 +1,16 @@
-//! A caller's buffer with guards around it: what a module writes outside is found.
+//! A caller's buffer with guards around it, so that writes outside of it are found.
 
 use std::ptr;
 
-/// What the bytes around the buffer, and in it, hold before a call.
+/// The value of the bytes around the buffer, and in it, before a call.
 const CANARY: u8 = 0xA5;
 
 /// How many bytes before the buffer are watched.
 const WATCHED: usize = 256;
 
-/// A buffer of an exact length at an exact alignment. The memory page behind it is inaccessible, so
-/// that a write of a whole page past the end ends the process, and the bytes between the buffer's
-/// end and that page (at most 15, which the alignment leaves) and those before it are canaries.
+/// A buffer of an exact length at an exact alignment. The page after it is inaccessible, so a write of a whole page
+/// past the end crashes the process. The bytes between the buffer's end and that page (at most 15, due to the
+/// alignment) and those before the buffer are canaries.
 pub struct GuardedBuffer {
     mapping: *mut u8,
     mapped: usize,
@@ -77,7 +77,7 @@ impl GuardedBuffer {
         &self.accessible()[self.start..self.start + self.length]
     }
 
-    /// Where the first canary that has changed lies, in bytes relative to the buffer's start.
+    /// The position of the first canary that has changed, in bytes relative to the buffer's start.
     #[must_use]
     pub fn damage(&self) -> Option<isize> {
         let bytes = self.accessible();
@@ -123,7 +123,7 @@ mod tests {
         // SAFETY: five bytes belong to the buffer.
         unsafe { start.write_bytes(1, 5) };
         assert_eq!(buffer.damage(), None);
-        // SAFETY: a canary behind the buffer, in the same mapping.
+        // SAFETY: a canary after the buffer, in the same mapping.
         unsafe { start.wrapping_add(5).write(1) };
         assert_eq!(buffer.damage(), Some(5));
         // SAFETY: a canary before the buffer, in the same mapping.

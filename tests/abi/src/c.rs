@@ -1,5 +1,5 @@
-//! The C structs and signatures of a `hosts` module (glibc's `nss.h`, `netdb.h`), written down here
-//! on their own so that a mistake in the modules' declarations can't hide behind the same mistake.
+//! The C structs and signatures of a `hosts` module (glibc's `nss.h`, `netdb.h`), declared separately here so that a
+//! mistake in the modules' declarations can't be hidden by the same mistake in the tests.
 
 use libc::{c_char, c_int, c_void, size_t, socklen_t};
 use std::mem::{align_of, offset_of, size_of};
@@ -30,7 +30,7 @@ pub struct AddrTuple {
 
 // Pointer-sized members first, then ints without holes, then padding to pointer alignment.
 const _: () = {
-    // In here: outside, Rust 1.85 takes it for dead code.
+    // In here, because Rust 1.85 would take it for dead code outside.
     const POINTER: usize = size_of::<*mut c_void>();
     assert!(offset_of!(Hostent, h_aliases) == POINTER);
     assert!(offset_of!(Hostent, h_addrtype) == 2 * POINTER);
@@ -53,9 +53,9 @@ pub const NETDB_INTERNAL: c_int = -1;
 pub const HOST_NOT_FOUND: c_int = 1;
 /// `h_errno`: ask again later.
 pub const TRY_AGAIN: c_int = 2;
-/// `h_errno`: a failure that stays.
+/// `h_errno`: a permanent failure.
 pub const NO_RECOVERY: c_int = 3;
-/// `h_errno`: the name is valid and has no address of this family.
+/// `h_errno`: the name is valid but has no address of this family.
 pub const NO_DATA: c_int = 4;
 
 /// `_nss_SERVICE_gethostbyname_r`.
@@ -139,6 +139,6 @@ pub type GetHostEnt =
 pub type EndHostEnt = unsafe extern "C" fn() -> c_int;
 
 unsafe extern "C" {
-    /// The place of this thread's `h_errno` (`netdb.h`).
+    /// The address of this thread's `h_errno` (`netdb.h`).
     pub fn __h_errno_location() -> *mut c_int;
 }

@@ -1,4 +1,4 @@
-//! From what a module left in the caller's buffer to owned values, with every pointer checked.
+//! Converts what a module left in the caller's buffer to owned values, and checks every pointer.
 
 use std::net::IpAddr;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use crate::answer::Address;
 use crate::buffer::GuardedBuffer;
 use crate::c::{AddrTuple, Hostent};
 
-/// The parts of the buffer that an answer lays claim to.
+/// The parts of the buffer that an answer uses.
 pub(crate) struct Claims<'a> {
     /// The caller's buffer.
     bytes: &'a [u8],
@@ -22,11 +22,11 @@ impl<'a> Claims<'a> {
         Claims { bytes: buffer.bytes(), parts: Vec::new() }
     }
 
-    /// Notes that the answer says there are `length` bytes of `what` at `address`, and gives them.
+    /// Records that the answer has `length` bytes of `what` at `address`, and returns these bytes.
     ///
     /// # Panics
     ///
-    /// When they don't lie in the buffer, or not at a multiple of `align`.
+    /// If they are not all in the buffer, or not aligned to `align`.
     fn claim(
         &mut self,
         address: usize,
@@ -36,11 +36,11 @@ impl<'a> Claims<'a> {
     ) -> &'a [u8] {
         assert!(address % align == 0, "{what} at {address:#x} is not aligned to {align}");
         let bytes = self.from(address, what).get(..length).unwrap_or_else(|| {
-            panic!("{what} at {address:#x}, {length} bytes, ends behind the caller's buffer")
+            panic!("{what} at {address:#x}, {length} bytes, ends after the caller's buffer")
         });
         let start = address - self.bytes.as_ptr() as usize;
         let range = start..start + length;
-        // One string may serve as name and as canonical name; nothing else is shared.
+        // One string may be both the name and the canonical name; nothing else is shared.
         let shared = align == 1 && self.parts.iter().any(|(other, _)| *other == range);
         if !shared {
             self.parts.push((range, what));
@@ -48,7 +48,7 @@ impl<'a> Claims<'a> {
         bytes
     }
 
-    /// The buffer from an address on.
+    /// The part of the buffer that begins at an address.
     fn from(&self, address: usize, what: &'static str) -> &'a [u8] {
         let start = self.bytes.as_ptr() as usize;
         address.checked_sub(start).and_then(|offset| self.bytes.get(offset..)).unwrap_or_else(
@@ -65,7 +65,7 @@ impl<'a> Claims<'a> {
     ///
     /// # Panics
     ///
-    /// When two parts of the answer overlap.
+    /// If two parts of the answer overlap.
     pub(crate) fn used(mut self) -> usize {
         self.parts.sort_by_key(|(range, _)| range.start);
         for pair in self.parts.windows(2) {
@@ -101,7 +101,7 @@ impl<'a> Claims<'a> {
     }
 }
 
-/// What a `hostent` holds.
+/// The contents of a `hostent`.
 pub(crate) struct Host {
     pub(crate) name: Vec<u8>,
     pub(crate) aliases: Vec<Vec<u8>>,
@@ -109,7 +109,7 @@ pub(crate) struct Host {
     pub(crate) addresses: Vec<Address>,
 }
 
-/// Reads a `hostent` that a module filled with everything in the buffer.
+/// Reads a `hostent` that a module filled; everything that it refers to must be in the buffer.
 pub(crate) fn hostent(host: &Hostent, claims: &mut Claims<'_>) -> Host {
     let name = claims.string(host.h_name, "h_name");
     let aliases = claims
@@ -133,14 +133,14 @@ pub(crate) fn hostent(host: &Hostent, claims: &mut Claims<'_>) -> Host {
     Host { name, aliases, family: host.h_addrtype, addresses }
 }
 
-/// What a list of tuples holds.
+/// The contents of a list of tuples.
 pub(crate) struct Tuples {
     /// The name of each tuple that has one; the first has.
     pub(crate) names: Vec<Vec<u8>>,
     pub(crate) addresses: Vec<Address>,
 }
 
-/// Reads a list of tuples. All lie in the buffer but the first where it is `own`, the caller's.
+/// Reads a list of tuples. All must be in the buffer, except that the first may be `own`, the caller's.
 pub(crate) fn tuples(
     first: *const AddrTuple,
     own: *const AddrTuple,

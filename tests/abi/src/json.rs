@@ -1,12 +1,12 @@
-//! The state files' contents, laid out as libvirt lays them out: pretty-printed JSON with two
-//! spaces a level, a lease's keys in the order in which its helper writes them.
+//! The state files' contents in libvirt's layout: pretty-printed JSON, indented by two spaces a level, with a lease's
+//! keys in the order in which the helper writes them.
 
 use std::fmt::Write as _;
 
-/// One record of a `.status` file, any key present or not, any value.
+/// One record of a `.status` file, with any keys and any values.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lease {
-    /// Keys and raw JSON values in the order of the file.
+    /// Keys and raw JSON values, in the order of the file.
     pub fields: Vec<(String, String)>,
 }
 
@@ -54,7 +54,7 @@ impl Lease {
         self.raw(key, &string(value))
     }
 
-    /// With a key and a value that is put into the file as it is.
+    /// With a key and a value that is written to the file as it is.
     #[must_use]
     pub fn raw(mut self, key: &str, value: &str) -> Lease {
         self.fields.push((key.to_owned(), value.to_owned()));
@@ -68,13 +68,14 @@ impl Lease {
         self
     }
 
-    /// The record alone, as it stands in the array.
+    /// The record alone, as it appears in the array.
     #[must_use]
     pub fn json(&self) -> String {
         let mut json = "  {\n".to_owned();
         for (i, (key, value)) in self.fields.iter().enumerate() {
             let comma = if i + 1 < self.fields.len() { "," } else { "" };
-            writeln!(json, "    {}: {value}{comma}", string(key)).expect("a String takes all");
+            writeln!(json, "    {}: {value}{comma}", string(key))
+                .expect("writing to a String succeeds");
         }
         json.push_str("  }");
         json
@@ -97,7 +98,7 @@ impl MacMap {
         MacMap { domain: domain.to_owned(), macs: macs.iter().map(|&mac| mac.to_owned()).collect() }
     }
 
-    /// The record alone, as it stands in the array.
+    /// The record alone, as it appears in the array.
     #[must_use]
     pub fn json(&self) -> String {
         let macs: Vec<String> =
@@ -122,13 +123,15 @@ pub fn macs_file(maps: &[MacMap]) -> String {
     array(maps.iter().map(MacMap::json))
 }
 
-/// An array of records that are laid out already; `[\n\n]` when there is none.
+/// An array of records that are already formatted; `[
+///
+/// ]` if there are none.
 pub fn array(records: impl Iterator<Item = String>) -> String {
     let records: Vec<String> = records.collect();
     format!("[\n{}\n]\n", records.join(",\n"))
 }
 
-/// A JSON string: quotation mark, backslash and control characters escaped, all else as it is.
+/// A JSON string: quotation marks, backslashes and control characters are escaped, everything else stays as it is.
 #[must_use]
 pub fn string(text: &str) -> String {
     let mut json = "\"".to_owned();
@@ -137,7 +140,9 @@ pub fn string(text: &str) -> String {
             '"' => json.push_str("\\\""),
             '\\' => json.push_str("\\\\"),
             '\n' => json.push_str("\\n"),
-            c if c < ' ' => write!(json, "\\u{:04x}", u32::from(c)).expect("a String takes all"),
+            c if c < ' ' => {
+                write!(json, "\\u{:04x}", u32::from(c)).expect("writing to a String succeeds")
+            }
             c => json.push(c),
         }
     }
@@ -145,7 +150,7 @@ pub fn string(text: &str) -> String {
     json
 }
 
-/// A JSON string with every UTF-16 unit as a `\u` escape, which means the same.
+/// A JSON string with every UTF-16 unit as a `\u` escape, which has the same meaning.
 #[must_use]
 pub fn escaped_string(text: &str) -> String {
     let units: String = text.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect();

@@ -1,8 +1,8 @@
 //! Loads a `hosts` module of glibc's Name Service Switch and calls its entry points as glibc does,
 //! with every pointer and every byte around the buffer checked.
 //!
-//! - [`Module`] loads an object by its path; [`Query`] is a call, [`How`] the buffer and the seeds
-//!   that it is made with, [`Answer`] what came back.
+//! - [`Module`] loads an object by its path; a [`Query`] is a call, [`How`] says with which buffer and initial values to
+//!   make it, and an [`Answer`] is the result.
 //! - [`StateDir`], [`Lease`] and [`MacMap`] write libvirt's state files, [`Snapshot`] the daemon's file;
 //!   [`sandboxed`] gives a test a state directory of its own.
 

@@ -22,17 +22,17 @@ thread_local! {
 /// When a watching function is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
-    /// Right before a module's function is called, from the stack frame that calls it.
+    /// Right before a module's function is called, in the stack frame that calls it.
     Before,
-    /// Right after it has returned, from the same frame.
+    /// Right after the function has returned, in the same frame.
     After {
-        /// What it returned, an `enum nss_status`.
+        /// The returned `enum nss_status`.
         status: i32,
     },
 }
 
-/// From now on `watch` is called around every call that this thread makes of a module's function,
-/// with nothing of the harness in between; `None` ends that.
+/// From now on, calls `watch` before and after every call that this thread makes to a module's function, with no code
+/// of the harness in between; `None` stops that.
 pub fn watch(watch: Option<fn(Moment)>) {
     WATCH.set(watch);
 }
@@ -76,8 +76,7 @@ impl Module {
     ///
     /// # Errors
     ///
-    /// What the dynamic linker says when it can't load the object, or that it has no entry point
-    /// of that service.
+    /// The dynamic linker's message if it can't load the object, or that the object has no entry point of that service.
     pub fn load(path: &Path, service: &str) -> Result<Module, String> {
         let file = CString::new(path.as_os_str().as_bytes())
             .map_err(|_| format!("{}: a NUL byte in the path", path.display()))?;
@@ -119,18 +118,18 @@ impl Module {
         })
     }
 
-    /// The name of the service, as it stands in nsswitch.conf.
+    /// The name of the service, as used in nsswitch.conf.
     #[must_use]
     pub fn service(&self) -> &str {
         &self.service
     }
 
-    /// Makes one call. `None` where the module lacks the entry point.
+    /// Makes one call. `None` if the module lacks the entry point.
     ///
     /// # Panics
     ///
-    /// When the module breaks the contract: it writes outside the buffer, answers with a pointer
-    /// that isn't in it, returns a status that ends the process, or touches `*pat` in a failure.
+    /// If the module breaks the contract: it writes outside the buffer, answers with a pointer outside the buffer,
+    /// returns a status that ends the process, or changes `*pat` although it fails.
     #[must_use]
     pub fn ask(&self, query: &Query, how: &How) -> Option<Answer> {
         match query {
@@ -146,12 +145,12 @@ impl Module {
         }
     }
 
-    /// Makes one call as glibc does: with 1024 bytes, then with twice as many for as long as the
-    /// module asks for more. `None` where the module lacks the entry point.
+    /// Makes one call as glibc does: with 1024 bytes, then with twice as many for as long as the module asks for more.
+    /// `None` if the module lacks the entry point.
     ///
     /// # Panics
     ///
-    /// As [`Module::ask`], and when 64 MiB don't suffice.
+    /// As [`Module::ask`], and if 64 MiB aren't enough.
     #[must_use]
     pub fn resolve(&self, query: &Query) -> Option<Answer> {
         let mut how = How::default();
@@ -161,7 +160,7 @@ impl Module {
                 return Some(answer);
             }
             how.length *= 2;
-            assert!(how.length <= 64 << 20, "{query} still wants a larger buffer than 64 MiB");
+            assert!(how.length <= 64 << 20, "{query} asks for more than 64 MiB");
         }
     }
 
@@ -233,7 +232,7 @@ impl Module {
         });
         let mut answer = frame.answer(status, how.ttl.is_some());
         if status == Status::Success {
-            assert!(!how.tuple || first == own, "*pat was set and has been replaced");
+            assert!(!how.tuple || first == own, "the caller's *pat was replaced");
             let mut claims = Claims::new(&frame.buffer);
             let tuples = decode::tuples(first, own, &mut claims);
             answer.used = claims.used();
@@ -241,7 +240,7 @@ impl Module {
             answer.names = tuples.names;
             answer.addresses = tuples.addresses;
         } else {
-            assert!(first == given, "*pat has been changed by a call that failed");
+            assert!(first == given, "a call that failed changed *pat");
         }
         Some(answer)
     }
@@ -271,7 +270,7 @@ impl Module {
         }))
     }
 
-    /// `sethostent(0)`; the answer has a status alone.
+    /// `sethostent(0)`; the answer has only a status.
     #[must_use]
     pub fn sethostent(&self, how: &How) -> Option<Answer> {
         let call = self.set?;
@@ -291,7 +290,7 @@ impl Module {
         }))
     }
 
-    /// `endhostent`; the answer has a status alone.
+    /// `endhostent`; the answer has only a status.
     #[must_use]
     pub fn endhostent(&self, how: &How) -> Option<Answer> {
         let call = self.end?;
@@ -315,7 +314,7 @@ impl fmt::Debug for Module {
     }
 }
 
-/// Where a call puts what it gives back.
+/// The variables that a call returns its results in.
 struct Out {
     host: *mut c::Hostent,
     buffer: *mut c_char,
@@ -358,9 +357,9 @@ impl Frame {
     }
 
     fn call(&mut self, call: impl FnOnce(Out) -> c_int) -> Status {
-        // SAFETY: the place of this thread's errno.
+        // SAFETY: the address of this thread's errno.
         let errno = unsafe { libc::__errno_location() };
-        // SAFETY: the place of this thread's h_errno.
+        // SAFETY: the address of this thread's h_errno.
         let h_errno = unsafe { c::__h_errno_location() };
         let out = Out {
             host: &raw mut self.host,
@@ -398,7 +397,7 @@ impl Frame {
             .unwrap_or_else(|| panic!("status {raw}, with which glibc ends the process"))
     }
 
-    /// The answer but for what lies in the buffer.
+    /// The answer, except for what is in the buffer.
     fn answer(&self, status: Status, ttl: bool) -> Answer {
         Answer {
             status,
@@ -415,7 +414,7 @@ impl Frame {
     }
 }
 
-/// A call that fills a `hostent`; `more` where it has a TTL and may have a canonical name.
+/// Makes a call that fills a `hostent`; `more` if it also returns a TTL and may return a canonical name.
 fn host_call(how: &How, more: bool, call: impl FnOnce(Out) -> c_int) -> Answer {
     let mut frame = Frame::new(how);
     let status = frame.call(call);
@@ -448,7 +447,7 @@ fn size(address: &[u8]) -> socklen_t {
 /// `symbol` is NULL or the address of a function with the signature `F`, a function pointer.
 unsafe fn function<F: Copy>(symbol: *mut c_void) -> Option<F> {
     const { assert!(size_of::<Option<F>>() == size_of::<*mut c_void>()) };
-    // SAFETY: of the same size, and the caller vouches for the type.
+    // SAFETY: both have the same size, and the caller guarantees the type.
     unsafe { std::mem::transmute_copy(&symbol) }
 }
 
@@ -458,6 +457,6 @@ fn last_linker_error() -> String {
     if message.is_null() {
         return "dlopen failed and doesn't say why".to_owned();
     }
-    // SAFETY: a string that stays until the next call of this thread.
+    // SAFETY: the string stays valid until this thread's next call.
     unsafe { std::ffi::CStr::from_ptr(message) }.to_string_lossy().into_owned()
 }

@@ -42,7 +42,7 @@ impl Kind {
     }
 }
 
-/// A directory with both modules under their final names, as `LD_LIBRARY_PATH` wants it.
+/// A directory with both modules under their final names, suitable for `LD_LIBRARY_PATH`.
 #[derive(Clone, Debug)]
 pub struct Modules {
     directory: PathBuf,
@@ -55,15 +55,15 @@ impl Modules {
         Modules { directory: directory.into() }
     }
 
-    /// This project's modules: those in the directory that `LIBVIRT_NSS_MODULES` names, else those
-    /// that `cargo build --release` makes of the sources now, which is run if need be.
+    /// This project's modules: those in the directory that `LIBVIRT_NSS_MODULES` names, else those that `cargo build
+    /// --release` builds from the present sources, which this runs once if need be.
     ///
     /// # Panics
     ///
-    /// When the build fails.
+    /// If the build fails.
     #[must_use]
     pub fn ours() -> &'static Modules {
-        // A failure is kept too, so that many tests don't build in vain one after the other.
+        // A failure is remembered too, so that tests don't repeat a build that fails.
         static OURS: OnceLock<Result<Modules, String>> = OnceLock::new();
         let ours = OURS.get_or_init(|| match env::var_os("LIBVIRT_NSS_MODULES") {
             Some(directory) => fs::canonicalize(&directory).map(Modules::at).map_err(|error| {
@@ -90,14 +90,14 @@ impl Modules {
     ///
     /// # Panics
     ///
-    /// When it can't be loaded.
+    /// If it can't be loaded.
     #[must_use]
     pub fn load(&self, kind: Kind) -> Module {
         Module::load(&self.path(kind), kind.service()).unwrap_or_else(|error| panic!("{error}"))
     }
 }
 
-/// Builds the modules, which `cargo test` doesn't, and links to them under their final names.
+/// Builds the modules, as `cargo test` doesn't, and links to them under their final names.
 fn build() -> Result<Modules, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let target = target_directory();
@@ -113,7 +113,7 @@ fn build() -> Result<Modules, String> {
         return Err("cargo build of the modules failed: run `make` and see why".to_owned());
     }
 
-    // With CARGO_BUILD_TARGET the objects lie in that architecture's directory.
+    // With CARGO_BUILD_TARGET, the objects are in that architecture's directory.
     let release = env::var_os("CARGO_BUILD_TARGET").map_or(target.clone(), |it| target.join(it));
     let directory = release.join("release/modules");
     let failure = |error: io::Error| format!("{}: {error}", directory.display());
@@ -130,8 +130,8 @@ fn build() -> Result<Modules, String> {
     Ok(Modules { directory })
 }
 
-/// The path of the running program. In a chroot it can be found only as long as the calling thread has the process's mount
-/// namespace, so it is kept.
+/// The path of the running program. In a chroot it can only be found while the calling thread is in the process's mount
+/// namespace, so it is remembered.
 pub(crate) fn running_program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| env::current_exe().expect("the running program has a path"))
@@ -141,13 +141,13 @@ pub(crate) fn running_program() -> &'static Path {
 ///
 /// # Panics
 ///
-/// When the running program doesn't lie in one.
+/// If the running program isn't in one.
 #[must_use]
 pub fn target_directory() -> PathBuf {
     let program = running_program();
     program
         .ancestors()
-        // Cargo doesn't mark a directory that was there before, but writes the other file into every one.
+        // Cargo doesn't mark a directory that existed before, but writes the other file into every one.
         .find(|it| it.join("CACHEDIR.TAG").exists() || it.join(".rustc_info.json").exists())
         .unwrap_or_else(|| panic!("{} is not in a target directory", program.display()))
         .to_owned()

@@ -5,19 +5,19 @@ use std::io::{self, Read, Write};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// A child made by [`fork`], waited for on drop.
+/// A child made by [`fork`]. Dropping it waits for it.
 #[derive(Debug)]
 pub struct Child {
     pid: libc::pid_t,
-    /// What the child says when it fails.
+    /// The child's message if it fails.
     said: File,
 }
 
-/// Runs `part` in a forked child that has this thread alone. A panic in it is the child's failure.
+/// Runs `part` in a forked child that has only this thread. A panic in it is the child's failure.
 ///
 /// # Panics
 ///
-/// When the system refuses.
+/// If the system refuses to fork.
 pub fn fork(part: impl FnOnce()) -> Child {
     let mut ends = [0; 2];
     // SAFETY: room for the two descriptors.
@@ -25,7 +25,7 @@ pub fn fork(part: impl FnOnce()) -> Child {
     assert!(made == 0, "pipe: {}", io::Error::last_os_error());
     // SAFETY: the descriptors are new, and nothing else uses them.
     let [read, write] = ends.map(|end| unsafe { OwnedFd::from_raw_fd(end) });
-    // SAFETY: the child uses this thread's data alone, and glibc's malloc works in it.
+    // SAFETY: the child uses only this thread's data, and glibc's malloc works in it.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0, "fork: {}", io::Error::last_os_error());
     if pid == 0 {
@@ -35,10 +35,10 @@ pub fn fork(part: impl FnOnce()) -> Child {
             text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("?").to_owned()
         });
         if let Some(text) = &failure {
-            // Nobody is left to tell if even this fails.
+            // If even this fails, there is nobody to report it to.
             let _ = File::from(write).write_all(text.as_bytes());
         }
-        // SAFETY: it ends the child without what the parent's program would do at its end.
+        // SAFETY: it ends the child without the exit handlers of the parent's program.
         unsafe { libc::_exit(i32::from(failure.is_some())) }
     }
     Child { pid, said: File::from(read) }
@@ -49,7 +49,7 @@ impl Child {
     ///
     /// # Panics
     ///
-    /// When the child has failed, with what it said.
+    /// If the child has failed, with its message.
     pub fn join(self) {
         if let Err(failure) = self.wait() {
             panic!("a forked child {failure}");
@@ -60,7 +60,7 @@ impl Child {
     ///
     /// # Errors
     ///
-    /// How it failed: the signal, or what it said.
+    /// How it failed: the signal, or its message.
     pub fn wait(mut self) -> Result<(), String> {
         self.end()
     }
@@ -69,7 +69,7 @@ impl Child {
         let mut said = String::new();
         self.said.read_to_string(&mut said).map_err(|error| format!("said nothing: {error}"))?;
         let mut status = 0;
-        // SAFETY: a child of ours that hasn't been waited for.
+        // SAFETY: a child of ours that hasn't been waited for yet.
         let waited = unsafe { libc::waitpid(self.pid, &raw mut status, 0) };
         if waited != self.pid {
             return Err(format!("is lost: {}", io::Error::last_os_error()));
@@ -88,7 +88,7 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         if self.pid != 0 {
-            // The failure of a child that nobody joins is somebody else's panic.
+            // If nobody joins a child, another panic is under way, and the child's failure doesn't matter.
             let _ = self.end();
         }
     }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use libc::{AF_INET, AF_INET6, AF_UNSPEC};
 
-/// A call of one entry point, but for the buffer and the places for errors ([`How`]).
+/// A call of one entry point, without the buffer and the error variables ([`How`]).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Query {
     /// `gethostbyname_r`.
@@ -71,7 +71,7 @@ impl Query {
         Query::Addr2(bytes, family)
     }
 
-    /// Every entry point and family that looks a name up.
+    /// Every call that looks the name up, in every entry point and family.
     pub fn every_by_name(name: impl AsRef<[u8]>) -> Vec<Query> {
         let name = name.as_ref();
         let mut queries = vec![Query::name(name), Query::name4(name)];
@@ -108,12 +108,12 @@ impl fmt::Display for Query {
     }
 }
 
-/// Where an error number is written.
+/// Where the module writes an error number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrnoPlace {
-    /// The thread's own `errno` or `h_errno`, as glibc does it.
+    /// To the thread's own `errno` or `h_errno`, as with glibc.
     Thread,
-    /// A variable of the caller's.
+    /// To a variable of the caller.
     Variable,
 }
 
@@ -134,13 +134,13 @@ pub struct How {
     pub h_errno: i32,
     /// What `*ttlp` holds before the call; `None` passes NULL.
     pub ttl: Option<i32>,
-    /// Whether `*pat` is a tuple of the caller's (glibc up to 2.35) and not NULL.
+    /// Whether `*pat` is a tuple of the caller's (as in glibc up to 2.35) rather than NULL.
     pub tuple: bool,
-    /// Whether `canonp` is given and not NULL.
+    /// Whether `canonp` is passed rather than NULL.
     pub canonical: bool,
 }
 
-/// glibc's first buffer, its own `errno`, nonsense in everything that the module has to set.
+/// glibc's first buffer and its own `errno`; nonsense in everything that the module has to set.
 impl Default for How {
     fn default() -> How {
         How {

@@ -1,5 +1,5 @@
-//! A private mount namespace for one thread, with a separate file system where the modules look for their state files. The
-//! kernel removes it when the thread ends, in whatever way, and nothing outside can see it.
+//! A private mount namespace for one thread, with a separate file system in which the modules look for their state
+//! files. The kernel removes it when the thread ends, however that happens, and nothing outside can see it.
 
 use std::env;
 use std::ffi::{CStr, CString};
@@ -19,13 +19,12 @@ const INSIDE: &str = "ABI_IN_USER_NAMESPACE";
 /// Runs a test in a thread with a mount namespace, a file descriptor table and an empty state
 /// directory of its own. Threads and processes that the test starts see the same directory.
 ///
-/// Without the right to make a mount namespace the whole test runs once more, as a process in an
-/// unprivileged user namespace. Where the system doesn't allow that either, the test is skipped: it
-/// says so, and fails when `CI=true`.
+/// If the test may not create a mount namespace, it runs again as a process in an unprivileged user namespace. If the
+/// system doesn't allow that either, the test is skipped: it says so, and fails if `CI=true`.
 ///
 /// # Panics
 ///
-/// When the test does, or when it has to be skipped under `CI=true`.
+/// If the test does, or if it has to be skipped with `CI=true`.
 pub fn sandboxed(test: impl FnOnce(&StateDir) + Send) {
     let name = thread::current().name().unwrap_or("main").to_owned();
     let entered = thread::scope(|scope| {
@@ -53,11 +52,11 @@ pub fn sandboxed(test: impl FnOnce(&StateDir) + Send) {
     }
 }
 
-/// Says that a test can't run here. Under `CI=true` that is a failure.
+/// Reports that a test can't run here. With `CI=true` that is a failure.
 ///
 /// # Panics
 ///
-/// Under `CI=true`.
+/// With `CI=true`.
 pub fn skip(reason: &str) {
     let name = thread::current().name().unwrap_or("main").to_owned();
     assert!(
@@ -67,19 +66,19 @@ pub fn skip(reason: &str) {
     eprintln!("skipped: {name}: {reason}");
 }
 
-/// Gives the calling thread, and what it starts from now on, a mount namespace and a file
-/// descriptor table of its own and an empty, private state directory.
+/// Gives the calling thread, and everything that it starts from now on, a mount namespace, a file descriptor table and
+/// an empty, private state directory of its own.
 ///
 /// # Errors
 ///
-/// EPERM without the right to do so; else what the system says of a mount.
+/// EPERM without the privilege; otherwise the error of a mount.
 pub fn enter() -> io::Result<StateDir> {
     private_mounts()?;
     // SAFETY: the thread gets a copy of the process's table; every descriptor stays valid.
     check(unsafe { libc::unshare(libc::CLONE_FILES) })?;
     let directory = Path::new(STATE_DIRECTORY);
     let snapshots = Path::new(crate::snapshot::DIRECTORY);
-    // Where one of them isn't there, neither is a place to mount anything on.
+    // A directory that doesn't exist can't be mounted on, so a new /var/lib comes first.
     tmpfs(Path::new("/var/lib"))?;
     for place in [directory, snapshots] {
         fs::create_dir_all(place)?;
@@ -88,46 +87,46 @@ pub fn enter() -> io::Result<StateDir> {
     Ok(StateDir::at(directory))
 }
 
-/// A mount namespace of the calling thread's own. A file system that is mounted in the outer
-/// namespace is the same one inside: what is written there is seen on both sides.
+/// Gives the calling thread a mount namespace of its own. File systems that were already mounted are shared: what is
+/// written there is visible on both sides.
 ///
 /// # Errors
 ///
-/// EPERM without the right to do so.
+/// EPERM without the privilege.
 pub fn private_mounts() -> io::Result<()> {
     crate::modules::running_program();
-    // SAFETY: it parts this thread's namespace and working directory from the process's.
+    // SAFETY: it separates this thread's namespace and working directory from the process's.
     check(unsafe { libc::unshare(libc::CLONE_NEWNS) })?;
     mount(None, Path::new("/"), None, libc::MS_REC | libc::MS_PRIVATE)
 }
 
-/// Puts an empty directory where the state directory's parent is, so that there is no state
-/// directory, and gives the path at which one could be made.
+/// Mounts an empty directory over the state directory's parent, so that there is no state directory. Returns the path
+/// at which one could be created.
 ///
 /// # Errors
 ///
-/// What the system says of the mount.
+/// The error of the mount.
 pub fn hide_state_directory() -> io::Result<PathBuf> {
     let directory = Path::new(STATE_DIRECTORY);
     tmpfs(directory.parent().expect("an absolute path"))?;
     Ok(directory.to_owned())
 }
 
-/// Puts an empty directory where this one is, if it is.
+/// Mounts an empty directory over this one, if it exists.
 ///
 /// # Errors
 ///
-/// What the system says of the mount.
+/// The error of the mount.
 pub fn hide_directory(directory: &Path) -> io::Result<()> {
     if directory.is_dir() { tmpfs(directory) } else { Ok(()) }
 }
 
-/// Puts a private copy of `contents` where `path` is, for the calling thread's mount namespace.
-/// The copy lies in the state directory's file system, under a name that no module reads.
+/// Mounts a private copy of `contents` over `path`, in the calling thread's mount namespace. The copy is in the state
+/// directory's file system, under a name that no module reads.
 ///
 /// # Errors
 ///
-/// What the system says of the file or of the mount.
+/// The error of the file or of the mount.
 pub fn replace_file(state: &StateDir, path: &Path, contents: &str) -> io::Result<()> {
     let name = path.to_string_lossy().replace('/', "_");
     let copy = state.file(&name);
@@ -135,19 +134,18 @@ pub fn replace_file(state: &StateDir, path: &Path, contents: &str) -> io::Result
     mount(Some(&copy), path, None, libc::MS_BIND)
 }
 
-/// A network namespace of the calling thread's own, with nothing but a loopback interface
-/// (index 1) that is up.
+/// Gives the calling thread a network namespace of its own that has only a loopback interface (index 1), which is up.
 ///
 /// # Errors
 ///
-/// EPERM without the right to do so.
+/// EPERM without the privilege.
 pub fn private_network() -> io::Result<()> {
-    // SAFETY: it parts this thread's network namespace from the process's.
+    // SAFETY: it separates this thread's network namespace from the process's.
     check(unsafe { libc::unshare(libc::CLONE_NEWNET) })?;
     // SAFETY: makes a socket.
     let socket = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
     check(socket)?;
-    // SAFETY: a C struct of integers and a union of such, for which all zeros is a value.
+    // SAFETY: a C struct of integers and a union of such, for which all zeros are valid.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(c"lo".to_bytes()) {
         *to = *from as libc::c_char;
@@ -160,12 +158,12 @@ pub fn private_network() -> io::Result<()> {
     set
 }
 
-/// Takes from the calling thread, not from the process, the capabilities by which root reads files
-/// whatever their mode says.
+/// Drops the capabilities by which root can read files regardless of their mode, for the calling thread
+/// but not for the process.
 ///
 /// # Errors
 ///
-/// What the system says.
+/// The system's error.
 pub fn obey_file_modes() -> io::Result<()> {
     const CAP_DAC_OVERRIDE: u32 = 1;
     const CAP_DAC_READ_SEARCH: u32 = 2;
@@ -181,7 +179,7 @@ pub fn obey_file_modes() -> io::Result<()> {
     // SAFETY: the structs that capget(2) takes for version 3.
     check_long(unsafe { libc::syscall(libc::SYS_capget, &raw const header, &raw mut sets) })?;
     sets[0][0] &= !(1 << CAP_DAC_OVERRIDE | 1 << CAP_DAC_READ_SEARCH);
-    // SAFETY: as above; the system call, unlike libcap, is about this thread alone.
+    // SAFETY: as above. Unlike libcap, the system call affects only this thread.
     check_long(unsafe { libc::syscall(libc::SYS_capset, &raw const header, &raw const sets) })
 }
 
@@ -196,14 +194,14 @@ fn mount(
     flags: libc::c_ulong,
 ) -> io::Result<()> {
     let text = |path: &Path| {
-        CString::new(path.as_os_str().as_encoded_bytes()).expect("no NUL in a path of ours")
+        CString::new(path.as_os_str().as_encoded_bytes()).expect("our paths have no NUL")
     };
-    // The kernel ignores source and type where they say nothing; memcheck wants strings.
+    // The kernel ignores source and type if they mean nothing; memcheck wants strings.
     let source = source.map_or(c"none".to_owned(), text);
     let target = text(target);
-    // 0755 as libvirt's own directory; ignored where nothing new is mounted.
+    // 0755, the mode of libvirt's own directory; ignored if nothing new is mounted.
     let data = if kind.is_some() { c"mode=0755".as_ptr() } else { ptr::null() };
-    // SAFETY: every pointer is a string, but the data, which may be NULL.
+    // SAFETY: every pointer is a string, except the data, which may be NULL.
     check(unsafe {
         libc::mount(
             source.as_ptr(),
@@ -215,20 +213,20 @@ fn mount(
     })
 }
 
-/// Runs the named test of this test program again as root of a new user namespace.
+/// Runs the named test of this test program again, as root of a new user namespace.
 fn again_in_user_namespace(test: &str) {
     let mut command = Command::new("/proc/self/exe");
     command.args([test, "--exact", "--nocapture", "--test-threads=1"]);
     match in_user_namespace(&mut command).status() {
         Ok(status) => assert!(status.success(), "{test} failed in a user namespace, see above"),
-        Err(error) => skip(&format!("neither root nor an unprivileged user namespace: {error}")),
+        Err(error) => skip(&format!("not root, and no unprivileged user namespaces: {error}")),
     }
 }
 
-/// Makes a command run as root of a new user namespace; [`is_in_user_namespace`] is true there. Starting it fails if the
-/// system doesn't let its users make one.
+/// Makes a command run as root of a new user namespace; [`is_in_user_namespace`] returns true there. Starting the
+/// command fails if the system doesn't allow its users to create one.
 pub fn in_user_namespace(command: &mut Command) -> &mut Command {
-    // SAFETY: they return numbers.
+    // SAFETY: they take nothing and return numbers.
     let user = unsafe { libc::getuid() };
     // SAFETY: as above.
     let group = unsafe { libc::getgid() };
@@ -238,16 +236,16 @@ pub fn in_user_namespace(command: &mut Command) -> &mut Command {
         (c"/proc/self/gid_map", format!("0 {group} 1")),
     ];
     let enter = move || {
-        // SAFETY: the new process has this one thread alone.
+        // SAFETY: the new process has only this thread.
         check(unsafe { libc::unshare(libc::CLONE_NEWUSER) })?;
         files.iter().try_for_each(|(path, text)| write_file(path, text))
     };
     command.env(INSIDE, "1");
-    // SAFETY: the closure makes system calls alone and allocates nothing between fork and exec.
+    // SAFETY: the closure only makes system calls, and allocates nothing between fork and exec.
     unsafe { command.pre_exec(enter) }
 }
 
-/// Whether this process was started by way of [`in_user_namespace`].
+/// Whether this process was started through [`in_user_namespace`].
 #[must_use]
 pub fn is_in_user_namespace() -> bool {
     env::var_os(INSIDE).is_some()

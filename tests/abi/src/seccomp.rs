@@ -9,33 +9,31 @@ use libc::{
     SECCOMP_RET_DATA, SECCOMP_RET_ERRNO, SECCOMP_RET_KILL_PROCESS, c_long, sock_filter, sock_fprog,
 };
 
-/// Runs `part` in a new thread in which each of these system calls fails with its errno.
+/// Runs `part` in a new thread in which each of these system calls fails with the given errno.
 ///
 /// # Panics
 ///
-/// When `part` does, or the kernel takes no filter.
+/// If `part` does, or the kernel rejects the filter.
 pub fn with_failing<T: Send>(calls: &[(c_long, i32)], part: impl FnOnce() -> T + Send) -> T {
     in_thread(&program(calls, SECCOMP_RET_ALLOW), part)
 }
 
-/// From now on any system call of the calling thread but these ends the process with SIGSYS. There is
-/// no way back.
+/// From now on, any other system call of the calling thread ends the process with SIGSYS. This can't be undone.
 ///
 /// # Panics
 ///
-/// When the kernel takes no filter.
+/// If the kernel rejects the filter.
 pub fn allow_only(calls: &[c_long]) {
     let calls: Vec<(c_long, i32)> = calls.iter().map(|&call| (call, 0)).collect();
     install(&program(&calls, SECCOMP_RET_KILL_PROCESS))
         .unwrap_or_else(|error| panic!("a seccomp filter: {error}"));
 }
 
-/// Runs `part` in a new thread in which opening a file fails with EPERM unless all of these
-/// flags are given.
+/// Runs `part` in a new thread in which opening a file fails with EPERM unless all of these flags are given.
 ///
 /// # Panics
 ///
-/// When `part` does, or the kernel takes no filter.
+/// If `part` does, or the kernel rejects the filter.
 pub fn with_open_flags<T: Send>(flags: i32, part: impl FnOnce() -> T + Send) -> T {
     let flags = u32::try_from(flags).expect("open's flags");
     let argument = |index: usize| {
@@ -77,7 +75,7 @@ fn in_thread<T: Send>(program: &[sock_filter], part: impl FnOnce() -> T + Send) 
     result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// For each call a comparison and its result; errno 0 allows the call.
+/// A comparison and its result for each call; errno 0 allows the call.
 fn program(calls: &[(c_long, i32)], otherwise: u32) -> Vec<sock_filter> {
     let mut program = vec![statement(BPF_LD | BPF_W | BPF_ABS, number())];
     for &(call, errno) in calls {
@@ -94,7 +92,7 @@ fn program(calls: &[(c_long, i32)], otherwise: u32) -> Vec<sock_filter> {
     program
 }
 
-/// Where the filter finds the number of the system call.
+/// The offset of the system call's number in the filter's input.
 fn number() -> u32 {
     u32::try_from(offset_of!(libc::seccomp_data, nr)).expect("a small offset")
 }
@@ -103,18 +101,18 @@ fn statement(code: u32, k: u32) -> sock_filter {
     sock_filter { code: u16::try_from(code).expect("a BPF opcode"), jt: 0, jf: 0, k }
 }
 
-/// Puts the filter on the calling thread.
+/// Installs the filter for the calling thread.
 fn install(program: &[sock_filter]) -> io::Result<()> {
     let program = sock_fprog {
         len: u16::try_from(program.len()).expect("a short program"),
         filter: program.as_ptr().cast_mut(),
     };
-    // SAFETY: takes numbers; from here on this thread gains no privilege by exec.
+    // SAFETY: takes numbers. From here on, this thread gains no privileges by exec.
     if unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) } != 0 {
         return Err(io::Error::last_os_error());
     }
     let (mode, flags) = (libc::SECCOMP_SET_MODE_FILTER, 0);
-    // SAFETY: the program lies in memory until the kernel has copied it.
+    // SAFETY: the program stays in memory until the kernel has copied it.
     match unsafe { libc::syscall(libc::SYS_seccomp, mode, flags, &raw const program) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),

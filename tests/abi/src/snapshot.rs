@@ -1,4 +1,4 @@
-//! The daemon's snapshot, as a test wants it.
+//! The daemon's snapshot, with the contents that a test needs.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -13,17 +13,17 @@ use guest_names::snapshot::format::{self, Entry, Meta, flags};
 use crate::state::StateDir;
 use testkit::cdb::{self, Records};
 
-/// Where the modules look for it.
+/// The directory in which the modules look for it.
 pub const DIRECTORY: &str = "/var/lib/libvirt-nss/run";
-/// The file in it.
+/// Its path.
 pub const PATH: &str = "/var/lib/libvirt-nss/run/names.cdb";
 
-/// In a state file, of a running guest.
+/// In a state file, and belongs to a running guest.
 pub const LEASED: u8 = flags::LEASE | flags::ATTACHED;
-/// Reported by libvirt's API, of a running guest on this host.
+/// Reported by libvirt's API for a running guest on this host.
 pub const TOLD: u8 = flags::TOLD | flags::ATTACHED;
 
-/// A snapshot in the making.
+/// A snapshot under construction.
 #[derive(Clone, Default)]
 pub struct Snapshot {
     records: Records,
@@ -58,13 +58,13 @@ impl Snapshot {
         self
     }
 
-    /// The file's bytes, compiled from a state directory that was as `state` says.
+    /// The file's bytes, compiled from a state directory with the time stamp `state`.
     #[must_use]
     pub fn bytes(&self, state: Option<Stamp>) -> Vec<u8> {
         cdb::write(&self.records, Meta { state, hold: 90, length: 0, compiled: now() })
     }
 
-    /// Publishes it as compiled from the state directory as it is now, so that it replaces the files.
+    /// Publishes it as compiled from the present state directory, so that it replaces the files.
     pub fn publish(&self, state: &StateDir) {
         put(&self.bytes(Some(stamp(state))));
     }
@@ -73,7 +73,7 @@ impl Snapshot {
     ///
     /// # Panics
     ///
-    /// When the file system refuses.
+    /// If the file system refuses.
     pub fn withdraw() {
         if Path::new(PATH).exists() {
             fs::remove_file(PATH).expect("a file in the runtime directory");
@@ -90,7 +90,7 @@ impl Snapshot {
 ///
 /// # Panics
 ///
-/// When the file system refuses.
+/// If the file system refuses.
 pub fn put(bytes: &[u8]) {
     let new = Path::new(DIRECTORY).join("new");
     fs::write(&new, bytes).expect("a file in the runtime directory");
@@ -101,7 +101,7 @@ pub fn put(bytes: &[u8]) {
 ///
 /// # Panics
 ///
-/// Where there is none.
+/// If it doesn't exist.
 #[must_use]
 pub fn stamp(state: &StateDir) -> Stamp {
     let status = fs::metadata(state.path()).expect("a state directory");
@@ -115,5 +115,5 @@ pub fn stamp(state: &StateDir) -> Stamp {
 
 fn now() -> i64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
-    i64::try_from(elapsed.as_secs()).expect("the clock is before the end of time")
+    i64::try_from(elapsed.as_secs()).expect("the time fits")
 }

@@ -1,5 +1,5 @@
-//! A state directory as libvirt keeps it: per bridge a `.status` and a `.macs` file, each rewritten
-//! by writing a new file beside it and renaming that over the old one.
+//! A state directory like libvirt's: a `.status` and a `.macs` file for each bridge. Each is rewritten by renaming a
+//! new file over the old one.
 
 use std::fs;
 use std::io;
@@ -19,15 +19,15 @@ pub struct StateDir {
 
 /// # Panics
 ///
-/// Every method panics with the file's name when the file system refuses.
+/// Every method panics with the file's name if the file system refuses.
 impl StateDir {
-    /// The state directory at `path`, which exists.
+    /// The state directory at `path`, which must exist.
     #[must_use]
     pub fn at(path: impl Into<PathBuf>) -> StateDir {
         StateDir { path: path.into() }
     }
 
-    /// Where it is.
+    /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -49,7 +49,7 @@ impl StateDir {
         self.write(&format!("{bridge}.macs"), macs_file(maps))
     }
 
-    /// Replaces a file as libvirt does, by rename.
+    /// Replaces a file by rename, as libvirt does.
     pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> &StateDir {
         let (new, old) = (self.file(&format!("{name}.new")), self.file(name));
         done(fs::write(&new, contents), &new);
@@ -57,14 +57,14 @@ impl StateDir {
         self
     }
 
-    /// Overwrites a file in place, as no libvirt does: readers can see any part of it.
+    /// Overwrites a file in place, which libvirt never does: readers can see a part of it.
     pub fn overwrite(&self, name: &str, contents: impl AsRef<[u8]>) -> &StateDir {
         let path = self.file(name);
         done(fs::write(&path, contents), &path);
         self
     }
 
-    /// Removes a file that may be there or not.
+    /// Removes a file if it exists.
     pub fn remove(&self, name: &str) -> &StateDir {
         let path = self.file(name);
         match fs::remove_file(&path) {
@@ -87,32 +87,32 @@ impl StateDir {
         self
     }
 
-    /// Puts a FIFO in a file's place.
+    /// Creates a FIFO in place of a file.
     pub fn fifo(&self, name: &str) -> &StateDir {
         let path = self.file(name);
         let c_path = std::ffi::CString::new(path.as_os_str().as_encoded_bytes())
-            .expect("no NUL in a path of ours");
+            .expect("our paths have no NUL");
         // SAFETY: `c_path` is a string.
         let made = unsafe { libc::mkfifo(c_path.as_ptr(), 0o644) };
         done(if made == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }, &path);
         self
     }
 
-    /// Puts a directory in a file's place.
+    /// Creates a directory in place of a file.
     pub fn directory(&self, name: &str) -> &StateDir {
         let path = self.file(name);
         done(fs::create_dir(&path), &path);
         self
     }
 
-    /// Puts a symbolic link in a file's place.
+    /// Creates a symbolic link in place of a file.
     pub fn link(&self, name: &str, target: &str) -> &StateDir {
         let path = self.file(name);
         done(symlink(target, &path), &path);
         self
     }
 
-    /// Sets a file's permission bits; an empty name means the directory itself.
+    /// Sets a file's permission bits; an empty name stands for the directory itself.
     pub fn mode(&self, name: &str, mode: u32) -> &StateDir {
         let path = self.file(name);
         done(fs::set_permissions(&path, fs::Permissions::from_mode(mode)), &path);

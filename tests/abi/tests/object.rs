@@ -1,4 +1,4 @@
-//! The shared objects: what they need, what they export, what they can write to.
+//! The shared objects: what they need, what they export, and what stays writable.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -14,7 +14,7 @@ type Header = elf::FileHeader64<object::Endianness>;
 #[cfg(target_pointer_width = "32")]
 type Header = elf::FileHeader32<object::Endianness>;
 
-/// What the modules may call in libc. None of it allocates, takes a lock or keeps anything.
+/// The functions of libc that the modules may call. None of them allocates, takes a lock or keeps state.
 const CALLS: [&str; 25] = [
     "__errno_location",
     "bcmp",
@@ -43,7 +43,7 @@ const CALLS: [&str; 25] = [
     "syscall",
 ];
 
-/// What every shared object refers to, if only weakly: the compiler's start files.
+/// Symbols that every shared object refers to, if only weakly: those of the compiler's start files.
 const START_FILES: [&str; 4] = [
     "__cxa_finalize",
     "__gmon_start__",
@@ -95,7 +95,7 @@ fn size_is_limited() {
     });
 }
 
-/// The dynamic linker would crash: it writes each relocation before the segment becomes read-only.
+/// Otherwise the dynamic linker would crash: it writes each relocation before the segment becomes read-only.
 #[test]
 fn relocations_are_in_the_writable_segment() {
     each(|kind, _, file| {
@@ -121,8 +121,8 @@ fn relocations_are_in_the_writable_segment() {
     });
 }
 
-/// GNU ld counts the relocations of the PLT in DT_RELASZ on riscv64. glibc leaves them out of that range if they are its
-/// end (`_ELF_DYNAMIC_DO_RELOC` in its `elf/dynamic-link.h`); anywhere else it would apply them twice.
+/// GNU ld counts the relocations of the PLT in DT_RELASZ on riscv64. glibc leaves them out of that range if they are at
+/// its end (`_ELF_DYNAMIC_DO_RELOC` in its `elf/dynamic-link.h`); anywhere else it would apply them twice.
 #[test]
 fn tables_of_relocations_are_as_large_as_their_sections() {
     each(|kind, _, file| {
@@ -146,7 +146,7 @@ fn tables_of_relocations_are_as_large_as_their_sections() {
 }
 
 #[test]
-fn libc_alone_is_needed() {
+fn only_libc_is_needed() {
     each(|kind, _, file| {
         assert_eq!(strings(file, elf::DT_NEEDED), ["libc.so.6"], "{}", kind.file());
         assert_eq!(strings(file, elf::DT_RPATH), [] as [&str; 0]);
@@ -160,13 +160,13 @@ fn soname_is_the_file_name() {
 }
 
 #[test]
-fn entry_points_alone_are_exported() {
+fn only_entry_points_are_exported() {
     each(|kind, _, file| {
         let exported: BTreeSet<String> = file
             .dynamic_symbols()
             .filter(|symbol| !symbol.is_undefined())
             .map(|symbol| symbol.name().expect("a name").to_owned())
-            // The symbol of a section, which has none.
+            // A section's symbol has no name.
             .filter(|name| !name.is_empty())
             .collect();
         let service = kind.service();
@@ -176,7 +176,7 @@ fn entry_points_alone_are_exported() {
     });
 }
 
-/// No malloc, no getenv, no stdio: what is called is listed, so that a new one gets looked at.
+/// No malloc, no getenv, no stdio: the functions are listed, so that a new one gets reviewed.
 #[test]
 fn calls_are_harmless() {
     each(|kind, _, file| {
@@ -191,18 +191,18 @@ fn calls_are_harmless() {
     });
 }
 
-/// 32 or 64 bits as the object has them.
+/// A word of 32 or 64 bits, depending on the object.
 fn size_in_memory<P: ProgramHeader>(segment: &P, endian: P::Endian) -> u64 {
     segment.p_memsz(endian).into()
 }
 
-/// Where the segment lies in memory, from the object's first byte.
+/// The offset of the segment in memory from the object's first byte.
 fn addresses<P: ProgramHeader>(segment: &P, endian: P::Endian) -> Range<u64> {
     let start = segment.p_vaddr(endian).into();
     start..start + size_in_memory(segment, endian)
 }
 
-/// Each one is a call of mmap(2) and pages of its own when the module is loaded.
+/// Each segment costs a call of mmap(2) and pages of its own when the module is loaded.
 #[test]
 fn two_segments_are_mapped() {
     each(|kind, _, file| {
@@ -213,10 +213,10 @@ fn two_segments_are_mapped() {
     });
 }
 
-/// What stays writable once the dynamic linker is done: the enumeration's cursor, which has a file's
-/// name in it (`NAME_MAX`, 255 bytes), and what the compiler's start files bring along.
+/// What stays writable after the dynamic linker is done: the enumeration's cursor, which contains a file name
+/// (`NAME_MAX`, 255 bytes), and what the compiler's start files add.
 #[test]
-fn hardly_anything_is_writable() {
+fn little_more_than_the_cursor_is_writable() {
     each(|kind, _, file| {
         let endian = file.endian();
         let mut writable = 0;
@@ -228,7 +228,7 @@ fn hardly_anything_is_writable() {
                     assert!(!flags.contains(elf::PF_X), "{}: writable code", kind.file());
                     writable += bytes;
                 }
-                // Read-only again after relocation.
+                // This part becomes read-only after relocation.
                 elf::PT_GNU_RELRO => writable -= bytes,
                 elf::PT_GNU_STACK => {
                     assert!(!flags.contains(elf::PF_X), "{}: executable stack", kind.file());

@@ -1,4 +1,4 @@
-//! The modules, entry point by entry point, as glibc sees them. One file a topic.
+//! The modules as glibc sees them, entry point by entry point. One file per topic.
 
 #[path = "suite/support.rs"]
 mod support;

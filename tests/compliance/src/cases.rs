@@ -15,25 +15,26 @@ use crate::stock::Version;
 
 /// A state directory and calls of one module about it.
 pub struct Case {
-    /// The name by which `docs/differences.md` speaks of it.
+    /// The name that `docs/differences.md` uses for it.
     pub name: &'static str,
     /// Which module.
     pub kind: Kind,
     /// Fills the empty state directory; the number is the time, in seconds since 1970.
     pub setup: fn(&StateDir, i64),
-    /// The calls, in their order.
+    /// The calls, in order.
     pub calls: Vec<Call>,
 }
 
-/// A call and what both modules have to answer.
+/// A call and what both modules must answer.
 pub struct Call {
     /// The call.
     pub ask: Ask,
-    /// What libvirt's module answers, from a version on; the last one that fits counts.
+    /// What libvirt's module answers, by the first version that does; the last entry that isn't
+    /// newer than the module counts.
     pub stock: Vec<(Version, &'static str)>,
     /// What ours answers.
     pub ours: &'static str,
-    /// The rule by which the two differ; `None` where they don't in any version.
+    /// The rule by which the two differ; `None` if they agree in every version.
     pub rule: Option<Rule>,
 }
 
@@ -72,7 +73,7 @@ impl Case {
         self
     }
 
-    /// From this version on, libvirt's module answers the call before differently.
+    /// From this version on, libvirt's module answers the previous call differently.
     fn since(mut self, version: Version, stock: &'static str) -> Case {
         self.calls.last_mut().expect("a call before").stock.push((version, stock));
         self
@@ -108,7 +109,7 @@ mod common {
 
     pub(super) const UNKNOWN: &str = "NOTFOUND ESRCH HOST_NOT_FOUND";
     pub(super) const NO_DATA: &str = "UNAVAIL ENXIO NO_DATA";
-    /// libvirt's module has found something that it can't read.
+    /// The answer of libvirt's module when it can't read something.
     pub(super) const GIVES_UP: &str = "UNAVAIL - NO_RECOVERY";
     pub(super) const NO_FUNCTION: &str = "no such function";
 

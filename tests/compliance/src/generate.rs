@@ -1,4 +1,4 @@
-//! State directories and calls out of a seed.
+//! Generates state directories and calls from a seed.
 
 use abi::{Kind, Query};
 use fastrand::Rng;
@@ -7,7 +7,7 @@ use libc::{AF_INET, AF_INET6, AF_UNSPEC};
 use crate::peer::Ask;
 use crate::world::{Bridge, Damage, Expiry, Extra, File, Lease, MacMap, Style, World};
 
-/// The last is longer than a bridge's name can be.
+/// The last is too long for the name of a bridge.
 const BRIDGES: [&str; 6] =
     ["virbr0", "virbr1", "fifteen-bytes15", "br-lab", "lab.net", "sixteen-bytes-16"];
 const HOST_NAMES: [&str; 14] = [
@@ -59,12 +59,12 @@ struct Nic {
     attached: bool,
 }
 
-/// Makes the directory of a seed. Leases end no nearer to `now` than ten seconds, so that the time it
-/// takes to ask doesn't count.
+/// Generates the directory of a seed. No lease ends within ten seconds of `now`, so that the time that the calls take
+/// doesn't matter.
 #[must_use]
 pub fn generate(seed: u64, now: i64) -> Generated {
     let rng = &mut Rng::with_seed(seed);
-    // One directory in four has something wrong in it: the others must not be hidden by that.
+    // Only one directory in four has something wrong in it, as that could hide other differences.
     let faulty = one_in(rng, 4);
     let guests: Vec<Guest> = (0..rng.usize(0..8)).map(|i| guest(rng, i)).collect();
     let mut world = World::default();
@@ -87,7 +87,7 @@ pub fn generate(seed: u64, now: i64) -> Generated {
 
 fn guest(rng: &mut Rng, number: usize) -> Guest {
     let nics = (0..rng.usize(1..4)).map(|nic| Nic {
-        // The first bridges are there most often.
+        // The first bridges exist most often.
         bridge: rng.usize(0..BRIDGES.len()).min(rng.usize(0..BRIDGES.len())),
         mac: format!("52:54:00:aB:{number:02x}:{nic:02x}"),
         attached: !one_in(rng, 3),
@@ -101,7 +101,7 @@ fn guest(rng: &mut Rng, number: usize) -> Guest {
     }
 }
 
-/// Most MAC addresses are in lower case everywhere.
+/// Most MAC addresses are spelled in lower case.
 fn spelled(rng: &mut Rng, mac: &str) -> String {
     if one_in(rng, 10) { mac.to_ascii_uppercase() } else { mac.to_ascii_lowercase() }
 }
@@ -132,7 +132,7 @@ fn lease(
     faulty: bool,
 ) -> Lease {
     let host = number * 3 + rng.usize(1..4);
-    // Few addresses for many leases, so that they meet.
+    // Few addresses for many leases, so that some leases share an address.
     let ip = match rng.u8(0..10) {
         0..=5 => format!("192.168.{bridge}.{host}"),
         6 | 7 => format!("fd00:{bridge}::{host:x}"),
@@ -148,12 +148,12 @@ fn lease(
         2 | 3 => Expiry::At(now - seconds),
         4 => Expiry::At(now - 100_000_000 + seconds),
         5..=7 => Expiry::At(now + 3600),
-        // libvirt's module compares expiry times in 32 bits, with 0 and negative ones too.
+        // libvirt's module compares expiry times in 32 bits, including 0 and negative ones.
         8 => Expiry::At(i64::from(i32::MAX) - 100 - seconds),
         9 if faulty => choose(rng, &[Expiry::Text(now + 3600), Expiry::Null, Expiry::At(-5)]),
         _ => Expiry::At(now + seconds),
     };
-    // Most NICs have a single client, some had a boot loader before.
+    // Most NICs have one client; some had a boot loader before.
     let client = match rng.u8(0..12) {
         0 => None,
         1 | 2 => Some("01:52:54:00:00:00:01".to_owned()),
@@ -216,7 +216,7 @@ fn style(rng: &mut Rng) -> Style {
 }
 
 fn ask(rng: &mut Rng, kind: Kind, guests: &[Guest]) -> Ask {
-    // Mostly names that there are.
+    // Mostly names that exist.
     let guest = rng.choice(guests).filter(|_| !one_in(rng, 4));
     let name = match (kind, guest) {
         (Kind::Host, guest) => {

@@ -1,9 +1,9 @@
 //! Compares the modules with libvirt's own over the same state directories.
 //!
-//! For a drop-in replacement the original is the specification. Every case says what libvirt's module
-//! answers and what ours does; where the two differ it names the [`Rule`] of `docs/differences.md` that
-//! allows it. [`cases`] are written by hand, by topic; [`generate`] makes state directories and queries out of
-//! seeds, for which [`model`] says what each side has to answer; [`nsstest`] is libvirt's own test of its modules.
+//! For a drop-in replacement, the original is the specification. Every case says what libvirt's module answers and what
+//! ours does; if the two differ, it names the [`Rule`] of `docs/differences.md` that allows it. [`cases`] are written
+//! by hand, by topic; [`generate`] makes state directories and queries from seeds, for which [`model`] predicts the
+//! answers of each side; [`nsstest`] is libvirt's own test of its modules.
 
 pub mod cases;
 pub mod generate;

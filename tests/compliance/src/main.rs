@@ -1,6 +1,6 @@
-//! `compliance`: runs the comparison and prints a table. `TEST_SEED=N` starts with another seed of the generated
-//! directories, `TEST_ROUNDS=N` makes another number of them, `COMPLIANCE_STOCK=installed` takes libvirt's modules
-//! as this system has them installed.
+//! `compliance`: runs the comparison and prints a table. `TEST_SEED=N` sets the first seed of the generated
+//! directories, `TEST_ROUNDS=N` their number. `COMPLIANCE_STOCK=installed` uses libvirt's modules
+//! as installed on this system.
 
 use std::process::ExitCode;
 

@@ -15,11 +15,11 @@ use crate::world::{Bridge, Damage, Expiry, Extra, Lease, MacMap, World};
 /// A predicted answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Prediction {
-    /// A name and addresses. Those of one group may come in any order: they end in the same second.
+    /// A name and addresses. Those of one group may come in any order, as their leases end in the same second.
     Found {
         /// The canonical name.
         name: String,
-        /// Groups of addresses, the first group first.
+        /// Groups of addresses, in order.
         groups: Vec<Vec<IpAddr>>,
     },
     /// `STATUS ERRNO H_ERRNO`.
@@ -28,11 +28,11 @@ pub enum Prediction {
 
 const UNKNOWN: Prediction = Prediction::Not("NOTFOUND ESRCH HOST_NOT_FOUND");
 const NO_DATA: Prediction = Prediction::Not("UNAVAIL ENXIO NO_DATA");
-/// libvirt's module gives up.
+/// The answer of libvirt's module when it gives up.
 const GIVES_UP: Prediction = Prediction::Not("UNAVAIL - NO_RECOVERY");
 
 impl Prediction {
-    /// Whether an outcome, as text, is what was predicted.
+    /// Whether an outcome, as text, matches the prediction.
     #[must_use]
     pub fn is(&self, outcome: &str) -> bool {
         let (name, groups) = match self {
@@ -75,13 +75,13 @@ pub struct Situation<'w> {
     pub ask: &'w Ask,
     /// Seconds since 1970, as the module reads them.
     pub now: i64,
-    /// Of libvirt's modules.
+    /// The version of libvirt's modules.
     pub version: Version,
 }
 
 impl Situation<'_> {
-    /// The rules that together turn libvirt's answer into ours, none of which can be left out; none where the modules
-    /// agree.
+    /// The rules that together turn libvirt's answer into ours, without any that isn't needed;
+    /// none if the modules agree.
     #[must_use]
     pub fn needed(&self) -> Vec<Rule> {
         let ours = self.predict(Rules::all());
@@ -98,7 +98,7 @@ impl Situation<'_> {
     ///
     /// # Panics
     ///
-    /// When the call isn't by name.
+    /// If the call isn't by name.
     #[must_use]
     pub fn predict(&self, rules: Rules) -> Prediction {
         let (name, family) = match &self.ask.query {
@@ -139,7 +139,8 @@ impl Situation<'_> {
         }
         match found {
             Err(prediction) => prediction,
-            // A guest's leases of several bridges come in the order of the `.macs` files here, of the `.status` files there.
+            // A guest's leases on several bridges come in the order of the `.macs` files in our module, of the
+            // `.status` files in libvirt's.
             Ok(candidates) if self.kind == Kind::Guest => {
                 self.answer(name, candidates, rules).sorted()
             }
@@ -178,7 +179,7 @@ impl Situation<'_> {
         for file in self.bridges(rules).filter_map(|bridge| bridge.macs.as_ref()) {
             let empty_is_good = self.version > Version::V9_0 && file.damage == Damage::Empty;
             let damaged = file.damage != Damage::None && !empty_is_good;
-            // Escaped characters are fine.
+            // Escaped characters don't matter.
             let is_utf8 = |map: &MacMap| !map.style.escaped && !map.domain.is_ascii();
             let whole = file.whole_records();
             let refused = self.version == Version::V11_3 && whole.iter().any(is_utf8);
@@ -230,7 +231,7 @@ impl Situation<'_> {
         if found.is_empty() { Err(nothing) } else { Ok(found) }
     }
 
-    /// The leases that haven't ended and that `wanted` takes.
+    /// The leases that haven't ended and that `wanted` accepts.
     fn leases(
         &self,
         rules: Rules,
@@ -239,7 +240,7 @@ impl Situation<'_> {
         let mut found = Vec::new();
         for bridge in self.bridges(rules) {
             let Some(file) = &bridge.leases else { continue };
-            // libvirt's module takes a file without a byte for one without leases.
+            // libvirt's module treats an empty file as one without leases.
             if !rules.has(Rule::Files) && !matches!(file.damage, Damage::None | Damage::Empty) {
                 return Err(GIVES_UP);
             }
@@ -278,8 +279,8 @@ impl Situation<'_> {
         Ok(found)
     }
 
-    /// Seconds since 1970, 0 for never; `None` for a record with a wrong value. yajl's callbacks pass over one, json-c
-    /// converts it.
+    /// Seconds since 1970, 0 for never; `None` for a record with a wrong value. With yajl such a value is ignored, and
+    /// json-c converts it.
     fn expiry(&self, expiry: Expiry, rules: Rules) -> Option<i64> {
         match expiry {
             Expiry::At(time) => Some(time),
@@ -329,7 +330,7 @@ impl Situation<'_> {
         Prediction::Found { name: name.to_owned(), groups }
     }
 
-    /// The bytes that the answer needs in an aligned buffer.
+    /// The size of the answer in an aligned buffer, in bytes.
     fn need(&self, name: &str, addresses: &[Candidate<'_>], rules: Rules) -> usize {
         const POINTER: usize = size_of::<*const u8>();
         let padded = |bytes: usize| {
@@ -345,13 +346,13 @@ impl Situation<'_> {
     }
 }
 
-/// A NIC of a guest whose name is looked up.
+/// A NIC of the requested guest.
 struct Nic<'w> {
     bridge: &'w str,
     mac: &'w str,
-    /// What follows the domain's name in the name that is looked up: the lease must have this domain.
+    /// What follows the domain's name in the requested name: the lease must have this network domain.
     network_domain: Option<&'w str>,
-    /// The name matches in its case too.
+    /// The name matches in case too.
     exact: bool,
 }
 
@@ -362,13 +363,13 @@ struct Candidate<'w> {
     expiry: i64,
     attached: bool,
     bridge: &'w str,
-    /// Its place in the file.
+    /// Its position in the file.
     order: usize,
     lease: &'w Lease,
 }
 
 impl Candidate<'_> {
-    /// Whether both are leases of one family that one NIC has.
+    /// Whether both leases belong to one NIC and are of one family.
     fn shares_nic_with(&self, other: &Candidate<'_>) -> bool {
         let macs = self.lease.mac.as_ref().zip(other.lease.mac.as_ref());
         self.bridge == other.bridge
@@ -377,8 +378,8 @@ impl Candidate<'_> {
     }
 }
 
-/// Of a NIC's leases, drops those with another client id than that of the last one in the file. Without a client id
-/// a lease may be of any client.
+/// Of a NIC's leases, drops those with another client id than the last one in the file. A lease without a client id may
+/// belong to any client.
 fn keep_freshest_clients(candidates: &mut Vec<Candidate<'_>>) {
     let all = candidates.clone();
     candidates.retain(|candidate| {
@@ -389,8 +390,8 @@ fn keep_freshest_clients(candidates: &mut Vec<Candidate<'_>>) {
     });
 }
 
-/// Drops link-local addresses where there are others. Where there are none they are of no use either: no bridge
-/// of a generated directory exists, so their scope is unknown.
+/// Drops link-local addresses. Beside others they are a last resort, and alone they are of no use here either: no
+/// bridge of a generated directory exists, so their scope is unknown.
 fn keep_link_local_as_last_resort(candidates: &mut Vec<Candidate<'_>>) {
     candidates.retain(|candidate| match candidate.ip {
         IpAddr::V4(_) => true,
@@ -416,12 +417,12 @@ fn family_of<'w>(
     if chosen.is_empty() { Err(NO_DATA) } else { Ok(chosen) }
 }
 
-/// libvirt's module takes a negative time for one in the far future.
+/// libvirt's module takes a negative time to be in the far future.
 fn has_ended(expiry: i64, now: i64, rules: Rules) -> bool {
     expiry != 0 && expiry < now && (expiry > 0 || rules.has(Rule::Before1970))
 }
 
-/// An address; without rule 24 anything that getaddrinfo accepts.
+/// Parses an address; without rule 24, anything that getaddrinfo accepts.
 fn address(text: &str, rules: Rules) -> Option<IpAddr> {
     if let Ok(ip) = text.parse() {
         return Some(ip);
@@ -442,7 +443,7 @@ fn address(text: &str, rules: Rules) -> Option<IpAddr> {
     Some(IpAddr::V4(Ipv4Addr::from(number)))
 }
 
-/// Whether a text is an address without rule 24 alone.
+/// Whether a text is an address only without rule 24.
 fn aton(text: &str) -> bool {
     address(text, Rules::NONE).is_some() && address(text, Rules::all()).is_none()
 }
@@ -465,7 +466,7 @@ fn is_valid(name: &str, kind: Kind) -> bool {
     }
 }
 
-/// Whether the C library takes a text for an IPv4 address.
+/// Whether the C library accepts a text as an IPv4 address.
 fn is_inet_aton(text: &str) -> bool {
     unsafe extern "C" {
         fn inet_aton(text: *const libc::c_char, address: *mut libc::in_addr) -> libc::c_int;
@@ -485,7 +486,7 @@ fn is_reserved(name: &str) -> bool {
     names.iter().any(|reserved| same(first, reserved)) || same(name, node) || same(name, NODE_NAME)
 }
 
-/// What follows `start` in a name that begins with it in any case.
+/// What follows `start` in a name that begins with it, in either case.
 fn rest_after<'n>(name: &'n str, start: &str) -> Option<&'n str> {
     let (head, rest) = name.split_at_checked(start.len())?;
     let fits = same(head, start) && (rest.is_empty() || rest.len() > 1 && rest.starts_with('.'));

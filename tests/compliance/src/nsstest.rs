@@ -13,11 +13,11 @@ use abi::{Kind, Query, StateDir};
 /// libvirt's table.
 pub struct Table {
     files: Vec<(OsString, Vec<u8>)>,
-    /// The look-ups, in their order.
+    /// The look-ups, in order.
     pub rows: Vec<Row>,
 }
 
-/// A look-up and its addresses.
+/// A look-up and its expected addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// Which module.
@@ -33,7 +33,7 @@ impl Table {
     ///
     /// # Errors
     ///
-    /// What can't be read or isn't understood.
+    /// What can't be read or parsed.
     pub fn read(target: &Path) -> Result<Table, String> {
         let directory = target.join("stock/nsstest");
         let failure = |error: io::Error| {
@@ -75,13 +75,15 @@ fn rows(source: &str) -> Result<Vec<Row>, String> {
         }
         let call = line.strip_prefix("DO_TEST(").and_then(|rest| rest.strip_suffix(");"));
         if let (Some(call), Some(kind)) = (call, kind) {
-            rows.push(row(kind, call).ok_or_else(|| format!("nsstest.c: not understood: {line}"))?);
+            rows.push(
+                row(kind, call).ok_or_else(|| format!("nsstest.c: unexpected line: {line}"))?,
+            );
         }
     }
     Ok(rows)
 }
 
-/// `"NAME", FAMILY, "ADDRESS", ...`; `NULL` in place of addresses: none.
+/// Parses `"NAME", FAMILY, "ADDRESS", ...`; `NULL` in place of addresses means none.
 fn row(kind: Kind, call: &str) -> Option<Row> {
     let text = |argument: &str| -> Option<String> {
         Some(argument.strip_prefix('"')?.strip_suffix('"')?.to_owned())

@@ -1,7 +1,7 @@
 //! A module in a separate process and mount namespace, called over a pipe.
 //!
-//! The process is this program again, called with [`SERVE`]. A line is a call, a line comes back for
-//! each. Where the module ends the process, or never answers, that is the outcome.
+//! The process is this program again, started with [`SERVE`]. Each input line is a call, and each output line an
+//! outcome. A module that ends the process, or never answers, has that as its outcome.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
@@ -20,13 +20,13 @@ use abi::{Answer, How, Kind, Module, Modules, Query, Status, sandbox, seccomp};
 /// The first argument of a serving process.
 pub const SERVE: &str = "serve";
 
-/// How long a module may think about one call.
+/// How long a module may take for one call.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A call: the query, the buffer's length, and whether the process is out of descriptors.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Ask {
-    /// What is asked.
+    /// The query.
     pub query: Query,
     /// Length of the buffer in bytes.
     pub length: usize,
@@ -37,7 +37,7 @@ pub struct Ask {
 }
 
 impl Ask {
-    /// With a buffer that every answer fits.
+    /// With a buffer that is large enough for every answer.
     #[must_use]
     pub fn new(query: Query) -> Ask {
         Ask { query, length: 1 << 16, offset: 0, no_descriptors: false }
@@ -60,8 +60,8 @@ struct Process {
 }
 
 impl Peer {
-    /// Serves the module of this kind out of `modules`. `libraries` is the `LD_LIBRARY_PATH` that it needs, `program` is
-    /// `compliance`.
+    /// Serves the module of this kind from `modules`. `libraries` is the `LD_LIBRARY_PATH` that it needs, `program` the
+    /// path of `compliance`.
     #[must_use]
     pub fn new(program: &Path, modules: &Modules, libraries: &OsStr, kind: Kind) -> Peer {
         Peer {
@@ -73,12 +73,12 @@ impl Peer {
         }
     }
 
-    /// What the module answers to each call, as text: see [`outcome`]. A module that ends its process
-    /// or doesn't come to an end is started again for the next call.
+    /// The module's answer to each call, as text: see [`outcome`]. If the module ends its process or doesn't return, it
+    /// is started again for the next call.
     ///
     /// # Errors
     ///
-    /// When the process can't be started or spoken to.
+    /// If the process can't be started, or communication with it fails.
     pub fn ask(&mut self, asks: &[Ask]) -> io::Result<Vec<String>> {
         let mut outcomes = Vec::new();
         while outcomes.len() < asks.len() {
@@ -88,12 +88,12 @@ impl Peer {
             };
             let rest = &asks[outcomes.len()..];
             let lines: String = rest.iter().map(|ask| encode(ask) + "\n").collect();
-            // A process that is gone shows in the answers.
+            // If the process is gone, the answers show it.
             let _ = process.input.write_all(lines.as_bytes());
             for _ in rest {
                 match process.answers.recv_timeout(PATIENCE) {
                     Ok(answer) if answer.starts_with(BREAKS) => {
-                        // It ends after that.
+                        // The process ends after that.
                         self.process = None;
                         outcomes.push(answer);
                         break;
@@ -125,7 +125,7 @@ impl Peer {
         };
         let (sender, answers) = mpsc::channel();
         thread::spawn(move || {
-            // Ends with the process; the receiver then sees the end of the channel.
+            // The thread ends with the process; the receiver then sees the end of the channel.
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 if sender.send(line).is_err() {
                     break;
@@ -135,7 +135,7 @@ impl Peer {
         Ok(Process { child, input, answers })
     }
 
-    /// Ends a process that prints nothing more; how it ended.
+    /// Ends a process that doesn't answer any more, and says how it ended.
     fn end(&mut self, error: RecvTimeoutError) -> io::Result<String> {
         let Some(Process { mut child, .. }) = self.process.take() else {
             return Err(io::Error::other("no process to end"));
@@ -161,7 +161,7 @@ impl Drop for Peer {
     fn drop(&mut self) {
         if let Some(Process { mut child, input, .. }) = self.process.take() {
             drop(input);
-            // At the end of its input the process ends.
+            // The process ends at the end of its input.
             let _ = child.wait();
         }
     }
@@ -170,8 +170,8 @@ impl Drop for Peer {
 /// The node name of a serving process.
 pub const NODE_NAME: &str = "vmhost.lab.example";
 
-/// A mount namespace of the process's own, and what modules ask of the system beside files: a node name, and no network
-/// interface but `lo`.
+/// Gives the process a mount namespace of its own, and a fixed view of whatever else modules ask the system about: a
+/// node name, and no network interface except `lo`.
 fn private_system() -> io::Result<()> {
     sandbox::private_mounts()?;
     sandbox::private_network()?;
@@ -224,8 +224,8 @@ pub fn serve(arguments: &[String]) -> ExitCode {
     }
 }
 
-/// An answer as a line: `NAME: ADDRESS...` or `STATUS ERRNO H_ERRNO`. The errno of libvirt's
-/// NO_RECOVERY is whatever its last system call left: it is printed as `-`.
+/// An answer as a line: `NAME: ADDRESS...` or `STATUS ERRNO H_ERRNO`. With libvirt's NO_RECOVERY, errno is whatever the
+/// last system call left, so it is printed as `-`.
 #[must_use]
 pub fn outcome(answer: &Answer) -> String {
     if answer.status != Status::Success {
@@ -242,9 +242,9 @@ pub fn outcome(answer: &Answer) -> String {
         answer.names.first().map_or(String::new(), |name| name.escape_ascii().to_string());
     text.push(':');
     for address in answer.addresses_text() {
-        write!(text, " {address}").expect("a String takes all");
+        write!(text, " {address}").expect("writing to a String succeeds");
     }
-    // What is the same in every good answer is printed only where it isn't.
+    // Values that are the same in every good answer are printed only if they differ.
     let family = answer
         .addresses
         .first()
@@ -260,7 +260,7 @@ pub fn outcome(answer: &Answer) -> String {
         ),
     ];
     for (what, _) in odd.iter().filter(|(_, odd)| *odd) {
-        write!(text, " (odd {what})").expect("a String takes all");
+        write!(text, " (odd {what})").expect("writing to a String succeeds");
     }
     text
 }

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-/// A meant difference. The number is that of the section in `docs/differences.md`.
+/// An intended difference. Its number is that of the section in `docs/differences.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Rule {
@@ -142,19 +142,19 @@ impl Rules {
         Rule::ALL.iter().fold(Rules::NONE, |rules, &rule| rules.with(rule))
     }
 
-    /// These and one more.
+    /// These rules and one more.
     #[must_use]
     pub fn with(self, rule: Rule) -> Rules {
         Rules(self.0 | rule.bit())
     }
 
-    /// These but one.
+    /// These rules without one.
     #[must_use]
     pub fn without(self, rule: Rule) -> Rules {
         Rules(self.0 & !rule.bit())
     }
 
-    /// Whether a rule holds.
+    /// Whether a rule is in the set.
     #[must_use]
     pub fn has(self, rule: Rule) -> bool {
         self.0 & rule.bit() != 0
@@ -168,7 +168,7 @@ pub struct Section {
     pub number: u8,
     /// The heading after the number.
     pub title: String,
-    /// The versions of libvirt that differ; all where it is empty.
+    /// The versions of libvirt that differ; empty means all.
     pub versions: Vec<String>,
     /// The names of the cases that show it.
     pub cases: Vec<String>,
@@ -182,9 +182,9 @@ impl Section {
     }
 }
 
-/// The sections of `docs/differences.md`: a heading `## 3. TITLE` each, a paragraph that begins with `Shown by` and
-/// names cases in backquotes, and, where not all versions of libvirt differ, one that begins with `Differs in libvirt`
-/// and names those that do.
+/// Parses the sections of `docs/differences.md`. Each has a heading `## 3. TITLE` and a paragraph that begins with
+/// `Shown by` and names cases in backquotes. If only some versions of libvirt differ, a paragraph that begins with
+/// `Differs in libvirt` names them.
 #[must_use]
 pub fn sections(document: &str) -> Vec<Section> {
     let mut sections: Vec<Section> = Vec::new();
@@ -200,7 +200,7 @@ pub fn sections(document: &str) -> Vec<Section> {
             (paragraph.strip_prefix("Shown by"), sections.last_mut())
         {
             let cases = rest.split('`').skip(1).step_by(2);
-            // A name may go on in the next line.
+            // A name may continue on the next line.
             section.cases.extend(cases.map(|name| name.replace('\n', " ")));
         } else if let (Some(rest), Some(section)) =
             (paragraph.strip_prefix("Differs in libvirt"), sections.last_mut())

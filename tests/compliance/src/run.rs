@@ -21,18 +21,18 @@ use crate::rules::{Rule, Rules, sections};
 use crate::stock::{Stock, Version};
 use crate::world::World;
 
-/// Generated directories of a run, unless `TEST_ROUNDS` says otherwise. A rule that the written cases show is hit a
-/// dozen times in so many.
+/// The number of generated directories, unless `TEST_ROUNDS` is set. In that many, a rule that the written cases show
+/// also makes a difference about a dozen times.
 const ROUNDS: u64 = 100;
 
 /// The first directory's seed, unless `TEST_SEED` says otherwise.
 const SEED: u64 = 1;
 
-/// Failures that are printed one by one.
+/// How many failures are printed in full.
 const PRINTED: usize = 20;
 
-/// Generated leases end at least ten seconds from the time that they are made for; a directory that
-/// took longer than this is made once more.
+/// Generated leases end at least ten seconds after the time that they are made for. A directory whose calls took longer
+/// than this is generated again.
 const MARGIN: i64 = 5;
 
 /// Runs everything and prints a table and the failures.
@@ -50,7 +50,7 @@ pub fn main() -> ExitCode {
         Ok(stock) => stock,
         Err(error) => return skip("the comparison with libvirt's modules", &error),
     };
-    // In another mount namespace the kernel gives another path.
+    // In another mount namespace the kernel reports another path.
     let program = match env::current_exe() {
         Ok(program) => program,
         Err(error) => {
@@ -101,14 +101,14 @@ fn now() -> i64 {
     i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// With `CI=true`, anything that can't run is a failure.
+/// With `CI=true`, a test that can't run is a failure.
 fn skip(what: &str, reason: &str) -> ExitCode {
     let failed = env::var_os("CI").is_some_and(|ci| ci == "true");
     println!("skipped: {what}: {reason}");
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Runs this program once more, as root of a user namespace.
+/// Runs this program again, as root of a user namespace.
 fn again(error: &io::Error) -> ExitCode {
     let what = "the comparison with libvirt's modules";
     if sandbox::is_in_user_namespace() {
@@ -118,12 +118,12 @@ fn again(error: &io::Error) -> ExitCode {
         Ok(status) if status.success() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,
         Err(error) => {
-            skip(what, &format!("neither root nor an unprivileged user namespace: {error}"))
+            skip(what, &format!("not root, and no unprivileged user namespaces: {error}"))
         }
     }
 }
 
-/// Both sides, both modules.
+/// Both modules of both sides.
 struct Sides {
     stock: [Peer; 2],
     ours: [Peer; 2],
@@ -137,7 +137,7 @@ impl Sides {
         Sides { stock: stocks, ours }
     }
 
-    /// What each side answers to each call.
+    /// The answer of each side to each call.
     fn ask(&mut self, kind: Kind, asks: &[Ask]) -> io::Result<Vec<(String, String)>> {
         let which = usize::from(kind == Kind::Guest);
         let stock = self.stock[which].ask(asks)?;
@@ -146,7 +146,7 @@ impl Sides {
     }
 }
 
-/// How often a rule made the difference.
+/// How often a rule made a difference.
 #[derive(Default)]
 struct Uses {
     written: u64,
@@ -154,7 +154,7 @@ struct Uses {
 }
 
 struct Tally {
-    /// Of libvirt's modules.
+    /// The version of libvirt's modules.
     version: Version,
     same: Uses,
     differ: Uses,
@@ -163,7 +163,7 @@ struct Tally {
     shown: BTreeMap<Rule, Vec<&'static str>>,
     passed: u64,
     failures: Vec<String>,
-    /// Rows of libvirt's own table, and how many of them hold for libvirt's module and for ours.
+    /// The rows of libvirt's own table, and how many of them pass with libvirt's module and with ours.
     table: Option<(usize, [usize; 2])>,
 }
 
@@ -181,7 +181,7 @@ fn written(state: &StateDir, sides: &mut Sides, tally: &mut Tally) -> io::Result
     Ok(())
 }
 
-/// All rows of libvirt's own table hold for both.
+/// Whether all rows of libvirt's own table pass with both.
 fn libvirts_own(
     state: &StateDir,
     sides: &mut Sides,
@@ -241,7 +241,7 @@ fn generated(
     Ok(())
 }
 
-/// Puts the bridges into the order in which the directory is listed, which both modules use.
+/// Sorts the bridges in the order in which the directory is listed, which both modules follow.
 fn sort_as_listed(world: &mut World, state: &StateDir) -> io::Result<()> {
     let mut listed = Vec::new();
     for entry in fs::read_dir(state.path())? {
@@ -298,7 +298,8 @@ impl Tally {
     fn add_generated(&mut self, seed: u64, situation: &Situation<'_>, stock: &str, ours: &str) {
         let expected = [situation.predict(Rules::NONE), situation.predict(Rules::all())];
         let needed = situation.needed();
-        // Leases that end in the same second may come in any order, but without a rule that concerns them in the same.
+        // Leases that end in the same second may come in any order; but unless a rule concerns them, both modules must
+        // return the same order.
         let open = !needed.is_empty() || situation.kind == Kind::Guest;
         let agree = open || stock == ours;
         if !expected[0].is(stock) || !expected[1].is(ours) || !agree {
@@ -323,8 +324,8 @@ impl Tally {
         }
     }
 
-    /// Every rule has a section in the document and a case that shows it, and the reverse; where the section names
-    /// versions of libvirt, exactly those differ.
+    /// Checks that every rule has a section in the document and a case that shows it, and the reverse. If the section
+    /// names versions of libvirt, exactly those must differ.
     fn check_rules(&mut self) {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/differences.md");
         let text = match fs::read_to_string(&path) {
@@ -407,10 +408,10 @@ impl Tally {
     }
 }
 
-/// Whether an outcome is the expected one. How exactly a module breaks the contract varies.
+/// Whether an outcome is the expected one. The details of a broken contract may vary.
 fn matches(outcome: &str, expected: &str) -> bool {
     outcome == expected || (expected == BREAKS && outcome.starts_with(BREAKS))
 }
 
-/// The outcome where a module broke the contract with glibc; see `abi::Module::ask`.
+/// The outcome if a module broke the contract with glibc; see `abi::Module::ask`.
 pub const BREAKS: &str = "breaks the contract";

@@ -1,4 +1,4 @@
-//! libvirt's own modules: those that `tests/setup` has unpacked, or those that are installed in this root.
+//! libvirt's own modules: those that `tests/setup` has unpacked, or those installed in this root.
 
 use std::env;
 use std::ffi::OsString;
@@ -9,7 +9,7 @@ use std::process::Command;
 
 use abi::{Kind, Modules};
 
-/// A version of libvirt that the cases know. Debian 12, 13 and sid have them.
+/// A version of libvirt that the cases cover: those of Debian 12, 13 and sid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Version {
     /// 9.0, Debian 12: reads JSON with yajl.
@@ -32,7 +32,7 @@ impl Version {
         }
     }
 
-    /// Of a Debian package's version, `9.0.0-4+deb12u2`; `None` where the cases don't know it.
+    /// Parses the version of a Debian package, such as `9.0.0-4+deb12u2`; `None` if the cases don't cover it.
     #[must_use]
     pub fn parse(text: &str) -> Option<Version> {
         Version::ALL.into_iter().find(|version| {
@@ -42,7 +42,7 @@ impl Version {
     }
 }
 
-/// `9.0`.
+/// For instance `9.0`.
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.text())
@@ -51,17 +51,17 @@ impl fmt::Display for Version {
 
 /// libvirt's modules.
 pub struct Stock {
-    /// Where they are.
+    /// The modules' directory.
     pub modules: Modules,
     /// Their `LD_LIBRARY_PATH`.
     pub libraries: OsString,
-    /// Which they are.
+    /// Their version.
     pub version: Version,
 }
 
 impl Stock {
-    /// The modules that the Debian package libnss-libvirt has installed, where `COMPLIANCE_STOCK` is `installed`; else those
-    /// that `tests/setup` has unpacked below `target`.
+    /// The modules that the Debian package libnss-libvirt has installed, if `COMPLIANCE_STOCK` is `installed`; else
+    /// those that `tests/setup` has unpacked below `target`.
     ///
     /// # Errors
     ///
@@ -89,7 +89,7 @@ fn unpacked(directory: &Path) -> Result<Stock, String> {
         return Err(format!("no {}; run `tests/setup compliance`", package.display()));
     }
     let version = run(Command::new("dpkg-deb").arg("-f").arg(&package).arg("Version"))?;
-    // The packages' files lie where they are installed: /lib or /usr/lib.
+    // The packages' files are in /lib or /usr/lib, depending on the package.
     let mut libraries = Vec::new();
     directories_of_libraries(directory, &mut libraries);
     let modules = libraries
@@ -103,12 +103,12 @@ fn unpacked(directory: &Path) -> Result<Stock, String> {
 fn stock(directory: &Path, libraries: OsString, version: &str) -> Result<Stock, String> {
     let known = Version::parse(version).ok_or_else(|| {
         let known = Version::ALL.map(Version::text).join(", ");
-        format!("libvirt's modules are of version {version}; the cases know {known}")
+        format!("libvirt's modules have version {version}; the cases cover {known}")
     })?;
     Ok(Stock { modules: Modules::at(directory), libraries, version: known })
 }
 
-/// Runs a command to its end; what it prints.
+/// Runs a command and returns its output.
 fn run(command: &mut Command) -> Result<String, String> {
     let output = command
         .output()
@@ -119,7 +119,7 @@ fn run(command: &mut Command) -> Result<String, String> {
     Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim()))
 }
 
-/// The directories below `directory` that hold shared libraries with a version in their names.
+/// The directories below `directory` that have shared libraries with a version in their names.
 fn directories_of_libraries(directory: &Path, to: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(directory) else { return };
     let paths: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();

@@ -1,4 +1,4 @@
-//! A state directory as values, and how they are written: JSON has many ways to write the same record.
+//! A state directory as values, and its files: JSON has many ways to write the same record.
 
 use abi::StateDir;
 use abi::json::{array, escaped_string, string};
@@ -26,22 +26,22 @@ pub struct Bridge {
 pub struct File<R> {
     /// Its records.
     pub records: Vec<R>,
-    /// What is wrong with it.
+    /// The damage to the file.
     pub damage: Damage,
 }
 
-/// What is wrong with a file.
+/// The kinds of damage to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Damage {
-    /// Nothing.
+    /// None.
     None,
-    /// It has no byte.
+    /// It is empty.
     Empty,
-    /// It ends in the middle of its last record.
+    /// It ends within its last record.
     CutShort,
     /// Garbage follows the last record.
     Trailing,
-    /// A directory is in its place.
+    /// It is a directory.
     Directory,
 }
 
@@ -60,9 +60,9 @@ pub struct Lease {
     pub client: Option<String>,
     /// `expiry-time`.
     pub expiry: Expiry,
-    /// A key that no libvirt writes.
+    /// A key that libvirt doesn't write.
     pub extra: Option<Extra>,
-    /// How it is written.
+    /// Its formatting.
     pub style: Style,
 }
 
@@ -79,7 +79,7 @@ pub enum Expiry {
     Null,
 }
 
-/// The value of a key that no libvirt writes.
+/// The value of a key that libvirt doesn't write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extra {
     /// A string.
@@ -96,14 +96,14 @@ pub enum Extra {
     Object,
 }
 
-/// How a record is written.
+/// The formatting of a record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Style {
-    /// The keys' order: which of them comes first.
+    /// Which key comes first.
     pub first_key: usize,
-    /// Every character of a string as a `\u` escape.
+    /// Whether every character of a string is a `\u` escape.
     pub escaped: bool,
-    /// Without blanks and newlines.
+    /// Whether blanks and newlines are left out.
     pub compact: bool,
 }
 
@@ -114,12 +114,12 @@ pub struct MacMap {
     pub domain: String,
     /// `macs`.
     pub macs: Vec<String>,
-    /// How it is written.
+    /// Its formatting.
     pub style: Style,
 }
 
 impl World {
-    /// Writes all files into an empty state directory.
+    /// Writes all files to an empty state directory.
     pub fn write(&self, state: &StateDir) {
         for bridge in &self.bridges {
             if let Some(leases) = &bridge.leases {
@@ -141,7 +141,8 @@ impl<R> File<R> {
             // The end of the file and the last record's brace.
             Damage::CutShort => text.truncate(text.rfind('}').unwrap_or(1)),
             Damage::Trailing => {
-                // libvirt's modules read 1024 bytes at a time. From 11.3 on they miss garbage that such a part cuts in two.
+                // libvirt's modules read 1024 bytes at a time. From 11.3 on, they miss garbage that is split between
+                // two reads.
                 if text.len() % 1024 > 1000 {
                     text.insert_str(0, &" ".repeat(48));
                 }
@@ -155,7 +156,7 @@ impl<R> File<R> {
         state.write(name, text);
     }
 
-    /// The records that are whole.
+    /// The complete records.
     #[must_use]
     pub fn whole_records(&self) -> &[R] {
         match self.damage {

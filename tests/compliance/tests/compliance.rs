@@ -1,4 +1,4 @@
-//! The comparison, as a test: the program `compliance` has to succeed.
+//! Runs the program `compliance` as a test; it has to succeed.
 
 use std::process::Command;
 

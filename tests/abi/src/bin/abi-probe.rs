@@ -1,8 +1,10 @@
-//! `abi-probe [--all] OBJECT SERVICE NAME...`: loads a module and prints what `gethostbyname4_r` answers
-//! to each name, and `gethostbyaddr_r` to each address, a line each. With `--all`, every entry point is asked: of the names, with buffers of
+//! `abi-probe [--all] OBJECT SERVICE NAME...`: loads a module and prints a line with the answer of `gethostbyname4_r`
+//! for each name, and of `gethostbyaddr_r` for each address. With `--all`, it calls every entry point: for the names,
+//! with buffers of growing length up to what the answer needs; for the addresses in the answers; and for the list of
+//! all guests.
 //! growing length up to what the answer needs, of the addresses that come back, and for the list of all.
 //!
-//! For tests that need a separate program: one with other privileges, or one that another program watches.
+//! For tests that need a separate program: one with other privileges, or one that another program traces.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -46,7 +48,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Every entry point that takes the name, and then those that take its addresses.
+/// Calls every entry point that takes a name, and then those that take an address, with the addresses of the name.
 fn ask_everything(module: &Module, name: &str) {
     for query in Query::every_by_name(name) {
         let answer = in_many_buffers(module, &query);
@@ -58,7 +60,7 @@ fn ask_everything(module: &Module, name: &str) {
     }
 }
 
-/// From no buffer at all up to one that is large enough, at odd places.
+/// With buffers from empty to large enough, at odd addresses.
 fn in_many_buffers(module: &Module, query: &Query) -> Option<abi::Answer> {
     (0..1 << 16).step_by(13).find_map(|length| {
         let answer = module.ask(query, &How { length, offset: length % 16, ..How::default() })?;
@@ -66,7 +68,7 @@ fn in_many_buffers(module: &Module, query: &Query) -> Option<abi::Answer> {
     })
 }
 
-/// The list of all, with a buffer that is too small before each.
+/// Lists all guests, with a buffer that is too small before each entry.
 fn list(module: &Module) {
     let (small, usual) = (How { length: 9, ..How::default() }, How::default());
     let _ = module.sethostent(&usual);

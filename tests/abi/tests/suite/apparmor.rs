@@ -8,7 +8,7 @@ use abi::{Lease, MacMap, Query, sandbox, sandboxed};
 
 use crate::support::*;
 
-/// In `/sbin` on every release of Debian, which an ordinary user's PATH lacks.
+/// In `/sbin` on every release of Debian, which isn't in an ordinary user's PATH.
 const PARSER: &str = "/sbin/apparmor_parser";
 
 fn project(file: &str) -> PathBuf {
@@ -61,7 +61,7 @@ fn the_page_shows_the_rules() {
     assert_eq!(rules(&snippet).len(), 4);
 }
 
-/// As under an AppArmor abstraction that allows `*.status` alone.
+/// As under an AppArmor abstraction that only allows `*.status`.
 #[test]
 fn without_the_right_to_read_mac_maps() {
     sandboxed(|state| {
@@ -77,7 +77,7 @@ fn without_the_right_to_read_mac_maps() {
         assert_addresses(host(), "web", &["10.0.0.1"]);
         assert_addresses(guest(), "web-vm", &["10.0.0.1"]);
 
-        sandbox::obey_file_modes().expect("a thread may give up capabilities");
+        sandbox::obey_file_modes().expect("a thread may drop capabilities");
         state.mode("virbr0.macs", 0);
         assert_addresses(host(), "web", &["10.0.0.1", "10.0.0.2"]);
         assert_unknown(guest(), "web-vm");

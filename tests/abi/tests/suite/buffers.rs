@@ -1,5 +1,5 @@
-//! Buffers: whatever their length and alignment, the whole answer or a request for a larger one,
-//! and never a request where the answer would fit.
+//! Buffers: whatever their length and alignment, the module returns the whole answer or asks for a larger one, and
+//! never asks if the answer would fit.
 
 use abi::{How, Lease, MacMap, Module, Query, StateDir, Status, c, sandboxed};
 use libc::{AF_INET, AF_INET6};
@@ -10,15 +10,15 @@ const MAC: &str = "52:54:00:00:00:01";
 const POINTER: usize = size_of::<*const u8>();
 const TUPLE: usize = size_of::<c::AddrTuple>();
 
-/// The bytes that an answer takes when it is packed without a hole, from the first aligned place
-/// of the buffer on: pointers or tuples, then addresses, then the name and its NUL.
+/// The size of an answer without gaps, from the first aligned address in the buffer: pointers or tuples, then
+/// addresses, then the name and its NUL.
 fn need(query: &Query, name: &str, addresses: usize, how: &How) -> usize {
     let padding = how.offset.next_multiple_of(POINTER) - how.offset;
     let name = name.len() + 1;
     let hostent = |octets: usize| padding + POINTER * (addresses + 2) + octets * addresses + name;
     match query {
         Query::Name4(_) => {
-            // The first tuple may be the caller's; without any in the buffer nothing is aligned.
+            // The first tuple may be the caller's; if none is in the buffer, nothing is aligned.
             let tuples = addresses - usize::from(how.tuple);
             if tuples == 0 { name } else { padding + TUPLE * tuples + name }
         }
@@ -27,8 +27,8 @@ fn need(query: &Query, name: &str, addresses: usize, how: &How) -> usize {
     }
 }
 
-/// Two IPv4 and three IPv6 addresses for the host `web` and the domain `web-vm`, and beside them
-/// what a look-up meets and must not want room for: expired leases and doubles.
+/// Two IPv4 and three IPv6 addresses for the host `web` and the domain `web-vm`. Among them are records that a look-up
+/// reads but needs no space for: expired leases and duplicates.
 fn web(state: &StateDir) {
     let mut leases = vec![
         Lease::v4("192.168.122.10", MAC, "web", later() + 5),
@@ -46,7 +46,7 @@ fn web(state: &StateDir) {
     state.macs("virbr0", &[MacMap::new("web-vm", &[MAC])]);
 }
 
-/// How many addresses of [`web`] a query gets.
+/// How many addresses of [`web`] a query returns.
 fn addresses(query: &Query) -> usize {
     match query {
         Query::Name4(_) => 5,
@@ -55,7 +55,7 @@ fn addresses(query: &Query) -> usize {
     }
 }
 
-/// Calls with every length up to 64 bytes more than the answer takes.
+/// Makes calls with every length up to 64 bytes more than the answer needs.
 fn every_length(module: &Module, query: &Query, name: &str, count: usize) {
     let whole = ask(module, query);
     assert_eq!((whole.triple(), whole.addresses.len()), (FOUND, count), "{query}");
@@ -128,9 +128,9 @@ fn every_length_of_buffer_by_address() {
     });
 }
 
-/// A name that isn't known, or has no address of the family, never asks for room.
+/// A look-up of a name that is unknown, or has no address of the family, never asks for a larger buffer.
 #[test]
-fn no_buffer_is_needed_to_say_no() {
+fn a_negative_answer_needs_no_buffer() {
     sandboxed(|state| {
         web(state);
         state.leases("virbr1", &[Lease::v4("10.9.9.9", "52:54:00:00:00:09", "v4-only", later())]);
@@ -153,7 +153,7 @@ fn no_buffer_is_needed_to_say_no() {
     });
 }
 
-/// 2,000 addresses under one name, half of them IPv6; in twice as many records.
+/// 2,000 addresses with one name, half of them IPv6, in twice as many records.
 fn crowd(state: &StateDir) -> (Vec<String>, Vec<String>) {
     let mut leases = Vec::new();
     let (mut v4, mut v6) = (Vec::new(), Vec::new());

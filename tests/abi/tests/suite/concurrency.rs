@@ -1,8 +1,8 @@
-//! Many threads and forked children look up while the files change under them.
+//! Many threads and forked children make look-ups while the files change.
 //!
-//! A file's contents carry a version in every address. Writers note which version they are about to
-//! write and which they have written, so that every answer can be held against the versions that
-//! were there between its call and its return.
+//! Every address in a file encodes the file's version. Writers record which version they are about to write and which
+//! they have written, so that every answer can be checked against the versions that existed between
+//! its call and its return.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
@@ -19,9 +19,9 @@ const READERS: usize = 64;
 /// What the writers have done so far.
 #[derive(Default)]
 struct Versions {
-    /// The newest that may be seen.
+    /// The newest version that may be seen.
     begun: AtomicU32,
-    /// The oldest that may be seen, unless there is no file.
+    /// The oldest version that may be seen, unless there is no file.
     done: AtomicU32,
 }
 
@@ -33,7 +33,7 @@ impl Versions {
         self.done.store(version, Ordering::SeqCst);
     }
 
-    /// What `read` gives, with the versions that it may have met.
+    /// The result of `read`, with the versions that it may have seen.
     fn around<T>(&self, read: impl FnOnce() -> T) -> (T, std::ops::RangeInclusive<u32>) {
         let oldest = self.done.load(Ordering::SeqCst);
         let value = read();
@@ -41,21 +41,20 @@ impl Versions {
     }
 }
 
-/// The `which`-th address of a version, for versions below 65,536.
+/// Address number `which` of a version, for versions below 65,536.
 fn address(version: u32, which: u32) -> String {
     format!("10.{}.{}.{which}", version >> 8, version & 0xff)
 }
 
-/// The version of an address of a test.
+/// The version that an address encodes.
 fn version(address: &str) -> u32 {
     let octets: Vec<u32> = address.split('.').map(|octet| octet.parse().expect("IPv4")).collect();
     octets[1] << 8 | octets[2]
 }
 
-/// The file of a version: three addresses for `web`, some 25 KiB apart, so that reading the file
-/// takes more than one piece.
+/// The file of a version: three addresses for `web`, some 25 KiB apart, so that reading the file takes several reads.
 struct Contents {
-    /// Records of others, the same in every version.
+    /// Records of other guests, the same in every version.
     between: String,
 }
 
@@ -82,9 +81,9 @@ fn ask_one(module: &Module, name: &str) -> Vec<String> {
     }
 }
 
-/// Runs `read` in 64 threads until `write` is through.
+/// Runs `read` in 64 threads until `write` has finished.
 fn readers_and_writer(read: impl Fn() + Sync, write: impl FnOnce()) {
-    // Built and loaded before 64 threads want it.
+    // Built and loaded before 64 threads need it.
     let _ = (host(), guest());
     let done = AtomicBool::new(false);
     let rounds = AtomicU32::new(0);
@@ -108,7 +107,7 @@ fn readers_and_writer(read: impl Fn() + Sync, write: impl FnOnce()) {
     println!("{} look-ups", rounds.load(Ordering::Relaxed));
 }
 
-/// libvirt replaces its files by rename: every answer is one version's, whole.
+/// libvirt replaces its files by rename, so every answer is from one version, complete.
 #[test]
 fn replaced_files_are_never_mixed() {
     sandboxed(|state| {
@@ -121,7 +120,7 @@ fn replaced_files_are_never_mixed() {
             for (module, name) in [(host(), "web"), (guest(), "web-vm")] {
                 let (found, possible) = versions.around(|| ask_one(module, name));
                 let which = found.first().map(|first| version(first));
-                let which = which.unwrap_or_else(|| panic!("{name} was there all the time"));
+                let which = which.unwrap_or_else(|| panic!("{name} existed all the time"));
                 assert!(possible.contains(&which), "version {which}, not of {possible:?}");
                 let whole: Vec<String> = (1..=3).map(|i| address(which, i)).collect();
                 assert_eq!(found, whole, "{name}");
@@ -131,8 +130,8 @@ fn replaced_files_are_never_mixed() {
     });
 }
 
-/// Deleted, made again, cut to nothing, overwritten in place: an answer may miss what was not there
-/// for a moment, and has nothing that never was.
+/// Files that are deleted, created again, truncated or overwritten in place: an answer may lack what was missing for a
+/// moment, but has nothing that never existed.
 #[test]
 fn files_that_come_and_go() {
     sandboxed(|state| {
@@ -144,7 +143,7 @@ fn files_that_come_and_go() {
                 for found in &found {
                     let which = version(found);
                     assert!(possible.contains(&which), "version {which}, not of {possible:?}");
-                    assert!((1..=3).any(|i| address(which, i) == *found), "{found} never was");
+                    assert!((1..=3).any(|i| address(which, i) == *found), "{found} never existed");
                 }
                 let mut once = found.clone();
                 once.sort();
@@ -168,7 +167,7 @@ fn files_that_come_and_go() {
     });
 }
 
-/// The MAC map says at every moment that one of two guests runs, never that none or both do.
+/// At every moment the MAC map says that exactly one of two guests runs.
 #[test]
 fn a_guest_is_replaced_by_another_of_its_name() {
     sandboxed(|state| {
@@ -192,7 +191,7 @@ fn a_guest_is_replaced_by_another_of_its_name() {
     });
 }
 
-/// A child forked out of the midst of 64 threads that look up has the same answers.
+/// A child forked from the midst of 64 threads that make look-ups gets the same answers.
 #[test]
 fn forked_children() {
     sandboxed(|state| {
@@ -219,5 +218,5 @@ fn fill(state: &StateDir) {
     state.macs("virbr0", &[MacMap::new("web-vm", &[MAC])]);
 }
 
-/// The builder's methods give the directory back for the next one.
+/// Drops the reference that the builder's methods return.
 fn drop_ref(_: &StateDir) {}

@@ -1,4 +1,5 @@
-//! Under a filter that allows what `docs/sandboxing.md` lists and ends the process at any other call.
+//! Look-ups under a filter that allows the system calls that `docs/sandboxing.md` lists, and ends
+//! the process at any other.
 
 use std::cell::Cell;
 use std::fs;
@@ -18,7 +19,7 @@ use crate::support::*;
 
 type Call = (&'static str, c_long);
 
-/// What every look-up makes.
+/// Every look-up makes these.
 const LOOK_UP: [Call; 5] = [
     ("newfstatat", libc::SYS_newfstatat),
     ("openat", libc::SYS_openat),
@@ -26,15 +27,15 @@ const LOOK_UP: [Call; 5] = [
     ("pread64", libc::SYS_pread64),
     ("close", libc::SYS_close),
 ];
-/// Where there is a snapshot.
+/// If there is a snapshot.
 const SNAPSHOT: [Call; 1] = [("fstat", libc::SYS_fstat)];
-/// What a host name is compared with: the host's own. It is given to no guest.
+/// To compare a host name with the host's own, which no guest may have.
 const NODE_NAME: [Call; 1] = [("uname", libc::SYS_uname)];
 /// If the stack is too small: for many leases, and for the list of all guests.
 const MEMORY: [Call; 2] = [("mmap", libc::SYS_mmap), ("munmap", libc::SYS_munmap)];
-/// In a thread other than the main one: how large a file is.
+/// In a thread other than the main one: to get the size of a file.
 const SIZE: [Call; 1] = [("fstat", libc::SYS_fstat)];
-/// On the main thread: how large its stack may get.
+/// On the main thread: to get the limit of its stack.
 const STACK: [Call; 1] = [("prlimit64", libc::SYS_prlimit64)];
 const SCOPE: [Call; 2] = [("socket", libc::SYS_socket), ("ioctl", libc::SYS_ioctl)];
 const MESSAGES: [Call; 1] = [("write", libc::SYS_write)];
@@ -47,11 +48,11 @@ thread_local! {
     static ALLOWED: Cell<&'static [c_long]> = const { Cell::new(&[]) };
 }
 
-/// The status that the confined call returned; out of range before.
+/// The status that the confined call returned; out of range before that.
 static RETURNED: AtomicI32 = AtomicI32::new(i32::MAX);
 
-/// Confines the thread before the call. After it the thread makes no call any more: it says what came
-/// of it and turns round and round until its process ends.
+/// Confines the thread before the call. After the call the thread makes no more system calls: it stores the result and
+/// loops until its process ends.
 fn confine(moment: Moment) {
     match moment {
         Moment::Before => seccomp::allow_only(ALLOWED.get()),
@@ -64,7 +65,7 @@ fn confine(moment: Moment) {
     }
 }
 
-/// Makes a call in a child in which nothing else is allowed.
+/// Makes a call in a child that is allowed only these system calls.
 fn confined(module: &'static Module, query: &Query, allowed: &[&[Call]], wanted: Status) -> Child {
     let numbers: Vec<c_long> = allowed.concat().iter().map(|(_, number)| *number).collect();
     let numbers: &'static [c_long] = numbers.leak();
@@ -91,7 +92,7 @@ fn guests(state: &StateDir) {
 }
 
 #[test]
-fn look_ups_make_the_listed_calls_alone() {
+fn look_ups_make_only_the_listed_calls() {
     sandboxed(|state| {
         guests(state);
         for (module, name) in [(host(), "web"), (guest(), "web-vm")] {
@@ -189,7 +190,7 @@ fn messages() {
     });
 }
 
-/// The filter bites: without one of the calls the process ends with SIGSYS.
+/// The filter works: without one of the calls, the process ends with SIGSYS.
 #[test]
 fn another_call_ends_the_process() {
     sandboxed(|state| {

@@ -1,4 +1,4 @@
-//! What a look-up costs the process that makes it: stack, heap, descriptors.
+//! What a look-up costs the calling process: stack, heap, descriptors.
 
 use std::cell::Cell;
 use std::ffi::c_void;
@@ -15,7 +15,7 @@ use crate::support::*;
 /// The most stack that one call may take, in bytes.
 const STACK: usize = 24 << 10;
 
-/// How much of the stack is painted: ten times as much, so that more is seen too.
+/// How much of the stack is painted: ten times as much, so that a larger use is seen too.
 const PAINTED: usize = 240 << 10;
 
 const PAINT: u8 = 0xC3;
@@ -32,26 +32,26 @@ unsafe extern "C" {
     fn __libc_realloc(old: *mut c_void, size: size_t) -> *mut c_void;
 }
 
-// This program's malloc takes the place of libc's for everything in it, modules too.
+// This program's malloc replaces libc's for everything in it, including the modules.
 
 #[unsafe(no_mangle)]
 extern "C" fn malloc(size: size_t) -> *mut c_void {
     ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-    // SAFETY: passed on as it came.
+    // SAFETY: the arguments are passed on unchanged.
     unsafe { __libc_malloc(size) }
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn calloc(count: size_t, size: size_t) -> *mut c_void {
     ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-    // SAFETY: passed on as it came.
+    // SAFETY: the arguments are passed on unchanged.
     unsafe { __libc_calloc(count, size) }
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn realloc(old: *mut c_void, size: size_t) -> *mut c_void {
     ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-    // SAFETY: passed on as it came.
+    // SAFETY: the arguments are passed on unchanged.
     unsafe { __libc_realloc(old, size) }
 }
 
@@ -60,18 +60,18 @@ fn count(moment: Moment) {
     match moment {
         Moment::Before => IN_CALL.set(ALLOCATIONS.get()),
         Moment::After { .. } => {
-            assert_eq!(ALLOCATIONS.get(), IN_CALL.get(), "a call has used the heap")
+            assert_eq!(ALLOCATIONS.get(), IN_CALL.get(), "a call used the heap")
         }
     }
 }
 
-/// Paints the stack below the caller's frame before the call, and finds how far down the paint is
-/// gone after it.
+/// Paints the stack below the caller's frame before the call, and finds how far down the
+/// paint was overwritten after it.
 #[inline(never)]
 fn paint(moment: Moment) {
     let here = 0_u8;
     let top = (&raw const here) as usize;
-    // This function's own frame is spared.
+    // Spares this function's own frame.
     let (low, high) = (top - PAINTED, top - 256);
     match moment {
         Moment::Before => {
@@ -95,7 +95,7 @@ fn paint(moment: Moment) {
     black_box(here);
 }
 
-/// Guests for every path through the look-up: many addresses, doubles, left-behind leases, damage.
+/// Guests for every path through the look-up: many addresses, duplicates, leases left behind, damage.
 fn busy(state: &StateDir) {
     let mac = |i: i64| format!("52:54:00:00:{:02x}:{:02x}", i / 256, i % 256);
     let mut leases = Vec::new();
@@ -118,7 +118,7 @@ fn busy(state: &StateDir) {
     state.write("virbr2.macs", "{".repeat(30_000));
 }
 
-/// The snapshot of a daemon: more addresses of one name than fit one reading, and other guests.
+/// A daemon's snapshot: a name with more addresses than fit one read, and other guests.
 fn told(flags: u8) -> Snapshot {
     let many = |snapshot: Snapshot, i: u32| {
         let address = format!("10.2.0.{i}");
@@ -140,8 +140,7 @@ fn every_query() -> Vec<Query> {
     queries
 }
 
-/// Runs each query in both modules, with a large and a small buffer, under `watching`; then the
-/// enumeration.
+/// Runs each query in both modules, with a large and a small buffer, under `watching`; then the enumeration.
 fn watched(watching: fn(Moment)) {
     let _cursor = cursor();
     for module in [host(), guest()] {
@@ -159,7 +158,7 @@ fn watched(watching: fn(Moment)) {
     }
 }
 
-/// The counter counts: otherwise the next test couldn't fail.
+/// The counter works; otherwise the next test couldn't fail.
 #[test]
 fn the_heap_is_watched() {
     let before = ALLOCATIONS.get();
@@ -195,7 +194,7 @@ fn stack_is_at_most_24_kib() {
     });
 }
 
-/// The numbers of the open descriptors of this thread's own table.
+/// The numbers of the open descriptors in this thread's own table.
 fn descriptors() -> Vec<String> {
     let listing = fs::read_dir("/proc/thread-self/fd").expect("/proc is mounted");
     let mut open: Vec<String> = listing
@@ -221,7 +220,7 @@ fn no_descriptor_stays_open() {
     });
 }
 
-/// Another thread may exec at any time, and no file may be waited for.
+/// Another thread may call exec at any time, and opening a file must never block.
 #[test]
 fn files_are_opened_close_on_exec_and_without_waiting() {
     sandboxed(|state| {

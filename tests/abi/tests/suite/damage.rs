@@ -1,4 +1,4 @@
-//! Bad input: whatever a file or a record is, it costs itself alone.
+//! Bad input: whatever is wrong with a file or a record affects nothing else.
 
 use std::os::unix::net::UnixListener;
 
@@ -31,7 +31,7 @@ fn assert_good() {
     assert_unknown(guest(), "mail-vm");
 }
 
-/// A look-up by one entry point, for the many cases that differ in the file alone.
+/// A look-up through one entry point, for the many cases that differ only in the file.
 #[track_caller]
 fn finds(module: &Module, name: &str) -> Vec<String> {
     let answer = module.resolve(&Query::name4(name)).expect("exported");
@@ -85,7 +85,7 @@ fn files_of_nonsense() {
     }
 }
 
-/// A file cut short anywhere still has the records that are whole.
+/// A file cut short anywhere still yields the records that are complete.
 #[test]
 fn files_cut_short() {
     sandboxed(|state| {
@@ -128,7 +128,7 @@ fn mac_maps_cut_short() {
     });
 }
 
-/// A record that says nothing, or nonsense, between two good ones.
+/// A record that is empty or nonsense, between two good ones.
 #[test]
 fn bad_lease_records() {
     let bad = [
@@ -190,7 +190,7 @@ fn bad_lease_records() {
                 ];
                 state.write("virbr0.status", format!("[\n{}\n]\n", leases.join(end)));
                 assert_eq!(finds(host(), "web"), [WEB_IP], "beside {record:?}");
-                assert_eq!(finds(host(), "db"), [DB_IP], "behind {record:?}");
+                assert_eq!(finds(host(), "db"), [DB_IP], "after {record:?}");
             });
         }
     }
@@ -232,13 +232,13 @@ fn bad_mac_map_records() {
                 ];
                 state.write("virbr0.macs", format!("[\n{}\n]\n", maps.join(end)));
                 assert_eq!(finds(guest(), "web-vm"), [WEB_IP], "beside {record:?}");
-                assert_eq!(finds(guest(), "db-vm"), [DB_IP], "behind {record:?}");
+                assert_eq!(finds(guest(), "db-vm"), [DB_IP], "after {record:?}");
             });
         }
     }
 }
 
-/// What is odd and yet JSON, or has more in it than libvirt writes today.
+/// What is unusual but valid JSON, or has more in it than libvirt writes today.
 #[test]
 fn unusual_records_are_read() {
     let lease = format!(
@@ -302,7 +302,7 @@ fn unusual_mac_maps_are_read() {
     }
 }
 
-/// A record may stand at any place of a piece that is read at once.
+/// A record may be at any position in a block that is read at once.
 #[test]
 fn records_across_the_ends_of_pieces() {
     sandboxed(|state| {
@@ -311,7 +311,7 @@ fn records_across_the_ends_of_pieces() {
         state.leases("virbr1", &[Lease::v4(WEB_IP, WEB, "", later())]);
         for piece in [4096, 8192, 16384, 32768] {
             for before in piece - lease.len() - 4..piece + 4 {
-                // Blanks first, then a record that is passed over.
+                // Blanks first, then a record that is skipped.
                 let filler = Lease::v4("10.9.9.9", DB, "filler", 0);
                 let rest = before - 4 - filler.clone().text("client-id", "").json().len();
                 let filler = filler.text("client-id", &"f".repeat(rest));
@@ -328,7 +328,7 @@ fn records_across_the_ends_of_pieces() {
     });
 }
 
-/// libvirt itself stops at 32 MiB; what is within is read, with the memory of any other file.
+/// libvirt itself stops at 32 MiB. Everything up to that is read, with no more memory than for any other file.
 #[test]
 fn a_file_of_32_mib() {
     sandboxed(|state| {
@@ -350,7 +350,7 @@ fn a_file_of_32_mib() {
     });
 }
 
-/// Files that are one huge nothing end, and don't keep others from answering.
+/// Reading a file that is one huge meaningless value ends, and doesn't keep other files from answering.
 #[test]
 fn huge_nonsense() {
     let parts = ["[", "{", "{\"a\":", "\"", " ", "\n", "\\", "{\"hostname\":\"web\"", "\u{0}", "1"];
@@ -369,7 +369,7 @@ fn huge_nonsense() {
 }
 
 #[test]
-fn what_is_no_file() {
+fn what_is_not_a_file() {
     type Put = fn(&StateDir, &str);
     let kinds: [(&str, Put); 7] = [
         ("a FIFO", |state, name| _ = state.fifo(name)),
@@ -394,7 +394,7 @@ fn what_is_no_file() {
             ] {
                 assert_eq!(finds(module, name), [ip], "{name} beside {what}");
             }
-            // In the place of the MAC map that tells which guests run.
+            // In place of the MAC map, which shows which guests run.
             state.remove("virbr0.macs");
             put(state, "virbr0.macs");
             assert_eq!(finds(host(), "web"), [WEB_IP], "with {what} as MAC map");
@@ -403,7 +403,7 @@ fn what_is_no_file() {
     }
 }
 
-/// A FIFO that somebody holds open for writing must not be waited for either.
+/// A FIFO that a process holds open for writing must not block either.
 #[test]
 fn a_fifo_with_a_writer() {
     sandboxed(|state| {
@@ -420,7 +420,7 @@ fn a_fifo_with_a_writer() {
 #[test]
 fn unreadable_files() {
     sandboxed(|state| {
-        sandbox::obey_file_modes().expect("a thread may give up capabilities");
+        sandbox::obey_file_modes().expect("a thread may drop capabilities");
         good(state);
         for name in ["virbr1.status", "virbr1.macs", "aaa.status", "zzz.macs", "default.conf"] {
             state.write(name, "[]").mode(name, 0);
@@ -439,11 +439,11 @@ fn unreadable_files() {
 fn an_unreadable_directory() {
     for mode in [0o000, 0o111, 0o444] {
         sandboxed(|state| {
-            sandbox::obey_file_modes().expect("a thread may give up capabilities");
+            sandbox::obey_file_modes().expect("a thread may drop capabilities");
             good(state);
             state.mode("", mode);
             assert_unknown(host(), "web");
-            // 0444: the names of the files can be read, the files can't.
+            // 0444: the directory can be listed, but its files can't be opened.
             assert_unknown(guest(), "web-vm");
             assert_eq!(ask(host(), &Query::addr(WEB_IP)).triple(), UNKNOWN);
         });
@@ -459,7 +459,7 @@ fn no_state_directory() {
             assert_unknown(module, "web");
             assert_eq!(ask(module, &Query::addr(WEB_IP)).triple(), UNKNOWN);
         }
-        std::fs::write(&directory, "a file").expect("a file in the directory's place");
+        std::fs::write(&directory, "a file").expect("a file in place of the directory");
         assert_unknown(host(), "web");
         assert_unknown(guest(), "web-vm");
     });

@@ -31,7 +31,7 @@ fn guests(state: &StateDir) {
     state.macs("virbr0", &[MacMap::new("web-vm", &[WEB])]);
 }
 
-/// What a look-up writes to stderr in a child with that value of the variable.
+/// The output on stderr of a look-up in a child, with this value of the variable.
 fn said(state: &StateDir, module: &Module, query: &Query, value: Option<&CStr>) -> String {
     let path = state.file("stderr");
     let stderr = fs::File::create(&path).expect("a file for stderr");
@@ -58,12 +58,12 @@ fn messages_say_what_is_read_and_why_it_is_taken_or_skipped() {
             let text = said(state, module, &Query::name4(name), Some(c"1"));
             println!("{text}");
             for word in [name, "virbr0.status", "virbr0.macs", "10.0.0.1", "10.0.0.67"] {
-                assert!(text.contains(word), "{name}: no word of {word} in:\n{text}");
+                assert!(text.contains(word), "{name}: {word} is missing in:\n{text}");
             }
         }
         let text = said(state, host(), &Query::name4("web"), Some(c"1"));
         for word in ["10.0.0.66", "virbr1.status", "virbr2.status", "expired"] {
-            assert!(text.contains(word), "no word of {word} in:\n{text}");
+            assert!(text.contains(word), "{word} is missing in:\n{text}");
         }
     });
 }
@@ -80,7 +80,7 @@ fn no_messages_without_the_variable() {
     });
 }
 
-/// A guest's name must not control the terminal of those who read the messages.
+/// A guest's name must not be able to control the reader's terminal.
 #[test]
 fn control_characters_are_replaced() {
     sandboxed(|state| {

@@ -19,7 +19,7 @@ fn end(module: &Module) {
     assert_eq!(answer.status, Status::Success, "endhostent");
 }
 
-/// One entry as `NAME ADDRESS`, `None` at the end.
+/// One entry as `NAME ADDRESS`; `None` at the end.
 fn next(module: &Module) -> Option<String> {
     let answer = module.resolve(&Query::Get).expect("exported");
     if answer.triple() == UNKNOWN {
@@ -27,14 +27,14 @@ fn next(module: &Module) -> Option<String> {
     }
     assert_eq!(answer.triple(), FOUND, "{answer}");
     assert_eq!(answer.addresses.len(), 1, "{answer}");
-    let name = String::from_utf8(answer.names[0].clone()).expect("names of tests are UTF-8");
+    let name = String::from_utf8(answer.names[0].clone()).expect("names in tests are UTF-8");
     Some(format!("{name} {}", answer.addresses[0]))
 }
 
 fn rest(module: &Module) -> Vec<String> {
     let entries: Vec<String> = std::iter::from_fn(|| next(module)).take(100_000).collect();
-    assert!(entries.len() < 100_000, "the enumeration has no end");
-    assert_eq!(next(module), None, "behind the end there is nothing");
+    assert!(entries.len() < 100_000, "the enumeration doesn't end");
+    assert_eq!(next(module), None, "there is nothing after the end");
     entries
 }
 
@@ -102,7 +102,7 @@ fn nothing_to_enumerate() {
 
 /// glibc's `gethostent` may be called without a `sethostent` before it.
 #[test]
-fn it_begins_without_being_told_to() {
+fn it_begins_without_sethostent() {
     sandboxed(|state| {
         let _cursor = cursor();
         guests(state);
@@ -136,9 +136,9 @@ fn it_begins_anew() {
     });
 }
 
-/// A buffer that is too small costs no entry: the same one comes again.
+/// A buffer that is too small loses no entry: the same one is returned by the next call.
 #[test]
-fn an_entry_that_did_not_fit_comes_again() {
+fn an_entry_that_did_not_fit_is_returned_again() {
     sandboxed(|state| {
         let _cursor = cursor();
         guests(state);
@@ -159,7 +159,7 @@ fn an_entry_that_did_not_fit_comes_again() {
     });
 }
 
-/// Look-ups between two entries, and the other module's enumeration, move nothing.
+/// Look-ups between two entries, and the other module's enumeration, don't affect the cursor.
 #[test]
 fn other_calls_in_between() {
     sandboxed(|state| {
@@ -180,8 +180,7 @@ fn other_calls_in_between() {
     });
 }
 
-/// The listing and the look-ups tell the same: a name that is listed resolves to the address, and
-/// every address of a name is listed.
+/// The list and the look-ups agree: every listed name resolves to its address, and every address of a name is listed.
 #[test]
 fn it_agrees_with_the_look_ups() {
     sandboxed(|state| {
@@ -222,7 +221,7 @@ fn it_agrees_with_the_look_ups() {
             assert!(looked_up.len() > 20, "{looked_up:?}");
             let listed = every(module);
             assert_eq!(listed.iter().cloned().collect::<BTreeSet<_>>(), looked_up);
-            assert_eq!(listed.len(), looked_up.len(), "an entry came twice");
+            assert_eq!(listed.len(), looked_up.len(), "an entry was returned twice");
         }
     });
 }
@@ -253,7 +252,7 @@ fn the_files_change_in_between() {
                     name.strip_prefix("host").and_then(|i| i.parse().ok()).expect("host<i>");
                 let true_once = (i < 100 && address == format!("10.0.0.{i}"))
                     || (i < changed && address == format!("10.0.1.{i}"));
-                assert!(true_once, "{entry} was never there");
+                assert!(true_once, "{entry} never existed");
             }
         }
     });

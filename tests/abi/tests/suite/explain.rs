@@ -1,4 +1,4 @@
-//! `libvirt-nss explain` against glibc: for every hosts line it must predict what getaddrinfo(3) gives.
+//! `libvirt-nss explain` compared with glibc: for every hosts line it must predict the result of getaddrinfo(3).
 
 use std::env;
 use std::fs;
@@ -12,8 +12,8 @@ use serde_json::Value;
 
 use crate::glibc::{guests, resolve_program, with_hosts_line};
 
-/// The lists that a service on the line may have. SUCCESS=merge isn't among them: what that does to hosts
-/// differs between versions of glibc, and `explain` says that it can't be predicted.
+/// The action lists that a service on the line may have. SUCCESS=merge isn't among them: its effect on hosts differs
+/// between versions of glibc, and `explain` says that it can't be predicted.
 const LISTS: [&str; 6] = [
     "",
     " [NOTFOUND=return]",
@@ -23,13 +23,13 @@ const LISTS: [&str; 6] = [
     " [SUCCESS=continue NOTFOUND=return]",
 ];
 
-/// A guest with both names and both families, a host name with IPv4 alone, a domain without an address,
-/// and a name that there isn't.
+/// A guest with both names and both families, a host name with only IPv4, a domain without an address, and a name that
+/// doesn't exist.
 const NAMES: [&str; 5] = ["web", "db", "db-vm", "idle-vm", "mail"];
 
 const FAMILIES: [Option<&str>; 3] = [None, Some("-4"), Some("-6")];
 
-/// The command, built from the sources as they are now.
+/// The command, built from the present sources.
 fn command() -> &'static Path {
     static COMMAND: OnceLock<PathBuf> = OnceLock::new();
     COMMAND.get_or_init(|| {
@@ -62,7 +62,7 @@ fn lines() -> Vec<String> {
     lines
 }
 
-/// What getaddrinfo gives: addresses, sorted, or an error.
+/// The result of getaddrinfo: addresses, sorted, or an error.
 fn asked(name: &str, family: Option<&str>, modules: &Path) -> Vec<String> {
     let output = Command::new(resolve_program())
         .args(family)
@@ -76,7 +76,7 @@ fn asked(name: &str, family: Option<&str>, modules: &Path) -> Vec<String> {
     lines
 }
 
-/// The same, as `explain` predicts it.
+/// The same, as predicted by `explain`.
 fn explained(name: &str, family: Option<&str>, modules: &Path) -> Vec<String> {
     let output = Command::new(command())
         .args(["explain", "--json", name])
@@ -85,7 +85,11 @@ fn explained(name: &str, family: Option<&str>, modules: &Path) -> Vec<String> {
         .output()
         .expect("the command");
     let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    assert_eq!(json["open"], Value::Array(Vec::new()), "all services here can be judged: {json}");
+    assert_eq!(
+        json["open"],
+        Value::Array(Vec::new()),
+        "all services here can be predicted: {json}"
+    );
     if let Some(error) = json["result_error"].as_str() {
         return vec![format!("error {error}")];
     }
@@ -96,7 +100,7 @@ fn explained(name: &str, family: Option<&str>, modules: &Path) -> Vec<String> {
     lines
 }
 
-/// Every difference, so that a kind of them can be seen.
+/// All differences, so that a pattern can be seen.
 fn differences(lines: &[String], modules: &Path) -> Vec<String> {
     let mut differences = Vec::new();
     for line in lines {
@@ -134,7 +138,7 @@ fn it_predicts_getaddrinfo() {
     });
 }
 
-/// Where a module isn't installed, glibc has nothing to call.
+/// If a module isn't installed, glibc has nothing to call.
 #[test]
 fn it_predicts_a_missing_module() {
     with_hosts_line("files", |state| {

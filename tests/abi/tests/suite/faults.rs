@@ -1,4 +1,4 @@
-//! System calls that fail in the middle of a look-up, and its result.
+//! System calls that fail during a look-up, and the result.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,7 +20,7 @@ fn guests(state: &StateDir) {
     state.macs("virbr0", &[MacMap::new("web-vm", &[MAC])]);
 }
 
-/// One look-up of each kind in both modules, the enumeration's first entry among them.
+/// A look-up of each kind in both modules, including the enumeration's first entry.
 fn look_ups() -> Vec<(&'static Module, Query)> {
     let mut all = Vec::new();
     for (module, name) in [(host(), "web"), (guest(), "web-vm")] {
@@ -42,7 +42,7 @@ fn resolve(module: &Module, query: &Query) -> Answer {
     answer
 }
 
-/// Every look-up with these system calls failing.
+/// Makes every look-up with these system calls failing.
 #[track_caller]
 fn assert_triple(failing: &[(c_long, i32)], wanted: (Status, i32, i32)) {
     for (module, query) in look_ups() {
@@ -51,14 +51,14 @@ fn assert_triple(failing: &[(c_long, i32)], wanted: (Status, i32, i32)) {
     }
 }
 
-/// Libc and the module decide which system calls read a file, so all of them fail.
+/// Libc and the module decide which system call reads a file, so all of them fail.
 fn reads(errno: i32) -> [(c_long, i32); 2] {
     [(SYS_read, errno), (SYS_pread64, errno)]
 }
 
-/// Without a fault everything is found, so the filter itself changes nothing.
+/// Without a fault everything is found, which shows that the filter itself changes nothing.
 #[test]
-fn without_a_fault_all_is_found() {
+fn without_a_fault_everything_is_found() {
     sandboxed(|state| {
         let _cursor = cursor();
         guests(state);
@@ -106,9 +106,9 @@ fn a_disk_that_cannot_be_read() {
     });
 }
 
-/// If the type of a file can't be determined: never success without an address, never a crash.
+/// If the type of a file can't be determined, a look-up never succeeds without an address, and never crashes.
 #[test]
-fn a_file_whose_kind_cannot_be_told() {
+fn a_file_of_unknown_type() {
     sandboxed(|state| {
         let _cursor = cursor();
         guests(state);
@@ -127,7 +127,8 @@ fn a_file_whose_kind_cannot_be_told() {
     });
 }
 
-/// A process with no free descriptor, or only one: "try again", and never a wrong "no such host". With enough for one file at
+/// In a process with no free descriptor, or only one, the answer is "try again" and never a wrong "no such host". With
+/// enough for one file at a time, everything is found.
 /// a time, everything is found.
 #[test]
 fn few_descriptors_left() {
@@ -146,8 +147,7 @@ fn few_descriptors_left() {
     });
 }
 
-/// Sets the process's limit so that it can open `left` more files: to the number behind that many
-/// free ones.
+/// Sets the process's limit so that it can open `left` more files: just above that many free descriptors.
 fn leave_descriptors(left: u32) {
     let mut free = 0;
     // SAFETY: asking about a descriptor changes nothing.
@@ -208,7 +208,7 @@ impl Drop for Storm {
     }
 }
 
-/// Signals that interrupt whatever can be interrupted.
+/// Signals that interrupt everything that can be interrupted.
 #[test]
 fn a_storm_of_signals() {
     sandboxed(|state| {
@@ -224,10 +224,9 @@ fn a_storm_of_signals() {
     });
 }
 
-/// A thread that is to be cancelled is cancelled where it asked for that, and not in the middle of a
-/// look-up, with files open.
+/// Cancelling a thread takes effect where the thread allows it, and not during a look-up, with files open.
 #[test]
-fn a_look_up_is_no_place_to_be_cancelled() {
+fn a_look_up_is_not_a_cancellation_point() {
     sandboxed(|state| {
         guests(state);
         for (module, query) in look_ups() {
@@ -238,10 +237,10 @@ fn a_look_up_is_no_place_to_be_cancelled() {
                     // SAFETY: this thread runs.
                     assert_eq!(unsafe { pthread_cancel(this) }, 0);
                     let answer = module.resolve(&query).expect("exported");
-                    // SAFETY: ends the child before anything else can be a place to be cancelled.
+                    // SAFETY: ends the child before it reaches another cancellation point.
                     unsafe { libc::_exit(i32::from(answer.status == Status::TryAgain)) }
                 });
-                assert!(cancelled.join().is_ok(), "the thread came to an end in the look-up");
+                assert!(cancelled.join().is_ok(), "the thread was cancelled during the look-up");
             });
             child.join();
         }

@@ -1,4 +1,4 @@
-//! Through glibc, as programs ask: `getent`, a C program, Python.
+//! Through glibc, like any program: `getent`, a C program, Python.
 
 use std::env;
 use std::fs;
@@ -28,7 +28,8 @@ pub(crate) fn resolve_program() -> &'static Path {
             .output()
             .unwrap_or_else(|error| panic!("cc, the C compiler: {error}: install gcc"));
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        // Under one name, so that runs don't pile up; by rename, as another run may use it.
+        // Always the same name, so that runs don't leave more and more files; by rename, as another
+        // run may be using it.
         let kept = directory.join("resolve");
         fs::rename(&program, &kept).expect("a rename within a directory");
         kept
@@ -46,7 +47,7 @@ pub(crate) fn with_hosts_line(line: &str, test: impl FnOnce(&StateDir) + Send) {
     });
 }
 
-/// Runs a program with the modules in its way; its standard output, line by line.
+/// Runs a program that finds the modules; returns its standard output, line by line.
 #[track_caller]
 fn lines(command: &mut Command) -> Vec<String> {
     let output = run(command);
@@ -57,7 +58,7 @@ fn lines(command: &mut Command) -> Vec<String> {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr)
     );
-    let text = String::from_utf8(output.stdout).expect("names of tests are UTF-8");
+    let text = String::from_utf8(output.stdout).expect("names in tests are UTF-8");
     text.lines().map(str::to_owned).collect()
 }
 
@@ -66,7 +67,7 @@ fn run(command: &mut Command) -> Output {
     run_with_messages(command.env_remove("LIBVIRT_NSS_DEBUG"))
 }
 
-/// As [`run`], with `LIBVIRT_NSS_DEBUG` as the command has it.
+/// As [`run`], but keeps `LIBVIRT_NSS_DEBUG` as the command sets it.
 #[track_caller]
 pub(crate) fn run_with_messages(command: &mut Command) -> Output {
     command
@@ -95,7 +96,7 @@ fn getent(arguments: &[&str]) -> Vec<String> {
     lines.iter().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect()
 }
 
-/// `getent` for what isn't there: status 2 and no output.
+/// Runs `getent` for something that doesn't exist: status 2 and no output.
 #[track_caller]
 fn getent_finds_nothing(arguments: &[&str]) {
     let output = run(Command::new("getent").args(arguments));
@@ -103,7 +104,7 @@ fn getent_finds_nothing(arguments: &[&str]) {
     assert!(output.stdout.is_empty(), "{arguments:?}: {output:?}");
 }
 
-/// `web` with both families, `db` with IPv4, `six` with IPv6; their domains are called NAME-vm.
+/// `web` with both families, `db` with IPv4, `six` with IPv6. Their domains are called NAME-vm.
 pub(crate) fn guests(state: &StateDir) {
     state.leases(
         "virbr0",
@@ -206,7 +207,7 @@ fn getaddrinfo_by_family() {
     });
 }
 
-/// A guest's name without an address in the family is not the same as a name that isn't known.
+/// A guest's name without an address in the family is different from an unknown name.
 #[test]
 fn getaddrinfo_says_why_not() {
     with_hosts_line("libvirt libvirt_guest", |state| {
@@ -258,9 +259,9 @@ fn add_address(address: &str) {
     assert!(added.status.success(), "{added:?}");
 }
 
-/// With an interface of one family alone glibc asks for that family alone.
+/// If the host's interfaces have only one family, glibc asks only for that family.
 #[test]
-fn families_as_the_host_has_them() {
+fn only_families_that_the_host_has() {
     for (address, wanted) in [("10.200.0.1/32", "192.168.122.10"), ("fd01::1/128", "fd00::10")] {
         with_hosts_line("libvirt libvirt_guest", |state| {
             guests(state);
@@ -272,8 +273,8 @@ fn families_as_the_host_has_them() {
     }
 }
 
-/// A link-local address comes only where the guest has no other, and with the interface that it is to be reached
-/// through: the bridge. The only interface in the test's network is the loopback interface, number 1.
+/// A link-local address is returned only if the guest has no other, and with the interface to reach it through: the
+/// bridge. The only interface in the test's network is the loopback interface, number 1.
 #[test]
 fn scopes_of_link_local_addresses() {
     with_hosts_line("libvirt libvirt_guest", |state| {
@@ -292,7 +293,8 @@ fn scopes_of_link_local_addresses() {
         for kind in ["", "-vm"] {
             let web = format!("web{kind}-lo");
             assert_eq!(resolve(&[&web]), ["fe80::5054:ff:fe00:1%1"]);
-            // What can't say the scope doesn't give it; neither does the guest's other address stand beside it.
+            // A call that can't return the scope doesn't return the address. If the guest has another address, only
+            // that one is returned.
             assert!(resolve(&["-6", &web])[0].starts_with("error"));
             assert_eq!(resolve(&[&format!("both{kind}-lo")]), ["fd00::7"]);
             // There is no such interface.
@@ -332,14 +334,14 @@ fn two_thousand_addresses() {
             assert!(resolve_sorted(&[name]) == wanted, "{name}: all 2,000 addresses");
             assert_eq!(resolve(&["-4", name]).len(), 1000);
             assert_eq!(resolve(&["-6", "-c", name]).len(), 1001);
-            // canonical name, and an address a line
+            // The canonical name, and one address per line.
             assert_eq!(resolve(&["-g", name]).len(), 1001);
         }
     });
 }
 
-/// `[UNAVAIL=return]` keeps the services that follow from being asked for a guest's name: here the other module, which has a
-/// domain of that name.
+/// With `[UNAVAIL=return]`, the services that follow aren't asked for a guest's name. Here that is the other module,
+/// which has a domain of that name.
 #[test]
 fn unavail_return_keeps_a_guests_name_from_other_services() {
     let shared = |state: &StateDir| {
@@ -360,13 +362,13 @@ fn unavail_return_keeps_a_guests_name_from_other_services() {
         shared(state);
         assert_eq!(resolve(&["-6", "web"]), ["error EAI_NODATA"]);
         assert_eq!(resolve(&["-4", "web"]), ["192.168.122.10"]);
-        // Names that no guest has go on to the next.
+        // Names that no guest has are passed on to the next service.
         state.macs("virbr0", &[MacMap::new("mail", &[DB])]);
         assert_eq!(resolve(&["-6", "mail"]), ["fd00::20"]);
     });
 }
 
-/// After a broken state file, the services that follow are asked as well.
+/// With a broken state file, the services that follow are still asked.
 #[test]
 fn a_broken_file_does_not_stop_other_services() {
     with_hosts_line("libvirt_guest [UNAVAIL=return] libvirt", |state| {
@@ -387,7 +389,7 @@ fn python() {
         let mut command = Command::new("python3");
         command.args(["-I", "-c", script, "web", "db-vm"]);
         if let Err(error) = Command::new("python3").arg("--version").output() {
-            println!("python3: {error}: the C program alone has asked");
+            println!("python3: {error}: only the C program was tested");
             return;
         }
         let wanted = ["web ['192.168.122.10', 'fd00::10']", "db-vm ['192.168.122.20']"];

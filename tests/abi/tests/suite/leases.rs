@@ -1,4 +1,4 @@
-//! Which leases count: expiry, what destroyed guests left behind, doubles, order, MAC addresses.
+//! Which leases count: expiry, leases left behind by destroyed guests, duplicates, order, MAC addresses.
 
 use abi::{Lease, MacMap, Query, sandboxed};
 
@@ -8,7 +8,7 @@ const WEB: &str = "52:54:00:00:00:01";
 const OLD: &str = "52:54:00:00:00:02";
 
 #[test]
-fn expired_leases_are_none() {
+fn expired_leases_do_not_count() {
     sandboxed(|state| {
         state.leases(
             "virbr0",
@@ -26,9 +26,9 @@ fn expired_leases_are_none() {
     });
 }
 
-/// A running guest whose leases have all ended exists and has nothing.
+/// A running guest whose leases have all expired exists but has no address.
 #[test]
-fn a_guest_with_expired_leases_alone_has_no_address() {
+fn a_guest_with_only_expired_leases_has_no_address() {
     sandboxed(|state| {
         state.leases("virbr0", &[Lease::v4("10.0.0.1", WEB, "web", now() - 1)]);
         state.macs("virbr0", &[MacMap::new("web-vm", &[WEB])]);
@@ -36,10 +36,10 @@ fn a_guest_with_expired_leases_alone_has_no_address() {
     });
 }
 
-/// A lease ends after its last second. The clock is read before and after: only where both are the
-/// same is the answer about that second.
+/// A lease ends after its last second. The clock is read before and after the call; only if both readings agree is the
+/// answer about that second.
 #[test]
-fn a_lease_holds_through_its_last_second() {
+fn a_lease_is_valid_through_its_last_second() {
     sandboxed(|state| {
         state.macs("virbr0", &[MacMap::new("web-vm", &[WEB])]);
         for _ in 0..100 {
@@ -52,7 +52,7 @@ fn a_lease_holds_through_its_last_second() {
                 return;
             }
         }
-        panic!("a look-up never came to its end within one second");
+        panic!("no look-up ended within the second in which it began");
     });
 }
 
@@ -98,7 +98,7 @@ fn times_far_away() {
     }
 }
 
-/// Latest expiry first, and what never ends before all; across families, files and bridges.
+/// The latest expiry first, and leases that never end before all others; across families, files and bridges.
 #[test]
 fn the_latest_expiry_comes_first() {
     sandboxed(|state| {
@@ -128,7 +128,7 @@ fn the_latest_expiry_comes_first() {
     });
 }
 
-/// What expires in the same second stays in the order of the file.
+/// Leases that expire in the same second keep the order of the file.
 #[test]
 fn equal_expiry_keeps_the_order_of_the_file() {
     sandboxed(|state| {
@@ -144,7 +144,7 @@ fn equal_expiry_keeps_the_order_of_the_file() {
 }
 
 #[test]
-fn doubles_are_told_once() {
+fn duplicates_are_returned_once() {
     sandboxed(|state| {
         state.leases(
             "virbr0",
@@ -164,7 +164,7 @@ fn doubles_are_told_once() {
     });
 }
 
-/// An IPv6 address that begins with the bytes of an IPv4 address is not that address.
+/// An IPv6 address that begins with the bytes of an IPv4 address is a different address.
 #[test]
 fn families_are_not_mixed_up() {
     sandboxed(|state| {
@@ -180,16 +180,16 @@ fn families_are_not_mixed_up() {
     });
 }
 
-/// A guest that was destroyed and made again under its old host name leaves a lease behind: it
-/// answers only as long as no running guest has the name.
+/// A guest that was destroyed and created again under its old host name leaves a lease behind. That lease only answers
+/// while no running guest has the name.
 #[test]
-fn a_running_guest_drops_what_was_left_behind() {
+fn a_running_guest_hides_leases_left_behind() {
     sandboxed(|state| {
         let left = Lease::v4("10.0.0.66", OLD, "web", later() + 100);
         let running = Lease::v4("10.0.0.1", WEB, "web", later());
         state.leases("virbr0", &[left.clone(), running.clone()]);
 
-        // No guest runs: both answer, the latest first.
+        // No guest runs: both leases answer, the latest first.
         assert_addresses(host(), "web", &["10.0.0.66", "10.0.0.1"]);
         state.macs("virbr0", &[]);
         assert_addresses(host(), "web", &["10.0.0.66", "10.0.0.1"]);
@@ -200,18 +200,18 @@ fn a_running_guest_drops_what_was_left_behind() {
         state.macs("virbr0", &[MacMap::new("web-vm", &[WEB])]);
         assert_addresses(host(), "web", &["10.0.0.1"]);
 
-        // Both run, as two guests of one host name.
+        // Both run, as two guests with one host name.
         state.macs("virbr0", &[MacMap::new("web-vm", &[WEB]), MacMap::new("old-vm", &[OLD])]);
         assert_addresses(host(), "web", &["10.0.0.66", "10.0.0.1"]);
 
-        // The lease left behind was the only one: it may be a guest that libvirt doesn't run.
+        // The lease left behind is the only one. It may belong to a guest that libvirt doesn't run.
         state.macs("virbr0", &[MacMap::new("web-vm", &[WEB])]);
         state.leases("virbr0", &[left]);
         assert_addresses(host(), "web", &["10.0.0.66"]);
     });
 }
 
-/// Left behind on one bridge, running on another; and the families count together.
+/// A lease left behind on one bridge and a running guest on another; families count together.
 #[test]
 fn left_behind_across_bridges_and_families() {
     sandboxed(|state| {
@@ -220,16 +220,16 @@ fn left_behind_across_bridges_and_families() {
         state.macs("virbr0", &[]);
         state.macs("virbr1", &[MacMap::new("web-vm", &[WEB])]);
         assert_addresses(host(), "web", &["fd00::1"]);
-        // The MAC map of another bridge says nothing about a NIC on this one.
+        // The MAC map of one bridge says nothing about a NIC on another.
         state.macs("virbr0", &[MacMap::new("web-vm", &[WEB])]);
         state.macs("virbr1", &[]);
         assert_addresses(host(), "web", &["10.0.0.66", "fd00::1"]);
     });
 }
 
-/// An expired lease of a running guest doesn't drop what still holds.
+/// An expired lease of a running guest doesn't hide current ones.
 #[test]
-fn an_expired_lease_drops_nothing() {
+fn an_expired_lease_hides_nothing() {
     sandboxed(|state| {
         state.leases(
             "virbr0",
@@ -265,7 +265,7 @@ fn mac_addresses_are_compared_as_numbers() {
     }
 }
 
-/// The host name needs no MAC; the domain name does.
+/// A host name needs no MAC address; a domain name does.
 #[test]
 fn a_lease_without_a_mac_address() {
     sandboxed(|state| {
@@ -310,7 +310,7 @@ fn a_guest_with_many_nics_on_several_bridges() {
     });
 }
 
-/// A guest's lease counts on the bridge where its NIC is, and not on another where the same MAC was.
+/// A guest's lease counts on the bridge where its NIC is, not on another where the MAC used to be.
 #[test]
 fn leases_belong_to_the_bridge_of_the_nic() {
     sandboxed(|state| {
@@ -321,7 +321,7 @@ fn leases_belong_to_the_bridge_of_the_nic() {
     });
 }
 
-/// A domain may have several records in one file, as it had in old libvirts.
+/// A domain may have several records in one file, as with old versions of libvirt.
 #[test]
 fn a_domain_with_two_records() {
     sandboxed(|state| {

@@ -1,5 +1,5 @@
-//! The modules under valgrind's memcheck: no byte is read that wasn't written, none outside of what is
-//! the module's or lent to it, no descriptor stays open, nothing is left on the heap.
+//! The modules under valgrind's memcheck: they read no byte that wasn't written, access no memory that isn't theirs or
+//! the caller's, and leave no descriptor open and nothing on the heap.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -72,7 +72,7 @@ fn memcheck_finds_nothing() {
             let left_open = count("Open file descriptor") - count("<inherited from parent>");
             assert_eq!(left_open, 0, "{kind:?}: {said}");
             let answers = String::from_utf8_lossy(&output.stdout);
-            assert!(answers.contains("Success"), "{kind:?} has found nobody:\n{answers}");
+            assert!(answers.contains("Success"), "{kind:?} found no guest:\n{answers}");
         }
     });
 }

@@ -1,4 +1,4 @@
-//! Names: when two are the same, and which are never answered.
+//! Names: when two match, and which are never answered.
 
 use abi::json::{escaped_string, string};
 use abi::{Lease, MacMap, sandboxed};
@@ -33,9 +33,9 @@ fn ascii_case_is_ignored() {
     });
 }
 
-/// Only ASCII letters have a case that counts: bytes with the sixth bit apart are not the same.
+/// Only ASCII letters match in either case: other bytes that differ in the sixth bit are different.
 #[test]
-fn case_is_ascii_case_alone() {
+fn only_ascii_case_is_ignored() {
     sandboxed(|state| {
         state.leases("virbr0", &[lease("a-b"), Lease::v4("10.0.0.2", MAC, "a_b", later())]);
         state.macs("virbr0", &[MacMap::new("vm@ä", &[MAC]), MacMap::new("vm[", &[MAC])]);
@@ -119,7 +119,7 @@ fn every_short_escape_is_decoded() {
 
 /// Half a surrogate pair is not a character: the record is skipped, the others are not.
 #[test]
-fn half_a_surrogate_pair_spoils_its_record_alone() {
+fn half_a_surrogate_pair_spoils_only_its_record() {
     for half in ["\\ud83d", "\\ude00", "\\ud83d\\u0041", "\\ud83dx", "\\u12", "\\uzzzz", "\\x41"] {
         sandboxed(|state| {
             let bad = Lease::new().text("ip-address", "10.0.0.66").text("mac-address", MAC);
@@ -135,9 +135,9 @@ fn half_a_surrogate_pair_spoils_its_record_alone() {
     }
 }
 
-/// A NUL in a file's name must not cut it short: a caller of C can't even ask for such a name.
+/// A NUL in a name in a file must not truncate it: a C caller can't even ask for such a name.
 #[test]
-fn an_escaped_nul_ends_no_name() {
+fn an_escaped_nul_does_not_end_a_name() {
     sandboxed(|state| {
         let nul = Lease::new().text("ip-address", IP).text("mac-address", MAC);
         state.leases("virbr0", &[nul.raw("hostname", "\"web\\u0000x\"").expiry(later())]);
@@ -147,10 +147,10 @@ fn an_escaped_nul_ends_no_name() {
     });
 }
 
-/// A guest says to DHCP what it likes. Nothing of that may stand for the host itself, or be what no
-/// host name is.
+/// A guest can send any name over DHCP. It must not be able to take over the host's own names, or have a name that
+/// isn't a valid host name.
 #[test]
-fn no_guest_answers_to_localhost_or_to_what_is_no_host_name() {
+fn no_guest_has_localhost_or_an_invalid_host_name() {
     let long_label = "a".repeat(64);
     let long_name = vec!["a".repeat(63); 4].join(".");
     let names = [
@@ -199,7 +199,7 @@ fn the_longest_names() {
     });
 }
 
-/// Longer names than any there is are asked for too.
+/// Look-ups of names that are longer than any valid one.
 #[test]
 fn absurdly_long_names_are_unknown() {
     sandboxed(|state| {
@@ -214,7 +214,7 @@ fn absurdly_long_names_are_unknown() {
 }
 
 #[test]
-fn domain_names_are_what_libvirt_allows() {
+fn domain_names_may_be_anything_that_libvirt_allows() {
     let long = "v".repeat(255);
     for domain in ["web vm", "größe", "日本", "a@b", "-vm-", "10.0.0.1", "a..b", "vm.1", "7", &long]
     {
@@ -278,9 +278,9 @@ fn host_names_with_dots() {
     });
 }
 
-/// Two libvirt domains may differ in case alone; a look-up means the one that is spelled exactly so.
+/// Two libvirt domains may differ only in case; a look-up then returns the one with the exact spelling.
 #[test]
-fn the_exact_domain_goes_before_one_that_differs_in_case() {
+fn an_exact_domain_wins_over_one_that_differs_in_case() {
     sandboxed(|state| {
         let other = "52:54:00:00:00:02";
         state.leases("virbr0", &[lease(""), Lease::v4("10.0.0.2", other, "", later())]);

@@ -54,15 +54,15 @@ fn the_name_of_an_address() {
             assert_no_name(host(), address);
             assert_no_name(guest(), address);
         }
-        // No guest runs with that MAC; no name was given.
+        // No running guest has that MAC; the lease has no name.
         assert_no_name(guest(), "192.168.122.1");
         assert_no_name(host(), "192.168.122.101");
     });
 }
 
-/// Files may write an IPv6 address in any way; the address is the same.
+/// Files may write an IPv6 address in any form; it is the same address.
 #[test]
-fn the_text_of_an_address_is_no_matter() {
+fn the_spelling_of_an_address_does_not_matter() {
     for text in ["fd00::a:0:0:1", "FD00::A:0:0:1", "fd00:0:0:0:a:0:0:1", "fd00:0000::000a:0:0:0001"]
     {
         sandboxed(|state| {
@@ -90,7 +90,7 @@ fn expired_leases_have_no_name() {
     });
 }
 
-/// The same address twice: a running guest's lease first, then the one that ends last.
+/// Two leases of the same address: a running guest's lease comes first, then the one that ends last.
 #[test]
 fn the_best_lease_names_the_address() {
     sandboxed(|state| {
@@ -114,7 +114,7 @@ fn the_best_lease_names_the_address() {
 
 /// A guest can't claim a name of this host, or an invalid one.
 #[test]
-fn names_that_are_none_are_not_told() {
+fn invalid_names_are_not_returned() {
     for name in ["localhost", "localhost.localdomain", "a b", "-x", "10.0.0.2", "wäb", "a\u{1b}[2J"]
     {
         sandboxed(|state| {
@@ -171,7 +171,7 @@ fn other_families_are_not_supported() {
     });
 }
 
-/// The length that comes with the address has to be the family's.
+/// The length of the address must be the family's.
 #[test]
 fn lengths_that_do_not_fit_are_unknown_addresses() {
     sandboxed(|state| {

@@ -1,4 +1,4 @@
-//! The daemon's snapshot: what it answers, when it does, and that the files do where it can't.
+//! The daemon's snapshot: what it answers and when, and that the files answer if it can't.
 
 use std::fs;
 use std::net::IpAddr;
@@ -18,20 +18,20 @@ use crate::support::*;
 
 const MAC: &str = "52:54:00:00:00:01";
 
-/// One guest under both names in the snapshot, with an address that isn't in the files.
+/// One guest with both names in the snapshot, with an address that isn't in the files.
 fn snapshot(address: &str, flags: u8) -> Snapshot {
     Snapshot::default()
         .entry("hweb", flags, "Web", address, "virbr0")
         .entry("gweb-vm", flags, "web-vm", address, "virbr0")
 }
 
-/// The same guest as the state files have it.
+/// The same guest in the state files.
 fn files(state: &StateDir) {
     state.leases("virbr0", &[Lease::v4("10.0.0.1", MAC, "web", later())]);
     state.macs("virbr0", &[MacMap::new("web-vm", &[MAC])]);
 }
 
-/// Both names, and the address back to both.
+/// Looks up both names, and both names of the address.
 #[track_caller]
 fn assert_answered(address: &str, hostname: &str) {
     assert_addresses(host(), "WEB.", &[address]);
@@ -45,9 +45,9 @@ fn assert_answered(address: &str, hostname: &str) {
     }
 }
 
-/// Without state files, the snapshot alone answers.
+/// Without state files, the snapshot answers alone.
 #[test]
-fn it_stands_for_the_files() {
+fn it_replaces_the_files() {
     sandboxed(|state| {
         let snapshot = snapshot("10.0.0.2", LEASED).known("gnew", LEASED, "new");
         snapshot.publish(state);
@@ -63,7 +63,7 @@ fn it_stands_for_the_files() {
     });
 }
 
-/// The system calls of one look-up by `abi-probe`, as strace names them.
+/// The system calls of one look-up by `abi-probe`, as strace reports them.
 fn system_calls(kind: Kind, name: &str) -> Vec<String> {
     let output = Command::new("strace")
         .args(["-qq", "-e", "signal=none"])
@@ -84,7 +84,7 @@ fn system_calls(kind: Kind, name: &str) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-/// However many guests there are: a handful of system calls, for a name that is known or isn't.
+/// However many guests there are, a look-up makes a handful of system calls, for a known name and for an unknown one.
 #[test]
 fn a_look_up_makes_at_most_eight_system_calls() {
     if let Err(error) = Command::new("strace").arg("-V").output() {
@@ -105,7 +105,7 @@ fn a_look_up_makes_at_most_eight_system_calls() {
                 (Kind::Guest, "web-vm"),
                 (Kind::Guest, "10.0.0.2"),
             ] {
-                // Which call a stat is is glibc's choice.
+                // glibc chooses which call a stat is.
                 let stat = |call: String| if call.contains("stat") { "stat".into() } else { call };
                 let calls: Vec<_> = system_calls(kind, name).into_iter().map(stat).collect();
                 let [open, read, close] = ["openat", "pread64", "close"];
@@ -120,8 +120,8 @@ fn a_look_up_makes_at_most_eight_system_calls() {
     });
 }
 
-/// The daemon replaces its file while libvirt replaces the state files: every answer is of a version
-/// that was there during the call.
+/// The daemon replaces its file while libvirt replaces the state files: every answer is from one version that existed
+/// during the call.
 #[test]
 fn answers_are_of_one_version() {
     sandboxed(|state| {
@@ -173,20 +173,20 @@ fn answers_are_of_one_version() {
             stop.store(true, Ordering::Release);
         });
         let (from_snapshot, from_files) = (from_snapshot.into_inner(), from_files.into_inner());
-        println!("{from_snapshot} answers of the snapshot, {from_files} of the files");
+        println!("{from_snapshot} answers from the snapshot, {from_files} from the files");
         assert!(from_files > 0, "the files were never read");
     });
 }
 
-/// Any change of the state directory, and its leases don't count.
+/// After any change of the state directory, the leases in the snapshot no longer count.
 #[test]
-fn a_change_of_the_files_comes_first() {
+fn changed_files_take_precedence() {
     sandboxed(|state| {
         snapshot("10.0.0.2", LEASED).publish(state);
         assert_answered("10.0.0.2", "Web");
         files(state);
         assert_answered("10.0.0.1", "web");
-        // Each part of the stamp counts.
+        // Each part of the time stamp counts.
         let now = stamp(state);
         for other in [
             Stamp { seconds: now.seconds + 1, ..now },
@@ -203,7 +203,7 @@ fn a_change_of_the_files_comes_first() {
 }
 
 #[test]
-fn what_is_told_joins_the_files() {
+fn reported_guests_are_added_to_the_files() {
     sandboxed(|state| {
         let _cursor = cursor();
         let told = Snapshot::default()
@@ -259,9 +259,9 @@ fn link_local_addresses_have_their_bridge_as_scope() {
     });
 }
 
-/// Whatever is wrong with it, the files answer.
+/// Whatever is wrong with the snapshot, the files answer.
 #[test]
-fn one_that_is_broken_is_as_good_as_none() {
+fn a_broken_one_is_ignored() {
     sandboxed(|state| {
         files(state);
         let whole = snapshot("10.0.0.2", LEASED).bytes(Some(stamp(state)));
@@ -279,7 +279,7 @@ fn one_that_is_broken_is_as_good_as_none() {
         assert_answered("10.0.0.1", "web");
         put(&vec![0xff; whole.len()]);
         assert_answered("10.0.0.1", "web");
-        // Positions and lengths that lead out of the file, but for those of what is read first.
+        // Positions and lengths that lead out of the file, except those of the part that is read first.
         for at in (0..2048).step_by(4) {
             let mut led_out = whole.clone();
             led_out[at..at + 4].copy_from_slice(&0xffff_fff0_u32.to_le_bytes());
@@ -290,9 +290,9 @@ fn one_that_is_broken_is_as_good_as_none() {
     });
 }
 
-/// What somebody else may have put there doesn't count.
+/// A file that somebody else may have put there is ignored.
 #[test]
-fn a_foreign_one_is_as_good_as_none() {
+fn a_foreign_one_is_ignored() {
     sandboxed(|state| {
         files(state);
         let whole = snapshot("10.0.0.2", LEASED).bytes(Some(stamp(state)));
@@ -314,7 +314,7 @@ fn a_foreign_one_is_as_good_as_none() {
         mode(DIRECTORY, 0o755);
         assert_answered("10.0.0.2", "Web");
         if chown(DIRECTORY, Some(65534), None).is_ok() {
-            // The daemon's own user has both, or root the file.
+            // Either the daemon's own user owns both, or root owns the file.
             assert_answered("10.0.0.2", "Web");
             chown(PATH, Some(65534), None).expect("an owner");
             assert_answered("10.0.0.2", "Web");

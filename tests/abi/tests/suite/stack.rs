@@ -8,14 +8,14 @@ use abi::{Lease, MacMap, Snapshot, StateDir, sandbox};
 use crate::glibc::{guests, resolve_program, run_with_messages, with_hosts_line};
 use crate::support::later;
 
-/// PTHREAD_STACK_MIN. Programs with small threads: microsocks (32 KiB), cntlm (64 KiB).
+/// PTHREAD_STACK_MIN. Real programs with small threads: microsocks (32 KiB), cntlm (64 KiB).
 const SMALLEST_STACK: &str = "16384";
 
 /// A look-up in a thread with the smallest stack has the same result as on the main thread: by name, by address, all
-/// guests, through either module, in small and in large files, with the snapshot and without, with messages and after
-/// faults.
+/// guests, through either module, in small and in large files, with the snapshot and without,
+/// with messages and after faults.
 #[test]
-fn the_smallest_stack_suffices() {
+fn the_smallest_stack_is_enough() {
     for line in ["libvirt", "libvirt_guest", "libvirt libvirt_guest"] {
         with_hosts_line(line, |state| {
             guests(state);
@@ -29,12 +29,12 @@ fn the_smallest_stack_suffices() {
                         Some(flags) => daemons(flags).publish_beside(),
                         None => Snapshot::withdraw(),
                     }
-                    // A message for each of thousands of records takes seconds: once is enough.
+                    // A message for each of thousands of records takes seconds, so once is enough.
                     on_the_smallest_stack(&[], !many || snapshot.is_none());
                 }
             }
             Snapshot::withdraw();
-            // With fewer than three descriptors a look-up fails: EMFILE at each place where one is opened.
+            // With fewer than three free descriptors, a look-up fails with EMFILE at one of the places that open one.
             for left in ["0", "1", "2", "3"] {
                 on_the_smallest_stack(&["-d", left], left == "1");
             }
@@ -63,7 +63,7 @@ fn crowd(state: &StateDir) {
     state.write("virbr8.macs", "{\"a\":".repeat(30_000));
 }
 
-/// Files that can't be opened (ELOOP) and that can't be read (EISDIR), beside good ones and in place of them.
+/// Files that can't be opened (ELOOP) or read (EISDIR), beside good ones and in place of them.
 fn unreadable_files(state: &StateDir) {
     state.link("virbr5.status", "virbr5.status").link("virbr5.macs", "virbr5.macs");
     state.directory("virbr6.status").directory("virbr6.macs");
@@ -83,7 +83,8 @@ fn daemons(flags: u8) -> Snapshot {
     add(add(Snapshot::default(), "h", ""), "g", "-vm")
 }
 
-/// Makes look-ups of all kinds in small threads, silently and, if wanted, with messages. `options` go to `resolve.c`.
+/// Makes look-ups of all kinds in small threads, silently and, if wanted, with messages.
+/// `options` are passed to `resolve.c`.
 #[track_caller]
 fn on_the_smallest_stack(options: &[&str], with_messages: bool) {
     let long = ["y".repeat(60), "y".repeat(60), "y".repeat(60), "y".repeat(60)].join(".");

@@ -1,5 +1,5 @@
-//! What the topics share: the modules loaded once, and the table of answers applied to every entry
-//! point, family and way of calling.
+//! What the topics share: the loaded modules, and checks of an answer through every entry point,
+//! family and way of calling.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -26,7 +26,7 @@ pub(crate) fn guest() -> &'static Module {
     MODULE.get_or_init(|| Modules::ours().load(Kind::Guest))
 }
 
-/// The cursor belongs to the process, and glibc holds a lock around it; so do tests.
+/// The enumeration's cursor belongs to the process, and glibc holds a lock around it; so must the tests.
 pub(crate) fn cursor() -> MutexGuard<'static, ()> {
     static CURSOR: Mutex<()> = Mutex::new(());
     CURSOR.lock().unwrap_or_else(PoisonError::into_inner)
@@ -35,15 +35,15 @@ pub(crate) fn cursor() -> MutexGuard<'static, ()> {
 /// Seconds since 1970.
 pub(crate) fn now() -> i64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970");
-    i64::try_from(elapsed.as_secs()).expect("the clock is before the end of time")
+    i64::try_from(elapsed.as_secs()).expect("the time fits")
 }
 
-/// An expiry time that no test lives to see.
+/// An expiry time that lies beyond every test.
 pub(crate) fn later() -> i64 {
     now() + 3600
 }
 
-/// The ways in which glibc's versions and callers make one call.
+/// The ways in which versions of glibc and their callers make a call.
 pub(crate) fn every_way() -> Vec<How> {
     let usual = How { length: 1 << 16, ..How::default() };
     vec![
@@ -55,7 +55,7 @@ pub(crate) fn every_way() -> Vec<How> {
     ]
 }
 
-/// Makes a call in every way and sees that the answer doesn't depend on it.
+/// Makes a call in every way and checks that the answer doesn't depend on it.
 #[track_caller]
 pub(crate) fn ask(module: &Module, query: &Query) -> Answer {
     let mut answers = every_way().into_iter().map(|how| {
@@ -79,8 +79,8 @@ pub(crate) fn ask(module: &Module, query: &Query) -> Answer {
     first
 }
 
-/// Sees that a name has these addresses, in this order, through every entry point and family. The
-/// canonical name is the name asked for without a trailing dot.
+/// Checks that a name has these addresses, in this order, through every entry point and family. The canonical name is
+/// the requested name without a trailing dot.
 #[track_caller]
 pub(crate) fn assert_addresses(module: &Module, name: &str, addresses: &[&str]) {
     let all: Vec<IpAddr> =
@@ -117,7 +117,7 @@ pub(crate) fn assert_addresses(module: &Module, name: &str, addresses: &[&str]) 
     }
 }
 
-/// Sees that a name is unknown to every entry point and family.
+/// Checks that a name is unknown to every entry point and family.
 #[track_caller]
 pub(crate) fn assert_unknown(module: &Module, name: impl AsRef<[u8]>) {
     for query in Query::every_by_name(name) {
@@ -126,7 +126,7 @@ pub(crate) fn assert_unknown(module: &Module, name: impl AsRef<[u8]>) {
     }
 }
 
-/// Sees that a name is known to every entry point and family and has no address at all.
+/// Checks that a name is known to every entry point and family but has no address at all.
 #[track_caller]
 pub(crate) fn assert_no_address(module: &Module, name: impl AsRef<[u8]>) {
     for query in Query::every_by_name(name) {
@@ -135,7 +135,7 @@ pub(crate) fn assert_no_address(module: &Module, name: impl AsRef<[u8]>) {
     }
 }
 
-/// The family that a query by name is about, `None` for both at once.
+/// The family that a query by name asks for; `None` for both at once.
 fn family_of(query: &Query) -> Option<i32> {
     match query {
         Query::Name(_) => Some(AF_INET),

@@ -1,4 +1,4 @@
-//! The table of answers: what each case gives in status, errno, `h_errno` and values.
+//! The table of answers: status, errno, `h_errno` and values in each case.
 
 use abi::c::NO_DATA;
 use abi::{How, Lease, MacMap, Query, StateDir, Status, sandboxed};
@@ -10,7 +10,7 @@ const WEB: &str = "52:54:00:00:00:01";
 const DB: &str = "52:54:00:00:00:02";
 const SIX: &str = "52:54:00:00:00:06";
 
-/// Three guests: one with both families, one with IPv4, one with IPv6, and one without a lease.
+/// Guests with both families, with only IPv4, with only IPv6, and without a lease.
 fn guests(state: &StateDir) {
     state.leases(
         "virbr0",
@@ -65,7 +65,7 @@ fn unknown_names() {
         guests(state);
         assert_unknown(host(), "mail");
         assert_unknown(guest(), "mail-vm");
-        // Each module knows its own kind of name alone.
+        // Each module knows only its own kind of name.
         assert_unknown(host(), "web-vm");
         assert_unknown(guest(), "web");
     });
@@ -106,8 +106,8 @@ fn other_families_are_not_supported() {
     });
 }
 
-/// glibc calls 2_r through the pointer of 3_r's type, and the other way round where a module has
-/// only one: the two must not disagree.
+/// glibc calls 2_r through a pointer of 3_r's type, and vice versa if a module has only one of them,
+/// so the two must agree.
 #[test]
 fn second_and_third_entry_point_agree() {
     sandboxed(|state| {

@@ -1,4 +1,4 @@
-//! The usual: what libvirt and its helper write, looked up through every entry point.
+//! The usual cases: what libvirt and its helper write, looked up through every entry point.
 
 use super::common::*;
 

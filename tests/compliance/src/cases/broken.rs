@@ -1,4 +1,4 @@
-//! What can't be read.
+//! Files and records that can't be read.
 
 use super::common::*;
 
@@ -10,12 +10,12 @@ fn good(state: &StateDir, now: i64) {
     state.macs("virbr0", &[MacMap::new("web-vm", &[WEB])]);
 }
 
-/// A good file, and this beside it.
+/// A good file, with this one beside it.
 fn beside(name: &'static str, setup: fn(&StateDir, i64)) -> Case {
     Case::new(name, Host, setup)
 }
 
-/// A good record of `web` after this one in the same file.
+/// A good record of `web`, after this one in the same file.
 fn after(state: &StateDir, now: i64, record: &str) {
     let good = v4(now, "10.0.0.1", WEB, "web").json();
     state.write("virbr0.status", format!("[{record},\n{good}]"));
@@ -201,7 +201,7 @@ fn mac_maps() -> Vec<Case> {
             state
                 .write("virbr1.macs", format!("[{{\"domain\": \"db-vm\", \"macs\": [\"{DB}\"]}}]"));
         })
-        // libvirt's module gives it the domain of the record before.
+        // libvirt's module gives it the previous record's domain.
         .differs(
             Rule::Records,
             Query::name4("web-vm"),
@@ -240,7 +240,7 @@ fn mac_maps() -> Vec<Case> {
         .differs(Rule::Records, Query::name4("web-vm"), "web-vm: 10.0.0.1", UNKNOWN)
         .since(V11_3, "ends the process")
         .since(V12_8, GIVES_UP),
-        // Found with realloc(3) in the module: the second list without a MAC frees the first.
+        // For the second list without a MAC, the module's realloc(3) frees the list again.
         Case::new("two lists without a MAC", Guest, |state, _| {
             for bridge in ["virbr0", "virbr1"] {
                 let name = format!("{bridge}.macs");

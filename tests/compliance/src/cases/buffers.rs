@@ -1,4 +1,4 @@
-//! Buffers that are short, and buffers that start anywhere.
+//! Buffers that are too small, and buffers at any alignment.
 
 use super::common::*;
 
@@ -14,7 +14,7 @@ fn short(query: Query, length: usize) -> Ask {
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    // Two pointers that end the lists, a pointer an address.
+    // Two NULL pointers that end the lists, and a pointer for each address.
     let pointers = 4 * size_of::<*const u8>();
     let v4 = Query::name2("web", AF_INET);
     let tuples = 2 * size_of::<abi::c::AddrTuple>();
@@ -29,7 +29,7 @@ pub(super) fn cases() -> Vec<Case> {
                 TOO_SMALL,
             )
             .call(short(Query::name4("mail"), 0), None, UNKNOWN, UNKNOWN),
-        // Four bytes an address and four of a name, where libvirt's module pads each to eight.
+        // Four bytes for an address and four for a name; libvirt's module pads each to eight.
         Case::new("a buffer that is just enough", Host, web)
             .call(short(v4.clone(), pointers + 12), Some(Rule::Room), STOCK_TOO_SMALL, both)
             .call(short(v4, pointers + 24), None, both, both)

@@ -148,7 +148,7 @@ pub(super) fn cases() -> Vec<Case> {
             "web-vm: 10.0.0.66 10.0.0.1",
             "web-vm: 10.0.0.1",
         ),
-        // The same client with two addresses, a client of which nothing is recorded, and one of another NIC.
+        // The same client with two addresses, a client whose id isn't recorded, and one of another NIC.
         Case::new("leases of one client", Host, |state, now| {
             state.leases(
                 "virbr0",

@@ -146,7 +146,7 @@ pub(super) fn cases() -> Vec<Case> {
             Query::name4("größe 😀 \"/\\"),
             "gr\\xc3\\xb6\\xc3\\x9fe \\xf0\\x9f\\x98\\x80 \\\"/\\\\: 10.0.0.1",
         ),
-        // Case is that of ASCII alone, on both sides.
+        // Only ASCII case is ignored, on both sides.
         Case::new("case outside ASCII", Guest, |state, now| {
             state.leases("virbr0", &[v4(now, "10.0.0.1", WEB, "")]);
             state.macs("virbr0", &[MacMap::new("größe", &[WEB]), MacMap::new("x", &[WEB])]);
