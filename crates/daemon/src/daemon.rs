@@ -1,5 +1,5 @@
-//! The main loop: one thread that waits for events of the state directory, libvirt, the kernel and signals, and for
-//! what is due.
+//! The main loop: one thread that waits for events from the state directory, libvirt and the kernel, for signals, and for the
+//! next time when something is due.
 
 use std::fmt;
 use std::io;
@@ -29,18 +29,18 @@ use crate::service::signals::{Signals, Wish};
 use crate::starts::Starts;
 use crate::state::watch::Watch;
 
-/// How long the first snapshot waits for all connections. The snapshot of a daemon that was killed is used until then,
-/// and once the service has started, guests' names are there.
+/// How long the first snapshot waits for all connections, so that guests' names are there once the service has started. Until
+/// then, look-ups use the snapshot of a daemon that was killed.
 const FIRST: Duration = Duration::from_secs(2);
 
 /// The command line's options.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The configuration's file; see [`config::read`].
+    /// The configuration file; see [`config::read`].
     pub config: Option<PathBuf>,
-    /// Where the leases are.
+    /// libvirt's state directory, with the leases.
     pub state_directory: PathBuf,
-    /// Where the snapshot goes.
+    /// The directory for the snapshot.
     pub snapshot_directory: PathBuf,
 }
 
@@ -49,7 +49,7 @@ pub struct Options {
 pub enum Error {
     /// The configuration is invalid.
     Config(config::Error),
-    /// Another daemon runs, or that can't be found out.
+    /// Another daemon is running, or the lock can't be taken.
     Lock(lock::Error),
     /// The connections to libvirt can't be started.
     Connections(String),
@@ -57,7 +57,7 @@ pub enum Error {
     System {
         /// As in "cannot `doing`".
         doing: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
 }
@@ -86,7 +86,7 @@ impl Error {
 /// Runs the daemon until a signal ends it.
 ///
 /// # Errors
-/// See [`Error`]. There is no snapshot then.
+/// See [`Error`]. Then there is no snapshot.
 pub fn run(options: &Options, backend: Backend, log: Log) -> Result<(), Error> {
     let mut signals = Signals::new().map_err(Error::system("wait for signals"))?;
     let config = config::read(options.config.as_deref()).map_err(Error::Config)?;
@@ -105,7 +105,7 @@ pub fn run(options: &Options, backend: Backend, log: Log) -> Result<(), Error> {
     outcome
 }
 
-/// Makes the link to the snapshot that look-ups follow, unless the snapshot has a directory of its own.
+/// Creates the link through which look-ups find the snapshot, unless the snapshot is in a non-default directory.
 fn link(options: &Options, log: Log) -> Option<Link> {
     if options.snapshot_directory != Path::new(RUNTIME_DIRECTORY) {
         return None;
@@ -138,13 +138,13 @@ struct Daemon<'o> {
     compiler: Compiler,
     /// Time zero of [`Millis`].
     start: Instant,
-    /// The service manager knows that the first snapshot, or the one after a reload, is there.
+    /// Whether the service manager has been notified of the first snapshot, or of the one after a reload.
     is_ready: bool,
     /// Until when the first snapshot waits for connections.
     patience: Instant,
     beat: Instant,
     alive: Instant,
-    /// Why the directory can't be watched, as the log has it.
+    /// Why the directory can't be watched, as it was logged.
     unwatched: Option<String>,
 }
 
@@ -205,7 +205,7 @@ impl<'o> Daemon<'o> {
         self.config.hold.as_millis().try_into().unwrap_or(Millis::MAX)
     }
 
-    /// From here on no change of the state directory is missed, if it can be watched.
+    /// Watches the state directory, so that no change is missed from now on.
     fn arm(&mut self) {
         let unwatched = self.watch.arm().err().map(|error| guest_store::reason(&error));
         if let (Some(reason), true) = (&unwatched, self.unwatched != unwatched) {
@@ -220,7 +220,7 @@ impl<'o> Daemon<'o> {
     /// Applies another configuration.
     ///
     /// # Errors
-    /// Why that failed. Nothing has changed then.
+    /// Why that failed. Then nothing has changed.
     fn connect(&mut self, config: Config) -> Result<(), String> {
         let starts = Starts::new(&config.status_directories()).map_err(|error| {
             format!("cannot watch directories: {}", guest_store::reason(&error))
@@ -232,7 +232,7 @@ impl<'o> Daemon<'o> {
             true => None,
             false => Some((self.backend.start)(configs, outbox.clone())?),
         };
-        // Nothing fails from here on.
+        // Nothing can fail from here on.
         if let Some(old) = std::mem::replace(&mut self.connections, connections) {
             old.stop();
         }
@@ -353,7 +353,7 @@ impl<'o> Daemon<'o> {
         }
     }
 
-    /// Logs an update that matters to people.
+    /// Logs an update that the administrator should know of.
     fn log(&self, update: &Update) {
         let (Update::State(id, _) | Update::Warning(id, _)) = update else { return };
         let Some(connection) = self.facts.connections.get(usize::from(id.0)) else { return };

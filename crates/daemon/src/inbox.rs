@@ -1,4 +1,4 @@
-//! Messages of other threads to the main loop, which waits for them with poll(2).
+//! Messages from other threads to the main loop, which waits for them with poll(2).
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -31,7 +31,7 @@ pub struct Outbox {
 }
 
 impl Inbox {
-    /// An empty one.
+    /// An empty inbox.
     ///
     /// # Errors
     /// Out of file descriptors.
@@ -41,21 +41,21 @@ impl Inbox {
         Ok(Self { receiver, sender, bell, generation: 0, latest: 0 })
     }
 
-    /// A new way in. What comes by it counts from [`Inbox::switch_to`] on.
+    /// Opens a new outbox. Its updates count once [`Inbox::switch_to`] is called.
     pub fn open(&mut self) -> Outbox {
         self.latest += 1;
         let Self { sender, bell, latest, .. } = self;
         Outbox { sender: sender.clone(), bell: bell.clone(), generation: *latest }
     }
 
-    /// What comes, or has come and was not taken yet, by this way in counts, and by no other.
+    /// From now on, only updates from this outbox count, including those that it has already sent.
     pub fn switch_to(&mut self, outbox: &Outbox) {
         self.generation = outbox.generation;
     }
 
-    /// What has come.
+    /// The updates that have arrived.
     pub fn take(&self) -> impl Iterator<Item = Update> {
-        // It may not have rung: then there is nothing to read.
+        // An error only means that the bell hasn't rung.
         let _ = read(&*self.bell, &mut [0; 8]);
         let generation = self.generation;
         self.receiver.try_iter().filter(move |&(of, _)| of == generation).map(|(_, update)| update)
@@ -69,7 +69,7 @@ impl AsFd for Inbox {
 }
 
 impl Outbox {
-    /// Puts an update in.
+    /// Sends an update.
     pub fn put(&self, update: Update) {
         // Without a receiver the daemon has ended.
         if self.sender.send((self.generation, update)).is_err() {
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_by_an_old_way_is_dropped() {
+    fn updates_from_old_outboxes_are_dropped() {
         let mut inbox = Inbox::new().unwrap();
         assert!(!rings(&inbox));
         let old = inbox.open();

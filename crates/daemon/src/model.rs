@@ -7,14 +7,14 @@ use std::time::Duration;
 use guest_names::address::Mac;
 use ipnet::IpNet;
 
-/// A connection, by its place in the configuration: the first one's names win.
+/// A connection's index in the configuration. The names of the first connection win.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u16);
 
 /// Who reports an address: the sources of virDomainInterfaceAddresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ReportedBy {
-    /// A DHCP server of libvirt's; virNetworkGetDHCPLeases too.
+    /// One of libvirt's DHCP servers. Also for virNetworkGetDHCPLeases.
     Lease,
     /// The guest's agent.
     Agent,
@@ -38,10 +38,9 @@ pub struct ReportedAddress {
 pub struct Nic {
     /// Its MAC address as libvirt has it, which the guest can't choose.
     pub mac: Mac,
-    /// The libvirt network that it is on, for `<interface type='network'>`.
+    /// Its libvirt network, for `<interface type='network'>`.
     pub network: Option<String>,
-    /// The bridge of the guest's host that it is on, from the domain's or the network's XML. macvtap has
-    /// none.
+    /// Its bridge on the guest's host, from the domain's or the network's XML. A macvtap NIC has none.
     pub bridge: Option<String>,
     /// The addresses it is reported to have.
     pub addresses: Vec<ReportedAddress>,
@@ -59,23 +58,23 @@ pub enum Agent {
 /// A running guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guest {
-    /// libvirt's identifier of it.
+    /// Its UUID in libvirt.
     pub uuid: [u8; 16],
     /// The name of the domain.
     pub name: String,
-    /// Its title, for people.
+    /// Its title, for display.
     pub title: Option<String>,
     /// The host name that the agent reports (guest-get-host-name); unchecked.
     pub host_name: Option<String>,
     /// Whether the agent answers.
     pub agent: Agent,
-    /// Its SSH server's public keys, each `TYPE BASE64`, as its agent read them; `None` where that hasn't been tried yet.
+    /// Its SSH server's public keys, each `TYPE BASE64`, as read by its agent; `None` if that hasn't been tried yet.
     pub host_keys: Option<Arc<[String]>>,
     /// Its NICs.
     pub nics: Vec<Nic>,
 }
 
-/// A libvirt network that is up.
+/// An active libvirt network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
     /// Its name.
@@ -86,20 +85,19 @@ pub struct Network {
     pub domain: Option<String>,
     /// `<domain localOnly='yes'/>`: libvirt's own dnsmasq answers for the whole domain.
     pub domain_is_local: bool,
-    /// Addresses on it mean something beyond its host: its forward mode is route, open, bridge or the
-    /// like, and not nat, and it isn't isolated.
+    /// Whether other machines can reach its addresses: its forward mode is route, open, bridge or the like, so it is neither NAT
+    /// nor isolated.
     pub routed: bool,
-    /// Its subnets, each as the gateway's address and the length of the prefix (`<ip>`). None where libvirt
-    /// gives it no addresses.
+    /// Its subnets, each as the gateway's address and the prefix length (`<ip>`). Empty if libvirt assigns no addresses.
     pub subnets: Vec<IpNet>,
-    /// virNetworkGetDHCPLeases; empty where not asked for.
+    /// virNetworkGetDHCPLeases; empty if not queried.
     pub leases: Vec<NetworkLease>,
 }
 
 /// A DHCP lease of a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NetworkLease {
-    /// The NIC.
+    /// The NIC's MAC address.
     pub mac: Option<Mac>,
     /// The address.
     pub address: IpAddr,
@@ -118,12 +116,12 @@ pub enum ConnectionState {
     Up,
     /// It isn't.
     Down {
-        /// Why, in libvirt's words.
+        /// Why: libvirt's message.
         reason: String,
         /// Seconds until the next try.
         retry_in: u64,
     },
-    /// It was closed as no guest runs, and is opened when one starts ([`ConnectionConfig::keep_alive`]).
+    /// It was closed because no guest runs, and is reopened when one starts ([`ConnectionConfig::keep_alive`]).
     Idle,
 }
 
@@ -132,13 +130,13 @@ pub enum ConnectionState {
 pub enum Update {
     /// The state of the connection.
     State(ConnectionId, ConnectionState),
-    /// All networks as of now.
+    /// All current networks.
     Networks(ConnectionId, Vec<Network>),
-    /// All running guests as of now; guests that are not in it are gone.
+    /// All running guests. Guests that are not in it have stopped.
     Guests(ConnectionId, Vec<Guest>),
     /// One guest started or changed.
     Guest(ConnectionId, Guest),
-    /// Something optional doesn't work; one line for the log.
+    /// Something optional doesn't work; a log message.
     Warning(ConnectionId, String),
     /// Guest agents can be queried, or why not: one line.
     Agents(ConnectionId, Result<(), String>),
@@ -146,29 +144,29 @@ pub enum Update {
     Gone(ConnectionId, [u8; 16]),
 }
 
-/// What the configuration says of a connection.
+/// The configuration of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionConfig {
-    /// Its place.
+    /// Its index.
     pub id: ConnectionId,
-    /// Its name, which may follow its guests' names.
+    /// Its name, which is also a suffix of its guests' names.
     pub name: String,
     /// libvirt's connection URI.
     pub uri: String,
-    /// Ask guest agents, which needs a connection that may write.
+    /// Whether to query guest agents, which needs a read-write connection.
     pub agent: bool,
-    /// Have guest agents read the public keys of SSH servers.
+    /// Whether guest agents read their SSH servers' public keys.
     pub host_keys: bool,
-    /// Ask the host's ARP table (virDomainInterfaceAddresses, source ARP): not where this host's own neighbour
+    /// Whether to query the host's ARP table (virDomainInterfaceAddresses, source ARP). Not needed if this host's own neighbour
     /// table is read.
     pub arp: bool,
-    /// Ask for DHCP leases by API: not where the host's own state files are read.
+    /// Whether to query DHCP leases through the API. Not needed if this host's own state files are read.
     pub leases: bool,
-    /// How often what has no event is asked again.
+    /// How often to query what has no event.
     pub refresh: Duration,
-    /// How long one agent may take for one answer.
+    /// How long an agent may take to answer.
     pub agent_timeout: Duration,
-    /// Stay connected while no guest runs, which keeps libvirt's daemon from ending by its timeout.
+    /// Whether to stay connected while no guest runs, which keeps libvirt's daemon from exiting on its timeout.
     pub keep_alive: bool,
 }
 

@@ -1,4 +1,4 @@
-//! rtnetlink(7): sockets, requests for lists, and the messages of one datagram.
+//! rtnetlink(7): sockets, requests for lists, and the messages in a datagram.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,23 +10,23 @@ use netlink_packet_route::RouteNetlinkMessage;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, bind, sendto, socket_with};
 
-/// The kernel's datagrams of a list are at most 32 KiB long, unless a longer buffer was used before.
+/// When the kernel sends a list, its datagrams are at most 32 KiB long, unless a longer buffer was used before.
 pub(crate) const DATAGRAM_MAX: usize = 32 << 10;
 
-/// Length of a message's header, and what messages are aligned to.
+/// The length of a message's header, and the alignment of messages.
 const HEADER: usize = 16;
 const ALIGNMENT: usize = 4;
 
-/// linux/netlink.h: the list is inconsistent, as the table changed meanwhile.
+/// linux/netlink.h: the list is inconsistent, because the table changed in the meantime.
 const NLM_F_DUMP_INTR: u16 = 0x10;
 
-/// A socket that receives the events of these groups, by their bits.
+/// Opens a socket that receives the events of these groups (a bit mask).
 ///
 /// # Errors
 /// Out of descriptors; AF_NETLINK is forbidden (a sandbox).
 pub(crate) fn open(groups: u32, flags: SocketFlags) -> io::Result<OwnedFd> {
     let flags = flags | SocketFlags::CLOEXEC;
-    // Without a protocol: NETLINK_ROUTE is 0.
+    // No protocol is needed, since NETLINK_ROUTE is 0.
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
     if groups != 0 {
         bind(&socket, &SocketAddrNetlink::new(0, groups))?;
@@ -34,10 +34,10 @@ pub(crate) fn open(groups: u32, flags: SocketFlags) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Asks the kernel for the list that `message` is about. Its messages have this sequence number.
+/// Requests a list from the kernel, with this sequence number in its messages.
 ///
 /// # Errors
-/// The kernel's, which is busy with an earlier list, say.
+/// The kernel's error, such as when it is busy with an earlier list.
 pub(crate) fn request_list(
     socket: &OwnedFd,
     message: RouteNetlinkMessage,
@@ -56,13 +56,13 @@ pub(crate) fn request_list(
 /// One message.
 pub(crate) struct Message {
     pub(crate) payload: NetlinkPayload<RouteNetlinkMessage>,
-    /// That of the request; 0 for an event.
+    /// The sequence number of the request; 0 for an event.
     pub(crate) sequence: u32,
-    /// The list that it is part of is inconsistent.
+    /// Whether the message is part of an inconsistent list.
     pub(crate) is_interrupted: bool,
 }
 
-/// The messages of a datagram. It ends at the first that can't be read.
+/// The messages in a datagram, up to the first invalid one.
 pub(crate) struct Messages<'d>(pub(crate) &'d [u8]);
 
 impl Iterator for Messages<'_> {

@@ -1,4 +1,4 @@
-//! Writing the names down, with what people want to know of their sources.
+//! Writes the names to a snapshot, with information about their sources for display.
 
 use std::collections::BTreeMap;
 use std::io::{self, Seek, Write};
@@ -13,7 +13,7 @@ use crate::names::{CompiledNames, Pulse};
 use crate::outlets::zones::Zones;
 use crate::state::Files;
 
-/// Writes a snapshot to the start of `out`, with what `info` makes of the number of names.
+/// Writes a snapshot to the start of `out`. `info` returns the record for display, given the number of names.
 ///
 /// # Errors
 /// `out` can't be written; the snapshot would be larger than 4 GiB.
@@ -39,22 +39,22 @@ pub fn write(
     Ok(counts)
 }
 
-/// The state directory and the zone, as of the compilation.
+/// The state directory and the zone at the time of the compilation.
 #[derive(Clone, Copy, Debug)]
 pub struct CompiledFiles<'s> {
-    /// What was read.
+    /// The files as they were read.
     pub files: &'s Files,
-    /// Its path.
+    /// The directory's path.
     pub directory: &'s std::path::Path,
-    /// Leases count.
+    /// Whether look-ups may take leases from the snapshot.
     pub current: bool,
     /// Files that could not be read, and why.
     pub unread: &'s [String],
-    /// The zone that every guest has a name in.
+    /// The zone in which every guest has a name.
     pub zone: &'s str,
 }
 
-/// What the snapshot says of its sources to people.
+/// The information about the snapshot's sources, for display.
 #[must_use]
 pub fn info(
     facts: &Facts,

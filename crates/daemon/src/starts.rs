@@ -1,5 +1,5 @@
-//! Guests that start on this host, by the files that libvirt's drivers keep of those that run: for connections that
-//! are closed while none does.
+//! Notices guests that start on this host, by the files in which libvirt's drivers keep running guests. This is for
+//! connections that are closed while no guest runs.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -10,10 +10,10 @@ use guest_store::watch::DirectoryWatch;
 use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
-/// libvirt writes `GUEST.xml.new`, and renames it.
+/// libvirt writes `GUEST.xml.new`, and renames it to `GUEST.xml`.
 const RENAMED: WatchFlags = WatchFlags::MOVED_TO;
 
-/// What ends the names of those files. libvirt's daemons keep others beside them, which come and go with them.
+/// The suffix of these files. libvirt's daemons keep other files beside them, which come and go with the daemons.
 const STATUS: &[u8] = b".xml";
 
 /// Watches on libvirt's directories of running guests.
@@ -36,7 +36,7 @@ impl Starts {
     /// Whether a guest may have started since this was last called.
     ///
     /// # Errors
-    /// The events can't be read, which has no cause but a broken kernel.
+    /// The events can't be read, which never happens on a working kernel.
     pub fn take(&mut self) -> io::Result<bool> {
         let mut any = false;
         for place in &mut self.0 {
@@ -45,7 +45,7 @@ impl Starts {
         Ok(any)
     }
 
-    /// Readable when [`Starts::take`] has something to say.
+    /// Readable when there are events for [`Starts::take`].
     pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.0.iter().map(|place| place.as_fd())
     }
@@ -78,7 +78,7 @@ fn take(place: &mut DirectoryWatch) -> io::Result<bool> {
     if any {
         place.arm()?;
     }
-    // Files may have come with it.
+    // It may already contain files.
     Ok(starts || (!was_there && place.is_on_directory()))
 }
 
@@ -95,7 +95,7 @@ mod tests {
         let directory = scratch.path().join("libvirt/qemu");
         let mut starts = Starts::new(std::slice::from_ref(&directory)).unwrap();
         assert!(!starts.take().unwrap());
-        // libvirt's daemon starts, and what was there before it may be back with it.
+        // libvirt's daemon starts, and its directory, with the guests' files, may be back.
         fs::create_dir_all(&directory).unwrap();
         assert!(starts.take().unwrap());
         fs::write(directory.join("driver.pid"), "1").unwrap();

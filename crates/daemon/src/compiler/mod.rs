@@ -1,7 +1,8 @@
 //! Compiles the state directory and the facts into the snapshot, when that may be done.
 //!
-//! The snapshot may only stand for a state of the directory that can't change without getting another time stamp: see
-//! [`stamp`]. Until the stamp has settled, compilation waits.
+//! Look-ups use the snapshot in place of the state files as long as the directory has the time stamp that is recorded in it.
+//! So a stamp may only be recorded once any further change would leave a different one: see [`stamp`]. Compilation waits for
+//! that if it can.
 
 #[cfg(test)]
 mod tests;
@@ -42,31 +43,31 @@ pub struct Compiler {
     directory: PathBuf,
     snapshot: ReplacedFile,
     log: Log,
-    /// What the kernel stamps with.
+    /// Reads the clock that the kernel uses for time stamps.
     clock: fn() -> Clock,
-    /// [`RETRY`], but in a test.
+    /// [`RETRY`], except in tests.
     retry: Duration,
     files: Files,
-    /// Any files have been read.
+    /// Whether files have been read.
     has_read: bool,
-    /// The state of the directory that [`Compiler::files`] is.
+    /// The time stamp of the directory for which [`Compiler::files`] is known to be current.
     certified: Option<Stamp>,
     unread: Vec<String>,
     /// See [`names::CompiledNames::limited`].
     limited: Vec<String>,
     host: Host,
-    /// The directory may be another than what was read.
+    /// Whether the directory may have changed since it was read.
     files_changed: bool,
-    /// Since when the facts are others than those of the snapshot.
+    /// Since when the facts have differed from those in the snapshot.
     facts_changed: Option<Instant>,
-    /// No attempt before that.
+    /// The earliest time of the next attempt.
     not_before: Instant,
     /// See [`names::CompiledNames::until`].
     until: Option<i64>,
     undecided: bool,
     published: Option<Published>,
     outlets: Outlets,
-    /// One of the outlets' files could not be written.
+    /// Whether one of the outlets' files could not be written.
     outlets_failed: bool,
 }
 
@@ -75,7 +76,7 @@ pub struct Compiler {
 pub struct Published {
     /// How much was written.
     pub written: Counts,
-    /// Leases count.
+    /// Whether look-ups may take leases from the snapshot.
     pub current: bool,
     /// How long it took.
     pub took: Duration,
@@ -84,7 +85,7 @@ pub struct Published {
 /// Seconds since the epoch.
 #[must_use]
 pub fn epoch() -> i64 {
-    // Before 1970 no lease ends.
+    // No lease ends before 1970.
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_secs().try_into().unwrap_or(i64::MAX)
 }
@@ -95,18 +96,18 @@ fn on_cpu() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// The result of one look at the state directory.
+/// The result of checking the state directory.
 enum Look {
-    /// Nothing new is known; look again after a while.
+    /// Nothing new is known. Check again after this time.
     Wait(Duration),
-    /// [`Compiler::files`] is what there is, and nothing but another change makes that different.
+    /// [`Compiler::files`] is current, and any further change will be noticed.
     Settled,
-    /// The same, for a while.
+    /// [`Compiler::files`] is current, but must be checked again after this time.
     Unsettled(Duration),
 }
 
 impl Compiler {
-    /// A compiler that has to read and write as soon as it runs.
+    /// A compiler that reads and writes everything when it first runs.
     #[must_use]
     pub fn new(directory: &Path, snapshot: ReplacedFile, log: Log) -> Self {
         let now = Instant::now();
@@ -133,17 +134,17 @@ impl Compiler {
         }
     }
 
-    /// The state directory may have changed.
+    /// Call this when the state directory may have changed.
     pub fn files_changed(&mut self) {
         self.files_changed = true;
     }
 
-    /// What is known from libvirt has changed.
+    /// Call this when the facts from libvirt have changed.
     pub fn facts_changed(&mut self) {
         self.facts_changed = self.facts_changed.or_else(|| Some(Instant::now()));
     }
 
-    /// Sets what the kernel reports of this host's network.
+    /// Sets what the kernel reports about this host's network.
     pub fn set_host(&mut self, host: Host) {
         if self.host != host {
             self.host = host;
@@ -175,8 +176,7 @@ impl Compiler {
         ends.into_iter().chain(changed).min()
     }
 
-    /// Does what is due, if it is. `pulse` is called again and again while that takes
-    /// time. Whether there is a new snapshot.
+    /// Does what is due. `pulse` is called again and again if that takes time. Returns whether there is a new snapshot.
     pub fn run(
         &mut self,
         facts: &Facts,
@@ -204,7 +204,7 @@ impl Compiler {
         self.files_changed = wait.is_some();
         pulse();
         let published = self.publish(facts, config, pulse);
-        // At most a third of one processor, whether it succeeds or not. Other threads' work isn't counted.
+        // Use at most a third of one processor, even if compilations fail. Other threads' work isn't counted.
         let pause = (on_cpu().saturating_sub(start_on_cpu) * 2).max((self.clock)().granularity);
         match published {
             Ok(written) => {
@@ -268,8 +268,8 @@ impl Compiler {
         }
     }
 
-    /// Whether the snapshot can stay as it is for so long. Its stamp shows that it doesn't stand for the directory as it is
-    /// now, so look-ups only take longer.
+    /// Whether the snapshot may stay as it is for this long. Its stamp shows look-ups that it is out of date, so they only take
+    /// longer.
     fn may_wait(&self, wait: Duration) -> bool {
         match self.facts_changed {
             None => true,
@@ -355,7 +355,7 @@ impl Compiler {
         Ok(written)
     }
 
-    /// Gives a sign of life. Where the snapshot or the directory has changed, something is due.
+    /// Touches the snapshot, to show that the daemon is alive. If the snapshot or the directory has changed, schedules work.
     pub fn beat(&mut self) {
         match self.snapshot.touch() {
             Ok(true) => {}
@@ -366,14 +366,14 @@ impl Compiler {
                 self.facts_changed();
             }
         }
-        // A mount over the directory, or a rename above it, causes no event.
+        // A mount over the directory, or a rename of a parent, causes no event.
         if self.stamp().ok() != self.certified {
             self.files_changed = true;
         }
     }
 
-    /// Takes the snapshot away from look-ups. The next daemon starts with what agents reported to this one. The outlets'
-    /// files stay over a restart; when the service stops, systemd removes their directory.
+    /// Renames the snapshot, so that look-ups no longer find it. The next daemon reads agents' reports from it. The outlets' files
+    /// stay during a restart; when the service stops, systemd removes their directory.
     pub fn end(&mut self) {
         if let Err(error) = self.snapshot.set_aside() {
             let (path, reason) = (self.snapshot.path().display(), guest_store::reason(&error));
@@ -381,7 +381,7 @@ impl Compiler {
         }
     }
 
-    /// What agents reported to the daemon that ran before.
+    /// What agents reported to the previous daemon.
     #[must_use]
     pub fn earlier_reports(&self, now: Millis, hold: Duration) -> EarlierReports {
         // A daemon that was killed left its snapshot in place.
@@ -389,7 +389,7 @@ impl Compiler {
         let path = if left.exists() { left } else { aside };
         let hold = hold.as_secs().try_into().unwrap_or(i64::MAX);
         let earlier = EarlierReports::read(path, &self.directory, (now, epoch()), hold);
-        // It may not exist, and is replaced when this daemon ends.
+        // It may not exist, and will be replaced when this daemon ends.
         let _ = fs::remove_file(aside);
         earlier
     }

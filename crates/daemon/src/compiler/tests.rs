@@ -1,4 +1,4 @@
-//! When the compiler compiles, by a clock that the tests set.
+//! When the compiler compiles, with a clock that the tests set.
 
 use super::*;
 use guest_store::snapshot::FILE_NAME;
@@ -17,7 +17,7 @@ fn clock() -> Clock {
     Clock { now: NOW.get(), granularity: TICK }
 }
 
-/// A state directory whose time stamps the test chooses, and a compiler that has its clock.
+/// A state directory whose time stamps the test chooses, and a compiler with the test's clock.
 struct Scene {
     place: Scratch,
     compiler: Compiler,
@@ -36,7 +36,7 @@ impl Scene {
         scene
     }
 
-    /// A lease of the host `name`, and the time of the change.
+    /// Writes a lease with the host name `name`, and sets the time of the change.
     fn write(&self, time: SystemTime, name: &str) {
         let lease = format!("[{{\"ip-address\": \"10.0.0.1\", \"hostname\": \"{name}\"}}]");
         let state = self.place.path().join("state");
@@ -45,13 +45,13 @@ impl Scene {
         fs::File::open(&state).unwrap().set_modified(time).unwrap();
     }
 
-    /// Whether a new snapshot came of it.
+    /// Runs the compiler. Returns whether there is a new snapshot.
     fn run(&mut self) -> bool {
         self.compiler.not_before = Instant::now();
         self.compiler.run(&Facts::default(), &Config::default(), 0, &mut || ())
     }
 
-    /// Of which state the snapshot is, in nanoseconds since the epoch, and the host in it.
+    /// The directory's time stamp in the snapshot, in nanoseconds since the epoch, and the host names in it.
     fn snapshot(&self) -> (Option<i128>, String) {
         let path = self.place.path().join(FILE_NAME);
         let mut meta = [0; Meta::SIZE];
@@ -88,14 +88,14 @@ fn a_stamp_counts_when_its_tick_has_passed() {
     assert!(scene.run());
     assert_eq!(scene.snapshot(), (Some(time(1, 1)), "one".into()));
     assert!(!scene.run());
-    // Changed in this very tick: another change would leave the same stamp.
+    // Changed in the current tick: another change would leave the same stamp.
     NOW.set(time(2, 1));
     scene.write(at(2, 1), "two");
     scene.compiler.files_changed();
     assert!(!scene.run());
     assert_eq!(scene.snapshot(), (Some(time(1, 1)), "one".into()));
     assert!(scene.compiler.due().is_some());
-    // It does.
+    // And so it does.
     scene.write(at(2, 1), "three");
     assert!(!scene.run());
     NOW.set(time(2, 2));
@@ -105,7 +105,7 @@ fn a_stamp_counts_when_its_tick_has_passed() {
 }
 
 #[test]
-fn news_from_libvirt_dont_wait_for_whole_seconds() {
+fn updates_from_libvirt_do_not_wait_for_whole_seconds() {
     NOW.set(time(1, 5));
     let mut scene = Scene::new();
     assert!(scene.run());
@@ -116,7 +116,7 @@ fn news_from_libvirt_dont_wait_for_whole_seconds() {
     scene.compiler.facts_changed();
     assert!(scene.run());
     assert_eq!(scene.snapshot(), (None, "two".into()));
-    // The directory is looked at once more, when its stamp shows the next change.
+    // The directory is checked once more, when its stamp will show the next change.
     assert!(scene.compiler.due().is_some_and(|due| due > Instant::now() + Duration::from_secs(1)));
     NOW.set(time(4, 0));
     assert!(!scene.run());
@@ -127,7 +127,7 @@ fn news_from_libvirt_dont_wait_for_whole_seconds() {
 }
 
 #[test]
-fn news_from_libvirt_wait_for_a_tick() {
+fn updates_from_libvirt_wait_for_a_tick() {
     NOW.set(time(1, 5));
     let mut scene = Scene::new();
     assert!(scene.run());
@@ -141,8 +141,7 @@ fn news_from_libvirt_wait_for_a_tick() {
     assert_eq!(scene.snapshot(), (Some(time(2, 1)), "two".into()));
 }
 
-/// Between the two looks at its stamp the directory changed; here as the clock is read, which is
-/// between them.
+/// The directory changes between the two reads of its stamp: here, when the clock is read, which happens in between.
 #[test]
 fn a_directory_that_changes_while_it_is_read() {
     thread_local! {
@@ -167,7 +166,7 @@ fn a_directory_that_changes_while_it_is_read() {
     assert_eq!(scene.snapshot(), (Some(time(3, 3)), "two".into()));
 }
 
-/// A full disk, say.
+/// For example, on a full disk.
 #[test]
 fn after_a_failure_the_pause_is_as_long_as_after_a_success() {
     NOW.set(time(9, 9));
@@ -182,27 +181,27 @@ fn after_a_failure_the_pause_is_as_long_as_after_a_success() {
     let state = scene.place.path().join("state");
     fs::write(state.join("virbr0.status"), format!("[{}]", leases.join(","))).unwrap();
     fs::File::open(&state).unwrap().set_modified(at(2, 2)).unwrap();
-    // What can't be replaced by a file.
+    // A directory that can't be replaced by a file.
     fs::create_dir_all(scene.place.path().join(FILE_NAME).join("full")).unwrap();
     let before = on_cpu();
     assert!(!scene.run());
     let worked = on_cpu() - before;
     let pause = scene.compiler.due().unwrap() - Instant::now();
-    // The heap is given back afterwards, and this thread may have had to wait.
+    // Freeing memory isn't measured here, and this thread may have had to wait.
     assert!(pause >= worked, "{pause:?} after {worked:?}");
 }
 
 #[test]
-fn nothing_is_read_twice_for_libvirts_news() {
+fn updates_from_libvirt_do_not_read_the_files_again() {
     NOW.set(time(9, 9));
     let mut scene = Scene::new();
     assert!(scene.run());
-    // Behind the compiler's back, without a trace.
+    // A change that leaves no trace.
     scene.write(at(1, 1), "two");
     scene.compiler.facts_changed();
     assert!(scene.run());
     assert_eq!(scene.snapshot(), (Some(time(1, 1)), "one".into()));
-    // A sign of life notices what had no event.
+    // Touching the snapshot notices changes without an event.
     scene.compiler.beat();
     assert!(!scene.run());
     scene.write(at(2, 2), "two");

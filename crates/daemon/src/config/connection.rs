@@ -14,25 +14,25 @@ use super::values::{Seconds, seconds, subnet};
 use super::{REFRESH, REFRESH_RANGE};
 use crate::model::{ConnectionConfig, ConnectionId};
 
-/// Seconds.
+/// The default time limit for guest agents, in seconds.
 const AGENT_TIMEOUT: u64 = 5;
 const AGENT_TIMEOUT_RANGE: RangeInclusive<u64> = 1..=600;
 
 /// A connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connection {
-    /// What its session needs.
+    /// The part that its session needs.
     pub config: ConnectionConfig,
-    /// It leads to libvirt on this host, whose state files and bridges are at hand.
+    /// Whether it is to libvirt on this host, whose state files and bridges the daemon can read.
     pub here: bool,
-    /// The configuration names it, so that its name may follow its guests'.
+    /// Whether the configuration names it, so that `NAME.CONNECTION` is an alias of its guests.
     pub is_named: bool,
-    /// Addresses on networks that mean nothing beyond their host count too.
+    /// Whether addresses on networks that aren't routed count, too: this host can reach them anyway.
     pub nat: bool,
-    /// Where no subnet of a guest's network is known, its agent may only report addresses in these; any
-    /// address if there are none.
+    /// If no subnet of a guest's network is known, its agent may only report addresses in these subnets. If this is empty, it may
+    /// report any.
     pub subnets: Vec<IpNet>,
-    /// The neighbour table of this host counts.
+    /// Whether this host's neighbour table is a source.
     pub neighbours: bool,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct ConnectionKeys {
     keep_alive: Option<Spanned<bool>>,
 }
 
-/// The connection that there is without any in the file.
+/// The default connection, if the file has none.
 pub(super) fn host(refresh: Duration) -> Connection {
     Connection {
         config: ConnectionConfig {

@@ -1,6 +1,6 @@
-//! The configuration, `/etc/libvirt-nss.toml`. Without the file everything is as [`Config::default`] has it.
+//! The configuration, `/etc/libvirt-nss.toml`. Without the file, it is [`Config::default`].
 //!
-//! Each table of the file has a file of its own here: its keys, their defaults and what is valid.
+//! Each table of the file has its own module, with its keys, their defaults and their valid values.
 
 mod connection;
 mod outlets;
@@ -30,22 +30,22 @@ pub use uri::{is_here, ssh_host};
 /// The configuration: what the file says, and the defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// How long information is trusted without its source; see [`crate::facts`].
+    /// How long information is trusted after its source falls silent; see [`crate::facts`].
     pub hold: Duration,
-    /// What may follow a guest's name.
+    /// The suffixes of guests' names.
     pub naming: Naming,
-    /// The connections, in the order in which their names win.
+    /// The connections, in order of precedence.
     pub connections: Vec<Connection>,
-    /// Which files for DNS are written beside the snapshot.
+    /// Which files for DNS servers are written beside the snapshot.
     pub outlets: Outlets,
 }
 
-/// What may follow a guest's name.
+/// The suffixes of guests' names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Naming {
-    /// The zone that every guest has a name in, without a dot before or after it.
+    /// The zone in which every guest has a name, without a leading or trailing dot.
     pub zone: String,
-    /// `NAME.NETWORK` counts, and not just `NAME.NETWORK.ZONE`.
+    /// Whether `NAME.NETWORK` is an alias, and not just `NAME.NETWORK.ZONE`.
     pub short_network_aliases: bool,
 }
 
@@ -67,8 +67,8 @@ impl Default for Config {
 const ZONE: &str = "vm.internal";
 
 impl Config {
-    /// The directories in which libvirt's drivers on this host keep a file for each guest that runs, of the connections
-    /// that are closed while none does.
+    /// The directories in which libvirt's drivers on this host keep a file for each running guest. Only for connections that are
+    /// closed while no guest runs.
     #[must_use]
     pub fn status_directories(&self) -> Vec<PathBuf> {
         let idle = self.connections.iter().filter(|connection| !connection.config.keep_alive);
@@ -96,7 +96,7 @@ struct Keys {
     zone: Option<Spanned<String>>,
     short_network_aliases: Option<bool>,
     connection: Option<Vec<ConnectionKeys>>,
-    /// Only checked here: it is libvirt-nss-publish's.
+    /// Belongs to libvirt-nss-publish. The daemon only checks it.
     publish: Option<PublishKeys>,
     outlets: Option<Outlets>,
 }
@@ -144,7 +144,7 @@ fn zone(given: &Spanned<String>) -> Result<String, Invalid> {
     Err((given.span(), format!("\"{given_zone}\" {why}, expected one such as \"{ZONE}\"")))
 }
 
-/// Reads the configuration: of `path` or, where that is `None`, of [`PATH`], which need not exist.
+/// Reads the configuration from `path` or, if that is `None`, from [`PATH`], which need not exist.
 ///
 /// # Errors
 /// See [`Error`].

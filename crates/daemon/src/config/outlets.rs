@@ -2,20 +2,20 @@
 
 use serde::Deserialize;
 
-/// Which files for programs that serve DNS are written beside the snapshot. None is, unless it says so.
+/// Which files for DNS servers are written beside the snapshot; none by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case", expecting = "a table [outlets]")]
 pub struct Outlets {
-    /// The file of hosts(5), for dnsmasq.
+    /// The hosts(5) file, for dnsmasq.
     pub hosts: bool,
-    /// Names of one label in that file too.
+    /// Whether that file includes single-label names.
     pub bare_names: bool,
     /// The records for systemd-resolved.
     pub records: bool,
 }
 
 impl Outlets {
-    /// Whether any is written.
+    /// Whether any file is written.
     #[must_use]
     pub fn any(self) -> bool {
         self.hosts || self.records

@@ -1,4 +1,4 @@
-//! Whole files: what they mean, and what is wrong with them.
+//! Complete files: their meaning, and errors in them.
 
 use std::fs;
 
@@ -173,7 +173,7 @@ fn what_is_wrong() {
     assert!(error.ends_with("f:2: a byte that is not UTF-8, expected UTF-8"), "{error}");
 }
 
-/// The commented file has every key, with its default; so has the manual page.
+/// The commented file has every key with its default, and so does the manual page.
 #[test]
 fn what_is_documented() {
     let example = include_str!("../../../../packaging/libvirt-nss.toml");

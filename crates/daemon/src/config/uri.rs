@@ -1,9 +1,9 @@
-//! Connection URIs of libvirt (<https://libvirt.org/uri.html>).
+//! libvirt's connection URIs (<https://libvirt.org/uri.html>).
 
 use guest_store::snapshot::ssh::{HostKeyCheck, SshHost};
 
-/// libvirt's drivers of guests (<https://libvirt.org/drivers.html>) and the transports to them
-/// (<https://libvirt.org/uri.html>), as they are written in URIs.
+/// libvirt's hypervisor drivers (<https://libvirt.org/drivers.html>) and transports (<https://libvirt.org/uri.html>), as they
+/// are written in URIs.
 const DRIVERS: [&str; 15] = [
     "bhyve",
     "ch",
@@ -23,7 +23,7 @@ const DRIVERS: [&str; 15] = [
 ];
 const TRANSPORTS: [&str; 7] = ["ext", "libssh", "libssh2", "ssh", "tcp", "tls", "unix"];
 
-/// Whether libvirt could make sense of it, as far as that can be said without asking.
+/// Checks whether libvirt could accept the URI, as far as that can be told without asking it.
 pub(super) fn check_uri(uri: &str) -> Result<(), String> {
     let shown = uri.escape_debug();
     let scheme = uri.split_once(":/").map(|(scheme, _)| scheme);
@@ -56,8 +56,8 @@ pub(super) fn check_uri(uri: &str) -> Result<(), String> {
     }
 }
 
-/// Whether the URI leads to libvirt on this host: no transport but a local socket, no host, and no socket
-/// of one's own, which may be another host's (<https://libvirt.org/uri.html>).
+/// Whether the URI is for libvirt on this host: no transport but a local socket, no host, and no custom socket, which may lead
+/// to another host (<https://libvirt.org/uri.html>).
 #[must_use]
 pub fn is_here(uri: &str) -> bool {
     let Some((scheme, rest)) = uri.split_once(':') else { return false };
@@ -71,8 +71,8 @@ pub fn is_here(uri: &str) -> bool {
     local && host.is_empty() && !own_socket
 }
 
-/// The host that the URI leads to by ssh, and how it logs in there; `None` for other transports. What is for libvirt itself
-/// (`netcat`, `proxy`, `socket`) and for a program without a terminal (`no_tty`, `command`) is left out.
+/// The host that the URI reaches through ssh, and how to log in there; `None` for other transports. Parameters for libvirt
+/// itself (`netcat`, `proxy`, `socket`) and for running ssh without a terminal (`no_tty`, `command`) are ignored.
 #[must_use]
 pub fn ssh_host(uri: &str) -> Option<SshHost> {
     let (scheme, rest) = uri.split_once("://")?;
@@ -125,7 +125,7 @@ pub fn ssh_host(uri: &str) -> Option<SshHost> {
     Some(ssh)
 }
 
-/// `sshauth` of libvirt as PreferredAuthentications of ssh_config(5).
+/// libvirt's `sshauth` as PreferredAuthentications of ssh_config(5).
 fn authentications(methods: &str) -> String {
     let mut names: Vec<&str> = Vec::new();
     for method in methods.split(',') {
@@ -140,7 +140,7 @@ fn authentications(methods: &str) -> String {
     names.join(",")
 }
 
-/// With %XX replaced (RFC 3986, 2.1); `None` for what then isn't UTF-8.
+/// Decodes %XX (RFC 3986, 2.1); `None` if the result isn't UTF-8.
 fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut pieces = text.split('%');
@@ -153,7 +153,7 @@ fn decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// libvirtd's, and those of the daemons that it has been split into.
+/// Whether the socket is that of libvirtd or of one of the daemons that replace it.
 fn is_standard_socket(path: &str) -> bool {
     let name = path.strip_prefix("/var").unwrap_or(path).strip_prefix("/run/libvirt/");
     let name = name.map(|name| name.strip_suffix("-ro").unwrap_or(name));
@@ -221,7 +221,7 @@ mod tests {
         };
         let uri = "qemu+libssh2://rack1/system?known_hosts=/k;known_hosts_verify=auto;sshauth=privkey,agent,password";
         assert_eq!(ssh_host(uri), Some(by_library));
-        // A parameter of the other transports.
+        // This parameter is for other transports.
         assert_eq!(
             ssh_host("qemu+ssh://rack1/system?known_hosts=/k&sshauth=agent"),
             Some(host("rack1"))

@@ -1,4 +1,4 @@
-//! Values of keys, and what is wrong with one.
+//! Parses and checks values of keys.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -36,7 +36,7 @@ impl<'de> Deserialize<'de> for Seconds {
     }
 }
 
-/// A duration, or `default` seconds where the key is missing.
+/// A duration, or `default` seconds if the key is missing.
 pub(super) fn seconds(
     given: Option<&Spanned<Seconds>>,
     default: u64,

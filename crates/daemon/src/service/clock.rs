@@ -1,4 +1,4 @@
-//! Jumps of the clock that look-ups measure the snapshot's age with.
+//! Notices jumps of the clock with which look-ups measure the snapshot's age.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -9,12 +9,12 @@ use rustix::time::{
     timerfd_settime,
 };
 
-/// Reports when the time of day jumps: the system was suspended, or somebody has set the clock. All other waiting is by
-/// a clock that stands still meanwhile, so that a sign of life would come late after a jump.
+/// Reports when the system time jumps: the system was suspended, or someone set the clock. All other timers use a clock that
+/// stands still in the meantime, so after a jump the snapshot would be touched too late.
 pub struct ClockJumps(OwnedFd);
 
 impl ClockJumps {
-    /// From here on jumps are reported.
+    /// From now on, jumps are reported.
     ///
     /// # Errors
     /// Out of descriptors.
@@ -38,13 +38,13 @@ impl ClockJumps {
     /// Whether the clock has jumped since this was last called.
     ///
     /// # Errors
-    /// The kernel's, which has none for a timer that is there.
+    /// The kernel's error, which never happens with a valid timer.
     pub fn take(&self) -> io::Result<bool> {
         match read(&self.0, &mut [0; 8]) {
             Err(Errno::CANCELED) => self.arm().map(|()| true),
             Err(Errno::AGAIN | Errno::INTR) => Ok(false),
             Err(errno) => Err(errno.into()),
-            // The end of time.
+            // The timer never expires.
             Ok(_) => Ok(false),
         }
     }
@@ -60,7 +60,7 @@ impl AsFd for ClockJumps {
 mod tests {
     use super::*;
 
-    /// That one is reported, the lab shows, as setting the clock takes root.
+    /// The lab shows that a jump is reported, since setting the clock needs root.
     #[test]
     fn without_a_jump_nothing_is_reported() {
         let jumps = ClockJumps::new().unwrap();

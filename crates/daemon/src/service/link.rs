@@ -6,21 +6,20 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-/// Its name in the daemon's home.
+/// The link's name in the daemon's home directory.
 const NAME: &str = "run";
 
-/// The link, which is removed when this is dropped.
+/// The link. It is removed when this is dropped.
 #[derive(Debug)]
 pub struct Link(PathBuf);
 
 impl Link {
-    /// Lets `home` have a link to `target`, in the place of one that a killed daemon left. Where there is no
-    /// home yet, it is made.
+    /// Creates a link to `target` in `home`, which is created if necessary. Replaces a link that a killed daemon left.
     ///
     /// # Errors
-    /// The home isn't this user's own, or can't be made; something else than a link is in the way.
+    /// `home` doesn't belong to this user, or can't be created; something other than a link is in the way.
     pub fn make(home: &Path, target: &Path) -> io::Result<Self> {
-        // systemd makes it (StateDirectory=); without systemd, root may start the daemon.
+        // systemd creates it (StateDirectory=). Without systemd, root may start the daemon.
         match fs::DirBuilder::new().mode(0o755).create(home) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
@@ -39,7 +38,7 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        // A link that stays leads nowhere, and costs look-ups a little time.
+        // A link that stays behind does no harm: it dangles, and costs look-ups a little time.
         let _ = fs::remove_file(&self.0);
     }
 }
@@ -50,17 +49,17 @@ mod tests {
     use testkit::scratch::Scratch;
 
     #[test]
-    fn it_leads_there_as_long_as_it_lives() {
+    fn the_link_exists_until_it_is_dropped() {
         let directory = Scratch::new();
         let (home, target) = (directory.path().join("home"), directory.path().join("target"));
         let link = Link::make(&home, &target).unwrap();
         assert_eq!(fs::read_link(home.join("run")).unwrap(), target);
-        // A daemon that was killed.
+        // As if the daemon was killed.
         std::mem::forget(link);
         let link = Link::make(&home, &target).unwrap();
         drop(link);
         assert!(fs::symlink_metadata(home.join("run")).is_err());
-        // One of another version.
+        // A link from another version.
         symlink("elsewhere", home.join("run")).unwrap();
         let link = Link::make(&home, &target).unwrap();
         assert_eq!(fs::read_link(home.join("run")).unwrap(), target);

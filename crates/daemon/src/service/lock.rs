@@ -1,4 +1,4 @@
-//! One daemon a snapshot.
+//! A lock, so that only one daemon writes to a snapshot's directory.
 
 use std::fmt;
 use std::fs::{File, OpenOptions};
@@ -12,18 +12,18 @@ use rustix::io::Errno;
 /// The lock's name in the snapshot's directory.
 const NAME: &str = "libvirt-nssd.lock";
 
-/// Held as long as it lives; the kernel drops that of a process that is gone.
+/// The lock, held until this is dropped. When a process ends, the kernel releases its locks.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
-/// Why there is no lock.
+/// Why the lock can't be taken.
 #[derive(Debug)]
 pub enum Error {
     /// Another daemon has it.
     Taken(PathBuf),
-    /// The file can't be made.
+    /// The file can't be created.
     File(PathBuf, io::Error),
 }
 
@@ -49,7 +49,7 @@ impl fmt::Display for Error {
 }
 
 impl Lock {
-    /// Takes the lock, or doesn't: nothing is waited for.
+    /// Takes the lock, without waiting for it.
     ///
     /// # Errors
     /// See [`Error`].

@@ -1,5 +1,5 @@
-//! What the service needs: a log, signs of life and signals, as other services do, a lock, and the clock and user that it
-//! runs by.
+//! What the service needs: log, watchdog and signals, which it shares with other services, a lock, the link to the snapshot,
+//! and handling of the clock, its user and its memory.
 
 pub use ::service::{log, notify, signals};
 

@@ -1,4 +1,4 @@
-//! The user that the service runs as, and what the process is allowed as the user that it is.
+//! The user that the service runs as, and the current user.
 
 use std::env;
 use std::ffi::CString;
@@ -44,8 +44,8 @@ impl From<Errno> for Error {
     }
 }
 
-/// Where root runs this, and the service's user exists, executes the program again as that user, with its groups and
-/// home, as systemd does. Otherwise it returns, and the process stays what it is.
+/// If root runs this, and the service's user exists, executes the program again as that user, with its groups and home, as
+/// systemd does. Otherwise returns without changing anything.
 ///
 /// # Errors
 /// [`Error`].
@@ -64,7 +64,7 @@ pub fn become_the_services() -> Result<(), Error> {
     Err(Error::Exec(again.exec()))
 }
 
-/// Who the process is, for people.
+/// Describes the user of this process.
 #[must_use]
 pub fn describe() -> String {
     let (uid, gid) = (geteuid(), getegid());

@@ -1,4 +1,4 @@
-//! What the state directory says, and since when the daemon has known each lease.
+//! The contents of the state directory, and when the daemon first saw each lease.
 
 use std::io;
 use std::path::Path;
@@ -10,26 +10,26 @@ use rustix::io::Errno;
 
 use crate::facts::Millis;
 
-/// Before all times.
+/// Earlier than any other time.
 pub const BEFORE_START: Millis = Millis::MIN / 2;
 
-/// The state directory as of one reading.
+/// The state directory as it was read at one time.
 #[derive(Debug, Default)]
 pub struct Files {
-    /// What it says.
+    /// Its contents.
     pub contents: Contents,
-    /// By the leases' indices; a lease that is missing here is [`BEFORE_START`].
+    /// When each lease was first seen, by the leases' indices. Missing ones are [`BEFORE_START`].
     pub first_seen: Vec<Millis>,
 }
 
-/// A state file that was not read, though others may read something in it.
+/// A state file that was not read, although a look-up may be able to read it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unread {
     /// Its name in the directory.
     pub name: String,
-    /// Why.
+    /// Why it was not read.
     pub why: String,
-    /// A later attempt may succeed without any change of the file.
+    /// Whether a later attempt may succeed without a change of the file.
     pub exhausted: bool,
 }
 
@@ -37,25 +37,25 @@ impl Files {
     /// Reads all state files of `directory`.
     ///
     /// # Errors
-    /// It can't be listed.
+    /// The directory can't be listed.
     pub fn read(directory: &Path) -> io::Result<Self> {
         let contents = Contents::read_with(directory, Detail::Compact)?;
         Ok(Self { contents, first_seen: Vec::new() })
     }
 
-    /// The state files that were not read: where there are any, the snapshot can't stand for the directory.
+    /// The state files that were not read. If there are any, look-ups must not take leases from the snapshot.
     #[must_use]
     pub fn unread(&self) -> Vec<Unread> {
         self.contents.files.iter().filter_map(unread).collect()
     }
 
-    /// When the daemon first saw the lease of an index; [`BEFORE_START`] where that was in its first reading.
+    /// When the daemon first saw the lease with this index; [`BEFORE_START`] if it was there at the start.
     #[must_use]
     pub fn first_seen(&self, lease: u32) -> Millis {
         self.first_seen.get(lease as usize).copied().unwrap_or(BEFORE_START)
     }
 
-    /// Takes over from the reading before when each lease was first seen; new ones were at `now`.
+    /// Copies from the previous contents when each lease was first seen. For new ones, this is `now`.
     pub fn set_first_seen(&mut self, before: &Self, now: Millis) {
         let leases = (0..).zip(&before.contents.leases);
         let mut seen: Vec<_> =
@@ -86,9 +86,9 @@ fn unread(file: &ReadFile) -> Option<Unread> {
     Some(Unread { name, why, exhausted: fault == Fault::Exhausted })
 }
 
-/// Whether no reader gets anything out of the file.
+/// Whether no look-up can read anything from the file either.
 fn is_empty_to_all(fault: Fault) -> bool {
-    // No longer there, a directory, a FIFO.
+    // It no longer exists, or is a directory or a FIFO.
     let empty = [Errno::NOENT, Errno::ISDIR, Errno::SPIPE, Errno::NXIO];
     empty.iter().any(|errno| fault == Fault::Unreadable(errno.raw_os_error()))
 }
@@ -130,7 +130,7 @@ mod tests {
         let mut second = files(&[(2, 5), (1, 5)]);
         second.set_first_seen(&first, 20);
         assert_eq!(second.first_seen, [20, BEFORE_START]);
-        // One that was renewed was requested again.
+        // A renewed lease was requested again, so it counts as new.
         let mut third = files(&[(1, 6), (2, 5)]);
         third.set_first_seen(&second, 30);
         assert_eq!(third.first_seen, [30, 20]);

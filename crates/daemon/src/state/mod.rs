@@ -1,4 +1,4 @@
-//! libvirt's state directory: what it says, its time stamp, and watching it.
+//! libvirt's state directory: its contents, its time stamp, and a watch on it.
 
 pub mod files;
 pub mod stamp;

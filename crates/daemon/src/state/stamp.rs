@@ -1,32 +1,32 @@
-//! The state directory's time stamp, and whether it shows the next change.
+//! The state directory's time stamp, and whether the next change will show in it.
 //!
-//! The kernel stamps with the time of its last tick (CLOCK_REALTIME_COARSE). Two changes within one tick
-//! leave the same stamp, so one that is as young as that says nothing of what is to come. Once the tick
-//! has passed, every later change leaves another.
+//! The kernel uses the time of its last tick (CLOCK_REALTIME_COARSE) for time stamps. Two changes within one tick leave the
+//! same stamp, so a stamp from the current tick may not show the next change. Once the tick has passed, every later change
+//! leaves a different stamp.
 
 use std::time::Duration;
 
 use guest_names::io::Stamp;
 use rustix::time::{ClockId, Timespec, clock_getres, clock_gettime};
 
-/// For file systems whose time stamps are whole seconds, or even ones (FAT): they are known by their
-/// nanoseconds, of which there are none.
+/// The granularity of file systems that store whole seconds, or even only even ones (FAT). They are recognized by zero
+/// nanoseconds.
 const WHOLE_SECONDS: Duration = Duration::from_secs(2);
 
 /// Nanoseconds of a second.
 const NANOSECONDS: i128 = 1_000_000_000;
 
-/// What the kernel stamps with.
+/// The clock that the kernel uses for time stamps.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     /// Nanoseconds since the epoch at the last tick.
     pub now: i128,
-    /// From one tick to the next.
+    /// The time from one tick to the next.
     pub granularity: Duration,
 }
 
 impl Clock {
-    /// As of now.
+    /// Reads the clock.
     #[must_use]
     pub fn read() -> Self {
         let nanoseconds =
@@ -39,7 +39,7 @@ impl Clock {
     }
 }
 
-/// How long it is until a change of the directory can't leave `stamp` again. `None`: it can't by now.
+/// How long a change of the directory can still leave the same `stamp`. `None` if it no longer can.
 #[must_use]
 pub fn settles_in(stamp: &Stamp, clock: Clock) -> Option<Duration> {
     let coarse = if stamp.nanoseconds == 0 { WHOLE_SECONDS } else { Duration::ZERO };
@@ -90,9 +90,9 @@ mod tests {
         );
     }
 
-    /// Whatever the clock: a stamp that is said to have settled is older than the tick.
+    /// Whatever the clock says, a stamp that has settled is older than the tick.
     #[test]
-    fn what_has_settled_is_in_the_past() {
+    fn a_settled_stamp_is_in_the_past() {
         let mut random = fastrand::Rng::with_seed(3);
         let mut settled = 0;
         for _ in 0..100_000 {

@@ -1,4 +1,4 @@
-//! Hearing of changes in the state directory: inotify(7).
+//! Watches the state directory for changes, with inotify(7).
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -9,7 +9,7 @@ use guest_store::watch::DirectoryWatch;
 use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
-/// What changes the directory's time stamp or what its files say.
+/// The events for changes of the directory's time stamp or of its files' contents.
 const INSIDE: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::DELETE)
     .union(WatchFlags::MOVED_FROM)
@@ -17,22 +17,22 @@ const INSIDE: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::CLOSE_WRITE)
     .union(WatchFlags::ATTRIB);
 
-/// A watch on the state directory, which may come and go.
+/// A watch on the state directory, which may be created and removed at any time.
 pub struct Watch(DirectoryWatch);
 
 impl Watch {
-    /// Nothing is watched yet.
+    /// Watches nothing yet.
     ///
     /// # Errors
-    /// There are too many watchers on the system.
+    /// There are too many inotify instances on the system.
     pub fn new(directory: &Path) -> io::Result<Self> {
         DirectoryWatch::new(directory, INSIDE, CreateFlags::NONBLOCK).map(Self)
     }
 
-    /// Takes what has happened. Whether any of it matters.
+    /// Reads all events. Returns whether any of them matters.
     ///
     /// # Errors
-    /// The events can't be read, which has no cause but a broken kernel.
+    /// The events can't be read, which never happens on a working kernel.
     pub fn take(&mut self) -> io::Result<bool> {
         let mut buffer = [const { MaybeUninit::uninit() }; 4096];
         let mut reader = Reader::new(&self.0, &mut buffer);
@@ -59,7 +59,7 @@ impl Watch {
     /// See [`DirectoryWatch::arm`].
     ///
     /// # Errors
-    /// As there.
+    /// The same.
     pub fn arm(&mut self) -> io::Result<()> {
         Ok(self.0.arm()?)
     }
@@ -88,7 +88,7 @@ mod tests {
         let mut any = false;
         loop {
             let mut fds = [PollFd::new(watch, PollFlags::IN)];
-            // All that a system call of this thread causes is there when it returns.
+            // The events of this thread's system calls are there when the calls return.
             if poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).unwrap() == 0 {
                 return any;
             }
