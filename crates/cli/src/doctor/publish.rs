@@ -70,7 +70,7 @@ fn conflicts(zone: &ZoneStatus) -> Option<Finding> {
     let first = zone.conflicts.first()?;
     let whose = |conflict: &ConflictStatus| match &conflict.host {
         Some(host) => format!("{} (a guest of {host})", conflict.name),
-        None => format!("{} (records that no publisher made)", conflict.name),
+        None => format!("{} (records not created by libvirt-nss-publish)", conflict.name),
     };
     let names: Vec<String> = zone.conflicts.iter().take(LISTED).map(whose).collect();
     let more = zone.conflict_count.saturating_sub(names.len());
@@ -159,7 +159,7 @@ mod tests {
             "warning site.example is not up to date since 2m, with 2 names: ns1 does not know the key; next try in 5m > \
              compare the keys",
             "warning others have names of this host's guests: web.site.example (a guest of beta), printer.site.example \
-             (records that no publisher made) and 10 more > rename one of the two guests or, if beta is gone, 'sudo \
+             (records not created by libvirt-nss-publish) and 10 more > rename one of the two guests or, if beta is gone, 'sudo \
              libvirt-nss-publish --prune beta'",
             "warning the names that are published may be out of date: libvirt-nssd does not run > 'systemctl status \
              libvirt-nssd' shows why; the names stay as they are until it runs",
