@@ -150,10 +150,10 @@ fn the_outlets_contain_what_look_ups_answer() {
             let snapshot =
                 Snapshot { bytes: bytes.into_inner().into(), modified: now, state: Some(STAMP) };
             let answers = Answers::collect(&mut names, &zones, now, &mut || ()).unwrap();
-            let (in_hosts, first) = parse_hosts(&hosts::text(&answers, true));
+            let (in_hosts, first) = parse_hosts(&hosts::texts(&answers, true).concat());
             let (in_records, pointers) = parse_records(&records::text(&answers));
             assert_eq!(in_hosts, in_records, "round {round}");
-            let (without_bare, _) = parse_hosts(&hosts::text(&answers, false));
+            let (without_bare, _) = parse_hosts(&hosts::texts(&answers, false).concat());
             assert!(without_bare.keys().all(|name| name.contains('.')));
 
             let context = || format!("round {round}, {now}\n{directory}\n{facts:#?}");

@@ -148,6 +148,10 @@ for_containers
 
 "${in_machine[@]}" lease_add virbr9 52:54:00:00:00:05 10.66.0.15 later
 check "a new guest" "${in_machine[@]}" resolver_await A later.vm.internal "NOERROR 10.66.0.15"
+"${in_machine[@]}" lease_add virbr9 52:54:00:00:00:05 10.66.0.15 renamed
+check "... by another name" "${in_machine[@]}" resolver_await PTR 15.0.66.10.in-addr.arpa "NOERROR renamed.vm.internal."
+check_output "... which leads to it" "NOERROR 10.66.0.15" "${in_machine[@]}" resolver_answer A renamed.vm.internal
+check "... and the old one doesn't" "${in_machine[@]}" resolver_await_none later.vm.internal
 if [[ $way == server ]]; then
     check "$server starts again after it was killed" starts_again "$server"
     check "... and knows the guests" "${in_machine[@]}" resolver_await A web.vm.internal "NOERROR 10.66.0.11"

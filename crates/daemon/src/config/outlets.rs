@@ -6,9 +6,9 @@ use serde::Deserialize;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case", expecting = "a table [outlets]")]
 pub struct Outlets {
-    /// The hosts(5) file, for dnsmasq.
+    /// The hosts(5) files, for dnsmasq.
     pub hosts: bool,
-    /// Whether that file includes single-label names.
+    /// Whether these files include single-label names.
     pub bare_names: bool,
     /// The records for systemd-resolved.
     pub records: bool,

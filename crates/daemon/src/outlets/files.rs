@@ -12,11 +12,17 @@ use super::{hosts, records};
 use crate::config::Outlets as Settings;
 use crate::names::{CompiledNames, Pulse};
 
-/// The directory that dnsmasq watches (`hostsdir`). It reads every file there, so only [`HOSTS`] is in it.
+/// The directory that dnsmasq watches (`hostsdir`). It reads every file there, so only hosts(5) files are in it.
 pub const HOSTS_DIRECTORY: &str = "dns";
 
-/// The hosts(5) file, in [`HOSTS_DIRECTORY`].
+/// The first hosts(5) file, in [`HOSTS_DIRECTORY`]. It always exists.
 pub const HOSTS: &str = "dns/hosts";
+
+/// The hosts(5) file with this number, below [`hosts::COUNT`]. A file that never had a name doesn't exist.
+#[must_use]
+pub fn hosts_file(number: usize) -> String {
+    if number == 0 { HOSTS.into() } else { format!("{HOSTS}.{number}") }
+}
 
 /// The zones, as dnsmasq's `servers-file`.
 pub const ZONES: &str = "dns-zones";
@@ -88,9 +94,9 @@ impl Files {
                 _ => fs::set_permissions(&directory, Permissions::from_mode(0o755)),
             };
             made.map_err(self.failed(HOSTS_DIRECTORY))?;
-            self.replace(HOSTS, &hosts::text(&answers, settings.bare_names))?;
+            self.replace_hosts(&hosts::texts(&answers, settings.bare_names))?;
         } else {
-            self.remove_one(HOSTS)?;
+            self.remove_hosts()?;
             self.remove_one(ZONES)?;
         }
         pulse();
@@ -104,7 +110,8 @@ impl Files {
 
     fn remove(&mut self) -> Result<(), Error> {
         if self.any {
-            for name in [HOSTS, ZONES, RECORDS, NEW] {
+            self.remove_hosts()?;
+            for name in [ZONES, RECORDS, NEW] {
                 self.remove_one(name)?;
             }
             self.any = false;
@@ -116,12 +123,34 @@ impl Files {
         remove(&self.directory.join(name)).map_err(self.failed(name))
     }
 
-    /// Replaces a file by rename, unless it already contains `text`: the program that serves it would read it again.
+    fn remove_hosts(&self) -> Result<(), Error> {
+        (0..hosts::COUNT).try_for_each(|number| self.remove_one(&hosts_file(number)))
+    }
+
+    /// Replaces those files that don't contain their text yet.
+    fn replace_hosts(&self, texts: &[Vec<u8>]) -> Result<(), Error> {
+        let names: Vec<String> = (0..texts.len()).map(hosts_file).collect();
+        let old = names.iter().map(|name| fs::read(self.directory.join(name)).ok());
+        let mut old: Vec<Option<Vec<u8>>> = old.collect();
+        // All but the first needn't exist while they are empty.
+        for old in old.iter_mut().skip(1) {
+            old.get_or_insert_default();
+        }
+        let changes = hosts::changes(&old, texts);
+        changes.iter().try_for_each(|(number, text)| self.write(&names[*number], text))
+    }
+
+    /// Replaces a file, unless it already contains `text`: the program that serves it would read it again.
     fn replace(&self, name: &str, text: &[u8]) -> Result<(), Error> {
-        let path = self.directory.join(name);
-        if fs::read(&path).is_ok_and(|old| old == text) {
+        if fs::read(self.directory.join(name)).is_ok_and(|old| old == text) {
             return Ok(());
         }
+        self.write(name, text)
+    }
+
+    /// Replaces a file by rename.
+    fn write(&self, name: &str, text: &[u8]) -> Result<(), Error> {
+        let path = self.directory.join(name);
         let new = self.directory.join(NEW);
         let write = || {
             remove(&new)?;
