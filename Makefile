@@ -145,7 +145,7 @@ bench:
 	tests/setup build bench
 	$(if $(ROOT),ROOT='$(ROOT)') benches/run $(BENCH)
 	$(if $(ROOT),,$(CARGO) bench --locked -p leaseshelper)
-	$(if $(ROOT),,$(CARGO) bench --locked -p daemon --bench snapshot --bench fleet)
+	$(if $(ROOT),,$(CARGO) bench --locked -p daemon --bench snapshot --bench fleet --bench dns)
 	$(if $(ROOT),,$(CARGO) bench --locked -p publish)
 
 TARGETS += fuzz

@@ -1,5 +1,8 @@
 //! What the benchmarks share: a daemon with its own directories, its latency, and its memory and processor time.
 
+// Not every benchmark uses all of it.
+#![allow(dead_code)]
+
 use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
