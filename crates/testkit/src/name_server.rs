@@ -312,7 +312,9 @@ impl NameServer {
     #[must_use]
     pub fn dig(&self, arguments: &[&str]) -> String {
         let mut command = Command::new("dig");
-        command.args(["-r", "@127.0.0.1", "-p", &self.port.to_string(), "+short", "+norecurse"]);
+        // By TCP, as tests beside this one send datagrams from ports that may have been this server's or dig's.
+        command.args(["-r", "+tcp", "@127.0.0.1", "-p", &self.port.to_string()]);
+        command.args(["+short", "+norecurse"]);
         let output = command.args(arguments).output().expect("dig runs");
         let text = String::from_utf8_lossy(&output.stdout);
         let mut lines: Vec<&str> = text.lines().collect();
