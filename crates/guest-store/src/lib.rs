@@ -9,6 +9,7 @@ pub mod paths;
 pub mod publish_status;
 mod records;
 pub mod replace;
+pub mod reverse;
 pub mod snapshot;
 pub mod states;
 pub mod watch;

@@ -5,10 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
+use guest_store::reverse::reverse_name;
+
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::publisher::Plan;
-use crate::record::{Record, canonical, is_in_zone, reverse_name};
+use crate::record::{Record, canonical, is_in_zone};
 use crate::update::CHANGES_MAX;
 use crate::zone::{Certainty, Held, HeldNames, Seen, Server as _, Stop, Update, Wanted, Zone};
 

@@ -7,10 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::Instant;
 
+use guest_store::reverse::reverse_name;
+
 use crate::backoff::Backoff;
 use crate::failure::Failure;
 use crate::journal::{Journal, Store, View};
-use crate::record::{Record, is_in_zone, reverse_name};
+use crate::record::{Record, is_in_zone};
 use crate::select::Selected;
 use crate::update::CHANGES_MAX;
 use crate::zone::{Certainty, Conflict, HeldNames, Server, Stop, Update, Wanted, Zone};

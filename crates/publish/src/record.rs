@@ -92,24 +92,6 @@ pub fn canonical(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }
 
-/// The name of an address in `in-addr.arpa` or `ip6.arpa` (RFC 1035, section 3.5; RFC 3596, section 2.5).
-#[must_use]
-pub fn reverse_name(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(address) => {
-            let [a, b, c, d] = address.octets();
-            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
-        }
-        IpAddr::V6(address) => {
-            let mut name = String::with_capacity(72);
-            for octet in address.octets().iter().rev() {
-                name.push_str(&format!("{:x}.{:x}.", octet & 0xf, octet >> 4));
-            }
-            name + "ip6.arpa"
-        }
-    }
-}
-
 /// Whether a name is the zone's name or below it. Both must be canonical.
 #[must_use]
 pub fn is_in_zone(name: &str, zone: &str) -> bool {
@@ -163,15 +145,6 @@ mod tests {
         assert_eq!(owner_of("\"v=spf1\""), None);
         assert_eq!(owned_name(&owner_name("web.site.example")), Some("web.site.example"));
         assert_eq!(owned_name("web.site.example"), None);
-    }
-
-    #[test]
-    fn names_of_addresses() {
-        assert_eq!(reverse_name([192, 0, 2, 7].into()), "7.2.0.192.in-addr.arpa");
-        let address: IpAddr = "2001:db8::567:89ab".parse().unwrap();
-        // The example of RFC 3596 has another address of the same form.
-        let name = "b.a.9.8.7.6.5.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa";
-        assert_eq!(reverse_name(address), name);
     }
 
     #[test]

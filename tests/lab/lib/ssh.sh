@@ -112,3 +112,19 @@ guest_python() {
     # A module in C that Python's own decimal needs.
     (cd / && find "usr/lib/python$version/lib-dynload" -name '_contextvars.*' | tar -c -T -) | ssh "$1" 'tar -x -C /'
 }
+
+# check_copies NAME [WHERE]: checks that scp, sftp and rsync bring a file to a guest, which gets rsync from this machine.
+check_copies() {
+    local name=$1 where=${2-}
+    head -c 100000 /dev/urandom >/run/lab/file
+    check "scp$where" scp -q /run/lab/file "$name:/tmp/by-scp"
+    check "sftp$where" bash -c "echo 'put /run/lab/file /tmp/by-sftp' | sftp -q -b - $name"
+    check_output "... and both files arrived" "$(md5sum </run/lab/file | cut -d " " -f 1)" ssh "$name" 'md5sum </tmp/by-scp | cut -d " " -f 1; cmp /tmp/by-scp /tmp/by-sftp'
+    if [[ -n $(type -P rsync) ]]; then
+        guest_programs "$name" rsync
+        check "rsync$where" rsync --compress --checksum /run/lab/file "$name:/tmp/by-rsync"
+        check "... and the file arrived" ssh "$name" cmp /tmp/by-scp /tmp/by-rsync
+    else
+        check_skip "rsync$where" "it isn't installed"
+    fi
+}

@@ -78,17 +78,7 @@ check "... with ControlMaster" connects "$web_uuid" -o ControlMaster=auto -o Con
 check_output "nothing was written to known_hosts" "$(cat /run/lab/known_hosts.before)" cat "$ssh_known_hosts"
 
 # Files.
-head -c 100000 /dev/urandom >/run/lab/file
-check "scp" scp -q /run/lab/file web:/tmp/by-scp
-check "sftp" bash -c 'echo "put /run/lab/file /tmp/by-sftp" | sftp -q -b - web'
-check_output "... and both files arrived" "$(md5sum </run/lab/file | cut -d " " -f 1)" ssh web 'md5sum </tmp/by-scp | cut -d " " -f 1; cmp /tmp/by-scp /tmp/by-sftp'
-if [[ -n $(type -P rsync) ]]; then
-    guest_programs web rsync
-    check "rsync" rsync --compress --checksum /run/lab/file web:/tmp/by-rsync
-    check "... and the file arrived" ssh web cmp /tmp/by-scp /tmp/by-rsync
-else
-    check_skip "rsync" "it isn't installed"
-fi
+check_copies web
 
 # Lines of earlier guests in known_hosts.
 ssh web 'dropbear -E -s -p 2222 -r /etc/dropbear/ed25519 -r /etc/dropbear/ecdsa'

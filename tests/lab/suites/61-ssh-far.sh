@@ -73,18 +73,7 @@ check "... without a SHELL in the environment" env -u SHELL ssh far true
 check "... and with another key for the name in known_hosts" eval 'ssh-keygen -q -t ed25519 -N "" -f /run/lab/wrong &&
     sed "s/^/far /" /run/lab/wrong.pub >>"$ssh_known_hosts" && connects "$far_uuid" far'
 sed -i '/^far /d' "$ssh_known_hosts"
-head -c 100000 /dev/urandom >/run/lab/file
-check "scp through the host" scp -q /run/lab/file far:/tmp/by-scp
-check "sftp through the host" bash -c 'echo "put /run/lab/file /tmp/by-sftp" | sftp -q -b - far'
-check_output "... and both files arrived" "$(md5sum </run/lab/file | cut -d " " -f 1)" ssh far 'md5sum </tmp/by-scp | cut -d " " -f 1; cmp /tmp/by-scp /tmp/by-sftp'
-# The guest gets its programs from this machine.
-if [[ -n $(type -P rsync) ]]; then
-    guest_programs far rsync
-    check "rsync through the host" rsync --compress --checksum /run/lab/file far:/tmp/by-rsync
-    check "... and the file arrived" ssh far cmp /tmp/by-scp /tmp/by-rsync
-else
-    check_skip "rsync" "it isn't installed"
-fi
+check_copies far " through the host"
 if [[ -n $(type -P ansible) ]]; then
     guest_python far
     : >/run/lab/ansible.cfg

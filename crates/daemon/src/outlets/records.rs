@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use guest_store::reverse::reverse_name;
+
 use super::answers::Answers;
 
 /// Resource record types (RFC 1035, RFC 3596).
@@ -40,23 +42,6 @@ pub fn text(answers: &Answers) -> Vec<u8> {
     }
     text.push_str("\n]\n");
     text.into_bytes()
-}
-
-/// The name for reverse look-ups of an address (RFC 1035, 3.5; RFC 3596, 2.5).
-fn reverse_name(address: IpAddr) -> String {
-    match address {
-        IpAddr::V4(address) => {
-            let [a, b, c, d] = address.octets();
-            format!("{d}.{c}.{b}.{a}.in-addr.arpa")
-        }
-        IpAddr::V6(address) => {
-            let mut name = String::with_capacity(72);
-            for octet in address.octets().into_iter().rev() {
-                let _ = write!(name, "{:x}.{:x}.", octet & 15, octet >> 4);
-            }
-            name + "ip6.arpa"
-        }
-    }
 }
 
 #[cfg(test)]
