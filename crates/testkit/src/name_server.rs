@@ -138,6 +138,23 @@ impl NameServer {
         server
     }
 
+    /// The major and minor version of Knot.
+    ///
+    /// # Panics
+    /// It can't be run, or prints no version.
+    #[must_use]
+    pub fn knot_version() -> (u32, u32) {
+        let output = command("knotd").arg("--version").output().expect("knotd runs");
+        let text = String::from_utf8_lossy(&output.stdout);
+        // "knotd (Knot DNS), version 3.2.6"
+        let version = text.trim().rsplit(' ').next().unwrap_or_default();
+        let mut numbers = version.split('.').map(|number| number.parse().ok());
+        match (numbers.next().flatten(), numbers.next().flatten()) {
+            (Some(major), Some(minor)) => (major, minor),
+            _ => panic!("{text}"),
+        }
+    }
+
     /// The server's port on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {

@@ -74,8 +74,7 @@ fn what_servers_refuse() {
         };
         let is = |failure: Failure, expected: [&str; 3]| {
             let at = Kind::ALL.iter().position(|one| *one == kind).unwrap();
-            let code = failure.code();
-            assert!(expected[at].split('|').any(|one| one == code), "{kind:?}: {code}");
+            assert_eq!(failure.code(), expected[at], "{kind:?}");
             let about = About { server: "ns1", zone: ZONE, key: Some("/k") };
             assert!(!failure.what(about).is_empty() && !failure.next_step(about).is_empty());
             assert!(!failure.may_have_been_applied() && !failure.is_temporary());
@@ -84,11 +83,12 @@ fn what_servers_refuse() {
         is(send("other.example"), ["NOTAUTH", "NOTAUTH", "NOTAUTH"]);
         host.set_key("nobody", SECRET);
         // Knot 3.2 of Debian 12 answers BADKEY, 3.4 of Debian 13 only NOTAUTH.
-        is(send(ZONE), ["BADKEY", "BADKEY|NOTAUTH", "REFUSED"]);
+        let knot = if NameServer::knot_version() < (3, 4) { "BADKEY" } else { "NOTAUTH" };
+        is(send(ZONE), ["BADKEY", knot, "REFUSED"]);
         host.set_key("publish", OTHER_SECRET);
         is(send(ZONE), ["BADSIG", "BADSIG", "REFUSED"]);
         host.set_key("weak", SECRET);
-        is(send(ZONE), ["REFUSED", "BADKEY|NOTAUTH", "REFUSED"]);
+        is(send(ZONE), ["REFUSED", knot, "REFUSED"]);
         std::fs::remove_file(host.client.key.as_ref().unwrap()).unwrap();
         assert!(matches!(send(ZONE), Failure::Program { program: "nsupdate", .. }));
     }
