@@ -182,7 +182,8 @@ fn on_the_disk_before_it_counts() {
         "write(",
         "virbr0.status.new>) = 0",
         "rename(",
-        &format!("fsync(3<{STATE}>) = 0"),
+        "fsync(",
+        &format!("<{STATE}>) = 0"),
     ];
     let mut rest = &seen[seen.find("virbr0.status.new").expect("the new file")..];
     for step in order {
