@@ -1,6 +1,7 @@
 //! `libvirt-nss`: the command for people. It looks names up with the modules' own code, says why, waits
 //! for guests, and sees to nsswitch.conf.
 
+mod answer;
 mod args;
 mod commands;
 mod context;

@@ -43,6 +43,8 @@ pub(crate) enum Absence {
 #[derive(Debug)]
 pub(crate) struct Presence {
     pub(crate) name: String,
+    /// Whether it has one after all: the state has changed since the look-up.
+    pub(crate) has_address: bool,
     pub(crate) absence: Absence,
     /// Files that may have more and couldn't be read completely, and why.
     pub(crate) unread: Vec<String>,
@@ -62,8 +64,12 @@ impl Presence {
         unread.extend(unused_snapshot(&snapshot, now));
         let possible = kinds.iter().any(|kind| kind.wanted(name).is_some());
         let absence = if possible { absence(&rows, name, kinds) } else { Absence::Impossible };
+        let has_address = rows.iter().any(|row| {
+            let finds = |&kind: &NameKind| row.resolves().by(kind) && is_about(row, name, kind);
+            kinds.iter().any(finds)
+        });
         let unrecorded_domain = unrecorded_domain(&rows, &lossy(name));
-        Self { name: lossy(name), absence, unread, unrecorded_domain, now }
+        Self { name: lossy(name), has_address, absence, unread, unrecorded_domain, now }
     }
 
     /// The reason, as the second half of a sentence.
@@ -255,4 +261,25 @@ fn similar(rows: &[Row], name: &str, kinds: &[NameKind]) -> Vec<String> {
     alike.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
     alike.dedup_by(|a, b| a.1 == b.1);
     alike.into_iter().take(SIMILAR).map(|(_, name)| name.to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use testkit::scratch::Scratch;
+
+    #[test]
+    fn an_address_that_came_after_the_look_up() {
+        let directory = Scratch::new();
+        let read = |kind| {
+            let paths = Paths::new(None, Some(directory.path()));
+            Presence::read(&paths, b"web", &[kind], 1)
+        };
+        assert!(!read(NameKind::HostName).has_address);
+        let lease =
+            r#"[{"ip-address":"10.0.0.9","mac-address":"52:54:00:00:00:09","hostname":"web"}]"#;
+        directory.write("virbr0.status", lease);
+        assert!(read(NameKind::HostName).has_address);
+        assert!(!read(NameKind::Domain).has_address);
+    }
 }

@@ -6,16 +6,16 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use guest_names::candidate::Candidate;
 use guest_names::name::NameKind;
-use guest_store::lookup::Found;
 use serde::Serialize;
 
+use crate::answer::{Answer, ask};
 use crate::args::Resolve;
 use crate::context::Context;
 use crate::error::Error;
 use crate::lookup;
 use crate::nsswitch;
 use crate::output::escape::write_json;
-use crate::presence::{self, Presence};
+use crate::presence;
 use crate::state::address;
 use crate::state::lossy;
 use crate::status::Status;
@@ -29,38 +29,22 @@ pub(crate) fn run(options: &Resolve, context: &Context) -> Result<Status, Error>
 }
 
 fn forward(name: &[u8], options: &Resolve, context: &Context) -> Result<Status, Error> {
-    let (family, now) = (options.families.family(), context.clock.now());
-    for &kind in options.names.kinds() {
-        let answered = lookup::by_name(&context.paths, kind, name, family, now, None)?;
-        if answered.found == Found::Data {
-            print_addresses(name, kind, &answered.candidates, options.json)?;
+    let shown = lossy(name);
+    let message = match ask(context, name, options.names.kinds(), options.families.family())? {
+        Answer::Addresses(kind, candidates) => {
+            print_addresses(name, kind, &candidates, options.json)?;
             nsswitch::note_absence(context);
             return Ok(Status::Ok);
         }
-    }
-    let shown = lossy(name);
-    let message = match family {
-        Some(family) if has_other_family(name, options, context)? => {
+        Answer::OtherFamily(family, _) => {
             let family = lookup::family_text(family);
             let explain = context.paths.command(&format!("explain {shown}"));
             format!("'{shown}' has no {family} address; see '{explain}'")
         }
-        _ => Presence::read(&context.paths, name, options.names.kinds(), now)
-            .answer_and_next(&context.paths),
+        Answer::Absent(presence) => presence.answer_and_next(&context.paths),
     };
     context.warn(&message);
     Ok(Status::NotFound)
-}
-
-fn has_other_family(name: &[u8], options: &Resolve, context: &Context) -> Result<bool, Error> {
-    for &kind in options.names.kinds() {
-        let now = context.clock.now();
-        let answered = lookup::by_name(&context.paths, kind, name, None, now, None)?;
-        if !answered.candidates.is_empty() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 fn reverse(address: IpAddr, options: &Resolve, context: &Context) -> Result<Status, Error> {

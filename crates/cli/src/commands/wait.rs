@@ -6,11 +6,11 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Instant;
 
-use guest_names::candidate::Candidate;
 use guest_names::name::NameKind;
 use serde::Serialize;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use crate::answer::{Answer, ask};
 use crate::args::Wait;
 use crate::context::Context;
 use crate::error::Error;
@@ -138,8 +138,20 @@ impl Waiting<'_> {
             if self.targets[at].ready().is_some() {
                 continue;
             }
-            let candidates = self.candidates(at)?;
-            let absence = if candidates.is_empty() { self.absence(at)? } else { String::new() };
+            let name = self.options.names_of_guests[at].as_bytes();
+            let (kinds, family) = (self.options.names.kinds(), self.options.families.family());
+            let (candidates, absence) = match ask(self.context, name, kinds, family)? {
+                Answer::Addresses(_, candidates) => (candidates, String::new()),
+                Answer::OtherFamily(family, other) => {
+                    let (family, other) =
+                        (lookup::family_text(family), lookup::address_text(&other));
+                    (Vec::new(), format!("no {family} address; it has {other}"))
+                }
+                Answer::Absent(presence) => {
+                    self.report_unknown(at, &presence);
+                    (Vec::new(), presence.reason() + &presence.did_you_mean())
+                }
+            };
             let for_port = self.options.port.is_some();
             let attempts = self.targets[at].looked_up(&candidates, absence, for_port);
             self.start(at, &attempts);
@@ -147,43 +159,14 @@ impl Waiting<'_> {
         Ok(())
     }
 
-    /// The addresses that the modules return, for the first kind of name that has any.
-    fn candidates(&self, at: usize) -> Result<Vec<Candidate>, Error> {
-        let name = self.options.names_of_guests[at].as_bytes();
-        let family = self.options.families.family();
-        for &kind in self.options.names.kinds() {
-            let now = self.context.clock.now();
-            let answered = lookup::by_name(&self.context.paths, kind, name, family, now, None)?;
-            if !answered.candidates.is_empty() {
-                return Ok(answered.candidates);
-            }
-        }
-        Ok(Vec::new())
-    }
-
-    /// Why a target has no address. A name that no guest has is reported at once, as it may be misspelt.
-    fn absence(&mut self, at: usize) -> Result<String, Error> {
-        let name = self.options.names_of_guests[at].as_bytes();
-        if let Some(family) = self.options.families.family() {
-            for &kind in self.options.names.kinds() {
-                let now = self.context.clock.now();
-                let answered = lookup::by_name(&self.context.paths, kind, name, None, now, None)?;
-                if let Some(other) = answered.candidates.first() {
-                    let (family, other) =
-                        (lookup::family_text(family), lookup::address_text(other));
-                    return Ok(format!("no {family} address; it has {other}"));
-                }
-            }
-        }
-        let (paths, kinds) = (&self.context.paths, self.options.names.kinds());
-        let presence = Presence::read(paths, name, kinds, self.context.clock.now());
+    /// Reports at once a name that no guest has, as it may be misspelt.
+    fn report_unknown(&mut self, at: usize, presence: &Presence) {
         let is_unknown = matches!(presence.absence, Absence::Unknown(_));
         let waits = self.options.timeout.is_none_or(|timeout| !timeout.is_zero());
         if is_unknown && waits && !self.options.verbose && self.reported.insert(at) {
             self.progress.clear();
             self.context.warn(&format!("{}; waiting for it", presence.answer()));
         }
-        Ok(presence.reason() + &presence.did_you_mean())
     }
 
     fn start(&self, at: usize, attempts: &[Attempt]) {

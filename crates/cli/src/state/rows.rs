@@ -54,6 +54,16 @@ pub(crate) enum Resolves {
 }
 
 impl Resolves {
+    /// Whether a name of this kind finds the address.
+    pub(crate) fn by(self, kind: NameKind) -> bool {
+        match self {
+            Self::Both => true,
+            Self::Host => kind == NameKind::HostName,
+            Self::Domain => kind == NameKind::Domain,
+            Self::No => false,
+        }
+    }
+
     /// One word for people and programs, which doesn't change.
     pub(crate) fn word(self) -> &'static str {
         match self {

@@ -35,6 +35,17 @@ impl Waiting {
         line.trim_end().to_owned()
     }
 
+    /// Reads its messages up to this one. It may have seen only a part of a change before.
+    pub(crate) fn says_at_last(&mut self, expected: &str) {
+        loop {
+            let line = self.says();
+            if line == expected {
+                return;
+            }
+            assert!(!line.is_empty(), "it has ended without: {expected}");
+        }
+    }
+
     /// Its standard output, and how it ended.
     pub(crate) fn ends(mut self) -> (String, Option<i32>) {
         let mut text = String::new();
