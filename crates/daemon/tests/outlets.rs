@@ -29,7 +29,6 @@ use testkit::random::{Random, rounds};
 use testkit::scratch::Scratch;
 
 const STAMP: Stamp = Stamp { seconds: 1, nanoseconds: 2, device: 3, inode: 4 };
-const ZONE: &str = "vm.internal";
 
 /// Guests, some of which share names with those in the state files.
 fn guests(random: &mut Random) -> Vec<Guest> {
@@ -118,7 +117,8 @@ fn the_outlets_contain_what_look_ups_answer() {
     let mut random = Random::from_environment(61);
     let on_disk = Scratch::new();
     let rounds = rounds(300);
-    let (mut equal, mut bare, mut left_out, mut reverse, mut ended) = (0, 0, 0, 0, 0);
+    let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+    let mut count = |what, is_so| *counts.entry(what).or_default() += u32::from(is_so);
     for round in 0..rounds {
         for entry in fs::read_dir(on_disk.path()).unwrap() {
             fs::remove_file(entry.unwrap().path()).unwrap();
@@ -131,8 +131,11 @@ fn the_outlets_contain_what_look_ups_answer() {
         let mut facts = Facts::new(&Config::default().connections, Facts::default(), 0, 0);
         facts.apply(Update::Networks(ConnectionId(0), vec![lab()]), 1, 0);
         facts.apply(Update::Guests(ConnectionId(0), guests(&mut random)), 1_000_000, 0);
-        let (node, host, naming) = (NODE.as_bytes(), &Host::default(), &Naming::default());
-        let zones = Zones::of(ZONE, &files.contents, &facts, host);
+        let zone = *random.pick(&["vm.internal", "VMs", "lab.example"]);
+        let naming = &Naming { zone: zone.into(), short_network_aliases: random.one_in(2) };
+        let zone = zone.to_ascii_lowercase();
+        let (node, host) = (NODE.as_bytes(), &Host::default());
+        let zones = Zones::of(&naming.zone, &files.contents, &facts, host);
         let mut now = NOW;
         // Once more when the first entry has expired.
         for _ in 0..2 {
@@ -154,22 +157,24 @@ fn the_outlets_contain_what_look_ups_answer() {
             let (in_records, pointers) = parse_records(&records::text(&answers));
             assert_eq!(in_hosts, in_records, "round {round}");
             let (without_bare, _) = parse_hosts(&hosts::texts(&answers, false).concat());
-            assert!(without_bare.keys().all(|name| name.contains('.')));
+            assert!(without_bare.iter().eq(in_hosts.iter().filter(|(name, _)| name.contains('.'))));
 
             let context = || format!("round {round}, {now}\n{directory}\n{facts:#?}");
             let look_up = |name: &str, at: i64| {
                 let mut none = Directory::default();
                 let means = Means { now: at, ..Means::ample(at) };
-                let mut found = |kind| -> BTreeSet<IpAddr> {
+                let mut found = |kind| {
                     let open = Some(snapshot.open(usize::MAX));
                     let answer =
                         by_name(&mut none, open, &means, kind, name.as_bytes(), None).unwrap();
-                    let addresses = answer.addresses().into_iter();
-                    addresses.filter(|one| !one.is_link_local_v6()).map(ip).collect()
+                    let (link_local, others): (Vec<_>, Vec<_>) =
+                        answer.addresses().into_iter().partition(|one| one.is_link_local_v6());
+                    let others: BTreeSet<IpAddr> = others.into_iter().map(ip).collect();
+                    (others, !link_local.is_empty())
                 };
                 // As on the hosts line: libvirt, then libvirt_guest.
                 let host = found(NameKind::HostName);
-                if host.is_empty() { found(NameKind::Domain) } else { host }
+                if host.0.is_empty() { found(NameKind::Domain) } else { host }
             };
             let mut expected = BTreeSet::new();
             for key in keys.iter().filter(|key| key[0] != b'a') {
@@ -181,16 +186,21 @@ fn the_outlets_contain_what_look_ups_answer() {
                     } else {
                         zones.have(name)
                     };
-                let addresses = look_up(name, now);
+                let (addresses, has_link_local) = look_up(name, now);
                 if !is_usable || addresses.is_empty() {
-                    left_out += u32::from(!is_usable);
+                    count("left out", !is_usable);
+                    count("only link-local", is_usable && has_link_local);
                     assert!(!in_hosts.contains_key(name), "{name}\n{}", context());
                     continue;
                 }
                 assert_eq!(in_hosts.get(name), Some(&addresses), "{name}\n{}", context());
                 expected.insert(name);
-                equal += 1;
-                bare += u32::from(is_bare);
+                let is_below = |suffix: &str| name.ends_with(&format!(".{suffix}"));
+                count("bare", is_bare);
+                count("in the zone", is_below(&zone));
+                count("in a network's domain", is_below("lab.example") && zone != "lab.example");
+                count("in a lease's domain", is_below("lab"));
+                count("with the network's name", is_below(&format!("lab.{zone}")));
             }
             assert!(in_hosts.keys().all(|name| expected.contains(name.as_str())), "{}", context());
 
@@ -211,10 +221,10 @@ fn the_outlets_contain_what_look_ups_answer() {
                     by_address(&mut none, open, &means, NameKind::HostName, octets).unwrap();
                 if let Some(called) = called {
                     let called = String::from_utf8(called).unwrap().to_ascii_lowercase();
-                    let zoned = format!("{called}.{ZONE}");
+                    let zoned = format!("{called}.{zone}");
                     if in_hosts.get(&zoned).is_some_and(|all| all.contains(address)) {
                         assert_eq!(*name, zoned, "{address}\n{}", context());
-                        reverse += 1;
+                        count("reverse", true);
                     }
                 }
             }
@@ -223,20 +233,15 @@ fn the_outlets_contain_what_look_ups_answer() {
             if let Some(until) = answers.until {
                 assert!(until >= now);
                 for name in in_hosts.keys() {
-                    assert_eq!(
-                        look_up(name, until),
-                        in_hosts[name],
-                        "{name} at {until}\n{}",
-                        context()
-                    );
+                    let (addresses, _) = look_up(name, until);
+                    assert_eq!(addresses, in_hosts[name], "{name} at {until}\n{}", context());
                 }
-                ended += 1;
+                count("ended", true);
                 now = until + 1;
             }
         }
     }
-    let counts = format!("{equal} {bare} {left_out} {reverse} {ended}");
     let rounds = u32::try_from(rounds).unwrap();
-    assert!(equal > 10 * rounds && bare > rounds && left_out > rounds, "{counts}");
-    assert!(reverse > rounds && ended > rounds / 2, "{counts}");
+    let is_often = |&count: &u32| count > rounds / 10;
+    assert!(counts.len() == 9 && counts.values().all(is_often), "{rounds} rounds: {counts:?}");
 }
