@@ -315,8 +315,14 @@ impl<'d> Running<'d> {
     }
 
     fn about<'a>(&'a self, zone: &'a str) -> About<'a> {
-        let Client { server, key, .. } = &self.configured.client;
-        About { server, zone, key: key.as_deref().and_then(Path::to_str) }
+        let Settings { server, signing, .. } = &self.configured.settings;
+        let key = match signing {
+            Signing::Gss => None,
+            Signing::Key(path) => path.to_str(),
+            // The service reads systemd's copy of it.
+            Signing::Credential => Some(KEY),
+        };
+        About { server, zone, key }
     }
 
     /// The service's status line.
