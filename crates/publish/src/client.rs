@@ -66,7 +66,8 @@ impl Client {
         }
         let time = format!("+time={QUERY_SECONDS}");
         let options = ["+tcp", "+tries=1", "+norecurse", "+noedns", "+noall", "+comments"];
-        command.args(options).args(["+answer", &time]);
+        // With the additional section, dig prints the signature's error.
+        command.args(options).args(["+answer", "+additional", &time]);
         command
     }
 
@@ -154,8 +155,10 @@ fn answer(output: &Output) -> Answer {
         return Answer::Failed(Failure::Program { program: "nsupdate", why: line.to_owned() });
     }
     match code {
-        // Anyone could have sent an answer that isn't signed.
-        Some("YXDOMAIN" | "YXRRSET" | "NXDOMAIN" | "NXRRSET") if is_signed => return Answer::Unmet,
+        Some("YXDOMAIN" | "YXRRSET" | "NXDOMAIN" | "NXRRSET") => {
+            // Anyone could have sent an answer that isn't signed.
+            return if is_signed { Answer::Unmet } else { Answer::Failed(Failure::Unsigned) };
+        }
         Some(code) => return Answer::Failed(Failure::from_code(code)),
         None if !is_signed => return Answer::Failed(Failure::Unsigned),
         None => {}
@@ -183,22 +186,39 @@ fn answer(output: &Output) -> Answer {
 
 /// Reads dig's output. Returns the number of answers.
 fn read_answers(text: &str, seen: &mut BTreeMap<String, Seen>) -> Result<usize, Failure> {
-    let mut answers = 0;
+    let (mut answers, mut is_signed, mut is_answer) = (0, true, true);
     for line in text.lines() {
         if line.contains("Couldn't verify signature") {
-            return Err(Failure::Unsigned);
-        }
-        if let Some((_, status)) = line.split_once("status: ") {
-            answers += 1;
+            is_signed = false;
+        } else if let Some((_, status)) = line.split_once("status: ") {
             match status.split(',').next().unwrap_or("") {
-                "NOERROR" | "NXDOMAIN" => {}
-                code => return Err(Failure::Other(format!("a query failed with {code}"))),
+                "NOERROR" | "NXDOMAIN" if is_signed => {}
+                "NOERROR" | "NXDOMAIN" => return Err(Failure::Unsigned),
+                code => return Err(query_failure(code, text)),
             }
-        } else if !line.starts_with(';') {
+            answers += 1;
+            is_answer = true;
+        } else if line.starts_with(";; ADDITIONAL SECTION") {
+            is_answer = false;
+        } else if is_answer && !line.starts_with(';') {
             read_record(line, seen);
         }
     }
     Ok(answers)
+}
+
+/// The failure for a response code to a query. dig prints the signature's error in the TSIG record that follows.
+fn query_failure(code: &str, text: &str) -> Failure {
+    let mut signatures = text.lines().filter(|line| line.contains("\tTSIG\t"));
+    let error = signatures.find_map(|line| {
+        line.split_whitespace().find(|word| ["BADKEY", "BADSIG", "BADTIME"].contains(word))
+    });
+    match error.unwrap_or(code) {
+        code @ ("BADKEY" | "BADSIG" | "BADTIME" | "NOTAUTH" | "SERVFAIL") => {
+            Failure::from_code(code)
+        }
+        code => Failure::Query(code.into()),
+    }
 }
 
 fn read_record(line: &str, seen: &mut BTreeMap<String, Seen>) {
@@ -277,7 +297,7 @@ mod tests {
                 2,
                 "; TSIG error with server: expected a TSIG or SIG(0)\nupdate failed: YXDOMAIN\n"
                     .into(),
-                Answer::Failed(Other("YXDOMAIN".into())),
+                Answer::Failed(Unsigned),
             ),
             (
                 2,
@@ -332,6 +352,12 @@ _libvirt-nss.web.site.example. 60 IN\tTXT\t\"libvirt-nss host=alpha\"
 ;; ->>HEADER<<- opcode: QUERY, status: NOERROR, id: 4
 www.site.example. 60 IN CNAME web.site.example.
 site.example. 60 IN TXT \"libvirt-nss host=beta\"
+
+;; ADDITIONAL SECTION:
+ns.site.example.\t60\tIN\tA\t192.0.2.53
+
+;; TSIG PSEUDOSECTION:
+publish.\t\t0\tANY\tTSIG\thmac-sha256. 1700000000 300 32 bWFj 1 NOERROR 0
 ";
         let mut seen = BTreeMap::new();
         assert_eq!(read_answers(text, &mut seen), Ok(4));
@@ -343,7 +369,25 @@ site.example. 60 IN TXT \"libvirt-nss host=beta\"
         let alias = Seen { is_alias: true, ..Seen::default() };
         let expected = [("web.site.example", web), ("www.site.example", alias)];
         assert_eq!(seen, expected.map(|(name, seen)| (name.to_owned(), seen)).into());
-        let refused = ";; ->>HEADER<<- opcode: QUERY, status: REFUSED, id: 1\n";
-        assert!(read_answers(refused, &mut seen).is_err());
+        let failure = |text: &str| read_answers(text, &mut BTreeMap::new()).unwrap_err();
+        let header =
+            |status: &str| format!(";; ->>HEADER<<- opcode: QUERY, status: {status}, id: 1\n");
+        assert_eq!(failure(&header("REFUSED")), Failure::Query("REFUSED".into()));
+        assert_eq!(failure(&header("SERVFAIL")), Failure::ServerFailed);
+        assert_eq!(failure(&header("NOTAUTH")), Failure::NotAuthoritative);
+        let unsigned = ";; Couldn't verify signature: expected a TSIG or SIG(0)\n";
+        assert_eq!(failure(&(unsigned.to_owned() + &header("NOERROR"))), Failure::Unsigned);
+        for (error, expected) in [
+            ("BADKEY", Failure::UnknownKey),
+            ("BADSIG", Failure::WrongSecret),
+            ("BADTIME", Failure::WrongClock),
+        ] {
+            let text = format!(
+                ";; Couldn't verify signature: tsig indicates error\n{};; TSIG PSEUDOSECTION:\n\
+                 publish.\t\t0\tANY\tTSIG\thmac-sha256. 1700000000 300 0 1 {error} 0\n",
+                header("NOTAUTH")
+            );
+            assert_eq!(failure(&text), expected);
+        }
     }
 }

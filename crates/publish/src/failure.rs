@@ -25,6 +25,10 @@ pub enum Failure {
     Refused,
     /// NOTZONE.
     NotZone,
+    /// NOTIMP.
+    NotImplemented,
+    /// A query was answered with this response code.
+    Query(String),
     /// Another response code, or another message of nsupdate(1) or dig(1).
     Other(String),
     /// A program can't be run, or can't read the key.
@@ -63,12 +67,13 @@ impl Failure {
             Self::NotAuthoritative => "NOTAUTH",
             Self::Refused => "REFUSED",
             Self::NotZone => "NOTZONE",
-            Self::Other(code) => code,
+            Self::NotImplemented => "NOTIMP",
+            Self::Query(code) | Self::Other(code) => code,
             Self::Program { .. } => "program",
         }
     }
 
-    /// The failure for a response code, as printed by nsupdate(1) and dig(1).
+    /// The failure for a response code to an update, as printed by nsupdate(1).
     #[must_use]
     pub fn from_code(code: &str) -> Self {
         match code {
@@ -79,6 +84,7 @@ impl Failure {
             "NOTAUTH" => Self::NotAuthoritative,
             "REFUSED" => Self::Refused,
             "NOTZONE" => Self::NotZone,
+            "NOTIMP" => Self::NotImplemented,
             other => Self::Other(other.into()),
         }
     }
@@ -103,39 +109,38 @@ impl Failure {
     /// What failed, in one sentence without a full stop.
     #[must_use]
     pub fn what(&self, about: About<'_>) -> String {
-        let About { server, zone, key } = about;
-        let key = key.unwrap_or("Kerberos");
+        let About { server, zone, .. } = about;
+        let key = about.key_text();
         match self {
             Self::Unreachable(why) => format!("cannot reach {server}: {why}"),
             Self::TimedOut => format!("{server} does not answer"),
-            Self::ServerFailed => format!("{server} failed to update {zone} (SERVFAIL)"),
+            Self::ServerFailed => {
+                format!("{server} cannot serve or update {zone} at the moment (SERVFAIL)")
+            }
             Self::UnknownKey => {
-                format!(
-                    "{server} does not know the key in {key}, or does not allow it to do this (BADKEY)"
-                )
+                format!("{server} does not know {key}, or does not allow it to do this (BADKEY)")
             }
-            Self::WrongSecret => {
-                format!("{server} has a different secret for the key in {key} (BADSIG)")
-            }
+            Self::WrongSecret => format!("{server} has a different secret for {key} (BADSIG)"),
             Self::WrongClock => {
                 format!("the clocks of this host and {server} differ too much (BADTIME)")
             }
-            Self::Unsigned => format!("the answer of {server} is not signed with the key in {key}"),
-            Self::NotAuthoritative => {
-                format!("{server} is not the primary server of {zone} (NOTAUTH)")
-            }
-            Self::Refused => {
-                format!("{server} refuses updates of {zone} with the key in {key} (REFUSED)")
-            }
+            Self::Unsigned => format!("the answer of {server} is not signed with {key}"),
+            Self::NotAuthoritative => format!(
+                "{server} is not the primary server of {zone}, or does not accept {key} (NOTAUTH)"
+            ),
+            Self::Refused => format!("{server} refuses updates of {zone} with {key} (REFUSED)"),
             Self::NotZone => {
-                format!("{server} has a separate zone for a name below {zone} (NOTZONE)")
+                format!("{server} does not have all names below {zone} in that zone (NOTZONE)")
             }
+            Self::NotImplemented => format!("{server} does not support updates (NOTIMP)"),
+            Self::Query(code) => format!("{server} answers queries for {zone} with {code}"),
             Self::Other(words) => format!("{server} did not update {zone}: {words}"),
             Self::Program { program, why } => format!("{program} cannot be used: {why}"),
         }
     }
 
-    /// What to do next, as a command or an instruction.
+    /// What to do next, as a command or an instruction. Servers use the same code for different things, so the most likely one
+    /// comes first.
     #[must_use]
     pub fn next_step(&self, about: About<'_>) -> String {
         let About { server, zone, key } = about;
@@ -144,9 +149,12 @@ impl Failure {
                 "check 'server' and 'port' in libvirt-nss.toml, and that {server} accepts DNS over UDP and TCP from here: \
                  dig @{server} {zone} SOA"
             ),
-            Self::ServerFailed => format!("see the log of {server}"),
+            Self::ServerFailed => format!(
+                "see the log of {server}: the server could not load {zone}, cannot write its journal or database or, as a \
+                 secondary server, cannot reach the primary server"
+            ),
             Self::UnknownKey => format!(
-                "compare the key's name on both sides, and allow it to update {zone}: update-policy in BIND, acl in Knot"
+                "compare the key's name and algorithm on both sides; in Knot, also allow the key to update {zone} (acl)"
             ),
             Self::WrongSecret => match key {
                 Some(key) => format!(
@@ -159,22 +167,41 @@ impl Failure {
                 "check that nothing between here and {server} modifies DNS messages, and see its log"
             ),
             Self::NotAuthoritative => format!(
-                "set 'server' in libvirt-nss.toml to the primary server (see: dig {zone} SOA), and check that it has the zone {zone}"
+                "run: dig +norecurse @{server} {zone} SOA; without the flag aa in the answer, set 'server' and 'zone' in \
+                 libvirt-nss.toml to the primary server and its zone; with it, compare the key's name and algorithm on both \
+                 sides, and allow the key to update {zone} (acl in Knot)"
             ),
-            Self::Refused => String::from(
-                "allow updates with this key: update-policy in BIND, acl in Knot, TSIG-ALLOW-DNSUPDATE in PowerDNS, which also \
-                 refuses a wrong key or clock this way",
+            Self::Refused => format!(
+                "allow updates of {zone} with this key: update-policy in BIND; TSIG-ALLOW-DNSUPDATE, dnsupdate and \
+                 allow-dnsupdate-from in PowerDNS, which also refuses a wrong key or clock this way; a secondary server may \
+                 refuse all updates"
             ),
             Self::NotZone => String::from(
                 "set 'zone' and 'reverse-zones' in libvirt-nss.toml to the server's zones",
             ),
+            Self::NotImplemented => format!(
+                "set 'server' in libvirt-nss.toml to the primary server of {zone} (see: dig {zone} SOA); resolvers don't \
+                 support updates"
+            ),
+            Self::Query(_) => format!(
+                "check that {server} has the zone {zone}, and allows this host to query it with the key (allow-query in BIND)"
+            ),
             Self::Other(_) => format!("see the log of {server}"),
             Self::Program { program, .. } => {
-                let key = key.unwrap_or("keytab");
+                let key = key.unwrap_or("the keytab");
                 format!(
-                    "check that {program} is installed (Debian: bind9-dnsutils), and that the service can read the {key}"
+                    "check that {program} is installed (Debian: bind9-dnsutils), and that the service can read {key}"
                 )
             }
+        }
+    }
+}
+
+impl About<'_> {
+    fn key_text(self) -> String {
+        match self.key {
+            Some(key) => format!("the key in {key}"),
+            None => String::from("this host's Kerberos credentials"),
         }
     }
 }

@@ -129,11 +129,23 @@ impl Error {
                 let about = about(zone.as_str());
                 format!("{zone}: {}; next step: {}", failure.what(about), failure.next_step(about))
             }
-            Self::NotTransferred(zone, failure) => format!(
-                "cannot list the names in {zone}: {}; next step: allow transfers with this key (allow-transfer in BIND, acl in Knot, \
-                 TSIG-ALLOW-AXFR in PowerDNS), or name the guests: libvirt-nss-publish --prune {host} NAME...",
-                failure.what(about(zone))
-            ),
+            Self::NotTransferred(zone, failure) => {
+                let about = about(zone.as_str());
+                let step = match failure {
+                    // Knot and PowerDNS answer so to a key without rights.
+                    Failure::Query(_) | Failure::UnknownKey | Failure::NotAuthoritative => {
+                        String::from(
+                            "allow transfers with this key (allow-transfer in BIND, acl in Knot, TSIG-ALLOW-AXFR in PowerDNS)",
+                        )
+                    }
+                    _ => failure.next_step(about),
+                };
+                format!(
+                    "cannot list the names in {zone}: {}; next step: {step}, or name the guests: libvirt-nss-publish --prune \
+                     {host} NAME...",
+                    failure.what(about)
+                )
+            }
             Self::Changed(zone) => {
                 format!(
                     "names in {zone} changed at the same time; next step: run the same command again"

@@ -51,6 +51,8 @@ pub struct NameServer {
     port: u16,
     directory: Scratch,
     process: Option<Child>,
+    /// A library that replaces functions of the C library in the server.
+    preload: Option<PathBuf>,
 }
 
 /// Where tests/setup puts the packages' files.
@@ -131,7 +133,8 @@ impl NameServer {
     /// It doesn't start.
     #[must_use]
     pub fn start(kind: Kind) -> Self {
-        let mut server = Self { kind, port: free_port(), directory: Scratch::new(), process: None };
+        let (port, directory) = (free_port(), Scratch::new());
+        let mut server = Self { kind, port, directory, process: None, preload: None };
         server.configure(SECRET);
         server.make_zones();
         server.resume();
@@ -237,14 +240,20 @@ impl NameServer {
         }
     }
 
+    /// Runs statements in PowerDNS's database.
+    fn sql(&self, statements: &str) {
+        let program =
+            "import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(sys.argv[2])";
+        let database = self.directory.join("pdns.sqlite");
+        run(Command::new("python3").args(["-c", program]).arg(database).arg(statements));
+    }
+
     fn make_zones(&self) {
         if self.kind == Kind::PowerDns {
             let schema = "usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql";
             let paths = [packages().join(schema), Path::new("/").join(schema)];
-            let schema = paths.into_iter().find(|path| path.exists()).expect("PowerDNS's schema");
-            let create = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(open(sys.argv[2]).read())";
-            let database = self.directory.join("pdns.sqlite");
-            run(Command::new("python3").args(["-c", create]).arg(database).arg(schema));
+            let schema = paths.iter().find_map(|path| fs::read_to_string(path).ok());
+            self.sql(&schema.expect("PowerDNS's schema"));
             self.import_keys(SECRET);
         }
         for zone in [ZONE, REVERSE_ZONE] {
@@ -261,6 +270,46 @@ impl NameServer {
                 format!("$TTL 60\n@ SOA {ns}. root.{ZONE}. 1 60 60 60 60\n@ NS {ns}.\n{address}");
             self.directory.write(format!("{zone}.zone"), text);
         }
+    }
+
+    /// From the next start on, the server fails to load [`ZONE`]. PowerDNS, which loads nothing, fails to add records.
+    ///
+    /// # Panics
+    /// The zone's file can't be replaced.
+    pub fn break_zone(&self) {
+        if self.kind == Kind::PowerDns {
+            self.sql("CREATE TRIGGER broken BEFORE INSERT ON records BEGIN SELECT RAISE(ABORT, 'broken'); END");
+            return;
+        }
+        let file = self.directory.join(format!("{ZONE}.zone"));
+        fs::rename(&file, file.with_extension("aside")).expect("the zone's file");
+        fs::write(file, "not a record\n").expect("another in its place");
+    }
+
+    /// Undoes [`break_zone`](Self::break_zone), from the next start on.
+    ///
+    /// # Panics
+    /// The zone's file can't be replaced.
+    pub fn mend_zone(&self) {
+        if self.kind == Kind::PowerDns {
+            self.sql("DROP TRIGGER broken");
+            return;
+        }
+        let file = self.directory.join(format!("{ZONE}.zone"));
+        fs::rename(file.with_extension("aside"), file).expect("the zone's file");
+    }
+
+    /// Sets the server's clock an hour ahead, from the next start on.
+    ///
+    /// # Panics
+    /// The library that does this can't be compiled.
+    pub fn set_clock_ahead(&mut self) {
+        let library = self.directory.join("clock_ahead.so");
+        let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/clock_ahead.c");
+        let options = ["-Wall", "-Wextra", "-Werror", "-O1", "-fPIC", "-shared", "-o"];
+        run(Command::new(compiler).args(options).args([&library, &source]));
+        self.preload = Some(library);
     }
 
     /// Restarts it with the contents of its zones.
@@ -284,6 +333,9 @@ impl NameServer {
                 "ready to distribute questions"
             }
         };
+        if let Some(library) = &self.preload {
+            command.env("LD_PRELOAD", library);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let mut log = BufReader::new(process.stderr.take().expect("a pipe")).lines();

@@ -49,18 +49,39 @@ fn a_key_that_changes() {
     });
 }
 
-/// How each server refuses an update, and the failure that is reported.
+#[test]
+fn a_zone_that_cannot_be_served() {
+    with_each(|server| {
+        let mut alpha = Host::new("alpha", server);
+        alpha.guests(&[("web", "10.0.0.1")]).publish();
+        server.kill();
+        server.break_zone();
+        server.resume();
+        let said = alpha.guests(&[("web", "10.0.0.2")]).publish();
+        assert_eq!(said[0], "site.example: SERVFAIL");
+        server.kill();
+        server.mend_zone();
+        server.resume();
+        // It may pass by itself, so it is retried soon.
+        let said = alpha.later(60).publish();
+        assert!(said.contains(&"site.example: recovered".to_owned()), "{said:?}");
+        assert_eq!(server.dig(&["web.site.example", "A"]), "10.0.0.2");
+        assert_eq!(server.dig(&["-x", "10.0.0.2"]), "web.site.example.");
+    });
+}
+
+/// How each server refuses an update or a query, and the failure that is reported.
 #[test]
 fn what_servers_refuse() {
     if !NameServer::are_installed() {
         return;
     }
     for kind in Kind::ALL {
-        let server = NameServer::start(kind);
+        let mut server = NameServer::start(kind);
         let host = Host::new("alpha", &server);
-        let send = |zone: &str| {
+        let send_name = |zone: &str, name: String| {
             let change = Change {
-                name: format!("web.{zone}"),
+                name,
                 kind: ChangeKind::Claim,
                 delete: [].into(),
                 add: ["A 10.0.0.1".parse().unwrap()].into(),
@@ -72,24 +93,41 @@ fn what_servers_refuse() {
                 answer => panic!("{kind:?}: {answer:?}"),
             }
         };
+        let send = |zone: &str| send_name(zone, format!("web.{zone}"));
+        let query = || host.client.clone().look(&["web.site.example"]).unwrap_err();
         let is = |failure: Failure, expected: [&str; 3]| {
             let at = Kind::ALL.iter().position(|one| *one == kind).unwrap();
-            assert_eq!(failure.code(), expected[at], "{kind:?}");
+            let code = expected[at];
+            assert_eq!(failure.code(), code, "{kind:?}");
             let about = About { server: "ns1", zone: ZONE, key: Some("/k") };
-            assert!(!failure.what(about).is_empty() && !failure.next_step(about).is_empty());
+            let (what, next_step) = (failure.what(about), failure.next_step(about));
+            assert!(what.contains(&format!("({code})")), "{what}");
             assert!(!failure.may_have_been_applied() && !failure.is_temporary());
+            // The key may be to blame wherever one of the servers says so with this code.
+            if ["BADKEY", "BADSIG", "NOTAUTH", "REFUSED"].contains(&code) {
+                assert!(what.contains("/k") && next_step.contains("key"), "{what}; {next_step}");
+            }
         };
         // The codes of BIND, Knot and PowerDNS.
         is(send("other.example"), ["NOTAUTH", "NOTAUTH", "NOTAUTH"]);
+        is(send_name(ZONE, "web.other.example".into()), ["NOTZONE", "NOTZONE", "NOTZONE"]);
         host.set_key("nobody", SECRET);
         // Knot 3.2 of Debian 12 answers BADKEY, 3.4 of Debian 13 only NOTAUTH.
         let knot = if NameServer::knot_version() < (3, 4) { "BADKEY" } else { "NOTAUTH" };
         is(send(ZONE), ["BADKEY", knot, "REFUSED"]);
+        is(query(), ["BADKEY", knot, "NOTAUTH"]);
         host.set_key("publish", OTHER_SECRET);
         is(send(ZONE), ["BADSIG", "BADSIG", "REFUSED"]);
+        is(query(), ["BADSIG", "BADSIG", "NOTAUTH"]);
         host.set_key("weak", SECRET);
         is(send(ZONE), ["REFUSED", knot, "REFUSED"]);
         std::fs::remove_file(host.client.key.as_ref().unwrap()).unwrap();
         assert!(matches!(send(ZONE), Failure::Program { program: "nsupdate", .. }));
+        host.set_key("publish", SECRET);
+        server.kill();
+        server.set_clock_ahead();
+        server.resume();
+        is(send(ZONE), ["BADTIME", "BADTIME", "REFUSED"]);
+        is(query(), ["BADTIME", "BADTIME", "NOTAUTH"]);
     }
 }
