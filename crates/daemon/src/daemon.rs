@@ -25,7 +25,7 @@ use crate::service::link::Link;
 use crate::service::lock::{self, Lock};
 use crate::service::log::{Log, count};
 use crate::service::notify::Manager;
-use crate::service::signals::{Signals, Wish};
+use crate::service::signals::{ServiceRequest, Signals};
 use crate::starts::Starts;
 use crate::state::watch::Watch;
 
@@ -254,14 +254,13 @@ impl<'o> Daemon<'o> {
     fn run(&mut self, signals: &mut Signals) -> Result<(), Error> {
         loop {
             self.wait(signals)?;
-            for wish in signals.take() {
-                match wish {
-                    Wish::End => {
-                        self.log.info("stopping");
-                        return Ok(());
-                    }
-                    Wish::Reload => self.reload(),
+            match signals.take() {
+                Some(ServiceRequest::Stop) => {
+                    self.log.info("stopping");
+                    return Ok(());
                 }
+                Some(ServiceRequest::Reload) => self.reload(),
+                None => {}
             }
             if self.watch.take().map_err(Error::system("read inotify's events"))? {
                 self.arm();

@@ -19,7 +19,7 @@ use rustix::fs::inotify::{CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 use service::log::{Log, count};
 use service::notify::Manager;
-use service::signals::{Signals, Wish};
+use service::signals::{ServiceRequest, Signals};
 
 use crate::client::Client;
 use crate::failure::About;
@@ -145,7 +145,7 @@ pub fn run(directories: &Directories, log: Log) -> Result<(), Error> {
         .map_err(system(format!("cannot watch {}", directories.snapshot.display())))?;
     let mut status = ReplacedFile::new(&directories.status);
     let mut is_ready = false;
-    let ended = loop {
+    loop {
         let until = running.publish()?;
         running
             .report(&mut status)
@@ -158,32 +158,26 @@ pub fn run(directories: &Directories, log: Log) -> Result<(), Error> {
             is_ready = true;
         }
         wait(&watch, &signals, until).map_err(system("cannot wait for events"))?;
-        let mut reload = false;
-        let mut end = false;
-        for wish in signals.take() {
-            reload |= wish == Wish::Reload;
-            end |= wish == Wish::End;
-        }
-        if end {
-            break Ok(());
-        }
-        if reload {
-            manager.reloading();
-            match Running::new(directories, &store, log) {
-                Ok(new) => {
-                    running = new;
-                    log.info("the configuration was read again");
+        match signals.take() {
+            Some(ServiceRequest::Stop) => break,
+            Some(ServiceRequest::Reload) => {
+                manager.reloading();
+                match Running::new(directories, &store, log) {
+                    Ok(new) => {
+                        running = new;
+                        log.info("the configuration was read again");
+                    }
+                    Err(error) => log.error(format!("keeping the old configuration: {error}")),
                 }
-                Err(error) => log.error(format!("keeping the old configuration: {error}")),
+                is_ready = false;
             }
-            is_ready = false;
+            None => {}
         }
         drain(&mut watch).map_err(system("cannot read events"))?;
-    };
+    }
     manager.stopping();
     // The status only exists while the service runs.
-    status.remove().map_err(system("cannot remove the status file"))?;
-    ended
+    status.remove().map_err(system("cannot remove the status file"))
 }
 
 struct Running<'d> {

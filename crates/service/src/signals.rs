@@ -9,12 +9,12 @@ use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
 
 /// What a signal asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ServiceRequest {
     /// SIGHUP: reload the configuration.
     Reload,
-    /// SIGTERM, SIGINT: end.
-    End,
+    /// SIGTERM, SIGINT: stop.
+    Stop,
 }
 
 /// The signals that a service handles.
@@ -31,17 +31,14 @@ impl Signals {
         Ok(Self(SignalDelivery::with_pipe(read, write, SignalOnly, signals)?))
     }
 
-    /// What the signals received since the last call ask for; `End` comes last.
+    /// What the signals received since the last call ask for, if there were any. `Stop` overrides `Reload`.
     #[must_use]
-    pub fn take(&mut self) -> Vec<Wish> {
-        let mut wishes: Vec<Wish> = self
-            .0
-            .pending()
-            .map(|signal| if signal == SIGHUP { Wish::Reload } else { Wish::End })
-            .collect();
-        wishes.sort_by_key(|&wish| wish == Wish::End);
-        wishes.dedup();
-        wishes
+    pub fn take(&mut self) -> Option<ServiceRequest> {
+        let request = |signal| match signal {
+            SIGHUP => ServiceRequest::Reload,
+            _ => ServiceRequest::Stop,
+        };
+        self.0.pending().map(request).max()
     }
 }
 
