@@ -8,16 +8,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use daemon::backend::{Backend, Connections};
-use daemon::daemon::{Options, run};
+use daemon::daemon::run;
 use daemon::inbox::Outbox;
-use daemon::model::{
-    Agent, ConnectionConfig, ConnectionId, ConnectionState, Guest, Nic, ReportedBy, Update,
-};
+use daemon::model::{ConnectionConfig, ConnectionId, ConnectionState, Guest, Update};
 use daemon::service::log::Log;
-use daemon::state::watch::Watch;
-use guest_names::address::Mac;
 use guest_names::snapshot::format::flags;
-use support::{Place, exists, status, until};
+use support::{Directories, exists, status, until};
 
 /// For each start, the connections and where to send updates.
 static STARTS: Mutex<Vec<(Vec<ConnectionConfig>, Outbox)>> = Mutex::new(Vec::new());
@@ -49,55 +45,33 @@ fn outbox(start: usize) -> Outbox {
 }
 
 fn guest(name: &str, address: &str) -> Guest {
-    Guest {
-        uuid: [1; 16],
-        name: name.into(),
-        title: Some("The title".into()),
-        host_name: Some("inside".into()),
-        agent: Agent::Answered,
-        host_keys: None,
-        nics: vec![Nic {
-            mac: Mac([0x52, 0x54, 0, 0, 0, 1]),
-            network: None,
-            bridge: Some("br0".into()),
-            addresses: vec![daemon::model::ReportedAddress {
-                address: address.parse().unwrap(),
-                source: ReportedBy::Agent,
-                expiry: 0,
-            }],
-        }],
-    }
+    let title = Some("The title".into());
+    Guest { name: name.into(), title, ..support::guest("br0", &[address]) }
 }
 
 fn signal(signal: i32) {
-    // SAFETY: kill(2) has no preconditions; the process is this one, whose daemon handles the signal.
-    assert_eq!(unsafe { libc::kill(std::process::id() as i32, signal) }, 0);
+    support::signal(std::process::id(), signal);
 }
 
 /// There is only one test, since signals go to the whole process.
 #[test]
 fn reports_reach_the_snapshot() {
-    let place = Place::new();
-    place.write("config", "hold = 3\n");
-    place.replace("virbr0.status", &status(&[("10.0.0.9", "leased")]));
-    let mut watch = Watch::new(&place.path("run")).unwrap();
-    watch.arm().unwrap();
-    let options = Options {
-        config: Some(place.path("config")),
-        state_directory: place.path("state"),
-        snapshot_directory: place.path("run"),
-    };
+    let directories = Directories::new();
+    directories.write("config", "hold = 3\n");
+    directories.replace("virbr0.status", &status(&[("10.0.0.9", "leased")]));
+    let mut watch = directories.watch();
+    let options = directories.options();
     let daemon = thread::spawn(move || run(&options, BACKEND, Log::new("libvirt-nssd")));
     let id = ConnectionId(0);
 
     // The first snapshot waits for a connection that hasn't reported yet, but not for ever.
-    let snapshot = until(&place, &mut watch, |_| true);
+    let snapshot = until(&directories, &mut watch, |_| true);
     assert!(snapshot.has("hleased") && snapshot.has("hleased.host.vm.internal"));
     assert_eq!(snapshot.info()["connections"][0]["state"], "connecting");
     let first = outbox(0);
     first.put(Update::State(id, ConnectionState::Up));
     first.put(Update::Guests(id, vec![guest("vm", "10.0.0.1")]));
-    let snapshot = until(&place, &mut watch, |snapshot| snapshot.has("gvm"));
+    let snapshot = until(&directories, &mut watch, |snapshot| snapshot.has("gvm"));
     assert_eq!(snapshot.entry("gvm").flags, flags::TOLD | flags::ATTACHED);
     assert_eq!(snapshot.entry("hinside").name, b"inside");
     assert!(snapshot.has("gvm.vm.internal") && snapshot.has("hleased"));
@@ -108,36 +82,37 @@ fn reports_reach_the_snapshot() {
     assert_eq!(connection["addresses"]["agent"], 1);
     assert_eq!(snapshot.meta().hold, 3);
     first.put(Update::Guest(id, guest("renamed", "10.0.0.2")));
-    until(&place, &mut watch, |snapshot| snapshot.has("grenamed") && !snapshot.has("gvm"));
+    until(&directories, &mut watch, |snapshot| snapshot.has("grenamed") && !snapshot.has("gvm"));
 
     // A connection that is down keeps its guests for a while.
     let down = ConnectionState::Down { reason: "Connection reset by peer".into(), retry_in: 4 };
     let start = Instant::now();
     first.put(Update::State(id, down));
-    let snapshot =
-        until(&place, &mut watch, |snapshot| snapshot.info()["connections"][0]["state"] == "down");
+    let snapshot = until(&directories, &mut watch, |snapshot| {
+        snapshot.info()["connections"][0]["state"] == "down"
+    });
     assert!(snapshot.has("grenamed"));
     assert_eq!(snapshot.info()["connections"][0]["reason"], "Connection reset by peer");
-    until(&place, &mut watch, |snapshot| !snapshot.has("grenamed"));
+    until(&directories, &mut watch, |snapshot| !snapshot.has("grenamed"));
     // The daemon counts whole milliseconds.
     assert!(start.elapsed() + Duration::from_millis(1) >= Duration::from_secs(3));
 
     // If the backend can't be started with a new configuration, nothing changes.
-    place.write("config", "[[connection]]\nname = \"refused\"\nuri = \"qemu:///system\"\n");
+    directories.write("config", "[[connection]]\nname = \"refused\"\nuri = \"qemu:///system\"\n");
     signal(libc::SIGHUP);
     first.put(Update::Guests(id, vec![guest("still", "10.0.0.5")]));
     first.put(Update::State(id, ConnectionState::Up));
-    let snapshot = until(&place, &mut watch, |snapshot| snapshot.has("gstill"));
+    let snapshot = until(&directories, &mut watch, |snapshot| snapshot.has("gstill"));
     assert_eq!(snapshot.info()["connections"][0]["name"], "host");
     assert_eq!(STOPS.load(Ordering::SeqCst), 0);
 
     // With another configuration, updates from the old connections are dropped.
-    place.write(
+    directories.write(
         "config",
         "[[connection]]\nname = \"again\"\nuri = \"qemu:///system\"\nagent = false\n",
     );
     signal(libc::SIGHUP);
-    until(&place, &mut watch, |snapshot| snapshot.has("hleased.again"));
+    until(&directories, &mut watch, |snapshot| snapshot.has("hleased.again"));
     assert_eq!(STOPS.load(Ordering::SeqCst), 1);
     let second = {
         let starts = STARTS.lock().unwrap();
@@ -147,13 +122,13 @@ fn reports_reach_the_snapshot() {
     first.put(Update::Guests(id, vec![guest("late", "10.0.0.3")]));
     second.put(Update::State(id, ConnectionState::Up));
     second.put(Update::Guests(id, vec![guest("new", "10.0.0.4")]));
-    let snapshot = until(&place, &mut watch, |snapshot| snapshot.has("gnew.again"));
+    let snapshot = until(&directories, &mut watch, |snapshot| snapshot.has("gnew.again"));
     assert!(!snapshot.has("glate") && !snapshot.has("hleased.host.vm.internal"));
     second.put(Update::Gone(id, [1; 16]));
-    until(&place, &mut watch, |snapshot| !snapshot.has("gnew"));
+    until(&directories, &mut watch, |snapshot| !snapshot.has("gnew"));
 
     signal(libc::SIGTERM);
     daemon.join().unwrap().unwrap();
     assert_eq!(STOPS.load(Ordering::SeqCst), 2);
-    assert!(!exists(&place.path("run/names.cdb")));
+    assert!(!exists(&directories.path("run/names.cdb")));
 }

@@ -7,95 +7,95 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::process::Stdio;
 
 use guest_names::snapshot::format::flags;
-use support::{Place, Running, command, exists, status};
+use support::{Directories, Running, command, exists, status};
 
 #[test]
 fn it_follows_the_state_directory() {
-    let place = Place::new();
-    place.replace("virbr0.status", &status(&[("10.0.0.1", "Web")]));
-    let daemon = Running::start(&place);
+    let directories = Directories::new();
+    directories.replace("virbr0.status", &status(&[("10.0.0.1", "Web")]));
+    let daemon = Running::start(&directories);
     daemon.ready();
-    let snapshot = daemon.snapshot(&place, |snapshot| snapshot.has("hweb"));
-    assert_eq!(snapshot.meta().state, Some(place.stamp()));
+    let snapshot = daemon.snapshot(&directories, |snapshot| snapshot.has("hweb"));
+    assert_eq!(snapshot.meta().state, Some(directories.stamp()));
     assert_eq!(snapshot.meta().hold, 90);
     assert_eq!(snapshot.entry("hweb").flags, flags::LEASE);
     assert_eq!(snapshot.entry("hweb").name, b"Web");
     let info = snapshot.info();
     assert_eq!(info["files"]["leases"], 1, "{info}");
     assert_eq!(info["files"]["current"], true, "{info}");
-    let mode = fs::metadata(place.path("run/names.cdb")).unwrap().permissions().mode();
+    let mode = fs::metadata(directories.path("run/names.cdb")).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o644);
 
-    // Another file; a file changed in place; a file removed; and the directory itself.
-    place.replace("virbr0.status", &status(&[("10.0.0.2", "db")]));
+    // Another file; a file changed in directories; a file removed; and the directory itself.
+    directories.replace("virbr0.status", &status(&[("10.0.0.2", "db")]));
     let current = |key: &'static str| {
-        let place = &place;
+        let directories = &directories;
         move |snapshot: &support::Snapshot| {
-            snapshot.has(key) && snapshot.meta().state == Some(place.stamp())
+            snapshot.has(key) && snapshot.meta().state == Some(directories.stamp())
         }
     };
-    assert!(!daemon.snapshot(&place, current("hdb")).has("hweb"));
-    place.write("state/virbr0.status", &status(&[("10.0.0.2", "written")]));
-    daemon.snapshot(&place, current("hwritten"));
-    fs::remove_file(place.path("state/virbr0.status")).unwrap();
-    daemon.snapshot(&place, |snapshot| {
-        !snapshot.has("hwritten") && snapshot.meta().state == Some(place.stamp())
+    assert!(!daemon.snapshot(&directories, current("hdb")).has("hweb"));
+    directories.write("state/virbr0.status", &status(&[("10.0.0.2", "written")]));
+    daemon.snapshot(&directories, current("hwritten"));
+    fs::remove_file(directories.path("state/virbr0.status")).unwrap();
+    daemon.snapshot(&directories, |snapshot| {
+        !snapshot.has("hwritten") && snapshot.meta().state == Some(directories.stamp())
     });
-    fs::rename(place.path("state"), place.path("away")).unwrap();
-    daemon.snapshot(&place, |snapshot| snapshot.meta().state.is_none());
-    fs::create_dir(place.path("state")).unwrap();
-    place.replace("virbr1.status", &status(&[("10.0.0.3", "back")]));
-    daemon.snapshot(&place, current("hback"));
+    fs::rename(directories.path("state"), directories.path("away")).unwrap();
+    daemon.snapshot(&directories, |snapshot| snapshot.meta().state.is_none());
+    fs::create_dir(directories.path("state")).unwrap();
+    directories.replace("virbr1.status", &status(&[("10.0.0.3", "back")]));
+    daemon.snapshot(&directories, current("hback"));
     // A file without leases also changes the directory's time stamp.
-    place.replace("default.conf", "");
-    daemon.snapshot(&place, current("hback"));
+    directories.replace("default.conf", "");
+    daemon.snapshot(&directories, current("hback"));
     assert_eq!(daemon.log().lines().count(), 1, "{}", daemon.log());
 }
 
 #[test]
 fn the_state_directory_may_be_created_later() {
-    let place = Place::new();
-    fs::remove_dir(place.path("state")).unwrap();
-    let daemon = Running::start(&place);
+    let directories = Directories::new();
+    fs::remove_dir(directories.path("state")).unwrap();
+    let daemon = Running::start(&directories);
     daemon.ready();
-    assert_eq!(place.snapshot().unwrap().meta().state, None);
+    assert_eq!(directories.snapshot().unwrap().meta().state, None);
     assert!(daemon.log().contains("state does not exist, so there are no leases; libvirt creates"));
-    fs::create_dir(place.path("state")).unwrap();
-    place.replace("virbr0.status", &status(&[("10.0.0.1", "web")]));
-    daemon.snapshot(&place, |snapshot| {
-        snapshot.has("hweb") && snapshot.meta().state == Some(place.stamp())
+    fs::create_dir(directories.path("state")).unwrap();
+    directories.replace("virbr0.status", &status(&[("10.0.0.1", "web")]));
+    daemon.snapshot(&directories, |snapshot| {
+        snapshot.has("hweb") && snapshot.meta().state == Some(directories.stamp())
     });
 }
 
 /// Changes of a file behind a symbolic link leave no trace in the directory, and look-ups may be able to read it.
 #[test]
 fn a_symbolic_link_leaves_leases_to_the_look_up() {
-    let place = Place::new();
-    place.write("elsewhere", &status(&[("10.0.0.1", "web")]));
-    symlink(place.path("elsewhere"), place.path("state/virbr0.status")).unwrap();
-    let daemon = Running::start(&place);
+    let directories = Directories::new();
+    directories.write("elsewhere", &status(&[("10.0.0.1", "web")]));
+    symlink(directories.path("elsewhere"), directories.path("state/virbr0.status")).unwrap();
+    let daemon = Running::start(&directories);
     daemon.ready();
-    let snapshot = place.snapshot().unwrap();
+    let snapshot = directories.snapshot().unwrap();
     assert_eq!(snapshot.meta().state, None);
     assert_eq!(snapshot.info()["files"]["unread"][0], "virbr0.status: is a symbolic link");
     assert!(
         daemon.log().contains("warning: cannot read virbr0.status: is a symbolic link; look-ups")
     );
-    fs::remove_file(place.path("state/virbr0.status")).unwrap();
-    daemon.snapshot(&place, |snapshot| snapshot.meta().state == Some(place.stamp()));
+    fs::remove_file(directories.path("state/virbr0.status")).unwrap();
+    daemon.snapshot(&directories, |snapshot| snapshot.meta().state == Some(directories.stamp()));
 }
 
 #[test]
 fn it_ends_without_a_snapshot() {
     for signal in [libc::SIGTERM, libc::SIGINT] {
-        let place = Place::new();
-        let mut daemon = Running::start(&place);
+        let directories = Directories::new();
+        let mut daemon = Running::start(&directories);
         daemon.ready();
-        assert!(exists(&place.path("run/names.cdb")));
+        assert!(exists(&directories.path("run/names.cdb")));
         assert_eq!(daemon.end(signal).code(), Some(0), "{}", daemon.log());
         daemon.until("STOPPING=1");
         assert!(daemon.log().ends_with("libvirt-nssd: stopping\n"), "{}", daemon.log());
-        let left = fs::read_dir(place.path("run")).unwrap();
+        let left = fs::read_dir(directories.path("run")).unwrap();
         let mut left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
         left.sort();
         // Left for the next daemon.
@@ -105,10 +105,10 @@ fn it_ends_without_a_snapshot() {
 
 #[test]
 fn it_reads_its_configuration_again() {
-    let place = Place::new();
-    let daemon = Running::start(&place);
+    let directories = Directories::new();
+    let daemon = Running::start(&directories);
     daemon.ready();
-    place.write("config", "connection = []\nhold = 2\n");
+    directories.write("config", "connection = []\nhold = 2\n");
     daemon.signal(libc::SIGHUP);
     let reloading = daemon.until("RELOADING=1");
     assert!(reloading.lines().any(|line| line.starts_with("MONOTONIC_USEC=")), "{reloading}");
@@ -117,26 +117,26 @@ fn it_reads_its_configuration_again() {
         "libvirt-nssd: error: {}:2: hold: 2 is out of range, expected a number of seconds from 3 to \
          86400; the \
          configuration stays as it was\n",
-        place.path("config").display()
+        directories.path("config").display()
     );
     assert!(daemon.log().ends_with(&error), "{}", daemon.log());
-    assert_eq!(place.snapshot().unwrap().meta().hold, 90);
-    place.write("config", "connection = []\nhold = 30\n");
+    assert_eq!(directories.snapshot().unwrap().meta().hold, 90);
+    directories.write("config", "connection = []\nhold = 30\n");
     daemon.signal(libc::SIGHUP);
     daemon.until("RELOADING=1");
     daemon.ready();
-    assert_eq!(place.snapshot().unwrap().meta().hold, 30);
+    assert_eq!(directories.snapshot().unwrap().meta().hold, 30);
 }
 
 #[test]
 fn it_shows_that_it_is_alive() {
-    let place = Place::new();
-    place.write("config", "connection = []\nhold = 3\n");
-    let daemon = Running::start_with(&place, |command| {
+    let directories = Directories::new();
+    directories.write("config", "connection = []\nhold = 3\n");
+    let daemon = Running::start_with(&directories, |command| {
         command.env("WATCHDOG_USEC", "40000");
     });
     daemon.ready();
-    let snapshot = || fs::metadata(place.path("run/names.cdb"));
+    let snapshot = || fs::metadata(directories.path("run/names.cdb"));
     let first = snapshot().unwrap();
     let modified = first.modified().unwrap();
     let mut alive = 0;
@@ -149,14 +149,14 @@ fn it_shows_that_it_is_alive() {
     assert!(alive > 10, "{alive}");
     assert_eq!(snapshot().unwrap().ino(), first.ino());
     // If the snapshot is removed, it is written again the next time it should be touched.
-    fs::remove_file(place.path("run/names.cdb")).unwrap();
-    daemon.snapshot(&place, |_| true);
+    fs::remove_file(directories.path("run/names.cdb")).unwrap();
+    daemon.snapshot(&directories, |_| true);
 }
 
 /// A compilation that takes long: 3,000 leases with as many names on each of thirty bridges.
 #[test]
 fn it_shows_that_it_is_alive_while_it_compiles() {
-    let place = Place::new();
+    let directories = Directories::new();
     for bridge in 0..30 {
         let leases: Vec<(String, String)> = (0..3_000)
             .map(|at| {
@@ -164,9 +164,9 @@ fn it_shows_that_it_is_alive_while_it_compiles() {
             })
             .collect();
         let leases: Vec<_> = leases.iter().map(|(ip, name)| (ip.as_str(), name.as_str())).collect();
-        place.replace(&format!("virbr{bridge}.status"), &status(&leases));
+        directories.replace(&format!("virbr{bridge}.status"), &status(&leases));
     }
-    let daemon = Running::start_with(&place, |command| {
+    let daemon = Running::start_with(&directories, |command| {
         command.env("WATCHDOG_USEC", "20000");
     });
     let mut alive = 0;
@@ -179,64 +179,64 @@ fn it_shows_that_it_is_alive_while_it_compiles() {
     }
     // One of them comes before it begins.
     assert!(alive > 3, "{alive}");
-    assert!(place.snapshot().unwrap().has("hweb-29-2999"));
+    assert!(directories.snapshot().unwrap().has("hweb-29-2999"));
 }
 
 #[test]
 fn there_is_only_one() {
-    let place = Place::new();
-    let mut daemon = Running::start(&place);
+    let directories = Directories::new();
+    let mut daemon = Running::start(&directories);
     daemon.ready();
-    let second = command(&place).output().unwrap();
+    let second = command(&directories).output().unwrap();
     assert_eq!(second.status.code(), Some(1));
     let expected = format!(
         "libvirt-nssd: error: another libvirt-nssd writes to {}: stop that one, or give this one a directory \
          of its own with --snapshot\n",
-        place.path("run").display()
+        directories.path("run").display()
     );
     assert_eq!(String::from_utf8(second.stderr).unwrap(), expected);
-    assert!(exists(&place.path("run/names.cdb")));
+    assert!(exists(&directories.path("run/names.cdb")));
     // A daemon that was killed, and the files that it left, don't prevent a new one.
     daemon.end(libc::SIGKILL);
-    let left = fs::metadata(place.path("run/names.cdb")).unwrap().ino();
-    place.write("run/names.cdb.new", "half");
-    place.replace("virbr0.status", &status(&[("10.0.0.1", "web")]));
+    let left = fs::metadata(directories.path("run/names.cdb")).unwrap().ino();
+    directories.write("run/names.cdb.new", "half");
+    directories.replace("virbr0.status", &status(&[("10.0.0.1", "web")]));
     drop(daemon);
-    let daemon = Running::start(&place);
+    let daemon = Running::start(&directories);
     daemon.ready();
-    daemon.snapshot(&place, |snapshot| snapshot.has("hweb"));
-    assert_ne!(fs::metadata(place.path("run/names.cdb")).unwrap().ino(), left);
-    assert!(!exists(&place.path("run/names.cdb.new")));
+    daemon.snapshot(&directories, |snapshot| snapshot.has("hweb"));
+    assert_ne!(fs::metadata(directories.path("run/names.cdb")).unwrap().ino(), left);
+    assert!(!exists(&directories.path("run/names.cdb.new")));
 }
 
 #[test]
 fn messages_for_the_journal() {
-    let place = Place::new();
-    let daemon = Running::start_with(&place, |command| {
-        let log = fs::metadata(place.path("log")).unwrap();
+    let directories = Directories::new();
+    let daemon = Running::start_with(&directories, |command| {
+        let log = fs::metadata(directories.path("log")).unwrap();
         command.env("JOURNAL_STREAM", format!("{}:{}", log.dev(), log.ino()));
     });
     daemon.ready();
     drop(daemon);
-    let log = fs::read_to_string(place.path("log")).unwrap();
+    let log = fs::read_to_string(directories.path("log")).unwrap();
     assert!(log.starts_with("<6>ready: "), "{log}");
 }
 
 #[test]
 fn a_start_that_fails() {
-    let place = Place::new();
-    place.write("config", "connection = []\nfoo = 1\n");
-    let failed = command(&place).output().unwrap();
+    let directories = Directories::new();
+    directories.write("config", "connection = []\nfoo = 1\n");
+    let failed = command(&directories).output().unwrap();
     assert_eq!(failed.status.code(), Some(1));
     let expected = format!(
         "libvirt-nssd: error: {}:2: foo: unknown field 'foo', expected one of 'hold', 'refresh', 'zone', 'short-network-aliases', 'connection', 'publish', 'outlets'\n",
-        place.path("config").display()
+        directories.path("config").display()
     );
     assert_eq!(String::from_utf8(failed.stderr).unwrap(), expected);
-    assert!(!exists(&place.path("run/names.cdb")));
-    place.write("config", "connection = []\n");
-    fs::remove_dir(place.path("run")).unwrap();
-    let failed = command(&place).output().unwrap();
+    assert!(!exists(&directories.path("run/names.cdb")));
+    directories.write("config", "connection = []\n");
+    fs::remove_dir(directories.path("run")).unwrap();
+    let failed = command(&directories).output().unwrap();
     assert_eq!(failed.status.code(), Some(1));
     let log = String::from_utf8(failed.stderr).unwrap();
     assert!(log.contains("cannot lock") && log.contains("No such file or directory"), "{log}");
@@ -244,20 +244,20 @@ fn a_start_that_fails() {
 
 #[test]
 fn a_usage_error_has_its_own_exit_status() {
-    let place = Place::new();
-    let wrong = command(&place).arg("--chekc").output().unwrap();
+    let directories = Directories::new();
+    let wrong = command(&directories).arg("--chekc").output().unwrap();
     assert_eq!(wrong.status.code(), Some(64));
     assert!(String::from_utf8(wrong.stderr).unwrap().contains("--chekc"));
-    let help = command(&place).arg("--help").output().unwrap();
+    let help = command(&directories).arg("--help").output().unwrap();
     assert_eq!(help.status.code(), Some(0));
 }
 
 #[test]
 fn trying_it_out() {
-    let place = Place::new();
-    place.replace("virbr0.status", &status(&[("10.0.0.1", "web"), ("10.0.0.2", "db")]));
-    let tried = command(&place).arg("--check").stderr(Stdio::inherit()).output().unwrap();
-    let state = place.path("state");
+    let directories = Directories::new();
+    directories.replace("virbr0.status", &status(&[("10.0.0.1", "web"), ("10.0.0.2", "db")]));
+    let tried = command(&directories).arg("--check").stderr(Stdio::inherit()).output().unwrap();
+    let state = directories.path("state");
     let expected = format!("leases: {}: 2 leases on 1 bridge\n", state.display());
     let said = String::from_utf8(tried.stdout).unwrap();
     let (user, rest) = said.split_at(said.find('\n').unwrap() + 1);
@@ -265,18 +265,18 @@ fn trying_it_out() {
     assert_eq!(rest, expected);
     assert_eq!(tried.status.code(), Some(0));
     fs::remove_dir_all(&state).unwrap();
-    let tried = command(&place).arg("--check").output().unwrap();
+    let tried = command(&directories).arg("--check").output().unwrap();
     let said = String::from_utf8(tried.stdout).unwrap();
     assert!(said.ends_with(
         "state does not exist, so there are none; libvirt creates it with its first network\n"
     ));
     assert_eq!(tried.status.code(), Some(0));
-    assert_eq!(fs::read_dir(place.path("run")).unwrap().count(), 0);
-    place.write("config", "hold = 1\n");
-    let tried = command(&place).arg("--check").output().unwrap();
+    assert_eq!(fs::read_dir(directories.path("run")).unwrap().count(), 0);
+    directories.write("config", "hold = 1\n");
+    let tried = command(&directories).arg("--check").output().unwrap();
     let expected = format!(
         "{}:1: hold: 1 is out of range, expected a number of seconds from 3 to 86400\n",
-        place.path("config").display()
+        directories.path("config").display()
     );
     assert_eq!(String::from_utf8(tried.stdout).unwrap(), expected);
     assert_eq!(tried.status.code(), Some(1));

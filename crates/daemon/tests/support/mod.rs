@@ -7,40 +7,53 @@ use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use daemon::daemon::Options;
+use daemon::model::{Agent, Guest, Nic, ReportedAddress, ReportedBy};
 use daemon::state::watch::Watch;
+use guest_names::address::Mac;
 use guest_names::io::Stamp;
 use guest_names::snapshot::format::{Entry, Meta, hash};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use testkit::scratch::Scratch;
 
 /// Long enough for any machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Directories for one test, removed when it ends.
-pub(crate) struct Place(PathBuf);
+/// The directories and the configuration of a daemon, removed when the test ends.
+pub(crate) struct Directories(Scratch);
 
-impl Place {
+impl Directories {
     pub(crate) fn new() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let path =
-            std::env::temp_dir().join(format!("libvirt-nssd-{}-{count}", std::process::id()));
-        fs::create_dir(&path).unwrap();
-        fs::create_dir(path.join("run")).unwrap();
-        fs::create_dir(path.join("state")).unwrap();
-        let place = Self(path);
-        place.write("config", "connection = []\n");
-        place
+        let directories = Self(Scratch::new());
+        fs::create_dir(directories.path("run")).unwrap();
+        fs::create_dir(directories.path("state")).unwrap();
+        directories.write("config", "connection = []\n");
+        directories
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            config: Some(self.path("config")),
+            state_directory: self.path("state"),
+            snapshot_directory: self.path("run"),
+        }
+    }
+
+    /// Watches the snapshot's directory.
+    pub(crate) fn watch(&self) -> Watch {
+        let mut watch = Watch::new(&self.path("run")).unwrap();
+        watch.arm().unwrap();
+        watch
+    }
+
     pub(crate) fn write(&self, name: &str, text: &str) {
-        fs::write(self.path(name), text).unwrap();
+        self.0.write(name, text);
     }
 
     /// Writes a new file and renames it, as libvirt does.
@@ -60,12 +73,6 @@ impl Place {
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 pub(crate) fn status(leases: &[(&str, &str)]) -> String {
     let records: Vec<_> = leases
         .iter()
@@ -74,6 +81,35 @@ pub(crate) fn status(leases: &[(&str, &str)]) -> String {
         })
         .collect();
     serde_json::to_string_pretty(&records).unwrap()
+}
+
+/// A guest `vm` whose agent reports these addresses on `bridge`, and the host name `inside`.
+pub(crate) fn guest(bridge: &str, addresses: &[&str]) -> Guest {
+    let reported = |address: &&str| ReportedAddress {
+        address: address.parse().unwrap(),
+        source: ReportedBy::Agent,
+        expiry: 0,
+    };
+    Guest {
+        uuid: [1; 16],
+        name: "vm".into(),
+        title: None,
+        host_name: Some("inside".into()),
+        agent: Agent::Answered,
+        host_keys: None,
+        nics: vec![Nic {
+            mac: Mac([0x52, 0x54, 0, 0, 0, 1]),
+            network: None,
+            bridge: Some(bridge.into()),
+            addresses: addresses.iter().map(reported).collect(),
+        }],
+    }
+}
+
+/// Sends a signal to a process: to this one, whose daemon handles it, or to a child that hasn't been waited for.
+pub(crate) fn signal(process: u32, signal: i32) {
+    // SAFETY: kill(2) has no preconditions.
+    assert_eq!(unsafe { libc::kill(process as i32, signal) }, 0);
 }
 
 /// The contents of a snapshot.
@@ -94,8 +130,8 @@ impl Snapshot {
     /// The data of a key.
     pub(crate) fn get(&self, key: &str) -> Option<&[u8]> {
         let hash = hash(key.as_bytes());
-        let place = (hash as usize & 255) * 8;
-        let (table, slots) = (self.number(place), self.number(place + 4));
+        let pointer = (hash as usize & 255) * 8;
+        let (table, slots) = (self.number(pointer), self.number(pointer + 4));
         for probe in 0..slots {
             let slot = table + ((hash as usize >> 8) + probe) % slots * 8;
             let at = self.number(slot + 4);
@@ -130,27 +166,27 @@ pub(crate) struct Running {
     log: PathBuf,
 }
 
-pub(crate) fn command(place: &Place) -> Command {
+pub(crate) fn command(directories: &Directories) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_libvirt-nssd"));
-    command.arg("--config").arg(place.path("config"));
-    command.arg("--state-dir").arg(place.path("state"));
-    command.arg("--snapshot").arg(place.path("run"));
+    command.arg("--config").arg(directories.path("config"));
+    command.arg("--state-dir").arg(directories.path("state"));
+    command.arg("--snapshot").arg(directories.path("run"));
     command.env_remove("JOURNAL_STREAM").env_remove("WATCHDOG_USEC");
     command
 }
 
 impl Running {
-    pub(crate) fn start(place: &Place) -> Self {
-        Self::start_with(place, |_| {})
+    pub(crate) fn start(directories: &Directories) -> Self {
+        Self::start_with(directories, |_| {})
     }
 
-    pub(crate) fn start_with(place: &Place, change: impl FnOnce(&mut Command)) -> Self {
-        let socket = place.path("notify");
+    pub(crate) fn start_with(directories: &Directories, change: impl FnOnce(&mut Command)) -> Self {
+        let socket = directories.path("notify");
         let _ = fs::remove_file(&socket);
         let manager = UnixDatagram::bind(&socket).unwrap();
         manager.set_read_timeout(Some(PATIENCE)).unwrap();
-        let log = place.path("log");
-        let mut command = command(place);
+        let log = directories.path("log");
+        let mut command = command(directories);
         command.env("NOTIFY_SOCKET", &socket).stdin(Stdio::null());
         command.stderr(File::create(&log).unwrap());
         change(&mut command);
@@ -185,10 +221,14 @@ impl Running {
     }
 
     /// Waits for a snapshot that satisfies `wanted`. The daemon sends a message with each new one.
-    pub(crate) fn snapshot(&self, place: &Place, wanted: impl Fn(&Snapshot) -> bool) -> Snapshot {
+    pub(crate) fn snapshot(
+        &self,
+        directories: &Directories,
+        wanted: impl Fn(&Snapshot) -> bool,
+    ) -> Snapshot {
         let end = Instant::now() + PATIENCE;
         loop {
-            if let Some(snapshot) = place.snapshot().filter(&wanted) {
+            if let Some(snapshot) = directories.snapshot().filter(&wanted) {
                 return snapshot;
             }
             assert!(Instant::now() < end, "no such snapshot; log: {}", self.log());
@@ -201,9 +241,7 @@ impl Running {
     }
 
     pub(crate) fn signal(&self, signal: i32) {
-        // SAFETY: kill(2) has no preconditions; the process is a child that hasn't been waited for.
-        let sent = unsafe { libc::kill(self.child.id() as i32, signal) };
-        assert_eq!(sent, 0);
+        self::signal(self.child.id(), signal);
     }
 
     pub(crate) fn end(&mut self, signal: i32) -> ExitStatus {
@@ -225,14 +263,14 @@ pub(crate) fn exists(path: &Path) -> bool {
 
 /// Waits for a snapshot that satisfies `wanted`.
 pub(crate) fn until(
-    place: &Place,
+    directories: &Directories,
     watch: &mut Watch,
     wanted: impl Fn(&Snapshot) -> bool,
 ) -> Snapshot {
     let end = Instant::now() + PATIENCE;
     loop {
         watch.take().unwrap();
-        if let Some(snapshot) = place.snapshot().filter(&wanted) {
+        if let Some(snapshot) = directories.snapshot().filter(&wanted) {
             return snapshot;
         }
         assert!(Instant::now() < end, "no such snapshot");
