@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 pub(crate) use dns::{Dns, DnsAction};
 pub(crate) use guests::{
-    Explain, Export, Families, Filter, Format, List, Names, Resolve, Wait, Watch,
+    Explain, Export, Families, Filter, Format, List, NameKinds, Resolve, Wait, Watch,
 };
 pub(crate) use publish::{Publish, PublishCommand, PublishStatus};
 pub(crate) use ssh::{Ssh, SshBehind, SshConfig, SshEnable, SshKnownHosts, SshProxy, SshSetup};

@@ -10,7 +10,7 @@ use guest_names::name::NameKind;
 use guest_names::observe::Observer;
 use guest_names::text::Text;
 
-use crate::args::{Families, Names};
+use crate::args::{Families, NameKinds};
 use crate::error::Error;
 use crate::paths::Paths;
 use crate::state::address;
@@ -23,7 +23,7 @@ pub(crate) struct Answered {
     pub(crate) candidates: Vec<Candidate>,
 }
 
-impl Names {
+impl NameKinds {
     /// In which order the names are looked up.
     pub(crate) fn kinds(self) -> &'static [NameKind] {
         match self {

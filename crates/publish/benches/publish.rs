@@ -21,7 +21,7 @@ use guest_store::snapshot::{FILE_NAME, Writer};
 use publish::client::Client;
 use publish::journal::Store;
 use publish::publisher::{Event, Plan, Publisher};
-use publish::record::Record;
+use publish::record::DnsRecord;
 use publish::select::Selected;
 use testkit::name_server::{Kind, NameServer, REVERSE_ZONE, SECRET, ZONE, key_file};
 use testkit::scratch::Scratch;
@@ -76,7 +76,7 @@ fn at_start(kind: Kind, names: usize) {
         let name = format!("guest-{number:05}.{ZONE}");
         let address = IpAddr::V4(address(number));
         addresses.insert(address, vec![name.clone()]);
-        selected.wanted.insert(name, BTreeSet::from([Record::from(address)]));
+        selected.wanted.insert(name, BTreeSet::from([DnsRecord::from(address)]));
     }
     selected.names = addresses;
     let store = Store::new(scratch.path());

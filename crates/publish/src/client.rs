@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::failure::Failure;
 use crate::process::{self, Output};
-use crate::record::{Record, canonical, owned_name, owner_name, owner_of};
+use crate::record::{DnsRecord, canonical, owned_name, owner_name, owner_of};
 use crate::update::Message;
 use crate::zone::{Answer, Seen, Server};
 
@@ -237,7 +237,7 @@ fn read_record(line: &str, seen: &mut BTreeMap<String, Seen>) {
         }
         "CNAME" => seen.entry(name).or_default().is_alias = true,
         kind => {
-            if let Ok(record) = format!("{kind} {data}").parse::<Record>() {
+            if let Ok(record) = format!("{kind} {data}").parse::<DnsRecord>() {
                 seen.entry(name).or_default().records.insert(record);
             }
         }

@@ -9,7 +9,7 @@ use serde::de::Error as _;
 use serde::ser::SerializeStruct as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::record::Record;
+use crate::record::DnsRecord;
 use crate::zone::{Certainty, Held, HeldNames};
 
 /// The version of the format that is written.
@@ -68,7 +68,7 @@ impl<'de> Deserialize<'de> for Held {
         }
         let Written { records, certainty } = Written::deserialize(deserializer)?;
         let record = |text: String| {
-            let record = text.parse::<Record>();
+            let record = text.parse::<DnsRecord>();
             record.map_err(|_| D::Error::custom(format!("\"{text}\" is not a record")))
         };
         let records = records.into_iter().map(record).collect::<Result<_, _>>()?;

@@ -10,7 +10,7 @@ use guest_store::reverse::reverse_name;
 use crate::client::Client;
 use crate::failure::Failure;
 use crate::publisher::Plan;
-use crate::record::{Record, canonical, is_in_zone};
+use crate::record::{DnsRecord, canonical, is_in_zone};
 use crate::update::CHANGES_MAX;
 use crate::zone::{Certainty, Held, HeldNames, Seen, Server as _, Stop, Update, Wanted, Zone};
 
@@ -66,11 +66,11 @@ pub fn prune(
     Ok(())
 }
 
-fn reverse(record: &Record) -> Option<String> {
+fn reverse(record: &DnsRecord) -> Option<String> {
     match record {
-        Record::A(address) => Some(reverse_name((*address).into())),
-        Record::Aaaa(address) => Some(reverse_name((*address).into())),
-        Record::Ptr(_) => None,
+        DnsRecord::A(address) => Some(reverse_name((*address).into())),
+        DnsRecord::Aaaa(address) => Some(reverse_name((*address).into())),
+        DnsRecord::Ptr(_) => None,
     }
 }
 
@@ -94,7 +94,7 @@ fn found(
     let is_reverse = zone != plan.zone;
     let own = seen.into_iter().filter(|(_, seen)| seen.owner.as_deref() == Some(host));
     let held = own.map(|(name, seen)| {
-        let is_ours = |record: &Record| matches!(record, Record::Ptr(_)) == is_reverse;
+        let is_ours = |record: &DnsRecord| matches!(record, DnsRecord::Ptr(_)) == is_reverse;
         let records = seen.records.into_iter().filter(is_ours).collect();
         (name, Held { records, certainty: Certainty::Sure })
     });

@@ -12,7 +12,7 @@ use guest_store::reverse::reverse_name;
 use crate::backoff::Backoff;
 use crate::failure::Failure;
 use crate::journal::{Journal, Store, View};
-use crate::record::{Record, is_in_zone};
+use crate::record::{DnsRecord, is_in_zone};
 use crate::select::Selected;
 use crate::update::CHANGES_MAX;
 use crate::zone::{Certainty, Conflict, HeldNames, Server, Stop, Update, Wanted, Zone};
@@ -215,7 +215,7 @@ impl Publisher {
             let zone =
                 zones_of.filter(|zone| is_in_zone(&reverse, zone)).max_by_key(|zone| zone.len());
             let Some(zone) = zone else { continue };
-            let records: BTreeSet<Record> = [Record::Ptr(name.clone())].into();
+            let records: BTreeSet<DnsRecord> = [DnsRecord::Ptr(name.clone())].into();
             zones.entry(zone.clone()).or_default().insert(reverse, records);
         }
         zones

@@ -17,7 +17,7 @@ const NAME_MAX: usize = 255;
 
 /// A record's type and data.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Record {
+pub enum DnsRecord {
     /// An IPv4 address.
     A(Ipv4Addr),
     /// An IPv6 address.
@@ -26,7 +26,7 @@ pub enum Record {
     Ptr(String),
 }
 
-impl Record {
+impl DnsRecord {
     /// The type's name.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -47,7 +47,7 @@ impl Record {
     }
 }
 
-impl From<IpAddr> for Record {
+impl From<IpAddr> for DnsRecord {
     fn from(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(address) => Self::A(address),
@@ -57,7 +57,7 @@ impl From<IpAddr> for Record {
 }
 
 /// As in a zone file: `A 192.0.2.1`.
-impl fmt::Display for Record {
+impl fmt::Display for DnsRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::A(address) => write!(f, "A {address}"),
@@ -69,19 +69,19 @@ impl fmt::Display for Record {
 
 /// The error for text that is not one of these records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NotARecord;
+pub struct NotADnsRecord;
 
-impl FromStr for Record {
-    type Err = NotARecord;
+impl FromStr for DnsRecord {
+    type Err = NotADnsRecord;
 
-    fn from_str(text: &str) -> Result<Self, NotARecord> {
-        let (kind, data) = text.trim().split_once(char::is_whitespace).ok_or(NotARecord)?;
+    fn from_str(text: &str) -> Result<Self, NotADnsRecord> {
+        let (kind, data) = text.trim().split_once(char::is_whitespace).ok_or(NotADnsRecord)?;
         let data = data.trim();
         match kind {
-            "A" => data.parse().map(Self::A).map_err(|_| NotARecord),
-            "AAAA" => data.parse().map(Self::Aaaa).map_err(|_| NotARecord),
+            "A" => data.parse().map(Self::A).map_err(|_| NotADnsRecord),
+            "AAAA" => data.parse().map(Self::Aaaa).map_err(|_| NotADnsRecord),
             "PTR" => Ok(Self::Ptr(canonical(data))),
-            _ => Err(NotARecord),
+            _ => Err(NotADnsRecord),
         }
     }
 }
@@ -135,11 +135,14 @@ mod tests {
     #[test]
     fn records_are_parsed_and_formatted() {
         for text in ["A 192.0.2.1", "AAAA 2001:db8::1", "PTR web.site.example."] {
-            assert_eq!(text.parse::<Record>().unwrap().to_string(), text);
+            assert_eq!(text.parse::<DnsRecord>().unwrap().to_string(), text);
         }
-        assert_eq!("PTR\t Web.Site.Example.".parse(), Ok(Record::Ptr("web.site.example".into())));
+        assert_eq!(
+            "PTR\t Web.Site.Example.".parse(),
+            Ok(DnsRecord::Ptr("web.site.example".into()))
+        );
         for text in ["", "A", "A 1.2.3", "MX 10 a.", "AAAA x"] {
-            assert_eq!(text.parse::<Record>(), Err(NotARecord), "{text}");
+            assert_eq!(text.parse::<DnsRecord>(), Err(NotADnsRecord), "{text}");
         }
         assert_eq!(owner_of(&format!("\"{}\"", owner_text("alpha"))), Some("alpha"));
         assert_eq!(owner_of("\"v=spf1\""), None);

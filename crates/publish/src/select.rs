@@ -17,7 +17,7 @@ use guest_store::snapshot::info::{ConnectionInfo, NetworkInfo};
 
 use ipnet::IpNet;
 
-use crate::record::{Record, can_be_owned};
+use crate::record::{DnsRecord, can_be_owned};
 use crate::settings::Settings;
 use crate::zone::{HeldNames, Wanted};
 
@@ -97,10 +97,10 @@ impl Selecting<'_> {
         if self.selected.wanted.contains_key(&name) {
             return;
         }
-        let mut records: BTreeSet<Record> = BTreeSet::new();
+        let mut records: BTreeSet<DnsRecord> = BTreeSet::new();
         for entry in entries {
             let Some(address) = entry.address.map(ip) else { continue };
-            let record = Record::from(address);
+            let record = DnsRecord::from(address);
             let published = match self.reach(entry, address) {
                 Reach::Everybody => true,
                 // It stays published until more is known.
@@ -140,7 +140,7 @@ impl Selecting<'_> {
         is_chosen && entry.evidence(standing, self.now).is_some()
     }
 
-    fn is_held(&self, name: &str, record: &Record) -> bool {
+    fn is_held(&self, name: &str, record: &DnsRecord) -> bool {
         self.held.and_then(|held| held.get(name)).is_some_and(|held| held.records.contains(record))
     }
 

@@ -14,7 +14,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use crate::record::{Record, owner_name, owner_text};
+use crate::record::{DnsRecord, owner_name, owner_text};
 
 /// The largest number of changes in a message.
 pub const CHANGES_MAX: usize = 200;
@@ -46,9 +46,9 @@ pub struct Change {
     /// What to do.
     pub kind: Kind,
     /// Records to delete.
-    pub delete: BTreeSet<Record>,
+    pub delete: BTreeSet<DnsRecord>,
     /// Records to add or, for a check, those that are expected.
-    pub add: BTreeSet<Record>,
+    pub add: BTreeSet<DnsRecord>,
 }
 
 impl Change {
@@ -194,8 +194,8 @@ send
     #[test]
     fn messages_are_limited() {
         let changes = |count: usize, records: u8| -> Vec<Change> {
-            let record = |number| Record::A([192, 0, 2, number].into());
-            let add: BTreeSet<Record> = (0..records).map(record).collect();
+            let record = |number| DnsRecord::A([192, 0, 2, number].into());
+            let add: BTreeSet<DnsRecord> = (0..records).map(record).collect();
             let one = |number| Change {
                 name: format!("guest-{number}.site.example"),
                 kind: Kind::Claim,

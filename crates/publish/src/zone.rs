@@ -10,11 +10,11 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
-use crate::record::Record;
+use crate::record::DnsRecord;
 use crate::update::{Change, Kind, Message, messages};
 
 /// The records of each name, by canonical name.
-pub type Wanted = BTreeMap<String, BTreeSet<Record>>;
+pub type Wanted = BTreeMap<String, BTreeSet<DnsRecord>>;
 
 /// The names in a zone that belong, or may belong, to this host.
 pub type HeldNames = BTreeMap<String, Held>;
@@ -35,7 +35,7 @@ pub enum Certainty {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     /// Its records.
-    pub records: BTreeSet<Record>,
+    pub records: BTreeSet<DnsRecord>,
     /// How certain that is.
     pub certainty: Certainty,
 }
@@ -55,7 +55,7 @@ pub struct Seen {
     /// The host in its ownership record.
     pub owner: Option<String>,
     /// Its addresses, or its PTR records.
-    pub records: BTreeSet<Record>,
+    pub records: BTreeSet<DnsRecord>,
     /// Whether it is an alias (CNAME).
     pub is_alias: bool,
 }
@@ -191,7 +191,7 @@ impl Zone {
 type Before = BTreeMap<String, Option<Held>>;
 
 /// The change that turns what is held into what is wanted; `None` if they are equal.
-fn change(name: &str, wanted: Option<&BTreeSet<Record>>, held: Option<&Held>) -> Option<Change> {
+fn change(name: &str, wanted: Option<&BTreeSet<DnsRecord>>, held: Option<&Held>) -> Option<Change> {
     let nothing = BTreeSet::new();
     let (kind, delete, add) = match (held, wanted) {
         (None, None) => return None,

@@ -85,7 +85,8 @@ fn selected(
 /// As lines `NAME RECORD...`.
 fn names(selected: &Selected) -> Vec<String> {
     let line = |(name, records): (&String, &std::collections::BTreeSet<_>)| {
-        let records: Vec<String> = records.iter().map(publish::record::Record::to_string).collect();
+        let records: Vec<String> =
+            records.iter().map(publish::record::DnsRecord::to_string).collect();
         format!("{name} {}", records.join(" "))
     };
     selected.wanted.iter().map(line).collect()

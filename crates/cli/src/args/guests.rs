@@ -103,7 +103,7 @@ pub(crate) struct Filter {
 /// Which kind of name to use.
 #[derive(Debug, Clone, Copy, Args)]
 #[group(multiple = false)]
-pub(crate) struct Names {
+pub(crate) struct NameKinds {
     /// Use libvirt domain names only, like the module libvirt_guest
     #[arg(long, short)]
     pub(crate) guest: bool,
@@ -150,7 +150,7 @@ pub(crate) struct Resolve {
     #[command(flatten)]
     pub(crate) families: Families,
     #[command(flatten)]
-    pub(crate) names: Names,
+    pub(crate) names: NameKinds,
     /// Print a JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -186,7 +186,7 @@ pub(crate) struct Wait {
     #[command(flatten)]
     pub(crate) families: Families,
     #[command(flatten)]
-    pub(crate) names: Names,
+    pub(crate) names: NameKinds,
     /// Print a JSON array of names and addresses
     #[arg(long)]
     pub(crate) json: bool,

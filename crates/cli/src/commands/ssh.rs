@@ -13,7 +13,7 @@ use guest_names::name::NameKind;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::wait;
-use crate::args::{Families, Names, Ssh, Wait};
+use crate::args::{Families, NameKinds, Ssh, Wait};
 use crate::context::Context;
 use crate::daemon;
 use crate::error::{Error, reason};
@@ -31,7 +31,7 @@ use crate::waiting::progress::Progress;
 use crate::watcher;
 
 /// Names of both kinds, as the modules resolve them for ssh.
-const NAMES: Names = Names { guest: false, host: false };
+const NAMES: NameKinds = NameKinds { guest: false, host: false };
 
 /// How long to wait for the host keys of a guest that has just started. Its agent may come up after its SSH server; if
 /// it has no agent, this wait is in vain.

@@ -8,7 +8,7 @@ use guest_names::snapshot::Standing;
 use serde::Serialize;
 
 use super::entries::{EntryStory, outcome_word};
-use super::story::{FileStory, Record, Story, What};
+use super::story::{FileStory, RecordStory, Story, What};
 use super::walk::{End, GaiError, Step};
 use super::{Explanation, ModuleAnswer};
 use crate::commands::resolve::JsonAddress;
@@ -313,7 +313,7 @@ fn file(story: &Story, file: &FileStory) -> JsonFile {
     }
 }
 
-fn record(story: &Story, file: &FileStory, record: &Record) -> JsonRecord {
+fn record(story: &Story, file: &FileStory, record: &RecordStory) -> JsonRecord {
     let (kind, name, address, mac, expiry) = match &record.what {
         What::NotJson(_) => ("malformed", None, None, None, None),
         What::Map { domain, .. } => ("guest", Some(domain.clone()), None, None, None),

@@ -36,11 +36,11 @@ pub(crate) struct FileStory {
     pub(crate) kind: Kind,
     /// Why it couldn't be opened, or from which byte on it couldn't be read.
     pub(crate) fault: Option<(u32, Fault)>,
-    pub(crate) records: Vec<Record>,
+    pub(crate) records: Vec<RecordStory>,
 }
 
 /// A record of a file.
-pub(crate) struct Record {
+pub(crate) struct RecordStory {
     /// Where it starts, in bytes.
     pub(crate) start: u32,
     pub(crate) what: What,
@@ -81,7 +81,7 @@ impl Story {
     }
 
     /// What became of the lease at `start`, if it was a candidate.
-    pub(crate) fn fate(&self, file: &FileStory, record: &Record) -> Option<Fate> {
+    pub(crate) fn fate(&self, file: &FileStory, record: &RecordStory) -> Option<Fate> {
         let mut of_files =
             self.candidates.iter().filter(|(candidate, _)| !candidate.is_of_snapshot());
         let found = of_files.find(|(candidate, _)| {
@@ -92,7 +92,7 @@ impl Story {
 
     fn record(&mut self, start: u32, what: What) {
         if let Some(file) = self.files.last_mut() {
-            file.records.push(Record { start, what });
+            file.records.push(RecordStory { start, what });
         }
     }
 }

@@ -6,7 +6,7 @@ use guest_names::observe::{Fate, Verdict};
 use guest_names::records::lease::BadRecord;
 
 use super::conclusion::Conclusion;
-use super::story::{FileStory, Record, Story, What};
+use super::story::{FileStory, RecordStory, Story, What};
 use super::walk::Step;
 use super::{Explanation, ModuleAnswer};
 use crate::context::Context;
@@ -238,7 +238,7 @@ impl Page<'_> {
 }
 
 /// The content of a record.
-fn what(record: &Record, now: i64) -> String {
+fn what(record: &RecordStory, now: i64) -> String {
     match &record.what {
         What::NotJson(_) => "a record".into(),
         What::Map { domain, .. } if domain.is_empty() => "a record".into(),
@@ -266,7 +266,7 @@ fn fate_of(
     story: &Story,
     kind: NameKind,
     file: &FileStory,
-    record: &Record,
+    record: &RecordStory,
     now: i64,
 ) -> (Tone, String) {
     match &record.what {

@@ -18,7 +18,7 @@ use crate::watch::Ended;
 use testkit::cdb::{self, Records, add, write};
 
 /// The records of a snapshot in the making.
-struct Names(Records);
+struct SnapshotRecords(Records);
 
 /// Who has an address, and who says so.
 #[derive(Clone, Copy)]
@@ -56,7 +56,7 @@ const LEASED: Guest<'_> = Guest {
     ..GUEST
 };
 
-impl Names {
+impl SnapshotRecords {
     /// An entry under each name that the guest has.
     fn add(&mut self, guest: Guest<'_>, address: &str) -> &mut Self {
         let entry = |name| Entry {
@@ -98,8 +98,8 @@ const RACK_DOWN: &str = r#"{"name": "rack1", "uri": "qemu+ssh://root@rack1/syste
     "since": 1699999700, "reason": "End of file while reading data: No route to host"}"#;
 
 /// What the daemon would report of the system that `make-system` makes, and of guests that only it knows.
-fn names(flags_elsewhere: u8) -> Names {
-    let mut names = Names(Records::new());
+fn names(flags_elsewhere: u8) -> SnapshotRecords {
+    let mut names = SnapshotRecords(Records::new());
     names
         .add(Guest { host_name: "web", domain: "web-vm", ..LEASED }, "10.0.0.1")
         .add(
@@ -186,7 +186,7 @@ impl<'s> System<'s> {
     }
 
     /// Puts a snapshot there, as the daemon does, that it last touched `age` seconds ago.
-    fn publish(&self, names: &Names, state: Option<Stamp>, age: i64) {
+    fn publish(&self, names: &SnapshotRecords, state: Option<Stamp>, age: i64) {
         let meta = Meta { state, hold: 90, length: 0, compiled: NOW - age };
         self.publish_bytes(&write(&names.0, meta), age);
     }
@@ -308,7 +308,7 @@ fn waiting_for_what_only_the_daemon_knows() {
     );
     fs::create_dir(system.home()).unwrap();
     fs::set_permissions(system.home(), Permissions::from_mode(0o755)).unwrap();
-    let mut first = Names(Records::new());
+    let mut first = SnapshotRecords(Records::new());
     first.add(Guest { host_name: "app", ..GUEST }, "172.20.0.5").known("shop-vm");
     system.publish(&first, Some(system.stamp(false)), 0);
     let known = "libvirt-nss: shop-vm has no address yet: it runs (connection #1) without a \
@@ -337,7 +337,7 @@ fn waiting_for_a_daemon_that_was_silent() {
 fn waiting_ends_when_the_modules_answer() {
     let sandbox = Sandbox::new("snapshot");
     let system = System::new(&sandbox, "s");
-    let mut old = Names(Records::new());
+    let mut old = SnapshotRecords(Records::new());
     let left = Guest { host_name: "old", flags: flags::TOLD, ..GUEST };
     system.publish(old.add(left, "172.20.0.9"), Some(system.stamp(false)), 0);
     let waiting = Waiting::start(&sandbox, "--root s wait -v old");
@@ -350,7 +350,7 @@ fn watching() {
     let sandbox = Sandbox::new("snapshot");
     let system = System::new(&sandbox, "s");
     fs::remove_dir_all(system.state()).unwrap();
-    let mut names = Names(Records::new());
+    let mut names = SnapshotRecords(Records::new());
     system.publish(names.known("mute-vm").info(LOCAL), None, 0);
     let mut child = sandbox
         .command("sh")
@@ -387,7 +387,7 @@ fn watching_a_daemon_die() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
     // It counts for some seconds yet.
     let age = NOW - (now - 88);
-    system.publish(Names(Records::new()).known("mute-vm"), None, age);
+    system.publish(SnapshotRecords(Records::new()).known("mute-vm"), None, age);
     let mut child = sandbox
         .command(Sandbox::binary())
         .args(["--root", "s", "watch", "--json"])

@@ -88,7 +88,7 @@ pub(super) fn records(input: Input<'_>, addresses: Addresses, pulse: &mut Pulse<
         return SshRecords::default();
     }
     let mut by_key = Vec::new();
-    let mut names = Names::default();
+    let mut names = DomainNames::default();
     names.add_guests(input, pulse);
     names.add_unlisted(input);
     names.each_unshared(|name, id| {
@@ -131,12 +131,12 @@ fn guests_for_ssh(
 
 /// The names of all guests, with or without keys, so that a name shared with a guest without keys is noticed.
 #[derive(Default)]
-struct Names {
+struct DomainNames {
     table: Table,
     rows: Vec<(Span, Class, Holder)>,
 }
 
-impl Names {
+impl DomainNames {
     fn add_guests(&mut self, input: Input<'_>, pulse: &mut Pulse<'_>) {
         for (_, connection, known) in guests(input.facts) {
             pulse();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use publish::client::Client;
 use publish::journal::Store;
 use publish::publisher::{Event, Plan, Publisher};
-use publish::record::Record;
+use publish::record::DnsRecord;
 use publish::select::Selected;
 use testkit::name_server::{NameServer, REVERSE_ZONE, SECRET, ZONE, key_file};
 use testkit::scratch::Scratch;
@@ -66,7 +66,7 @@ impl Host {
         for (name, address) in guests {
             let (name, address): (_, IpAddr) = (format!("{name}.{ZONE}"), address.parse().unwrap());
             names.entry(address).or_default().push(name.clone());
-            self.guests.wanted.entry(name).or_default().insert(Record::from(address));
+            self.guests.wanted.entry(name).or_default().insert(DnsRecord::from(address));
         }
         self.guests.names = names;
         self
