@@ -32,15 +32,26 @@ pub enum Origin {
     },
 }
 
-/// How an address is known. Leases come first in every order of addresses.
+/// How an address is known. Leases come first in every order of addresses. The numbers are those of the snapshot's format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Evidence {
-    /// A DHCP lease.
-    Lease,
+    /// A lease in a `.status` file of this host.
+    StateFile = 0,
+    /// A lease that libvirt's API reported.
+    Lease = 1,
     /// The guest's agent reported it.
-    Agent,
-    /// The host's neighbour table has it.
-    Neighbour,
+    Agent = 2,
+    /// The neighbour table of the guest's host has it.
+    Neighbour = 3,
+}
+
+impl Evidence {
+    /// Whether it is a DHCP lease.
+    #[inline]
+    #[must_use]
+    pub const fn is_lease(self) -> bool {
+        matches!(self, Self::StateFile | Self::Lease)
+    }
 }
 
 /// Whether a candidate of the snapshot comes before or after those of the state files, if both are used.
@@ -91,7 +102,7 @@ impl Candidate {
         bridge: Bridge::NONE,
         attached: Attached::No,
         exact: true,
-        evidence: Evidence::Lease,
+        evidence: Evidence::StateFile,
         precedence: Precedence::WithFiles,
         expiry: 0,
         order: 0,
@@ -141,17 +152,19 @@ impl Candidate {
     /// then addresses that agents reported, then neighbours. Equal ones are in the order of their records.
     #[must_use]
     pub(crate) fn rank(&self) -> u128 {
-        let end = match (self.evidence, self.expiry) {
-            (Evidence::Lease, expiry) if expiry != 0 => {
+        let end = match self.expiry {
+            expiry if expiry != 0 && self.evidence.is_lease() => {
                 (u64::MAX >> 1) - expiry.max(1).unsigned_abs()
             }
             _ => u64::MAX >> 1,
         };
+        // Leases are equal, whether a file has them or libvirt's API reported them.
+        let evidence = self.evidence.max(Evidence::Lease) as u8;
         let (file, offset) = match self.origin {
             Origin::File { file, offset } => (file, offset),
             Origin::Snapshot { offset } => (u32::MAX >> 1, offset),
         };
-        u128::from(self.evidence as u8) << 126
+        u128::from(evidence) << 126
             | u128::from(end) << 63
             | u128::from(file & (u32::MAX >> 1)) << 32
             | u128::from(offset)
@@ -232,6 +245,8 @@ mod tests {
             candidate(5, 1),
             candidate(5, 9),
             candidate(4, 0),
+            Candidate { evidence: Evidence::Lease, ..candidate(3, 0) },
+            candidate(2, 0),
             // Times that no program writes.
             candidate(-4, 0),
             candidate(0, 0),

@@ -14,7 +14,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use guest_names::address::Address;
 use guest_names::bridge::Bridge;
-use guest_names::snapshot::format::{Entry, Meta, Source, flags};
+use guest_names::candidate::Evidence;
+use guest_names::snapshot::format::{Entry, Meta, flags};
 use guest_store::replace::ReplacedFile;
 use guest_store::snapshot::info::{ConnectionInfo, Info};
 use guest_store::snapshot::{FILE_NAME, Writer};
@@ -144,7 +145,7 @@ impl Service {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs() as i64;
         let entry = Entry {
             flags: flags::TOLD | flags::ATTACHED,
-            source: Source::Agent,
+            evidence: Evidence::Agent,
             connection: 0,
             address: Some(Address::V4(address.octets())),
             mac: None,

@@ -11,7 +11,7 @@ use guest_names::address::Address;
 use guest_names::bridge::Bridge;
 use guest_names::name::is_host_name;
 use guest_names::snapshot::Standing;
-use guest_names::snapshot::format::{Entry, Source, flags, kind};
+use guest_names::snapshot::format::{Entry, flags, kind};
 use guest_store::publish_status::LeftOut;
 use guest_store::snapshot::info::{ConnectionInfo, NetworkInfo};
 
@@ -137,7 +137,7 @@ impl Selecting<'_> {
             Some(names) => names.iter().any(|name| name.eq_ignore_ascii_case(&connection.name)),
             None => connection.here,
         });
-        is_chosen && entry.evidence(standing, self.now).is_some()
+        is_chosen && entry.counts(standing, self.now)
     }
 
     fn is_held(&self, name: &str, record: &DnsRecord) -> bool {
@@ -171,7 +171,7 @@ impl Selecting<'_> {
             Some(network) if network.routed => Reach::Everybody,
             Some(_) => Reach::Host,
             // libvirt only leases addresses in its own networks.
-            None if matches!(entry.source, Source::Files | Source::Lease) => Reach::Unknown,
+            None if entry.evidence.is_lease() => Reach::Unknown,
             None => Reach::Everybody,
         }
     }

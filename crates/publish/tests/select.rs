@@ -2,7 +2,8 @@
 
 use guest_names::address::{Address, Mac};
 use guest_names::bridge::Bridge;
-use guest_names::snapshot::format::{Entry, Source, flags};
+use guest_names::candidate::Evidence;
+use guest_names::snapshot::format::{Entry, flags};
 use guest_store::snapshot::info::{ConnectionInfo, NetworkInfo};
 use publish::select::{Selected, select};
 use publish::settings::{Settings, Signing};
@@ -56,7 +57,7 @@ fn connections() -> Vec<ConnectionInfo> {
 fn entry<'e>(name: &'e str, address: &str, bridge: &str) -> Entry<'e> {
     Entry {
         flags: flags::TOLD | flags::ATTACHED,
-        source: Source::Agent,
+        evidence: Evidence::Agent,
         connection: 0,
         address: Address::parse(address.as_bytes()),
         mac: Some(Mac([0x52, 0x54, 0, 0, 0, 1])),
@@ -70,7 +71,7 @@ fn entry<'e>(name: &'e str, address: &str, bridge: &str) -> Entry<'e> {
 
 fn leased<'e>(name: &'e str, address: &str, bridge: &str, expiry: i64) -> Entry<'e> {
     let entry = entry(name, address, bridge);
-    Entry { flags: flags::LEASE, source: Source::Files, expiry, ..entry }
+    Entry { flags: flags::LEASE, evidence: Evidence::StateFile, expiry, ..entry }
 }
 
 fn selected(

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 
 use guest_names::address::Address;
 use guest_names::bridge::Bridge;
-use guest_names::snapshot::format::{
-    ENTRY_MAX, Entry, FIRST_RECORD, META_KEY, Meta, Source, flags, hash,
-};
+use guest_names::candidate::Evidence;
+use guest_names::snapshot::format::{ENTRY_MAX, Entry, FIRST_RECORD, META_KEY, Meta, flags, hash};
 
 /// The records of a snapshot, by key.
 pub type Records = BTreeMap<Vec<u8>, Vec<u8>>;
@@ -61,7 +60,7 @@ pub fn write(records: &Records, meta: Meta) -> Vec<u8> {
 pub fn entry(name: &str, address: Option<Address>) -> Entry<'_> {
     Entry {
         flags: flags::TOLD | flags::ATTACHED,
-        source: Source::Agent,
+        evidence: Evidence::Agent,
         connection: 0,
         address,
         mac: None,

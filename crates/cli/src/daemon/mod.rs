@@ -4,8 +4,8 @@ mod entries;
 mod rejected;
 pub(crate) mod rows;
 
+use guest_names::candidate::Evidence;
 use guest_names::snapshot::Standing;
-use guest_names::snapshot::format::Source;
 use guest_store::snapshot::Info;
 use guest_store::snapshot::read::{self, Unusable};
 
@@ -101,22 +101,22 @@ pub(crate) fn ago(time: i64, now: i64) -> String {
 }
 
 /// Where an address is known from: one word for programs, which doesn't change; as in virsh domifaddr if that has one.
-pub(crate) fn source_word(source: Source) -> &'static str {
-    match source {
-        Source::Files => "file",
-        Source::Lease => "lease",
-        Source::Agent => "agent",
-        Source::Neighbour => "arp",
+pub(crate) fn source_word(evidence: Evidence) -> &'static str {
+    match evidence {
+        Evidence::StateFile => "file",
+        Evidence::Lease => "lease",
+        Evidence::Agent => "agent",
+        Evidence::Neighbour => "arp",
     }
 }
 
 /// Where an address is known from, for people.
-pub(crate) fn source_text(source: Source) -> &'static str {
-    match source {
-        Source::Files => "a lease in a state file",
-        Source::Lease => "libvirt's leases",
-        Source::Agent => "the guest's agent",
-        Source::Neighbour => "the ARP table",
+pub(crate) fn source_text(evidence: Evidence) -> &'static str {
+    match evidence {
+        Evidence::StateFile => "a lease in a state file",
+        Evidence::Lease => "libvirt's leases",
+        Evidence::Agent => "the guest's agent",
+        Evidence::Neighbour => "the ARP table",
     }
 }
 

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
+use guest_names::candidate::Evidence;
 use guest_names::snapshot::Standing;
-use guest_names::snapshot::format::{Source, flags};
+use guest_names::snapshot::format::flags;
 
 use super::Snapshot;
 use super::entries::{Assignment, assignment, entries};
@@ -29,7 +30,7 @@ pub(crate) fn add(rows: &mut Vec<Row>, snapshot: &Snapshot, networks: &Networks,
 struct Holder {
     connection: u16,
     elsewhere: bool,
-    source: Source,
+    evidence: Evidence,
     expiry: Option<i64>,
     attached: bool,
     domains: BTreeSet<String>,
@@ -57,12 +58,12 @@ impl Addresses {
                 }
                 continue;
             };
-            let leased = matches!(entry.source, Source::Files | Source::Lease);
+            let leased = entry.evidence.is_lease();
             let holder =
                 addresses.holders.entry((entry.connection, assignment)).or_insert(Holder {
                     connection: entry.connection,
                     elsewhere,
-                    source: entry.source,
+                    evidence: entry.evidence,
                     expiry: leased.then_some(entry.expiry),
                     attached: false,
                     domains: BTreeSet::new(),
@@ -110,7 +111,7 @@ impl Addresses {
                 state: AddressState::NoAddress,
                 stands_for_nic: true,
                 yields: [None; 2],
-                via: Some(Via { source: Source::Lease, connection, elsewhere }),
+                via: Some(Via { evidence: Evidence::Lease, connection, elsewhere }),
             });
         }
     }
@@ -225,7 +226,7 @@ impl Holder {
             stands_for_nic: false,
             yields: [None; 2],
             via: Some(Via {
-                source: self.source,
+                evidence: self.evidence,
                 connection: snapshot.connection(self.connection),
                 elsewhere: self.elsewhere,
             }),
@@ -356,7 +357,7 @@ mod tests {
     fn rejected_leases() {
         let status = format!("[{}]", lease(1, 1, "web"));
         let flags = flags::LEASE | flags::ATTACHED | flags::DENIED;
-        let denied = |name| Entry { flags, source: Source::Files, ..of(name, 1, 1) };
+        let denied = |name| Entry { flags, evidence: Evidence::StateFile, ..of(name, 1, 1) };
         let mut records = Records::new();
         put(&mut records, "h", &denied("web"));
         put(&mut records, "g", &denied("web-vm"));

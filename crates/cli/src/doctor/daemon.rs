@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use guest_names::snapshot::format::Source;
+use guest_names::candidate::Evidence;
 use guest_store::snapshot::info::{ConnectionInfo, ConnectionState};
 use guest_store::snapshot::read::{Unusable, Why};
 use guest_store::snapshot::trust::Refused;
@@ -137,7 +137,7 @@ fn content(system: &System<'_>, snapshot: &Snapshot) -> String {
     let mut guests: Vec<(&str, &str)> = Vec::new();
     for (row, via) in rows {
         if row.address.is_some() {
-            *sources.entry(via.source).or_default() += 1;
+            *sources.entry(via.evidence).or_default() += 1;
         }
         guests.extend(row.domain.as_deref().map(|domain| (via.connection.as_str(), domain)));
     }
@@ -146,9 +146,9 @@ fn content(system: &System<'_>, snapshot: &Snapshot) -> String {
     let sources: Vec<String> = sources
         .into_iter()
         .map(|(source, count)| match source {
-            Source::Files | Source::Lease => format!("{count} leased"),
-            Source::Agent => format!("{count} from agents"),
-            Source::Neighbour => format!("{count} from ARP"),
+            Evidence::StateFile | Evidence::Lease => format!("{count} leased"),
+            Evidence::Agent => format!("{count} from agents"),
+            Evidence::Neighbour => format!("{count} from ARP"),
         })
         .collect();
     let addresses = match sources.as_slice() {

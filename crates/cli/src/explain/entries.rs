@@ -2,10 +2,11 @@
 
 use std::net::IpAddr;
 
+use guest_names::candidate::Evidence;
 use guest_names::candidate::{Candidate, Origin};
 use guest_names::observe::Fate as Outcome;
 use guest_names::snapshot::Standing;
-use guest_names::snapshot::format::{Entry, Source, flags};
+use guest_names::snapshot::format::{Entry, flags};
 
 use crate::state::address;
 use crate::state::{MacAddress, lossy};
@@ -30,7 +31,7 @@ pub(crate) struct EntryStory {
     pub(crate) bridge: Option<String>,
     /// Seconds since the epoch; 0: never, or it isn't a lease.
     pub(crate) expiry: i64,
-    pub(crate) source: Source,
+    pub(crate) evidence: Evidence,
     /// The connection's index in the daemon's configuration.
     pub(crate) connection: u16,
     flags: u8,
@@ -113,7 +114,7 @@ impl SnapshotStory {
             mac: entry.mac.map(MacAddress::from),
             bridge: (!bridge.is_empty()).then(|| lossy(bridge)),
             expiry: entry.expiry,
-            source: entry.source,
+            evidence: entry.evidence,
             connection: entry.connection,
             flags: entry.flags,
             taken,
@@ -169,10 +170,10 @@ mod tests {
 
     fn entry(flags: u8, expiry: i64) -> Entry<'static> {
         let address = guest_names::address::Address::parse(b"10.0.0.1");
-        let (source, bridge) = (Source::Lease, Bridge::NONE);
+        let (evidence, bridge) = (Evidence::Lease, Bridge::NONE);
         Entry {
             flags,
-            source,
+            evidence,
             connection: 0,
             address,
             mac: None,

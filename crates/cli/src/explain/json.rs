@@ -285,7 +285,7 @@ fn entries_of(own: &ModuleAnswer, reading: &Reading, now: i64) -> Option<JsonEnt
         mac: entry.mac.map(|mac| mac.to_string()),
         bridge: entry.bridge.clone(),
         expiry: entry.expiry,
-        source: source_word(entry.source),
+        source: source_word(entry.evidence),
         connection: daemon::connection(reading, entry.connection),
         fate: story.snapshot.fate(entry, &story.candidates, now).word(),
     };

@@ -1,7 +1,7 @@
 //! What the daemon's snapshot had under the name, for people.
 
+use guest_names::candidate::Evidence;
 use guest_names::snapshot::Standing;
-use guest_names::snapshot::format::Source;
 
 use super::entries::{EntryStory, Fate};
 use super::text::{Page, outcome_of};
@@ -104,7 +104,7 @@ impl SnapshotText<'_> {
         });
         parts.extend(entry.mac.map(|mac| mac.to_string()));
         parts.extend(entry.bridge.clone());
-        let leased = matches!(entry.source, Source::Files | Source::Lease);
+        let leased = entry.evidence.is_lease();
         if leased && entry.address.is_some() {
             parts.push(match entry.expiry {
                 0 => "never ends".into(),
@@ -113,11 +113,11 @@ impl SnapshotText<'_> {
             });
         }
         let connection = daemon::connection(self.reading, entry.connection);
-        let from = match (entry.source, entry.address) {
-            (Source::Files, None) => "a state file".into(),
-            (Source::Files, Some(_)) => source_text(Source::Files).to_owned(),
+        let from = match (entry.evidence, entry.address) {
+            (Evidence::StateFile, None) => "a state file".into(),
+            (Evidence::StateFile, Some(_)) => source_text(Evidence::StateFile).to_owned(),
             (_, None) => format!("libvirt, connection {connection}"),
-            (source, Some(_)) => format!("{}, connection {connection}", source_text(source)),
+            (evidence, Some(_)) => format!("{}, connection {connection}", source_text(evidence)),
         };
         format!("{}; from {from}", parts.join(", "))
     }

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 
+use guest_names::candidate::Evidence;
 use guest_names::name::NameKind;
-use guest_names::snapshot::format::Source;
 use guest_store::contents::Contents;
 pub(crate) use guest_store::states::AddressState;
 use guest_store::states::{Interfaces, States};
@@ -78,7 +78,7 @@ impl Resolves {
 /// Where libvirt-nssd knows a row from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Via {
-    pub(crate) source: Source,
+    pub(crate) evidence: Evidence,
     /// The name of the connection to the guest's libvirt.
     pub(crate) connection: String,
     /// The guest runs on another host.
@@ -142,8 +142,8 @@ impl Row {
     pub(crate) fn source(&self) -> &'static str {
         match (&self.via, self.state) {
             (Some(_), AddressState::NoAddress) => "libvirt",
-            (Some(via), _) => source_word(via.source),
-            (None, _) => source_word(Source::Files),
+            (Some(via), _) => source_word(via.evidence),
+            (None, _) => source_word(Evidence::StateFile),
         }
     }
 }

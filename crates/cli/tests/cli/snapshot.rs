@@ -9,8 +9,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use guest_names::address::{Address, Mac};
 use guest_names::bridge::Bridge;
+use guest_names::candidate::Evidence;
 use guest_names::io::Stamp;
-use guest_names::snapshot::format::{Entry, Meta, Source, flags};
+use guest_names::snapshot::format::{Entry, Meta, flags};
 
 use crate::support::{NOW, Sandbox, is_root};
 use crate::wait::Waiting;
@@ -31,7 +32,7 @@ struct Guest<'g> {
     /// Empty for none.
     bridge: &'g str,
     flags: u8,
-    source: Source,
+    evidence: Evidence,
     connection: u16,
     expiry: i64,
 }
@@ -42,7 +43,7 @@ const GUEST: Guest<'_> = Guest {
     mac: 1,
     bridge: "",
     flags: flags::TOLD | flags::ATTACHED,
-    source: Source::Agent,
+    evidence: Evidence::Agent,
     connection: 0,
     expiry: 0,
 };
@@ -51,7 +52,7 @@ const GUEST: Guest<'_> = Guest {
 const LEASED: Guest<'_> = Guest {
     bridge: "virbr0",
     flags: flags::LEASE | flags::ATTACHED,
-    source: Source::Files,
+    evidence: Evidence::StateFile,
     expiry: NOW + 1000,
     ..GUEST
 };
@@ -61,7 +62,7 @@ impl SnapshotRecords {
     fn add(&mut self, guest: Guest<'_>, address: &str) -> &mut Self {
         let entry = |name| Entry {
             flags: guest.flags,
-            source: guest.source,
+            evidence: guest.evidence,
             connection: guest.connection,
             mac: Some(Mac([0x52, 0x54, 0, 0, 0, guest.mac])),
             bridge: Bridge::new(guest.bridge.as_bytes()).unwrap_or(Bridge::NONE),
@@ -79,7 +80,7 @@ impl SnapshotRecords {
     }
 
     fn known(&mut self, domain: &str) -> &mut Self {
-        let entry = Entry { source: Source::Lease, ..cdb::entry(domain, None) };
+        let entry = Entry { evidence: Evidence::Lease, ..cdb::entry(domain, None) };
         add(&mut self.0, format!("g{domain}").as_bytes(), &entry);
         self
     }
@@ -122,7 +123,7 @@ fn names(flags_elsewhere: u8) -> SnapshotRecords {
         )
         .add(Guest { domain: "app-vm", mac: 3, bridge: "br0", ..GUEST }, "fe80::5054:ff:fe00:3")
         .add(
-            Guest { domain: "static-vm", mac: 4, source: Source::Neighbour, ..GUEST },
+            Guest { domain: "static-vm", mac: 4, evidence: Evidence::Neighbour, ..GUEST },
             "172.20.0.6",
         )
         .known("mute-vm")
@@ -132,7 +133,7 @@ fn names(flags_elsewhere: u8) -> SnapshotRecords {
         domain: "shop-vm",
         mac: 5,
         flags: GUEST.flags | flags_elsewhere,
-        source: Source::Lease,
+        evidence: Evidence::Lease,
         connection: 1,
         expiry: NOW + 100,
         ..GUEST

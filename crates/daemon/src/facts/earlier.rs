@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use guest_names::address::{Address, Mac};
-use guest_names::snapshot::format::{Entry, Source as EntrySource, flags, kind};
+use guest_names::candidate::Evidence;
+use guest_names::snapshot::format::{Entry, flags, kind};
 use guest_store::snapshot::Snapshot;
 
 use super::Millis;
@@ -60,7 +61,7 @@ impl EarlierReports {
         own_entries(snapshot, kind::GUEST, |entry, mac| {
             owners.insert((entry.connection, mac.0), entry.name.to_vec());
             // The neighbour table, too, may have confirmed a lease; that is good enough here.
-            let is_reported = entry.source == EntrySource::Agent || entry.is(flags::CONFIRMED);
+            let is_reported = entry.evidence == Evidence::Agent || entry.is(flags::CONFIRMED);
             if let (true, Some(address)) = (is_reported, entry.address) {
                 let report = earlier.reports.entry((entry.connection, entry.name.to_vec()));
                 report.or_default().addresses.push((mac, to_std(address)));
@@ -69,7 +70,7 @@ impl EarlierReports {
         own_entries(snapshot, kind::HOST, |entry, mac| {
             // A lease that libvirt reports has its own host name. All other reported host names are from agents.
             let Some(domain) = owners.get(&(entry.connection, mac.0)) else { return };
-            if entry.source != EntrySource::Lease {
+            if entry.evidence != Evidence::Lease {
                 let report = earlier.reports.entry((entry.connection, domain.clone())).or_default();
                 report.host_name.get_or_insert_with(|| String::from_utf8_lossy(entry.name).into());
             }

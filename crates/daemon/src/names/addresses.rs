@@ -2,7 +2,7 @@
 
 use guest_names::address::{Address, Mac};
 use guest_names::bridge::Bridge;
-use guest_names::snapshot::format::Source;
+use guest_names::candidate::Evidence;
 
 use super::index::octets;
 use super::{earliest, limits};
@@ -15,7 +15,7 @@ pub(super) struct Believed<'n> {
     pub(super) mac: Mac,
     pub(super) network: Option<&'n Network>,
     pub(super) bridge: Bridge,
-    pub(super) source: Source,
+    pub(super) evidence: Evidence,
     pub(super) expiry: i64,
     /// For a lease from the state files: the index of its [`Fact`](super::table::Fact).
     pub(super) fact: Option<u32>,
@@ -28,7 +28,7 @@ pub(super) struct Believed<'n> {
 impl Believed<'_> {
     /// Whether it comes from a lease, in the state files or reported by libvirt.
     pub(super) fn is_leased(&self) -> bool {
-        matches!(self.source, Source::Files | Source::Lease)
+        self.evidence.is_lease()
     }
 
     /// The address and the NIC, as a sort key.

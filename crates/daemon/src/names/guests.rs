@@ -9,8 +9,9 @@ use std::net::IpAddr;
 
 use guest_names::address::Mac;
 use guest_names::bridge::Bridge;
+use guest_names::candidate::Evidence;
 use guest_names::name::is_host_name;
-use guest_names::snapshot::format::{Source, flags, kind};
+use guest_names::snapshot::format::{flags, kind};
 
 use super::addresses::{Addresses, Believed};
 use super::connections::{guests, home, rank_of};
@@ -256,7 +257,7 @@ impl<'i> Adding<'_, 'i> {
                 mac: of.nic.mac,
                 network: of.network,
                 bridge: of.bridge,
-                source: Source::Files,
+                evidence: Evidence::StateFile,
                 expiry: lease.expiry,
                 fact: Some(owner.fact),
                 host_name: self.index.files.text(lease.host_name),
@@ -287,7 +288,7 @@ impl<'i> Adding<'_, 'i> {
                 mac: of.nic.mac,
                 network: of.network,
                 bridge: of.bridge,
-                source: Source::Lease,
+                evidence: Evidence::Lease,
                 expiry,
                 fact: None,
                 host_name: host_name.as_bytes(),
@@ -331,7 +332,7 @@ impl<'i> Adding<'_, 'i> {
                     mac: of.nic.mac,
                     network: of.network,
                     bridge: of.bridge,
-                    source: if is_agent { Source::Agent } else { Source::Neighbour },
+                    evidence: if is_agent { Evidence::Agent } else { Evidence::Neighbour },
                     expiry: 0,
                     fact: None,
                     host_name: b"",
@@ -349,7 +350,7 @@ impl<'i> Adding<'_, 'i> {
             expiry: believed.map_or(0, |one| one.expiry),
             order: 0,
             client: 0,
-            source: believed.map_or(Source::Lease, |one| one.source),
+            evidence: believed.map_or(Evidence::Lease, |one| one.evidence),
             connection: self.connection.settings.config.id.0,
             rank: self.rank,
             flags: self.flags,
@@ -375,7 +376,7 @@ impl<'i> Adding<'_, 'i> {
 
     /// Adds the host name of each lease that libvirt reports. `leases` does so for the state files.
     fn lease_names(&mut self, believed: &[(Believed<'i>, u32)]) {
-        for (one, fact) in believed.iter().filter(|(one, _)| one.source == Source::Lease) {
+        for (one, fact) in believed.iter().filter(|(one, _)| one.evidence == Evidence::Lease) {
             if is_host_name(one.host_name) {
                 let name = self.table.name(one.host_name);
                 let own = suffix::own_key(self.table, kind::HOST, one.host_name);
@@ -470,7 +471,7 @@ impl<'i> Adding<'_, 'i> {
             expiry: lease.expiry,
             order: 0,
             client: 0,
-            source: Source::Lease,
+            evidence: Evidence::Lease,
             connection,
             rank: self.rank,
             flags: self.flags,

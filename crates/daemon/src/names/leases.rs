@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use guest_names::address::{Address, Mac};
 use guest_names::bridge::Bridge;
+use guest_names::candidate::Evidence;
 use guest_names::name::is_host_name;
-use guest_names::snapshot::format::{Source, flags, kind};
+use guest_names::snapshot::format::{flags, kind};
 use guest_store::contents::Lease;
 
 use super::connections::{bridge_of, guests_here, home, network_on, place};
@@ -128,7 +129,7 @@ pub(super) fn add(
             expiry: lease.expiry,
             order: lease.start.saturating_add(1),
             client: lease.client,
-            source: Source::Files,
+            evidence: Evidence::StateFile,
             connection: owner.connection,
             rank: owner.rank,
             flags: 0,
@@ -199,7 +200,7 @@ fn add_domains(
                     expiry: 0,
                     order: 0,
                     client: 0,
-                    source: Source::Files,
+                    evidence: Evidence::StateFile,
                     connection,
                     rank,
                     flags: 0,

@@ -3,7 +3,8 @@
 use std::cmp::Reverse;
 
 use guest_names::bridge::Bridge;
-use guest_names::snapshot::format::{Entry, Source, flags, kind};
+use guest_names::candidate::Evidence;
+use guest_names::snapshot::format::{Entry, flags, kind};
 
 use super::index::octets;
 use super::table::{Class, Fact, Row, Table};
@@ -14,7 +15,7 @@ struct Kept {
     /// Its index in the key's rows.
     at: u32,
     flags: u8,
-    source: Source,
+    evidence: Evidence,
     /// Whether it was merged into another row.
     is_merged: bool,
 }
@@ -75,7 +76,7 @@ impl Merge {
             if wins || row.is_lease() {
                 let before = if row.is(flags::ELSEWHERE) { before } else { 0 };
                 let flags = row.flags | lost | before;
-                self.kept.push(Kept { at, flags, source: fact.source, is_merged: false });
+                self.kept.push(Kept { at, flags, evidence: fact.evidence, is_merged: false });
             }
             if wins && fact.expiry != 0 {
                 super::earliest(&mut lasts_until, fact.expiry);
@@ -109,7 +110,7 @@ impl Merge {
             let fact = table.fact_of(row);
             Entry {
                 flags: kept.flags,
-                source: kept.source,
+                evidence: kept.evidence,
                 connection: fact.connection,
                 address: fact.address,
                 mac: fact.mac,
@@ -129,13 +130,13 @@ fn place_of_name(kept: &Kept, borrowed: bool, fact: &Fact) -> impl Ord + use<> {
     let has = |flag: u8| kept.flags & flag != 0;
     // As in a look-up's answer, leases that never end come last.
     let end = (fact.expiry == 0, Reverse(fact.expiry));
-    let source = match (fact.is_leased(), borrowed) {
+    let evidence = match (fact.is_leased(), borrowed) {
         (true, false) => None,
-        (true, true) => Some(Source::Agent),
-        (false, _) => Some(kept.source),
+        (true, true) => Some(Evidence::Agent),
+        (false, _) => Some(kept.evidence),
     };
     let lease = (!has(flags::ATTACHED), !has(flags::LEASE), end);
-    (has(flags::DENIED), fact.rank, !has(flags::DOMAIN), source, lease)
+    (has(flags::DENIED), fact.rank, !has(flags::DOMAIN), evidence, lease)
 }
 
 /// The address and the NIC, as a sort key.
@@ -180,11 +181,11 @@ fn unite_run(table: &Table, rows: &[Row], kept: &mut [Kept], run: &[u32], kind: 
             merged = true;
             let other = &mut kept[other as usize];
             // An unconfirmed report of a lease in the files adds nothing.
-            let is_news = one.source != Source::Files || one.flags & flags::CONFIRMED != 0;
+            let is_news = one.evidence != Evidence::StateFile || one.flags & flags::CONFIRMED != 0;
             if is_news || other.flags & flags::LEASE == 0 {
                 other.flags = (other.flags | one.flags) & !flags::DENIED;
-                // The source that ranks first.
-                other.source = other.source.min(one.source);
+                // The evidence that ranks first.
+                other.evidence = other.evidence.min(one.evidence);
             }
         }
         kept[at as usize].is_merged = merged;

@@ -3,7 +3,8 @@
 
 use guest_names::address::{Address, Mac};
 use guest_names::bridge::Bridge;
-use guest_names::snapshot::format::{Source, flags, kind};
+use guest_names::candidate::Evidence;
+use guest_names::snapshot::format::{flags, kind};
 
 use super::limits::Holder;
 
@@ -56,8 +57,8 @@ pub(super) struct Fact {
     pub(super) order: u32,
     /// See [`Entry::client`](guest_names::snapshot::format::Entry::client).
     pub(super) client: u32,
-    /// Where it is known from.
-    pub(super) source: Source,
+    /// How it is known.
+    pub(super) evidence: Evidence,
     /// The index of the guest's connection in the configuration.
     pub(super) connection: u16,
     /// The rank of its connection; for the same key, the lowest rank wins.
@@ -71,7 +72,7 @@ pub(super) struct Fact {
 impl Fact {
     /// Whether the address comes from a DHCP lease.
     pub(super) fn is_leased(&self) -> bool {
-        matches!(self.source, Source::Files | Source::Lease)
+        self.evidence.is_lease()
     }
 }
 

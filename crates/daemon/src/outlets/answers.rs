@@ -10,7 +10,7 @@ use guest_names::io::Exhausted;
 use guest_names::lookup::{Found, Query};
 use guest_names::name::{NameKind, is_host_name, is_node_name};
 use guest_names::snapshot::Standing;
-use guest_names::snapshot::format::{Entry, Source, flags, kind};
+use guest_names::snapshot::format::{Entry, flags, kind};
 use guest_store::lookup::look_up;
 
 use super::zones::Zones;
@@ -103,7 +103,7 @@ impl Answers {
         let called = called.entry(address).or_default();
         for entry in entries {
             earlier(&mut self.until, &entry, now);
-            if entry.evidence(Standing::WHOLE, now).is_none() {
+            if !entry.counts(Standing::WHOLE, now) {
                 continue;
             }
             let name = match entry.is(flags::DOMAIN) {
@@ -178,7 +178,7 @@ pub(super) fn in_domain(name: &str, domain: &str) -> bool {
 
 /// Lowers `until` to the end of the entry's lease, if it is a lease that ends and hasn't ended yet.
 fn earlier(until: &mut Option<i64>, entry: &Entry<'_>, now: i64) {
-    let is_lease = matches!(entry.source, Source::Files | Source::Lease);
+    let is_lease = entry.evidence.is_lease();
     if is_lease && entry.expiry != 0 && entry.expiry >= now {
         *until = Some(until.map_or(entry.expiry, |until| until.min(entry.expiry)));
     }

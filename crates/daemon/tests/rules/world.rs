@@ -14,7 +14,8 @@ use daemon::names::{CompiledNames, Input, compile};
 use daemon::state::Files;
 use guest_names::address::{Address, Mac};
 use guest_names::bridge::Bridge;
-use guest_names::snapshot::format::{self, Entry, flags};
+use guest_names::candidate::Evidence;
+use guest_names::snapshot::format::{Entry, flags};
 use guest_store::contents::{Lease, TextSpan};
 
 pub(crate) const NOW: i64 = 1_000;
@@ -200,15 +201,15 @@ pub(crate) fn text(entry: &Entry<'_>) -> String {
     ];
     let flags: String =
         letters.iter().filter(|(flag, _)| entry.is(*flag)).map(|&(_, letter)| letter).collect();
-    let source = match entry.source {
-        format::Source::Files => "files",
-        format::Source::Lease => "lease",
-        format::Source::Agent => "agent",
-        format::Source::Neighbour => "neighbour",
+    let evidence = match entry.evidence {
+        Evidence::StateFile => "files",
+        Evidence::Lease => "lease",
+        Evidence::Agent => "agent",
+        Evidence::Neighbour => "neighbour",
     };
     let end = if entry.expiry == 0 { String::new() } else { format!(" until {}", entry.expiry) };
     let name = String::from_utf8_lossy(entry.name);
-    format!("{address}{scope} {flags} {source} {name}{end}")
+    format!("{address}{scope} {flags} {evidence} {name}{end}")
 }
 
 pub(crate) fn nic(

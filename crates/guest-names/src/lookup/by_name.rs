@@ -81,7 +81,7 @@ impl<D: StateDir, S: System> Lookup<'_, D, S> {
         self.candidates.truncate(0);
         let mut known = KnownNames::default();
         for entry in entries {
-            if let Some(evidence) = entry.evidence(Standing::WHOLE, self.files.now) {
+            if let Some(evidence) = entry.counts_as(Standing::WHOLE, self.files.now) {
                 let candidate = entry.candidate(0, evidence, Standing::WHOLE, true);
                 known.add(&entry, candidate, &query.wanted, &mut self.candidates)?;
             }

@@ -67,7 +67,7 @@ impl<F: StateFile> CountedEntries<'_, F> {
     pub(super) fn next(&mut self) -> Result<Option<(u32, Entry<'_>, Option<Evidence>)>, Damaged> {
         let standing = self.entries.standing;
         let Some((offset, entry)) = self.entries.next_entry()? else { return Ok(None) };
-        let evidence = entry.evidence(standing, self.now);
+        let evidence = entry.counts_as(standing, self.now);
         if let Some(observer) = &mut self.observer {
             observer.entry(offset, &entry, standing, evidence.is_some());
         }

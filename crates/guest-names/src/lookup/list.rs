@@ -154,7 +154,7 @@ impl<D: StateDir, S: System> Lookup<'_, D, S> {
                         Ok(None) => break,
                         Err(Damaged) => break 'records None,
                     };
-                    let Some(evidence) = entry.evidence(of, now) else { continue };
+                    let Some(evidence) = entry.counts_as(of, now) else { continue };
                     let is_own = key.is_of(entry.name);
                     if is_own && !is_listed(kind, entry.name, system, of) {
                         continue;

@@ -17,6 +17,7 @@
 
 use crate::address::{Address, Mac};
 use crate::bridge::Bridge;
+use crate::candidate::Evidence;
 use crate::io::Stamp;
 use crate::text::{TEXT_MAX, copy};
 
@@ -148,27 +149,12 @@ pub mod flags {
     pub const CONFIRMED: u8 = 128;
 }
 
-/// Where an address comes from: [`Entry::source`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Source {
-    /// A `.status` file of this host.
-    Files = 0,
-    /// DHCP leases that libvirt's API reported.
-    Lease = 1,
-    /// The guest's agent.
-    Agent = 2,
-    /// The neighbour table of the guest's host.
-    Neighbour = 3,
-}
-
-impl Source {
-    fn parse(byte: u8) -> Self {
-        match byte {
-            1 => Self::Lease,
-            2 => Self::Agent,
-            3 => Self::Neighbour,
-            _ => Self::Files,
-        }
+fn parse_evidence(byte: u8) -> Evidence {
+    match byte {
+        1 => Evidence::Lease,
+        2 => Evidence::Agent,
+        3 => Evidence::Neighbour,
+        _ => Evidence::StateFile,
     }
 }
 
@@ -177,8 +163,8 @@ impl Source {
 pub struct Entry<'e> {
     /// See [`flags`].
     pub flags: u8,
-    /// Where it comes from; of several sources the one that ranks first.
-    pub source: Source,
+    /// How the address is known; if in several ways, the one that ranks first.
+    pub evidence: Evidence,
     /// The number of the guest's connection in the daemon's configuration; for people.
     pub connection: u16,
     /// `None`: the guest is known, but no address of it.
@@ -212,7 +198,7 @@ impl<'e> Entry<'e> {
         *room = [0; ENTRY_MAX];
         put(room, 0, &(length as u16).to_le_bytes());
         let octets = self.address.as_ref().map_or(&[][..], Address::octets);
-        put(room, 2, &[self.flags, self.source as u8, octets.len() as u8, name.len() as u8]);
+        put(room, 2, &[self.flags, self.evidence as u8, octets.len() as u8, name.len() as u8]);
         put(room, 6, &self.mac.unwrap_or(Mac([0; 6])).0);
         put(room, 12, &self.connection.to_le_bytes());
         put(room, 16, &self.expiry.to_le_bytes());
@@ -229,7 +215,7 @@ impl<'e> Entry<'e> {
     pub fn parse(bytes: &'e [u8]) -> Option<(Self, usize)> {
         let length = usize::from(u16::from_le_bytes(array(bytes, 0)?));
         let entry = bytes.get(..length)?;
-        let [flags, source, octets, name] = array(entry, 2)?;
+        let [flags, evidence, octets, name] = array(entry, 2)?;
         let mac = Mac(array(entry, 6)?);
         let address = match octets {
             0 => None,
@@ -240,7 +226,7 @@ impl<'e> Entry<'e> {
         let name = entry.get(FIXED..)?.get(..usize::from(name))?;
         let parsed = Self {
             flags,
-            source: Source::parse(source),
+            evidence: parse_evidence(evidence),
             connection: u16::from_le_bytes(array(entry, 12)?),
             address,
             mac: (mac != Mac([0; 6])).then_some(mac),
@@ -300,7 +286,7 @@ mod tests {
             for name in [&b""[..], b"Web", &long] {
                 let entry = Entry {
                     flags: flags::LEASE | flags::DENIED,
-                    source: Source::Neighbour,
+                    evidence: Evidence::Neighbour,
                     connection: 513,
                     address,
                     mac: name.first().map(|_| Mac([0x52, 0x54, 0, 1, 2, 3])),
@@ -324,7 +310,7 @@ mod tests {
     fn invalid_entries() {
         let entry = Entry {
             flags: 0,
-            source: Source::Files,
+            evidence: Evidence::StateFile,
             connection: 0,
             address: Some(Address::V4([1; 4])),
             mac: None,

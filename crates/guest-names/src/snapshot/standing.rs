@@ -1,6 +1,6 @@
 //! How much of a snapshot counts.
 
-use super::format::{Entry, Meta, Source, flags};
+use super::format::{Entry, Meta, flags};
 use crate::candidate::{Attached, Candidate, Evidence, Origin, Precedence};
 use crate::io::Stamp;
 
@@ -43,26 +43,27 @@ impl Entry<'_> {
     /// Whether the entry counts in a snapshot of this standing, at `now` (seconds since the epoch).
     #[must_use]
     pub fn counts(&self, standing: Standing, now: i64) -> bool {
-        self.evidence(standing, now).is_some()
+        self.counts_as(standing, now).is_some()
     }
 
     /// The evidence by which the entry counts; `None` if it doesn't.
     #[must_use]
-    pub fn evidence(&self, standing: Standing, now: i64) -> Option<Evidence> {
+    pub fn counts_as(&self, standing: Standing, now: i64) -> Option<Evidence> {
         let lasts = self.expiry == 0 || self.expiry >= now;
         let denied = self.is(flags::DENIED) && standing.told;
         if self.is(flags::LEASE) && standing.leases && lasts && !denied {
-            return Some(Evidence::Lease);
+            return Some(Evidence::StateFile);
         }
         if !(self.is(flags::TOLD) && standing.told) {
             return None;
         }
-        match self.source {
+        match self.evidence {
             // These count after the lease has ended.
-            Source::Agent => Some(Evidence::Agent),
-            Source::Neighbour => Some(Evidence::Neighbour),
-            Source::Files | Source::Lease if lasts => Some(Evidence::Lease),
-            Source::Files | Source::Lease => self.is(flags::CONFIRMED).then_some(Evidence::Agent),
+            reported @ (Evidence::Agent | Evidence::Neighbour) => Some(reported),
+            Evidence::StateFile | Evidence::Lease if lasts => Some(Evidence::Lease),
+            Evidence::StateFile | Evidence::Lease => {
+                self.is(flags::CONFIRMED).then_some(Evidence::Agent)
+            }
         }
     }
 
@@ -106,12 +107,12 @@ mod tests {
     use crate::address::{Address, Mac};
     use crate::bridge::Bridge;
 
-    fn entry(flags: u8, source: Source, expiry: i64) -> Entry<'static> {
+    fn entry(flags: u8, evidence: Evidence, expiry: i64) -> Entry<'static> {
         let address = Some(Address::V4([10, 0, 0, 1]));
         let (mac, bridge) = (Some(Mac([2; 6])), Bridge::NONE);
         let (order, client) = (0, 0);
         let name = b"web";
-        Entry { flags, source, connection: 0, address, mac, bridge, expiry, order, client, name }
+        Entry { flags, evidence, connection: 0, address, mac, bridge, expiry, order, client, name }
     }
 
     #[test]
@@ -121,22 +122,22 @@ mod tests {
         let leases = Standing { leases: true, told: false };
         let told = Standing { leases: false, told: true };
         let none = Standing::default();
-        for (flags, source, expiry, counting) in [
-            (LEASE, Source::Files, 0, [true, true, false, false]),
-            (LEASE, Source::Files, 100, [true, true, false, false]),
-            (LEASE, Source::Files, 99, [false; 4]),
-            (LEASE | DENIED, Source::Files, 0, [false, true, false, false]),
-            (TOLD, Source::Lease, 100, [true, false, true, false]),
-            (TOLD, Source::Lease, 99, [false; 4]),
-            (TOLD, Source::Agent, 99, [true, false, true, false]),
-            (LEASE | TOLD, Source::Agent, 0, [true, true, true, false]),
-            (LEASE | TOLD, Source::Neighbour, 99, [true, false, true, false]),
-            (LEASE | TOLD, Source::Files, 99, [false; 4]),
-            (LEASE | TOLD | CONFIRMED, Source::Files, 99, [true, false, true, false]),
-            (0, Source::Agent, 0, [false; 4]),
+        for (flags, evidence, expiry, counting) in [
+            (LEASE, Evidence::StateFile, 0, [true, true, false, false]),
+            (LEASE, Evidence::StateFile, 100, [true, true, false, false]),
+            (LEASE, Evidence::StateFile, 99, [false; 4]),
+            (LEASE | DENIED, Evidence::StateFile, 0, [false, true, false, false]),
+            (TOLD, Evidence::Lease, 100, [true, false, true, false]),
+            (TOLD, Evidence::Lease, 99, [false; 4]),
+            (TOLD, Evidence::Agent, 99, [true, false, true, false]),
+            (LEASE | TOLD, Evidence::Agent, 0, [true, true, true, false]),
+            (LEASE | TOLD, Evidence::Neighbour, 99, [true, false, true, false]),
+            (LEASE | TOLD, Evidence::StateFile, 99, [false; 4]),
+            (LEASE | TOLD | CONFIRMED, Evidence::StateFile, 99, [true, false, true, false]),
+            (0, Evidence::Agent, 0, [false; 4]),
         ] {
             for (standing, counts) in [both, leases, told, none].into_iter().zip(counting) {
-                let entry = entry(flags, source, expiry);
+                let entry = entry(flags, evidence, expiry);
                 assert_eq!(entry.counts(standing, 100), counts, "{entry:?} {standing:?}");
             }
         }
