@@ -166,7 +166,7 @@ pub(crate) fn unread_files(paths: &Paths) -> Vec<String> {
 /// Why the daemon's snapshot isn't used, or only in part.
 pub(crate) fn unused_snapshot(snapshot: &Reading, now: i64) -> Option<String> {
     match snapshot {
-        Ok(Some(snapshot)) if !snapshot.standing(now).told => Some(snapshot.silence(now)),
+        Ok(Some(snapshot)) if !snapshot.standing(now).reports => Some(snapshot.silence(now)),
         Err(unusable) => Some(unusable.to_string()),
         Ok(_) => None,
     }

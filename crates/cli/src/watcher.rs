@@ -165,36 +165,36 @@ mod tests {
         let (sender, receiver) = channel();
         let paths = Paths::new(None, Some(&path));
         spawn(&paths, &sender, |change| change.map_err(|error| error.to_string())).unwrap();
-        let told = |what: &str| {
-            let told = receiver.recv_timeout(Duration::from_secs(20));
-            assert_eq!(told, Ok(Ok(())), "{what}");
+        let changed = |what: &str| {
+            let changed = receiver.recv_timeout(Duration::from_secs(20));
+            assert_eq!(changed, Ok(Ok(())), "{what}");
             // One change may come as two.
             while receiver.recv_timeout(Duration::from_millis(50)).is_ok() {}
         };
         fs::create_dir(directory.path().join("a")).unwrap();
         fs::create_dir(directory.path().join("a/b")).unwrap();
         fs::create_dir(&path).unwrap();
-        told("the directory came");
+        changed("the directory came");
         fs::write(path.join("virbr0.status.new"), "[]").unwrap();
         fs::write(path.join("default.conf"), "").unwrap();
         let nothing = receiver.recv_timeout(Duration::from_millis(50));
         assert_eq!(nothing, Err(RecvTimeoutError::Timeout));
         fs::rename(path.join("virbr0.status.new"), path.join("virbr0.status")).unwrap();
-        told("renamed");
+        changed("renamed");
         fs::write(path.join("virbr0.macs"), "[]").unwrap();
-        told("written");
+        changed("written");
         fs::remove_file(path.join("virbr0.macs")).unwrap();
-        told("removed");
+        changed("removed");
         fs::rename(&path, directory.path().join("away")).unwrap();
-        told("the directory went");
+        changed("the directory went");
         fs::create_dir(&path).unwrap();
-        told("the directory came again");
+        changed("the directory came again");
         fs::write(path.join("virbr0.status"), "[]").unwrap();
-        told("written there");
+        changed("written there");
         fs::remove_dir_all(directory.path().join("a")).unwrap();
-        told("all went");
+        changed("all went");
         fs::create_dir_all(&path).unwrap();
-        told("all came again");
+        changed("all came again");
     }
     /// The snapshot may appear late; its time stamp counts as a change, and other files don't.
     #[test]
@@ -203,32 +203,32 @@ mod tests {
         let (sender, receiver) = channel();
         let paths = Paths::new(Some(directory.path()), None);
         spawn(&paths, &sender, |change| change.map_err(|error| error.to_string())).unwrap();
-        let told = |what: &str| {
-            let told = receiver.recv_timeout(Duration::from_secs(20));
-            assert_eq!(told, Ok(Ok(())), "{what}");
+        let changed = |what: &str| {
+            let changed = receiver.recv_timeout(Duration::from_secs(20));
+            assert_eq!(changed, Ok(Ok(())), "{what}");
             while receiver.recv_timeout(Duration::from_millis(50)).is_ok() {}
         };
         let path = paths.snapshot().unwrap();
         let home = path.parent().unwrap();
         fs::create_dir_all(home).unwrap();
-        told("the directory came");
+        changed("the directory came");
         let new = home.join("names.cdb.new");
         fs::write(&new, "").unwrap();
         let nothing = receiver.recv_timeout(Duration::from_millis(50));
         assert_eq!(nothing, Err(RecvTimeoutError::Timeout));
         fs::rename(&new, &path).unwrap();
-        told("renamed");
+        changed("renamed");
         let file = fs::File::open(&path).unwrap();
         let epoch = std::time::SystemTime::UNIX_EPOCH;
         file.set_modified(epoch).unwrap();
-        told("touched");
+        changed("touched");
         file.set_times(fs::FileTimes::new().set_accessed(epoch).set_modified(epoch)).unwrap();
-        told("touched wholly");
+        changed("touched wholly");
         // An open file keeps its directory's watch alive.
         drop(file);
         fs::remove_dir_all(home).unwrap();
-        told("gone");
+        changed("gone");
         fs::create_dir(home).unwrap();
-        told("the directory came again");
+        changed("the directory came again");
     }
 }

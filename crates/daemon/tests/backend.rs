@@ -72,7 +72,7 @@ fn reports_reach_the_snapshot() {
     first.put(Update::State(id, ConnectionState::Up));
     first.put(Update::Guests(id, vec![guest("vm", "10.0.0.1")]));
     let snapshot = until(&directories, &mut watch, |snapshot| snapshot.has("gvm"));
-    assert_eq!(snapshot.entry("gvm").flags, flags::TOLD | flags::ATTACHED);
+    assert_eq!(snapshot.entry("gvm").flags, flags::REPORTED | flags::ATTACHED);
     assert_eq!(snapshot.entry("hinside").name, b"inside");
     assert!(snapshot.has("gvm.vm.internal") && snapshot.has("hleased"));
     let connection = &snapshot.info()["connections"][0];

@@ -253,7 +253,7 @@ fn what_the_api_reported() {
             add(&mut records, &key("web.default"), &entry);
         }
         add(&mut records, &key("bridged"), &entry("Bridged", Some(v4(3))));
-        let elsewhere = flags::TOLD | flags::ATTACHED | flags::ELSEWHERE;
+        let elsewhere = flags::REPORTED | flags::ATTACHED | flags::ELSEWHERE;
         let remote = Entry { flags: elsewhere, ..entry("far", Some(v4(4))) };
         add(&mut records, &key("far"), &remote);
         let too = Entry { name: b"here-too", ..remote };

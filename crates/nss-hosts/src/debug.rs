@@ -209,7 +209,7 @@ impl Observer for Messages {
         let standing: &[u8] = match standing {
             None => b": skipped: damaged",
             Some(Standing { leases: true, .. }) => b": used instead of the state files",
-            Some(Standing { told: true, .. }) => b": used beside the state files",
+            Some(Standing { reports: true, .. }) => b": used beside the state files",
             Some(_) => b": skipped: out of date",
         };
         let mut line = Line::new();

@@ -144,7 +144,7 @@ impl Service {
     fn set(&mut self, address: Ipv4Addr) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs() as i64;
         let entry = Entry {
-            flags: flags::TOLD | flags::ATTACHED,
+            flags: flags::REPORTED | flags::ATTACHED,
             evidence: Evidence::Agent,
             connection: 0,
             address: Some(Address::V4(address.octets())),

@@ -131,7 +131,7 @@ impl Selecting<'_> {
     /// Whether the entry counts, and belongs to a connection whose guests are published.
     fn is_chosen(&self, entry: &Entry<'_>) -> bool {
         // When the state directory changes, the daemon writes a new snapshot. Until then, this one still counts.
-        let standing = Standing { leases: true, told: true };
+        let standing = Standing { leases: true, reports: true };
         let connection = self.connections.get(usize::from(entry.connection));
         let is_chosen = connection.is_some_and(|connection| match &self.settings.connections {
             Some(names) => names.iter().any(|name| name.eq_ignore_ascii_case(&connection.name)),

@@ -255,7 +255,7 @@ impl<'d> Running<'d> {
             Ok(None) => (Some(String::from("libvirt-nssd does not run")), None),
             Ok(Some(snapshot)) => {
                 let holds = snapshot.modified.saturating_add(snapshot.meta.hold.into());
-                if snapshot.standing(time).told {
+                if snapshot.standing(time).reports {
                     self.selected = Some(self.select(&snapshot, time));
                     let lease = self.selected.as_ref().and_then(|selected| selected.until);
                     (None, after(lease.map_or(holds, |lease| lease.min(holds))))

@@ -56,7 +56,7 @@ fn connections() -> Vec<ConnectionInfo> {
 
 fn entry<'e>(name: &'e str, address: &str, bridge: &str) -> Entry<'e> {
     Entry {
-        flags: flags::TOLD | flags::ATTACHED,
+        flags: flags::REPORTED | flags::ATTACHED,
         evidence: Evidence::Agent,
         connection: 0,
         address: Address::parse(address.as_bytes()),
@@ -151,7 +151,7 @@ fn networks_that_the_configuration_names() {
 fn guests_of_other_hosts() {
     let far = Entry {
         connection: 1,
-        flags: flags::TOLD | flags::ELSEWHERE,
+        flags: flags::REPORTED | flags::ELSEWHERE,
         ..entry("far", "10.1.0.7", "")
     };
     let lost = Entry { connection: 9, ..entry("lost", "10.1.0.8", "") };

@@ -59,7 +59,7 @@ pub fn write(records: &Records, meta: Meta) -> Vec<u8> {
 #[must_use]
 pub fn entry(name: &str, address: Option<Address>) -> Entry<'_> {
     Entry {
-        flags: flags::TOLD | flags::ATTACHED,
+        flags: flags::REPORTED | flags::ATTACHED,
         evidence: Evidence::Agent,
         connection: 0,
         address,

@@ -21,7 +21,7 @@ pub const PATH: &str = "/var/lib/libvirt-nss/run/names.cdb";
 /// In a state file, and belongs to a running guest.
 pub const LEASED: u8 = flags::LEASE | flags::ATTACHED;
 /// Reported by libvirt's API for a running guest on this host.
-pub const TOLD: u8 = flags::TOLD | flags::ATTACHED;
+pub const REPORTED: u8 = flags::REPORTED | flags::ATTACHED;
 
 /// A snapshot under construction.
 #[derive(Clone, Default)]

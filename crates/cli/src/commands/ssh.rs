@@ -243,8 +243,9 @@ impl Connecting<'_> {
         loop {
             let has_keys =
                 ssh::guest(paths, &target, clock.now()).is_some_and(|guest| !guest.keys.is_empty());
-            let knows_guests = daemon::read(paths)
-                .is_ok_and(|read| read.is_some_and(|snapshot| snapshot.standing(clock.now()).told));
+            let knows_guests = daemon::read(paths).is_ok_and(|read| {
+                read.is_some_and(|snapshot| snapshot.standing(clock.now()).reports)
+            });
             let rest = deadline.saturating_duration_since(Instant::now());
             if has_keys || !knows_guests || rest.is_zero() {
                 return Ok(());

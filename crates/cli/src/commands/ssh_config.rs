@@ -19,10 +19,10 @@ use crate::state::rows::all_rows;
 pub(crate) fn run(context: &Context) -> Result<(), Error> {
     let (paths, now) = (&context.paths, context.clock.now());
     let contents = Contents::read(&paths.state_directory());
-    let told = daemon::read(paths);
-    let rows = all_rows(contents.as_ref().ok(), paths, &told, now);
+    let reading = daemon::read(paths);
+    let rows = all_rows(contents.as_ref().ok(), paths, &reading, now);
     let mut names: BTreeSet<&str> = rows.iter().filter_map(|row| row.domain.as_deref()).collect();
-    if let Ok(Some(known)) = &told {
+    if let Ok(Some(known)) = &reading {
         names.extend(known.compiled.ssh_guests.iter().map(|(_, guest)| guest.name.as_str()));
     }
     let mut out = BufWriter::new(io::stdout().lock());

@@ -17,17 +17,17 @@ use crate::status::Status;
 const ANY_HOST: &str = "host.invalid";
 
 pub(crate) fn enable(options: &SshEnable, context: &Context) -> Result<Status, Error> {
-    let told = daemon::read(&context.paths);
+    let reading = daemon::read(&context.paths);
     let parts = match options {
         SshEnable { proxy: true, .. } => Parts::HostKeysAndProxy,
         SshEnable { no_proxy: true, .. } => Parts::HostKeys,
-        _ if has_ssh(info(&told)) => Parts::HostKeysAndProxy,
+        _ if has_ssh(info(&reading)) => Parts::HostKeysAndProxy,
         _ => Parts::HostKeys,
     };
     if options.print {
         let command = std::env::current_exe().ok().filter(|_| context.paths.is_this_system());
         let command = command.and_then(|path| path.into_os_string().into_string().ok());
-        let zone = info(&told).and_then(|info| info.zone.as_deref());
+        let zone = info(&reading).and_then(|info| info.zone.as_deref());
         let text = parts.text(zone, command.as_deref().unwrap_or(COMMAND));
         // Never wrapped, as this is a configuration file.
         io::stdout().write_all(text.as_bytes())?;
@@ -55,7 +55,7 @@ pub(crate) fn enable(options: &SshEnable, context: &Context) -> Result<Status, E
             context.paths.sudo_command("ssh disable")
         ))?;
     }
-    for remark in remarks(&told, context) {
+    for remark in remarks(&reading, context) {
         context.print(&remark)?;
     }
     Ok(Status::Ok)
@@ -72,7 +72,7 @@ pub(crate) fn disable(context: &Context) -> Result<Status, Error> {
 }
 
 pub(crate) fn status(context: &Context) -> Result<Status, Error> {
-    let told = daemon::read(&context.paths);
+    let reading = daemon::read(&context.paths);
     let link = context.paths.below(LINK);
     let link = link.display();
     let again = format!("'{}'", context.paths.sudo_command("ssh enable"));
@@ -108,8 +108,8 @@ pub(crate) fn status(context: &Context) -> Result<Status, Error> {
                 .print(&format!("Enabled: ssh knows the host keys of guests{proxy} ({link})"))?;
         }
     }
-    if let Ok(Some(known)) = &told {
-        if known.standing(context.clock.now()).told {
+    if let Ok(Some(known)) = &reading {
+        if known.standing(context.clock.now()).reports {
             let guests = &known.compiled.ssh_guests;
             let keys = guests.iter().filter(|(_, guest)| !guest.keys.is_empty()).count();
             let behind = guests.iter().filter(|(_, guest)| guest.route.is_some()).count();
@@ -125,15 +125,15 @@ pub(crate) fn status(context: &Context) -> Result<Status, Error> {
         context.print(&error.to_string())?;
         status = Status::Warnings;
     }
-    for remark in remarks(&told, context) {
+    for remark in remarks(&reading, context) {
         context.print(&remark)?;
         status = Status::Warnings;
     }
     Ok(status)
 }
 
-fn info(told: &Reading) -> Option<&Info> {
-    Some(told.as_ref().ok()?.as_ref()?.info())
+fn info(reading: &Reading) -> Option<&Info> {
+    Some(reading.as_ref().ok()?.as_ref()?.info())
 }
 
 /// Whether there is a connection by ssh.
@@ -167,11 +167,11 @@ fn check(context: &Context) -> Result<(), Error> {
 }
 
 /// Prints what else the user should know or do.
-fn remarks(told: &Reading, context: &Context) -> Vec<String> {
+fn remarks(reading: &Reading, context: &Context) -> Vec<String> {
     let mut remarks = Vec::new();
     let now = context.clock.now();
-    let known = match told {
-        Ok(Some(known)) if known.standing(now).told => known,
+    let known = match reading {
+        Ok(Some(known)) if known.standing(now).reports => known,
         _ => {
             remarks.push(
                 "libvirt-nssd doesn't run: no keys are known, and ssh works as without libvirt-nss; see 'libvirt-nss doctor'"

@@ -70,7 +70,7 @@ impl Snapshot {
     /// doesn't count now.
     pub(crate) fn counts_until(&self, now: i64) -> Option<i64> {
         let end = self.compiled.modified.saturating_add(self.compiled.meta.hold.into());
-        self.standing(now).told.then_some(end)
+        self.standing(now).reports.then_some(end)
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) struct RejectedLeases(BTreeSet<Assignment>);
 impl RejectedLeases {
     pub(super) fn of(snapshot: &Snapshot, standing: Standing, now: i64) -> Self {
         let mut denied = BTreeSet::new();
-        if standing.leases && standing.told {
+        if standing.leases && standing.reports {
             let leases = || entries(snapshot).filter(|(_, entry)| entry.is(flags::LEASE));
             let assignments = |wanted: &dyn Fn(&Entry<'_>) -> bool| -> BTreeSet<Assignment> {
                 let wanted = leases().filter(|(_, entry)| wanted(entry));

@@ -19,7 +19,7 @@ pub(crate) fn add(rows: &mut Vec<Row>, snapshot: &Snapshot, networks: &Networks,
     let standing = snapshot.standing(now);
     let rejected = RejectedLeases::of(snapshot, standing, now);
     rows.iter_mut().for_each(|row| rejected.mark(row));
-    if standing.told {
+    if standing.reports {
         let addresses = Addresses::of(snapshot, standing, now);
         addresses.add(rows, snapshot, networks);
     }
@@ -48,9 +48,9 @@ struct Addresses {
 impl Addresses {
     fn of(snapshot: &Snapshot, standing: Standing, now: i64) -> Self {
         let mut addresses = Self { holders: BTreeMap::new(), domains: BTreeMap::new() };
-        let told = entries(snapshot)
-            .filter(|(_, entry)| entry.is(flags::TOLD) && entry.counts(standing, now));
-        for (is_domain, entry) in told {
+        let reported = entries(snapshot)
+            .filter(|(_, entry)| entry.is(flags::REPORTED) && entry.counts(standing, now));
+        for (is_domain, entry) in reported {
             let (name, elsewhere) = (lossy(entry.name), entry.is(flags::ELSEWHERE));
             let Some(assignment) = assignment(&entry) else {
                 if is_domain {
@@ -374,7 +374,7 @@ mod tests {
     fn guests_of_other_hosts_are_others() {
         let status = format!("[{}]", lease(1, 1, "web"));
         let other = |name| {
-            let flags = flags::TOLD | flags::ATTACHED | flags::ELSEWHERE;
+            let flags = flags::REPORTED | flags::ATTACHED | flags::ELSEWHERE;
             Entry { flags, connection: 1, bridge: Bridge::NONE, ..of(name, 1, 1) }
         };
         let mut records = Records::new();
@@ -385,9 +385,9 @@ mod tests {
         // Of one there no address is known.
         let mut records = Records::new();
         let known = |flags, connection| Entry { flags, connection, ..entry("web-vm", None) };
-        put(&mut records, "g", &known(flags::TOLD, 0));
+        put(&mut records, "g", &known(flags::REPORTED, 0));
         assert_eq!(listed(&status, MACS, &records, 0), [here]);
-        put(&mut records, "g", &known(flags::TOLD | flags::ELSEWHERE, 1));
+        put(&mut records, "g", &known(flags::REPORTED | flags::ELSEWHERE, 1));
         let unknown = "web-vm - - no-address libvirt #2";
         assert_eq!(listed(&status, MACS, &records, 0), [unknown, here]);
     }

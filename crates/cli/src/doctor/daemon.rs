@@ -35,7 +35,7 @@ pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
     };
     let mut findings = vec![state(system, snapshot, &path)];
     findings.extend(closed(&path));
-    if snapshot.standing(system.now).told {
+    if snapshot.standing(system.now).reports {
         findings.extend(leases(system, snapshot, &path));
         let connections = snapshot.info().connections.iter();
         findings.extend(connections.filter_map(|one| connection(one, system.now)));
@@ -104,7 +104,7 @@ fn state(system: &System<'_>, snapshot: &Snapshot, path: &Path) -> Finding {
     let (now, path) = (system.now, path.display());
     let standing = snapshot.standing(now);
     let compiled = snapshot.compiled(now);
-    if !standing.told {
+    if !standing.reports {
         let text = format!(
             "{path}, {compiled}, is out of date: {}; guests that only it knows don't resolve",
             snapshot.silence(now)

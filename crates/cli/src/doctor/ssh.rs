@@ -53,7 +53,9 @@ pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
 /// The guests that ssh may ask for, as long as the daemon lives.
 fn guests<'s>(system: &'s System<'_>) -> &'s [(GuestId, SshGuest)] {
     match &system.snapshot {
-        Ok(Some(snapshot)) if snapshot.standing(system.now).told => &snapshot.compiled.ssh_guests,
+        Ok(Some(snapshot)) if snapshot.standing(system.now).reports => {
+            &snapshot.compiled.ssh_guests
+        }
         _ => &[],
     }
 }

@@ -149,11 +149,11 @@ impl SnapshotStory {
         let standing = self.standing.flatten().unwrap_or_default();
         let is = |flag| entry.flags & flag != 0;
         let ended = entry.expiry != 0 && entry.expiry < now;
-        match (is(flags::LEASE), is(flags::TOLD)) {
+        match (is(flags::LEASE), is(flags::REPORTED)) {
             (true, false) if self.wins() => Fate::BehindOthers,
             (true, false) if !standing.leases => Fate::Outdated,
-            (true, _) if is(flags::DENIED) && standing.told => Fate::Denied,
-            (_, true) if !standing.told => Fate::Silent,
+            (true, _) if is(flags::DENIED) && standing.reports => Fate::Denied,
+            (_, true) if !standing.reports => Fate::Silent,
             _ if ended => Fate::Expired,
             // The daemon doesn't write such an entry.
             _ => Fate::Other,
@@ -185,31 +185,31 @@ mod tests {
         }
     }
 
-    fn fate(leases: bool, told: bool, entry: Entry<'_>) -> &'static str {
+    fn fate(leases: bool, reports: bool, entry: Entry<'_>) -> &'static str {
         let mut story = SnapshotStory::default();
         story.entry(2048, &entry, false);
-        story.asked(Some(Standing { leases, told }));
+        story.asked(Some(Standing { leases, reports }));
         story.fate(&story.entries[0], &[], NOW).word()
     }
 
     #[test]
     fn why_an_entry_does_not_count() {
-        use flags::{DENIED, LEASE, TOLD};
+        use flags::{DENIED, LEASE, REPORTED};
         assert_eq!(fate(false, true, entry(LEASE, 0)), "outdated");
         assert_eq!(fate(true, true, entry(LEASE, NOW - 1)), "expired");
         assert_eq!(fate(true, true, entry(LEASE | DENIED, 0)), "denied");
-        assert_eq!(fate(true, false, entry(TOLD, 0)), "silent");
-        assert_eq!(fate(false, false, entry(TOLD | LEASE, 0)), "silent");
-        assert_eq!(fate(false, true, entry(TOLD, NOW - 1)), "expired");
+        assert_eq!(fate(true, false, entry(REPORTED, 0)), "silent");
+        assert_eq!(fate(false, false, entry(REPORTED | LEASE, 0)), "silent");
+        assert_eq!(fate(false, true, entry(REPORTED, NOW - 1)), "expired");
         assert_eq!(fate(true, true, entry(0, 0)), "other");
     }
 
     #[test]
     fn a_connection_that_comes_first() {
         let mut story = SnapshotStory::default();
-        story.entry(2048, &entry(flags::TOLD, 0), true);
-        story.entry(3000, &entry(flags::TOLD | flags::BEFORE, 0), true);
-        story.asked(Some(Standing { leases: false, told: true }));
+        story.entry(2048, &entry(flags::REPORTED, 0), true);
+        story.entry(3000, &entry(flags::REPORTED | flags::BEFORE, 0), true);
+        story.asked(Some(Standing { leases: false, reports: true }));
         assert!(story.wins());
         // What a damaged one says doesn't count.
         story.asked(None);

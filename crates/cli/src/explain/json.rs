@@ -273,10 +273,10 @@ fn entries_of(own: &ModuleAnswer, reading: &Reading, now: i64) -> Option<JsonEnt
     let story = &own.story;
     let standing = match story.snapshot.standing? {
         None => "broken",
-        Some(Standing { leases: true, told: true }) => "for-files",
-        Some(Standing { leases: true, told: false }) => "leases",
-        Some(Standing { leases: false, told: true }) => "with-files",
-        Some(Standing { leases: false, told: false }) => "out-of-date",
+        Some(Standing { leases: true, reports: true }) => "for-files",
+        Some(Standing { leases: true, reports: false }) => "leases",
+        Some(Standing { leases: false, reports: true }) => "with-files",
+        Some(Standing { leases: false, reports: false }) => "out-of-date",
     };
     let entry = |entry: &EntryStory| JsonEntry {
         byte: entry.at,

@@ -75,20 +75,20 @@ impl SnapshotText<'_> {
         };
         let (tone, text) = match standing {
             None => (Tone::Bad, "is broken and isn't used".into()),
-            Some(Standing { leases: true, told: true }) => {
+            Some(Standing { leases: true, reports: true }) => {
                 (Tone::Plain, "replaces the state files".into())
             }
-            Some(Standing { leases: true, told: false }) => (
+            Some(Standing { leases: true, reports: false }) => (
                 Tone::Warning,
                 format!(
                     "replaces the state files, but nothing else in it is used: {}",
                     self.silence()
                 ),
             ),
-            Some(Standing { leases: false, told: true }) => {
+            Some(Standing { leases: false, reports: true }) => {
                 (Tone::Plain, format!("is used with the state files{of_files}"))
             }
-            Some(Standing { leases: false, told: false }) => {
+            Some(Standing { leases: false, reports: false }) => {
                 (Tone::Warning, format!("is out of date: {}", self.silence()))
             }
         };

@@ -33,7 +33,7 @@ impl Listing {
     pub(crate) fn read(context: &Context) -> Result<Self, Error> {
         let now = context.clock.now();
         let snapshot = daemon::read(&context.paths);
-        let is_used = matches!(&snapshot, Ok(Some(snapshot)) if snapshot.standing(now).told);
+        let is_used = matches!(&snapshot, Ok(Some(snapshot)) if snapshot.standing(now).reports);
         let contents = match Contents::read(&context.paths.state_directory()) {
             // libvirt creates it for its first network; a host may only have guests elsewhere.
             Err(error) if error.kind() == io::ErrorKind::NotFound && is_used => None,

@@ -42,7 +42,7 @@ const GUEST: Guest<'_> = Guest {
     domain: "",
     mac: 1,
     bridge: "",
-    flags: flags::TOLD | flags::ATTACHED,
+    flags: flags::REPORTED | flags::ATTACHED,
     evidence: Evidence::Agent,
     connection: 0,
     expiry: 0,
@@ -339,7 +339,7 @@ fn waiting_ends_when_the_modules_answer() {
     let sandbox = Sandbox::new("snapshot");
     let system = System::new(&sandbox, "s");
     let mut old = SnapshotRecords(Records::new());
-    let left = Guest { host_name: "old", flags: flags::TOLD, ..GUEST };
+    let left = Guest { host_name: "old", flags: flags::REPORTED, ..GUEST };
     system.publish(old.add(left, "172.20.0.9"), Some(system.stamp(false)), 0);
     let waiting = Waiting::start(&sandbox, "--root s wait -v old");
     assert_eq!(waiting.ends(), ("172.20.0.9\n".into(), Some(0)));

@@ -139,7 +139,7 @@ fn own_entries(snapshot: &Snapshot, of: u8, mut take: impl FnMut(&Entry<'_>, Mac
         for (_, entry) in &record.entries {
             let name = entry.name.strip_suffix(b".").unwrap_or(entry.name);
             if let (true, true, Some(mac)) =
-                (entry.is(flags::TOLD), name.eq_ignore_ascii_case(key), entry.mac)
+                (entry.is(flags::REPORTED), name.eq_ignore_ascii_case(key), entry.mac)
             {
                 take(entry, mac);
             }

@@ -370,7 +370,7 @@ impl<'i> Adding<'_, 'i> {
         if !believed.iter().any(|(one, _)| lasts(one)) {
             // So that the name still belongs to a known guest once all of its leases have expired.
             let fact = self.fact(None, holder);
-            self.table.row(own, name, fact, Class::Own, flags::TOLD | flags::ATTACHED, false);
+            self.table.row(own, name, fact, Class::Own, flags::REPORTED | flags::ATTACHED, false);
         }
     }
 
@@ -406,7 +406,7 @@ impl<'i> Adding<'_, 'i> {
     /// Adds rows for one address: the name, its aliases, and the reverse look-up.
     fn add(&mut self, names: &mut NameKeys<'i>, one: &Believed<'i>, fact: u32, borrowed: bool) {
         let confirmed = if one.confirmed { flags::CONFIRMED } else { 0 };
-        let flags = flags::TOLD | flags::ATTACHED | confirmed;
+        let flags = flags::REPORTED | flags::ATTACHED | confirmed;
         let NameKeys { kind, name, own, .. } = *names;
         let naming = self.input.naming;
         let aliases = names.aliases_on(self.table, naming, one.network, self.connection);
@@ -479,14 +479,14 @@ impl<'i> Adding<'_, 'i> {
         });
         let name = self.table.name(text);
         let Some(own) = suffix::own_key(self.table, kind::HOST, text) else { return };
-        self.table.row(own, name, fact, Class::Own, flags::TOLD, false);
+        self.table.row(own, name, fact, Class::Own, flags::REPORTED, false);
         let (naming, network) = (self.input.naming, Some(network));
         let aliases =
             suffix::aliases(self.table, naming, kind::HOST, text, network, self.connection);
         for (key, class) in aliases.into_iter().flatten() {
-            self.table.row(key, name, fact, class, flags::TOLD, false);
+            self.table.row(key, name, fact, class, flags::REPORTED, false);
         }
         let key = self.table.address_key(address);
-        self.table.row(key, name, fact, Class::Own, flags::TOLD, false);
+        self.table.row(key, name, fact, Class::Own, flags::REPORTED, false);
     }
 }

@@ -275,7 +275,7 @@ impl LeaseRows<'_, '_> {
             return;
         };
         let network = networks.get(self.lease.bridge.number()).copied().flatten();
-        let flags = flags::TOLD | self.attached();
+        let flags = flags::REPORTED | self.attached();
         let naming = self.input.naming;
         let aliases = suffix::aliases(self.table, naming, kind, text, network, connection);
         for (key, class) in aliases.into_iter().flatten() {

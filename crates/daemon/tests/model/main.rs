@@ -41,8 +41,8 @@ pub(crate) struct OwnedEntry {
     pub(crate) name: Vec<u8>,
 }
 
-const ALIVE: Standing = Standing { leases: true, told: true };
-const DEAD: Standing = Standing { leases: true, told: false };
+const ALIVE: Standing = Standing { leases: true, reports: true };
+const DEAD: Standing = Standing { leases: true, reports: false };
 
 /// The addresses under a key that count; `None` if no entry does.
 fn counting(entries: Option<&Vec<OwnedEntry>>, standing: Standing) -> Option<BTreeSet<String>> {

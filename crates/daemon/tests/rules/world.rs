@@ -177,7 +177,7 @@ pub(crate) fn key_text(key: &[u8]) -> String {
     }
 }
 
-/// `ADDRESS%BRIDGE FLAGS SOURCE NAME`, with the flags' first letters; `-` without an address.
+/// `ADDRESS%BRIDGE FLAGS EVIDENCE NAME`, with the flags' first letters; `-` without an address.
 pub(crate) fn text(entry: &Entry<'_>) -> String {
     let address = match entry.address {
         None => "-".into(),
@@ -191,7 +191,7 @@ pub(crate) fn text(entry: &Entry<'_>) -> String {
     };
     let letters = [
         (flags::LEASE, 'L'),
-        (flags::TOLD, 'T'),
+        (flags::REPORTED, 'T'),
         (flags::ATTACHED, 'A'),
         (flags::DENIED, 'x'),
         (flags::DOMAIN, 'd'),

@@ -131,7 +131,7 @@ pub mod flags {
     /// snapshot was compiled from, and until [`Entry::expiry`](super::Entry::expiry).
     pub const LEASE: u8 = 1;
     /// libvirt's API reported it, or the guest's name: it counts as long as the daemon is alive (`Meta::hold`).
-    pub const TOLD: u8 = 2;
+    pub const REPORTED: u8 = 2;
     /// A running guest has the NIC.
     pub const ATTACHED: u8 = 4;
     /// The guest's agent has answered without the lease's address: the lease doesn't count as long as the daemon is

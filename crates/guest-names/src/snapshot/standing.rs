@@ -23,19 +23,19 @@ pub struct Standing {
     /// read.
     pub leases: bool,
     /// What libvirt's API reported. The daemon is alive, or was until recently.
-    pub told: bool,
+    pub reports: bool,
 }
 
 impl Standing {
     /// Everything counts.
-    pub const WHOLE: Self = Self { leases: true, told: true };
+    pub const WHOLE: Self = Self { leases: true, reports: true };
 
     /// The standing of a snapshot with this `meta`, at `now` (seconds since the epoch).
     #[must_use]
     pub fn of<F>(meta: &Meta, opened: &Opened<F>, now: i64) -> Self {
         let age = now.saturating_sub(opened.modified).unsigned_abs();
         let leases = meta.state.is_some() && meta.state == opened.state;
-        Self { leases, told: age <= u64::from(meta.hold) }
+        Self { leases, reports: age <= u64::from(meta.hold) }
     }
 }
 
@@ -50,11 +50,11 @@ impl Entry<'_> {
     #[must_use]
     pub fn counts_as(&self, standing: Standing, now: i64) -> Option<Evidence> {
         let lasts = self.expiry == 0 || self.expiry >= now;
-        let denied = self.is(flags::DENIED) && standing.told;
+        let denied = self.is(flags::DENIED) && standing.reports;
         if self.is(flags::LEASE) && standing.leases && lasts && !denied {
             return Some(Evidence::StateFile);
         }
-        if !(self.is(flags::TOLD) && standing.told) {
+        if !(self.is(flags::REPORTED) && standing.reports) {
             return None;
         }
         match self.evidence {
@@ -117,26 +117,26 @@ mod tests {
 
     #[test]
     fn what_counts() {
-        use flags::{CONFIRMED, DENIED, LEASE, TOLD};
-        let both = Standing { leases: true, told: true };
-        let leases = Standing { leases: true, told: false };
-        let told = Standing { leases: false, told: true };
+        use flags::{CONFIRMED, DENIED, LEASE, REPORTED};
+        let both = Standing { leases: true, reports: true };
+        let leases = Standing { leases: true, reports: false };
+        let reports = Standing { leases: false, reports: true };
         let none = Standing::default();
         for (flags, evidence, expiry, counting) in [
             (LEASE, Evidence::StateFile, 0, [true, true, false, false]),
             (LEASE, Evidence::StateFile, 100, [true, true, false, false]),
             (LEASE, Evidence::StateFile, 99, [false; 4]),
             (LEASE | DENIED, Evidence::StateFile, 0, [false, true, false, false]),
-            (TOLD, Evidence::Lease, 100, [true, false, true, false]),
-            (TOLD, Evidence::Lease, 99, [false; 4]),
-            (TOLD, Evidence::Agent, 99, [true, false, true, false]),
-            (LEASE | TOLD, Evidence::Agent, 0, [true, true, true, false]),
-            (LEASE | TOLD, Evidence::Neighbour, 99, [true, false, true, false]),
-            (LEASE | TOLD, Evidence::StateFile, 99, [false; 4]),
-            (LEASE | TOLD | CONFIRMED, Evidence::StateFile, 99, [true, false, true, false]),
+            (REPORTED, Evidence::Lease, 100, [true, false, true, false]),
+            (REPORTED, Evidence::Lease, 99, [false; 4]),
+            (REPORTED, Evidence::Agent, 99, [true, false, true, false]),
+            (LEASE | REPORTED, Evidence::Agent, 0, [true, true, true, false]),
+            (LEASE | REPORTED, Evidence::Neighbour, 99, [true, false, true, false]),
+            (LEASE | REPORTED, Evidence::StateFile, 99, [false; 4]),
+            (LEASE | REPORTED | CONFIRMED, Evidence::StateFile, 99, [true, false, true, false]),
             (0, Evidence::Agent, 0, [false; 4]),
         ] {
-            for (standing, counts) in [both, leases, told, none].into_iter().zip(counting) {
+            for (standing, counts) in [both, leases, reports, none].into_iter().zip(counting) {
                 let entry = entry(flags, evidence, expiry);
                 assert_eq!(entry.counts(standing, 100), counts, "{entry:?} {standing:?}");
             }
@@ -148,7 +148,7 @@ mod tests {
         let stamp = Stamp { seconds: 1, nanoseconds: 2, device: 3, inode: 4 };
         let meta = Meta { state: Some(stamp), hold: 90, length: 0, compiled: 0 };
         let opened = |modified, state| Opened { file: (), modified, length: 0, state };
-        let at = |modified, now| Standing::of(&meta, &opened(modified, None), now).told;
+        let at = |modified, now| Standing::of(&meta, &opened(modified, None), now).reports;
         assert!(at(1000, 1000) && at(1000, 1090) && !at(1000, 1091));
         // The clock was set back.
         assert!(at(1000, 910) && !at(1000, 909) && !at(i64::MIN, i64::MAX));

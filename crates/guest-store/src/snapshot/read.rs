@@ -279,7 +279,7 @@ mod tests {
             add(&mut records, b"hweb", &entry("Web", Some(address)));
             add(&mut records, &[b"a", address.octets()].concat(), &entry("Web", Some(address)));
         }
-        let known = Entry { flags: flags::TOLD, ..entry("web-vm", None) };
+        let known = Entry { flags: flags::REPORTED, ..entry("web-vm", None) };
         add(&mut records, b"gweb-vm", &known);
         for count in 0..300 {
             add(&mut records, format!("hhost-{count}").as_bytes(), &entry("x", None));
@@ -322,8 +322,11 @@ mod tests {
             ["Web"]
         );
         let web = compiled.records().find(|record| record.key == b"hweb").unwrap();
-        let told: Vec<_> = web.entries.iter().map(|(_, entry)| entry.address).collect();
-        assert_eq!(told, [[10, 0, 0, 1], [10, 0, 0, 2]].map(|octets| Some(Address::V4(octets))));
+        let addresses: Vec<_> = web.entries.iter().map(|(_, entry)| entry.address).collect();
+        assert_eq!(
+            addresses,
+            [[10, 0, 0, 1], [10, 0, 0, 2]].map(|octets| Some(Address::V4(octets)))
+        );
         let (at, first) = web.entries[0];
         assert_eq!(Entry::parse(&compiled.bytes[at as usize..]).unwrap().0, first);
         let none = Snapshot::read(&scratch.join("nothing"), &scratch.join("state"));
@@ -339,8 +342,8 @@ mod tests {
             let compiled = read(&scratch, &write(&records(), Meta { state, ..META })).unwrap();
             let modified = compiled.modified;
             move |after: i64| {
-                let Standing { leases, told } = compiled.standing(modified + after);
-                (leases, told)
+                let Standing { leases, reports } = compiled.standing(modified + after);
+                (leases, reports)
             }
         };
         let stands = compiled(Some(stamp));

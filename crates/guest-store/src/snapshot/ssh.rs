@@ -166,7 +166,7 @@ pub fn find(path: &Path, state: &Path, key: &[u8], now: i64) -> Option<SshGuest>
     let mut opened = trust::open(path, state).ok()?;
     let mut buffer = vec![0; LONGEST];
     let (standing, id) = opened.data(key, now, &mut buffer).ok()?;
-    let id = GuestId::from_bytes(id.filter(|_| standing.told)?)?;
+    let id = GuestId::from_bytes(id.filter(|_| standing.reports)?)?;
     let (_, data) = opened.data(&guest_key(id), now, &mut buffer).ok()?;
     SshGuest::from_json(data?)
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use abi::module::{Moment, watch};
 use abi::process::{Child, fork};
-use abi::snapshot::{LEASED, TOLD};
+use abi::snapshot::{LEASED, REPORTED};
 use abi::{How, Lease, MacMap, Module, Query, Snapshot, StateDir, Status, sandboxed, seccomp};
 use libc::c_long;
 
@@ -140,8 +140,8 @@ fn a_snapshot() {
         ] {
             confined(host(), &query, &[&alone, &SNAPSHOT, &[TIME]], wanted).join();
         }
-        entry("gtold", TOLD, "told").publish_beside();
-        for name in ["told", "web-vm"] {
+        entry("greported", REPORTED, "reported").publish_beside();
+        for name in ["reported", "web-vm"] {
             let allowed: [&[Call]; 3] = [&LOOK_UP, &SNAPSHOT, &[TIME]];
             confined(guest(), &Query::name4(name), &allowed, Status::Success).join();
         }

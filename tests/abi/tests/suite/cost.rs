@@ -6,7 +6,7 @@ use std::fs;
 use std::hint::black_box;
 
 use abi::module::{Moment, watch};
-use abi::snapshot::{LEASED, TOLD};
+use abi::snapshot::{LEASED, REPORTED};
 use abi::{How, Lease, MacMap, Query, Snapshot, StateDir, sandbox, sandboxed, seccomp};
 use libc::size_t;
 
@@ -119,7 +119,7 @@ fn busy(state: &StateDir) {
 }
 
 /// A daemon's snapshot: a name with more addresses than fit one read, and other guests.
-fn told(flags: u8) -> Snapshot {
+fn snapshot(flags: u8) -> Snapshot {
     let many = |snapshot: Snapshot, i: u32| {
         let address = format!("10.2.0.{i}");
         let snapshot = snapshot.entry("hweb", flags, "web", &address, "virbr0");
@@ -171,10 +171,10 @@ fn no_heap_is_used() {
     sandboxed(|state| {
         busy(state);
         watched(count);
-        told(TOLD).publish_beside();
+        snapshot(REPORTED).publish_beside();
         watched(count);
         state.clear();
-        told(LEASED).publish(state);
+        snapshot(LEASED).publish(state);
         watched(count);
     });
 }
@@ -184,9 +184,9 @@ fn stack_is_at_most_24_kib() {
     sandboxed(|state| {
         busy(state);
         watched(paint);
-        told(TOLD).publish_beside();
+        snapshot(REPORTED).publish_beside();
         watched(paint);
-        told(LEASED).publish(state);
+        snapshot(LEASED).publish(state);
         watched(paint);
         println!("{} bytes of stack at most", DEEPEST.get());
         assert!(DEEPEST.get() > 256, "the paint wasn't touched: nothing was measured");
@@ -211,7 +211,7 @@ fn no_descriptor_stays_open() {
         let before = descriptors();
         watched(|_| ());
         assert_eq!(descriptors(), before);
-        told(TOLD).publish_beside();
+        snapshot(REPORTED).publish_beside();
         watched(|_| ());
         assert_eq!(descriptors(), before);
         sandbox::hide_state_directory().expect("a mount");
@@ -225,7 +225,7 @@ fn no_descriptor_stays_open() {
 fn files_are_opened_close_on_exec_and_without_waiting() {
     sandboxed(|state| {
         busy(state);
-        told(TOLD).publish_beside();
+        snapshot(REPORTED).publish_beside();
         for (module, name) in [(host(), "web"), (guest(), "web-vm")] {
             let query = Query::name4(name);
             let usual = module.resolve(&query);

@@ -107,10 +107,12 @@ fn differences(lines: &[String], modules: &Path) -> Vec<String> {
         fs::write("/etc/nsswitch.conf", format!("hosts: {line}\n")).expect("the sandbox's own");
         for name in NAMES {
             for family in FAMILIES {
-                let (real, told) = (asked(name, family, modules), explained(name, family, modules));
-                if real != told {
+                let (real, predicted) =
+                    (asked(name, family, modules), explained(name, family, modules));
+                if real != predicted {
                     let family = family.unwrap_or_default();
-                    differences.push(format!("{line}: {name} {family}: {real:?}, not {told:?}"));
+                    differences
+                        .push(format!("{line}: {name} {family}: {real:?}, not {predicted:?}"));
                 }
             }
         }

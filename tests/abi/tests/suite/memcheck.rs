@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use abi::snapshot::TOLD;
+use abi::snapshot::REPORTED;
 use abi::{Kind, Lease, MacMap, Modules, Snapshot, sandbox, sandboxed};
 
 use crate::support::later;
@@ -45,9 +45,9 @@ fn memcheck_finds_nothing() {
         );
         state.write("virbr1.macs", "{\"domain\": \"web-vm\", \"macs\": [".repeat(300));
         let snapshot = Snapshot::default()
-            .entry("hweb", TOLD, "web", "10.3.0.1", "lo")
-            .entry("hweb", TOLD, "web", "fe80::7", "lo")
-            .entry("gweb-vm", TOLD, "web-vm", "10.3.0.1", "lo");
+            .entry("hweb", REPORTED, "web", "10.3.0.1", "lo")
+            .entry("hweb", REPORTED, "web", "fe80::7", "lo")
+            .entry("gweb-vm", REPORTED, "web-vm", "10.3.0.1", "lo");
         for (kind, standing) in
             Kind::BOTH.into_iter().flat_map(|kind| [(kind, false), (kind, true)])
         {

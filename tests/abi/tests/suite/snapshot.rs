@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use abi::snapshot::{DIRECTORY, LEASED, PATH, TOLD, put, stamp};
+use abi::snapshot::{DIRECTORY, LEASED, PATH, REPORTED, put, stamp};
 use abi::{Kind, Lease, MacMap, Modules, Query, Snapshot, StateDir, sandbox, sandboxed};
 use guest_names::io::Stamp;
 use guest_names::snapshot::format::Meta;
@@ -206,12 +206,12 @@ fn changed_files_take_precedence() {
 fn reported_guests_are_added_to_the_files() {
     sandboxed(|state| {
         let _cursor = cursor();
-        let told = Snapshot::default()
-            .entry("hweb", TOLD, "web", "10.0.0.9", "virbr0")
-            .entry("hbridged", TOLD, "bridged", "10.9.0.1", "br0")
-            .entry("gbridged-vm", TOLD, "bridged-vm", "10.9.0.1", "br0")
-            .entry("gbridged-vm.lan", TOLD, "bridged-vm", "10.9.0.1", "br0");
-        told.publish_beside();
+        let reported = Snapshot::default()
+            .entry("hweb", REPORTED, "web", "10.0.0.9", "virbr0")
+            .entry("hbridged", REPORTED, "bridged", "10.9.0.1", "br0")
+            .entry("gbridged-vm", REPORTED, "bridged-vm", "10.9.0.1", "br0")
+            .entry("gbridged-vm.lan", REPORTED, "bridged-vm", "10.9.0.1", "br0");
+        reported.publish_beside();
         files(state);
         assert_addresses(host(), "bridged", &["10.9.0.1"]);
         assert_addresses(guest(), "bridged-vm", &["10.9.0.1"]);

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use abi::snapshot::{LEASED, TOLD};
+use abi::snapshot::{LEASED, REPORTED};
 use abi::{Lease, MacMap, Snapshot, StateDir, sandbox};
 
 use crate::glibc::{guests, resolve_program, run_with_messages, with_hosts_line};
@@ -23,7 +23,7 @@ fn the_smallest_stack_is_enough() {
                 if many {
                     crowd(state);
                 }
-                for snapshot in [None, Some(TOLD), Some(LEASED)] {
+                for snapshot in [None, Some(REPORTED), Some(LEASED)] {
                     match snapshot {
                         Some(LEASED) => daemons(LEASED).publish(state),
                         Some(flags) => daemons(flags).publish_beside(),
@@ -75,7 +75,7 @@ fn unreadable_files(state: &StateDir) {
 fn daemons(flags: u8) -> Snapshot {
     let add = |snapshot: Snapshot, kind: &str, suffix: &str| {
         (1..200).fold(snapshot, |snapshot, i| {
-            let name = if i < 100 { "web" } else { "told" };
+            let name = if i < 100 { "web" } else { "reported" };
             let (key, own) = (format!("{kind}{name}{suffix}"), format!("{name}{suffix}"));
             snapshot.entry(&key, flags, &own, &format!("10.3.0.{i}"), "virbr0")
         })
@@ -88,7 +88,8 @@ fn daemons(flags: u8) -> Snapshot {
 #[track_caller]
 fn on_the_smallest_stack(options: &[&str], with_messages: bool) {
     let long = ["y".repeat(60), "y".repeat(60), "y".repeat(60), "y".repeat(60)].join(".");
-    let names = ["web", "web-vm", "db", "many", "many-vm", "told", "nobody", "localhost", &long];
+    let names =
+        ["web", "web-vm", "db", "many", "many-vm", "reported", "nobody", "localhost", &long];
     let addresses = ["192.168.122.10", "fd00::10", "10.1.0.5", "10.3.0.5", "10.9.9.9"];
     let mut look_ups = vec![vec!["-l"], [&["-n"][..], &addresses].concat()];
     for how in [&[][..], &["-c"], &["-4"], &["-6"], &["-m", "-6"], &["-g"]] {
