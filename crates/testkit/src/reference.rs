@@ -153,27 +153,62 @@ impl<'s> Reference<'s> {
         family: Option<Family>,
         scopes: bool,
     ) -> Answer {
-        if kind.wanted(wanted).is_none() || kind == NameKind::HostName && self.is_own(wanted) {
+        if self.refuses(kind, wanted) {
             return Answer::Unknown;
         }
-        let (is_known, mut matches) = match kind {
+        match self.answer(kind, wanted, family, scopes) {
+            None => Answer::Unknown,
+            Some(leases) if leases.is_empty() => Answer::NoData,
+            Some(leases) => {
+                let pairs = leases.into_iter().map(|lease| (lease.address, lease.bridge));
+                Answer::Addresses(pairs.collect())
+            }
+        }
+    }
+
+    /// Whether no guest can have the name: it is invalid, reserved or the host's own.
+    #[must_use]
+    pub fn refuses(&self, kind: NameKind, wanted: &[u8]) -> bool {
+        kind.wanted(wanted).is_none() || kind == NameKind::HostName && self.is_own(wanted)
+    }
+
+    /// The leases of a name that isn't [refused](Self::refuses), in both families and in the order of the files. `None`: no
+    /// guest has the name.
+    #[must_use]
+    pub fn leases_of(&self, kind: NameKind, wanted: &[u8]) -> Option<Vec<&'s Lease>> {
+        let matches = self.matches(kind, wanted)?;
+        Some(matches.into_iter().map(|one| one.lease).collect())
+    }
+
+    fn matches(&self, kind: NameKind, wanted: &[u8]) -> Option<Vec<Match<'s>>> {
+        let (is_known, matches) = match kind {
             NameKind::HostName => self.leases_of_host(wanted),
             NameKind::Domain => self.leases_of_domain(wanted),
         };
-        if !is_known && matches.is_empty() {
-            return Answer::Unknown;
-        }
+        (is_known || !matches.is_empty()).then_some(matches)
+    }
+
+    /// Those of the [leases of a name](Self::leases_of) that a look-up returns, in order and one for each address.
+    #[must_use]
+    pub fn answer(
+        &self,
+        kind: NameKind,
+        wanted: &[u8],
+        family: Option<Family>,
+        scopes: bool,
+    ) -> Option<Vec<&'s Lease>> {
+        let mut matches = self.matches(kind, wanted)?;
         let has_other = matches.iter().any(|one| !one.lease.is_link_local());
         matches.retain(|one| family.is_none_or(|family| family == one.lease.address.family()));
         matches.retain(|one| !one.lease.is_link_local() || scopes && !has_other);
         matches.sort_by_key(|one| rank(one.lease, one.place));
-        let mut answer: Vec<(Address, Bridge)> = Vec::new();
+        let mut leases: Vec<&Lease> = Vec::new();
         for Match { lease, .. } in matches {
-            if answer.iter().all(|&(address, _)| address != lease.address) {
-                answer.push((lease.address, lease.bridge));
+            if leases.iter().all(|other| other.address != lease.address) {
+                leases.push(lease);
             }
         }
-        if answer.is_empty() { Answer::NoData } else { Answer::Addresses(answer) }
+        Some(leases)
     }
 
     /// Whether a guest has the name, and the leases that match.

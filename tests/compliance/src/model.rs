@@ -1,16 +1,23 @@
-//! A simple model of a module's answers: libvirt's module without any rule, ours with all rules. Each rule is a separate
-//! condition, so the model also shows which rules make the difference in a case.
+//! A model of a module's answers. With all rules it is ours: testkit's reference of a look-up. Without a rule it is that
+//! reference over what libvirt's module reads of the files, as far as the rule concerns it; and libvirt's module gives up
+//! where it can't read something. Each rule is a separate condition, so the model also shows which rules make the
+//! difference in a case.
 
-use std::ffi::CString;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::{IpAddr, Ipv6Addr};
 
 use abi::{Kind, Query};
+use guest_names::address::{Address, Family, Mac};
+use guest_names::bridge::Bridge;
+use guest_names::name::NameKind;
 use libc::{AF_INET, AF_INET6, AF_UNSPEC};
+use testkit::look_up::ip;
+use testkit::reference::{Guest, HostState, Lease, Reference};
 
 use crate::peer::{Ask, NODE_NAME};
 use crate::rules::{Rule, Rules};
 use crate::stock::Version;
-use crate::world::{Bridge, Damage, Expiry, Extra, Lease, MacMap, World};
+use crate::world::{self, Damage, Expiry, Extra, World};
 
 /// A predicted answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,324 +121,312 @@ impl Situation<'_> {
                 "UNAVAIL EAFNOSUPPORT NO_RECOVERY"
             });
         }
-        let name = String::from_utf8_lossy(name);
-        let name = match name.strip_suffix('.') {
-            Some(rest) if rules.has(Rule::TrailingDot) => rest,
-            _ => &name,
-        };
-        if rules.has(Rule::HostNames) && !is_valid(name, self.kind)
-            || rules.has(Rule::Reserved) && self.kind == Kind::Host && is_reserved(name)
-        {
+        let mut look_up = LookUp::new(*self, rules, name);
+        if look_up.is_refused() {
             return UNKNOWN;
         }
-        let mut found = match self.kind {
-            Kind::Host => self.host(name, rules),
-            Kind::Guest => self.guest(name, rules),
+        let Ok(()) = look_up.read() else { return GIVES_UP };
+        let found = match (&self.ask.query, family) {
+            (Query::Name4(_), _) => look_up.leases(None),
+            (_, AF_INET6) => look_up.leases(Some(Family::V6)),
+            (_, AF_UNSPEC) if rules.has(Rule::AnyFamily) => look_up
+                .leases(Some(Family::V4))
+                .filter(|leases| !leases.is_empty())
+                .or_else(|| look_up.leases(Some(Family::V6))),
+            _ => look_up.leases(Some(Family::V4)),
         };
-        if let Ok(candidates) = &mut found {
-            if rules.has(Rule::Clients) {
-                keep_freshest_clients(candidates);
-            }
-            if rules.has(Rule::LinkLocal) {
-                keep_link_local_as_last_resort(candidates);
-            }
-            found = family_of(std::mem::take(candidates), &self.ask.query, family, rules);
-        }
         match found {
-            Err(prediction) => prediction,
+            None if self.kind == Kind::Host || rules.has(Rule::UnknownGuest) => UNKNOWN,
+            None => GIVES_UP,
+            Some(leases) if leases.is_empty() => {
+                let all = look_up.reference().leases_of(look_up.kind(), &look_up.wanted);
+                let is_idle = all.is_some_and(|leases| leases.is_empty());
+                if is_idle && !rules.has(Rule::IdleGuest) { UNKNOWN } else { NO_DATA }
+            }
             // A guest's leases on several bridges come in the order of the `.macs` files in our module, of the
             // `.status` files in libvirt's.
-            Ok(candidates) if self.kind == Kind::Guest => {
-                self.answer(name, candidates, rules).sorted()
-            }
-            Ok(candidates) => self.answer(name, candidates, rules),
+            Some(leases) if self.kind == Kind::Guest => look_up.answer(&leases).sorted(),
+            Some(leases) => look_up.answer(&leases),
         }
+    }
+}
+
+/// libvirt's module can't read something.
+struct GivesUp;
+
+/// A look-up by a module with some of the rules.
+struct LookUp<'w> {
+    situation: Situation<'w>,
+    rules: Rules,
+    name: &'w [u8],
+    /// The name that is compared.
+    wanted: Vec<u8>,
+    /// What the module reads.
+    state: HostState,
+}
+
+impl<'w> LookUp<'w> {
+    fn new(situation: Situation<'w>, rules: Rules, name: &'w [u8]) -> Self {
+        let wanted = match name {
+            // No record has such a name.
+            [.., b'.'] if !rules.has(Rule::TrailingDot) => Vec::new(),
+            _ if !rules.has(Rule::ExactCase) => name.to_ascii_lowercase(),
+            _ => name.to_vec(),
+        };
+        Self { situation, rules, name, wanted, state: HostState::default() }
+    }
+
+    fn has(&self, rule: Rule) -> bool {
+        self.rules.has(rule)
+    }
+
+    fn kind(&self) -> NameKind {
+        match self.situation.kind {
+            Kind::Host => NameKind::HostName,
+            Kind::Guest => NameKind::Domain,
+        }
+    }
+
+    fn reference(&self) -> Reference<'_> {
+        Reference { state: &self.state, node: NODE_NAME, now: self.situation.now }
+    }
+
+    fn is_refused(&self) -> bool {
+        let reference = self.reference();
+        let first = self.name.split(|&byte| byte == b'.').next().unwrap_or_default();
+        let is_reserved = reference.is_own(self.name)
+            || RESERVED.iter().any(|name| first.eq_ignore_ascii_case(name.as_bytes()));
+        let rule = match self.situation.kind {
+            Kind::Host if is_reserved => Rule::Reserved,
+            _ => Rule::HostNames,
+        };
+        self.has(rule) && reference.refuses(self.kind(), self.name)
+    }
+
+    /// Reads the files into the state.
+    fn read(&mut self) -> Result<(), GivesUp> {
+        self.read_guests()?;
+        let leases = self.read_leases();
+        // libvirt_guest reads the leases once it has the guest's NICs.
+        if self.situation.kind == Kind::Guest && self.leases(None).is_none() {
+            return Ok(());
+        }
+        leases
+    }
+
+    fn read_guests(&mut self) -> Result<(), GivesUp> {
+        let Situation { kind, version, .. } = self.situation;
+        // libvirt's module for host names doesn't read these files.
+        if kind == Kind::Host && !self.has(Rule::LeftBehind) {
+            return Ok(());
+        }
+        for (bridge, files) in self.bridges() {
+            let Some(file) = &files.macs else { continue };
+            let empty_is_good = version > Version::V9_0 && file.damage == Damage::Empty;
+            let damaged = file.damage != Damage::None && !empty_is_good;
+            // Escaped characters don't matter.
+            let is_utf8 = |map: &world::MacMap| !map.style.escaped && !map.domain.is_ascii();
+            let refused = version == Version::V11_3 && file.whole_records().iter().any(is_utf8);
+            let gives_up = damaged && !self.has(Rule::Files) || refused && !self.has(Rule::Utf8);
+            if kind == Kind::Guest && gives_up {
+                return Err(GivesUp);
+            }
+            for map in file.whole_records() {
+                let macs = map.macs.iter().filter_map(|mac| self.mac(mac)).collect();
+                self.state.guests.push(Guest { bridge, name: map.domain.clone(), macs });
+            }
+        }
+        if kind == Kind::Guest && !self.has(Rule::ExactCase) {
+            self.state.guests.iter_mut().for_each(|guest| guest.name.make_ascii_lowercase());
+        }
+        if kind == Kind::Guest && !self.has(Rule::Bridge) {
+            let everywhere = |guest: &Guest| {
+                self.bridges()
+                    .map(|(bridge, _)| Guest { bridge, ..guest.clone() })
+                    .collect::<Vec<_>>()
+            };
+            self.state.guests = self.state.guests.iter().flat_map(everywhere).collect();
+        }
+        Ok(())
+    }
+
+    fn read_leases(&mut self) -> Result<(), GivesUp> {
+        for (bridge, files) in self.bridges() {
+            let Some(file) = &files.leases else { continue };
+            // libvirt's module treats an empty file as one without leases.
+            if !self.has(Rule::Files) && !matches!(file.damage, Damage::None | Damage::Empty) {
+                return Err(GivesUp);
+            }
+            for record in file.whole_records() {
+                self.state.leases.extend(self.lease(bridge, record)?);
+            }
+        }
+        if !self.has(Rule::Duplicates) {
+            // The first record of an address counts.
+            let leases = self.reference().leases_of(self.kind(), &self.wanted);
+            let mut first: Vec<Lease> = Vec::new();
+            for lease in leases.into_iter().flatten() {
+                if first.iter().all(|other| other.address != lease.address) {
+                    first.push(lease.clone());
+                }
+            }
+            self.state.leases = first;
+        }
+        Ok(())
     }
 
     /// The bridges whose files are read. A bridge's name has at most 15 bytes.
-    fn bridges(&self, rules: Rules) -> impl Iterator<Item = &Bridge> {
-        let all = self.world.bridges.iter();
-        all.filter(move |bridge| !rules.has(Rule::BridgeNames) || bridge.name.len() <= 15)
+    fn bridges(&self) -> impl Iterator<Item = (Bridge, &'w world::Bridge)> + use<'w> {
+        let longest = if self.has(Rule::BridgeNames) { usize::MAX } else { 15 };
+        self.situation.world.bridges.iter().filter_map(move |files| {
+            let name = files.name.as_bytes();
+            Some((Bridge::new(&name[..name.len().min(longest)])?, files))
+        })
     }
 
-    /// The leases of a host name.
-    fn host(&self, name: &str, rules: Rules) -> Result<Vec<Candidate<'_>>, Prediction> {
-        let mut found = self.leases(rules, |_, lease| {
-            let Some(hostname) = &lease.hostname else { return false };
-            let whole = same(name, hostname);
-            let with_domain = lease.domain.as_ref().is_some_and(|domain| {
-                let domain = domain.strip_suffix('.').unwrap_or(domain);
-                rules.has(Rule::NetworkDomain) && same(name, &format!("{hostname}.{domain}"))
-            });
-            whole || with_domain
-        })?;
-        if found.is_empty() {
-            return Err(UNKNOWN);
+    /// A record as a lease; `None` if it is skipped.
+    fn lease(&self, bridge: Bridge, record: &world::Lease) -> Result<Option<Lease>, GivesUp> {
+        let yajl = self.situation.version == Version::V9_0;
+        let odd_key = matches!(record.extra, Some(Extra::Integer | Extra::Array | Extra::Object));
+        if yajl && odd_key && !self.has(Rule::Keys)
+            || yajl && record.mac.is_none() && !self.has(Rule::NoMac)
+        {
+            return Err(GivesUp);
         }
-        if rules.has(Rule::LeftBehind) && found.iter().any(|candidate| candidate.attached) {
-            found.retain(|candidate| candidate.attached);
-        }
-        Ok(found)
-    }
-
-    /// The leases of a domain's NICs.
-    fn guest(&self, name: &str, rules: Rules) -> Result<Vec<Candidate<'_>>, Prediction> {
-        for file in self.bridges(rules).filter_map(|bridge| bridge.macs.as_ref()) {
-            let empty_is_good = self.version > Version::V9_0 && file.damage == Damage::Empty;
-            let damaged = file.damage != Damage::None && !empty_is_good;
-            // Escaped characters don't matter.
-            let is_utf8 = |map: &MacMap| !map.style.escaped && !map.domain.is_ascii();
-            let whole = file.whole_records();
-            let refused = self.version == Version::V11_3 && whole.iter().any(is_utf8);
-            if damaged && !rules.has(Rule::Files) || refused && !rules.has(Rule::Utf8) {
-                return Err(GIVES_UP);
-            }
-        }
-        let mut nics: Vec<Nic<'_>> = Vec::new();
-        let (mut known, mut known_exactly) = (false, false);
-        for bridge in self.bridges(rules) {
-            for map in bridge.macs.as_ref().map_or(&[][..], |file| file.whole_records()) {
-                let exact = name.starts_with(&map.domain);
-                let rest = match rest_after(name, &map.domain) {
-                    Some("") => None,
-                    Some(rest) if rules.has(Rule::NetworkDomain) => rest.strip_prefix('.'),
-                    _ => continue,
-                };
-                known |= rest.is_none();
-                known_exactly |= rest.is_none() && exact;
-                let (bridge, macs) = (bridge.name.as_str(), map.macs.iter());
-                nics.extend(macs.map(|mac| Nic { bridge, mac, network_domain: rest, exact }));
-            }
-        }
-        if known_exactly && rules.has(Rule::ExactCase) {
-            nics.retain(|nic| nic.exact);
-        }
-        let nothing = match known {
-            false if rules.has(Rule::UnknownGuest) => UNKNOWN,
-            true if rules.has(Rule::IdleGuest) => NO_DATA,
-            true if !nics.is_empty() => UNKNOWN,
-            _ => GIVES_UP,
+        let no_expiry = matches!(record.expiry, Expiry::Absent | Expiry::Null);
+        let needs_expiry = no_expiry && !yajl && !self.has(Rule::NoExpiry);
+        let expiry = self.expiry(record.expiry).or(needs_expiry.then_some(0));
+        let (full, any) = (Address::parse(record.ip.as_bytes()), any_address(&record.ip));
+        let address = if self.has(Rule::AddressText) { full } else { any };
+        let needs_address = any.is_none() && !self.has(Rule::Records);
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let Some(expiry) = expiry else { return Ok(None) };
+        let mut lease = Lease {
+            bridge,
+            address: address.unwrap_or(Address::V4([0; 4])),
+            mac: record.mac.as_ref().and_then(|mac| self.mac(mac)),
+            hostname: text(&record.hostname),
+            domain: if self.has(Rule::NetworkDomain) {
+                text(&record.domain)
+            } else {
+                String::new()
+            },
+            expiry,
+            client: if self.has(Rule::Clients) { text(&record.client) } else { String::new() },
         };
-        if nics.is_empty() {
-            return Err(nothing);
+        if !self.has(Rule::LinkLocal) {
+            hide_scope(&mut lease.address);
         }
-        let found = self.leases(rules, |bridge, lease| {
-            let Some(mac) = &lease.mac else { return false };
-            nics.iter().any(|nic| {
-                let here = nic.bridge == bridge || !rules.has(Rule::Bridge);
-                let domain = lease.domain.as_ref().map(|it| it.strip_suffix('.').unwrap_or(it));
-                let network = nic
-                    .network_domain
-                    .is_none_or(|rest| domain.is_some_and(|domain| same(domain, rest)));
-                let its =
-                    if rules.has(Rule::Macs) { same_mac(nic.mac, mac) } else { nic.mac == mac };
-                here && network && its
-            })
-        })?;
-        if found.is_empty() { Err(nothing) } else { Ok(found) }
+        if !self.has(Rule::Before1970) {
+            // Never ended, and last in libvirt's order, after those that never end. Others end later.
+            lease.expiry = match expiry {
+                ..0 => self.situation.now,
+                0 => self.situation.now + 1,
+                _ => expiry,
+            };
+        }
+        // libvirt's module only minds these in the leases that it looks for.
+        if (needs_expiry || needs_address) && self.is_wanted(&lease) {
+            return Err(GivesUp);
+        }
+        Ok(address.map(|_| lease))
     }
 
-    /// The leases that haven't ended and that `wanted` accepts.
-    fn leases(
-        &self,
-        rules: Rules,
-        wanted: impl Fn(&str, &Lease) -> bool,
-    ) -> Result<Vec<Candidate<'_>>, Prediction> {
-        let mut found = Vec::new();
-        for bridge in self.bridges(rules) {
-            let Some(file) = &bridge.leases else { continue };
-            // libvirt's module treats an empty file as one without leases.
-            if !rules.has(Rule::Files) && !matches!(file.damage, Damage::None | Damage::Empty) {
-                return Err(GIVES_UP);
-            }
-            for (order, lease) in file.whole_records().iter().enumerate() {
-                let odd_key =
-                    matches!(lease.extra, Some(Extra::Integer | Extra::Array | Extra::Object));
-                let yajl = self.version == Version::V9_0;
-                let no_expiry = matches!(lease.expiry, Expiry::Absent | Expiry::Null);
-                let wanted = wanted(&bridge.name, lease);
-                if (yajl && odd_key && !rules.has(Rule::Keys))
-                    || (yajl && lease.mac.is_none() && !rules.has(Rule::NoMac))
-                    || (!yajl && wanted && no_expiry && !rules.has(Rule::NoExpiry))
-                {
-                    return Err(GIVES_UP);
-                }
-                let Some(expiry) = self.expiry(lease.expiry, rules) else { continue };
-                if !wanted || has_ended(expiry, self.now, rules) {
-                    continue;
-                }
-                let Some(ip) = address(&lease.ip, rules) else {
-                    if rules.has(Rule::Records) || rules.has(Rule::AddressText) && aton(&lease.ip) {
-                        continue;
-                    }
-                    return Err(GIVES_UP);
-                };
-                found.push(Candidate {
-                    ip,
-                    expiry,
-                    attached: self.attached(&bridge.name, lease),
-                    bridge: &bridge.name,
-                    order,
-                    lease,
-                });
-            }
+    /// Whether the lease alone would be in the answer.
+    fn is_wanted(&self, lease: &Lease) -> bool {
+        let state = HostState { leases: vec![lease.clone()], guests: self.state.guests.clone() };
+        let alone = Reference { state: &state, ..self.reference() };
+        let found = alone.leases_of(self.kind(), &self.wanted);
+        found.is_some_and(|leases| !leases.is_empty())
+    }
+
+    /// A MAC as a number, where they are compared as numbers; else some number for each text.
+    fn mac(&self, text: &str) -> Option<Mac> {
+        if self.situation.kind == Kind::Host || self.has(Rule::Macs) {
+            return Mac::parse(text.as_bytes());
         }
-        Ok(found)
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        hasher.finish().to_be_bytes().first_chunk().copied().map(Mac)
     }
 
     /// Seconds since 1970, 0 for never; `None` for a record with a wrong value. With yajl such a value is ignored, and
     /// json-c converts it.
-    fn expiry(&self, expiry: Expiry, rules: Rules) -> Option<i64> {
+    fn expiry(&self, expiry: Expiry) -> Option<i64> {
         match expiry {
             Expiry::At(time) => Some(time),
             Expiry::Absent => Some(0),
-            Expiry::Text(_) | Expiry::Null if rules.has(Rule::Records) => None,
-            Expiry::Text(time) if self.version > Version::V9_0 => Some(time),
+            Expiry::Text(_) | Expiry::Null if self.has(Rule::Records) => None,
+            Expiry::Text(time) if self.situation.version > Version::V9_0 => Some(time),
             Expiry::Text(_) | Expiry::Null => Some(0),
         }
     }
 
-    /// Whether a lease's NIC is in its bridge's MAC map.
-    fn attached(&self, bridge: &str, lease: &Lease) -> bool {
-        let Some(mac) = &lease.mac else { return false };
-        let files = self.world.bridges.iter().filter(|other| other.name == bridge);
-        files
-            .filter_map(|bridge| bridge.macs.as_ref())
-            .flat_map(|file| file.whole_records())
-            .any(|map| map.macs.iter().any(|nic| same_mac(nic, mac)))
+    /// The leases in the answer; `None`: no guest has the name. No bridge of a generated directory exists, so the scope of
+    /// link-local addresses is unknown.
+    fn leases(&self, family: Option<Family>) -> Option<Vec<&Lease>> {
+        self.reference().answer(self.kind(), &self.wanted, family, false)
     }
 
-    fn answer(&self, name: &str, mut found: Vec<Candidate<'_>>, rules: Rules) -> Prediction {
-        // Latest first, never-ending ones (0) last.
-        let rank = |candidate: &Candidate<'_>| candidate.expiry;
-        // Stable: leases that end in the same second stay in the order of the files.
-        if rules.has(Rule::Duplicates) {
-            found.sort_by_key(|candidate| std::cmp::Reverse(rank(candidate)));
-        }
-        let mut once: Vec<Candidate<'_>> = Vec::new();
-        for candidate in found {
-            if !once.iter().any(|other| other.ip == candidate.ip) {
-                once.push(candidate);
-            }
-        }
-        once.sort_by_key(|candidate| std::cmp::Reverse(rank(candidate)));
-
-        if self.ask.length < self.need(name, &once, rules) {
-            return Prediction::Not(if rules.has(Rule::LargerBuffer) {
+    fn answer(&self, leases: &[&Lease]) -> Prediction {
+        let name = match self.name {
+            [name @ .., b'.'] => name,
+            name => name,
+        };
+        if self.situation.ask.length < self.need(name, leases) {
+            return Prediction::Not(if self.has(Rule::LargerBuffer) {
                 "TRYAGAIN ERANGE NETDB_INTERNAL"
             } else {
                 "TRYAGAIN ENOMEM TRY_AGAIN"
             });
         }
-        let groups = once
-            .chunk_by(|one, other| rank(one) == rank(other))
-            .map(|group| group.iter().map(|candidate| candidate.ip).collect())
+        let groups = leases
+            .chunk_by(|one, other| one.expiry == other.expiry)
+            .map(|group| group.iter().map(|lease| ip(show_scope(lease.address))).collect())
             .collect();
-        Prediction::Found { name: name.to_owned(), groups }
+        Prediction::Found { name: String::from_utf8_lossy(name).into(), groups }
     }
 
     /// The size of the answer in an aligned buffer, in bytes.
-    fn need(&self, name: &str, addresses: &[Candidate<'_>], rules: Rules) -> usize {
+    fn need(&self, name: &[u8], leases: &[&Lease]) -> usize {
         const POINTER: usize = size_of::<*const u8>();
         let padded = |bytes: usize| {
-            if rules.has(Rule::Room) { bytes } else { bytes.next_multiple_of(POINTER) }
+            if self.has(Rule::Room) { bytes } else { bytes.next_multiple_of(POINTER) }
         };
         let name = padded(name.len() + 1);
-        if let Query::Name4(_) = self.ask.query {
-            return name + addresses.len() * size_of::<abi::c::AddrTuple>();
+        if let Query::Name4(_) = self.situation.ask.query {
+            return name + leases.len() * size_of::<abi::c::AddrTuple>();
         }
-        let octets: usize =
-            addresses.iter().map(|one| padded(if one.ip.is_ipv4() { 4 } else { 16 })).sum();
-        name + octets + (addresses.len() + 2) * POINTER
+        let octets: usize = leases.iter().map(|lease| padded(lease.address.octets().len())).sum();
+        name + octets + (leases.len() + 2) * POINTER
     }
 }
 
-/// A NIC of the requested guest.
-struct Nic<'w> {
-    bridge: &'w str,
-    mac: &'w str,
-    /// What follows the domain's name in the requested name: the lease must have this network domain.
-    network_domain: Option<&'w str>,
-    /// The name matches in case too.
-    exact: bool,
-}
+/// Of the names that are refused, those of rule 30, besides the host's own.
+const RESERVED: [&str; 6] =
+    ["wpad", "isatap", "_gateway", "_outbound", "_localdnsstub", "_localdnsproxy"];
 
-/// A lease that answers.
-#[derive(Clone, Copy, Debug)]
-struct Candidate<'w> {
-    ip: IpAddr,
-    expiry: i64,
-    attached: bool,
-    bridge: &'w str,
-    /// Its position in the file.
-    order: usize,
-    lease: &'w Lease,
-}
-
-impl Candidate<'_> {
-    /// Whether both leases belong to one NIC and are of one family.
-    fn shares_nic_with(&self, other: &Candidate<'_>) -> bool {
-        let macs = self.lease.mac.as_ref().zip(other.lease.mac.as_ref());
-        self.bridge == other.bridge
-            && self.ip.is_ipv4() == other.ip.is_ipv4()
-            && macs.is_some_and(|(one, other)| same_mac(one, other))
+/// To libvirt's module a link-local address is like any other. Here it is another until it is in the answer.
+fn hide_scope(address: &mut Address) {
+    if let Address::V6([first @ 0xfe, 0x80, ..]) = address {
+        *first = 0xfc;
     }
 }
 
-/// Of a NIC's leases, drops those with another client id than the last one in the file. A lease without a client id may
-/// belong to any client.
-fn keep_freshest_clients(candidates: &mut Vec<Candidate<'_>>) {
-    let all = candidates.clone();
-    candidates.retain(|candidate| {
-        let same_nic = all.iter().filter(|other| candidate.shares_nic_with(other));
-        let freshest = same_nic.max_by_key(|other| other.order);
-        let clients = freshest.and_then(|other| other.lease.client.as_ref());
-        clients.zip(candidate.lease.client.as_ref()).is_none_or(|(one, other)| one == other)
-    });
-}
-
-/// Drops link-local addresses. Beside others they are a last resort, and alone they are of no use here either: no
-/// bridge of a generated directory exists, so their scope is unknown.
-fn keep_link_local_as_last_resort(candidates: &mut Vec<Candidate<'_>>) {
-    candidates.retain(|candidate| match candidate.ip {
-        IpAddr::V4(_) => true,
-        IpAddr::V6(ip) => ip.segments()[0] & 0xffc0 != 0xfe80,
-    });
-}
-
-fn family_of<'w>(
-    found: Vec<Candidate<'w>>,
-    query: &Query,
-    family: i32,
-    rules: Rules,
-) -> Result<Vec<Candidate<'w>>, Prediction> {
-    let of = |v4: bool| -> Vec<Candidate<'w>> {
-        found.iter().copied().filter(|candidate| candidate.ip.is_ipv4() == v4).collect()
-    };
-    let chosen = match (query, family) {
-        (Query::Name4(_), _) => found,
-        (_, AF_INET6) => of(false),
-        (_, AF_UNSPEC) if rules.has(Rule::AnyFamily) && of(true).is_empty() => of(false),
-        _ => of(true),
-    };
-    if chosen.is_empty() { Err(NO_DATA) } else { Ok(chosen) }
-}
-
-/// libvirt's module takes a negative time to be in the far future.
-fn has_ended(expiry: i64, now: i64, rules: Rules) -> bool {
-    expiry != 0 && expiry < now && (expiry > 0 || rules.has(Rule::Before1970))
-}
-
-/// Parses an address; without rule 24, anything that getaddrinfo accepts.
-fn address(text: &str, rules: Rules) -> Option<IpAddr> {
-    if let Ok(ip) = text.parse() {
-        return Some(ip);
+fn show_scope(mut address: Address) -> Address {
+    if let Address::V6([first @ 0xfc, 0x80, ..]) = &mut address {
+        *first = 0xfe;
     }
-    if rules.has(Rule::AddressText) {
-        return None;
+    address
+}
+
+/// Parses whatever getaddrinfo accepts as an address.
+fn any_address(text: &str) -> Option<Address> {
+    if let Some(address) = Address::parse(text.as_bytes()) {
+        return Some(address);
     }
     if let Some((v6, _scope)) = text.split_once('%') {
-        return v6.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
+        return v6.parse().ok().map(|v6: Ipv6Addr| Address::V6(v6.octets()));
     }
     let parts: Vec<u32> = text.split('.').map(|part| part.parse().ok()).collect::<Option<_>>()?;
     let number = match *parts.as_slice() {
@@ -440,68 +435,5 @@ fn address(text: &str, rules: Rules) -> Option<IpAddr> {
         [a, b, rest] => a << 24 | b << 16 | rest,
         _ => return None,
     };
-    Some(IpAddr::V4(Ipv4Addr::from(number)))
-}
-
-/// Whether a text is an address only without rule 24.
-fn aton(text: &str) -> bool {
-    address(text, Rules::NONE).is_some() && address(text, Rules::all()).is_none()
-}
-
-/// RFC 952 and 1123 for hosts, with underscores; anything but `localhost` for domains.
-fn is_valid(name: &str, kind: Kind) -> bool {
-    let labels: Vec<&str> = name.split('.').collect();
-    let last = labels.last().copied().unwrap_or_default();
-    let local = same(last, "localhost") || same(name, "localhost.localdomain");
-    let label = |label: &&str| {
-        (1..=63).contains(&label.len())
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    match kind {
-        _ if local || name.is_empty() => false,
-        Kind::Guest => name.len() <= 255,
-        Kind::Host => name.len() <= 253 && labels.iter().all(label) && !is_inet_aton(name),
-    }
-}
-
-/// Whether the C library accepts a text as an IPv4 address.
-fn is_inet_aton(text: &str) -> bool {
-    unsafe extern "C" {
-        fn inet_aton(text: *const libc::c_char, address: *mut libc::in_addr) -> libc::c_int;
-    }
-    let Ok(text) = CString::new(text) else { return false };
-    let mut address = libc::in_addr { s_addr: 0 };
-    // SAFETY: a C string, and room for the address.
-    unsafe { inet_aton(text.as_ptr(), &raw mut address) != 0 }
-}
-
-/// Names that programs look up to configure themselves, those that systemd gives to the host, and the node name of
-/// the serving process.
-fn is_reserved(name: &str) -> bool {
-    let first = name.split('.').next().unwrap_or(name);
-    let names = ["wpad", "isatap", "_gateway", "_outbound", "_localdnsstub", "_localdnsproxy"];
-    let node = NODE_NAME.split('.').next().unwrap_or(NODE_NAME);
-    names.iter().any(|reserved| same(first, reserved)) || same(name, node) || same(name, NODE_NAME)
-}
-
-/// What follows `start` in a name that begins with it, in either case.
-fn rest_after<'n>(name: &'n str, start: &str) -> Option<&'n str> {
-    let (head, rest) = name.split_at_checked(start.len())?;
-    let fits = same(head, start) && (rest.is_empty() || rest.len() > 1 && rest.starts_with('.'));
-    fits.then_some(rest)
-}
-
-fn same(one: &str, other: &str) -> bool {
-    one.eq_ignore_ascii_case(other)
-}
-
-/// Six pairs of digits between colons, after an optional hardware type.
-fn same_mac(one: &str, other: &str) -> bool {
-    let octets = |mac: &str| -> Option<Vec<u8>> {
-        let mac = mac.split_once('-').map_or(mac, |(_, mac)| mac);
-        mac.split(':').map(|pair| u8::from_str_radix(pair, 16).ok()).collect()
-    };
-    octets(one).is_some() && octets(one) == octets(other)
+    Some(Address::V4(number.to_be_bytes()))
 }
