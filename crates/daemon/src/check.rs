@@ -26,6 +26,10 @@ pub fn run(options: &Options, backend: Backend, out: &mut dyn Write) -> io::Resu
         }
     };
     writeln!(out, "user: {}", user::describe())?;
+    if config.has_publish_table {
+        let next = "run 'libvirt-nss-publish --check'";
+        writeln!(out, "publish: not checked, as the table is libvirt-nss-publish's; {next}")?;
+    }
     let leases = leases(options, out)?;
     let connections = connections(&config, backend, out)?;
     Ok(leases && connections)

@@ -1,6 +1,6 @@
 //! The program `libvirt-nss-publish`.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -33,6 +33,10 @@ struct Args {
     #[arg(long, value_name = "FILE", default_value = guest_store::publish_status::PATH)]
     status: PathBuf,
 
+    /// Read the configuration, say what it publishes where, and end
+    #[arg(long, conflicts_with = "prune")]
+    check: bool,
+
     /// Remove the names of HOST, which is gone, and end. Without a NAME all of them are removed, for which the server must allow
     /// transfers of the zones with the key
     #[arg(long, value_name = "HOST")]
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
     let log = Log::new("libvirt-nss-publish");
     let outcome = match &args.prune {
         Some(host) => prune_host(&args, host, log),
+        None if args.check => check(&args),
         None => {
             let Args { config, snapshot, journal, status, .. } = args;
             run(&Directories { config, snapshot, journal, status }, log)
@@ -70,6 +75,17 @@ fn main() -> ExitCode {
             }
         }
     }
+}
+
+fn check(args: &Args) -> Result<(), Error> {
+    let Configured { settings, plan, .. } = Configured::read(args.config.as_deref())?;
+    let mut zones = vec![settings.zone];
+    zones.extend(settings.reverse_zones);
+    let (host, zones, server) = (plan.host, zones.join(", "), settings.server);
+    writeln!(io::stdout(), "{host} publishes in {zones} on {server}, port {}", settings.port)
+        .map_err(|error| {
+            Error::System(format!("cannot write the output: {}", guest_store::reason(&error)))
+        })
 }
 
 fn prune_host(args: &Args, host: &str, log: Log) -> Result<(), Error> {

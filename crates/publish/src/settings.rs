@@ -1,5 +1,4 @@
-//! The table `[publish]` of the configuration. libvirt-nssd checks it, too, so that a mistake is reported by whichever program
-//! reads the file.
+//! The table `[publish]` of the configuration. libvirt-nssd doesn't read it.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -63,7 +62,7 @@ pub enum Signing {
 /// The table's keys.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table [publish]")]
-pub struct PublishKeys {
+struct PublishKeys {
     server: Spanned<String>,
     port: Option<Spanned<i64>>,
     zone: Spanned<String>,
@@ -79,11 +78,8 @@ pub struct PublishKeys {
 }
 
 impl PublishKeys {
-    /// Checks what the types don't.
-    ///
-    /// # Errors
-    /// What is wrong, and what is expected.
-    pub fn check(self) -> Result<Settings, Invalid> {
+    /// Checks what the types don't. An error says what is wrong, and what is expected.
+    fn check(self) -> Result<Settings, Invalid> {
         let server = self.server.get_ref();
         if server.parse::<IpAddr>().is_err() && !is_host_name(server.as_bytes()) {
             let text =
@@ -305,5 +301,26 @@ mod tests {
         assert!(
             unknown.starts_with("f.toml:4: sever: unknown field 'sever', expected one of 'server'")
         );
+    }
+
+    /// The commented file has every key, and so does the manual page.
+    #[test]
+    fn what_is_documented() {
+        let example = include_str!("../../../packaging/libvirt-nss.toml");
+        let bare: String = example
+            .lines()
+            .filter_map(|line| line.strip_prefix('#'))
+            .filter(|line| !line.starts_with(' ') && !line.is_empty())
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let settings = parsed(&bare);
+        assert!(matches!(settings, Ok(Some(_))), "{settings:?}");
+        let page = include_str!("../../../packaging/man/libvirt-nss.toml.5").replace('\\', "");
+        let error = parsed("[publish]\nx = 1").unwrap_err();
+        let keys = error.split_once("expected one of ").unwrap().1;
+        for key in keys.split(", ").map(|key| key.trim_matches('\'')) {
+            assert!(bare.contains(key), "{key} isn't in the commented file");
+            assert!(page.contains(&format!("BI {key} ")), "{key} isn't in the page");
+        }
     }
 }

@@ -21,7 +21,7 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     ("libvirt-nss", &["guest-store", "guest-names"]),
     ("service", &[]),
     ("publish", &["service", "guest-store", "guest-names"]),
-    ("daemon", &["publish", "service", "guest-store", "guest-names"]),
+    ("daemon", &["service", "guest-store", "guest-names"]),
 ];
 
 #[test]

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use guest_names::name::is_host_name;
 use guest_store::config_file::{self, Invalid};
-use publish::settings::PublishKeys;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use toml::Spanned;
 
 use connection::{ConnectionKeys, host};
@@ -38,6 +38,8 @@ pub struct Config {
     pub connections: Vec<Connection>,
     /// Which files for DNS servers are written beside the snapshot.
     pub outlets: Outlets,
+    /// Whether there is a table `[publish]`, of which the daemon knows nothing else.
+    pub has_publish_table: bool,
 }
 
 /// The suffixes of guests' names.
@@ -59,7 +61,7 @@ impl Default for Config {
     fn default() -> Self {
         let connections = vec![host(Duration::from_secs(REFRESH))];
         let (hold, naming) = (Duration::from_secs(HOLD), Naming::default());
-        Self { hold, naming, connections, outlets: Outlets::default() }
+        Self { hold, naming, connections, outlets: Outlets::default(), has_publish_table: false }
     }
 }
 
@@ -96,8 +98,8 @@ struct Keys {
     zone: Option<Spanned<String>>,
     short_network_aliases: Option<bool>,
     connection: Option<Vec<ConnectionKeys>>,
-    /// Belongs to libvirt-nss-publish. The daemon only checks it.
-    publish: Option<PublishKeys>,
+    /// libvirt-nss-publish reads and checks it.
+    publish: Option<IgnoredAny>,
     outlets: Option<Outlets>,
 }
 
@@ -123,12 +125,12 @@ impl Keys {
                 }
             }
         }
-        self.publish.map(PublishKeys::check).transpose()?;
         let zone = self.zone.as_ref().map_or(Ok(ZONE.into()), zone)?;
         let short_network_aliases = self.short_network_aliases.unwrap_or(false);
         let naming = Naming { zone, short_network_aliases };
         let outlets = self.outlets.unwrap_or_default();
-        Ok(Config { hold, naming, connections, outlets })
+        let has_publish_table = self.publish.is_some();
+        Ok(Config { hold, naming, connections, outlets, has_publish_table })
     }
 }
 
