@@ -1,4 +1,4 @@
-//! `--prune`: removes the names of a host that is gone, and whose journal is gone with it. The ownership records tell which
+//! `--prune`: removes the names of a host that is gone, and whose journal is gone with it. The ownership records show which
 //! names these are. They are found with a zone transfer or, if the server doesn't allow that, among the names given on the
 //! command line.
 

@@ -1,8 +1,7 @@
 //! What this host has in a zone, and how to make that what it wants to have.
 //!
-//! Nothing here talks to a server; [`Server`] does. What may be on the server is saved before a message is sent. So after a
-//! crash, a lost answer or an outage of the server, some names are known to be uncertain, but none are forgotten and never
-//! removed.
+//! Nothing here talks to a server; [`Server`] does. What may be on the server is saved before a message is sent. So a
+//! crash, a lost answer or an outage of the server can leave names uncertain, but none is forgotten.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;

@@ -53,8 +53,8 @@ pub(crate) struct List {
     /// never), state (the words above with hyphens: attached, left-behind, no-guest, ...), the network's DNS domain,
     /// DHCP client id, source (file, lease, agent, arp or libvirt), libvirt-nssd's connection (of guests that only it
     /// knows), which names resolve (host, domain, both or no), and further host names that the guest agent reports,
-    /// separated by commas. An unknown value is `-`. Later versions may add fields at the end. Backslash, tab and newline in a name are written \\, \t and \n; a name that is a single
-    /// dash is written \-.
+    /// separated by commas. An unknown value is `-`. Later versions may add fields at the end. Backslash, tab and
+    /// newline in a name are written \\, \t and \n; a name that is a single dash is written \-.
     #[arg(long)]
     pub(crate) plain: bool,
     #[command(flatten)]

@@ -40,10 +40,8 @@ pub(super) fn check(system: &System<'_>) -> Vec<Finding> {
             vec![Finding::new(CHECK, Level::Note, text).remedy(remedy)]
         }
         DropIn::Absent if has_keys(system) => {
-            let text = format!(
-                "ssh could know the host keys of guests ({}), and isn't told to",
-                keys(system)
-            );
+            let text =
+                format!("ssh is not set up to use the host keys of guests ({})", keys(system));
             vec![Finding::new(CHECK, Level::Note, text).remedy(enable)]
         }
         DropIn::Absent | DropIn::Foreign => Vec::new(),

@@ -388,7 +388,7 @@ fn what_doctor_says() {
         let said = diagnosis(&system).unwrap();
         assert!(said.contains(words), "{said}");
     };
-    says("note: ssh could know the host keys of guests (those of 3 guests now)");
+    says("note: ssh is not set up to use the host keys of guests (those of 3 guests now)");
     system.says(&["ssh", "enable"]);
     says("ok: ssh knows the host keys of guests");
     let file = system.root.join("usr/share/libvirt-nss/ssh/host-keys.conf");
