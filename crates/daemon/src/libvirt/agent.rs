@@ -376,6 +376,6 @@ mod tests {
         // The current query still returns its result. The queued one is dropped, and the channel closes when the workers end.
         assert!(answers.recv_timeout(LONG).is_ok());
         assert_eq!(answers.recv_timeout(LONG), Err(mpsc::RecvTimeoutError::Disconnected));
-        assert_eq!(hung.try_recv(), Err(mpsc::TryRecvError::Disconnected));
+        assert_eq!(hung.recv_timeout(LONG), Err(mpsc::RecvTimeoutError::Disconnected));
     }
 }
