@@ -27,7 +27,7 @@ use crate::service::log::{Log, count};
 use crate::service::notify::Manager;
 use crate::service::signals::{ServiceRequest, Signals};
 use crate::starts::Starts;
-use crate::state::watch::Watch;
+use crate::state::watch::{DirectoryChange, Watch};
 
 /// How long the first snapshot waits for all connections, so that guests' names are there once the service has started. Until
 /// then, look-ups use the snapshot of a daemon that was killed.
@@ -262,10 +262,14 @@ impl<'o> Daemon<'o> {
                 Some(ServiceRequest::Reload) => self.reload(),
                 None => {}
             }
-            if self.watch.take().map_err(Error::system("read inotify's events"))? {
+            if let Some(change) =
+                self.watch.take().map_err(Error::system("read inotify's events"))?
+            {
                 self.arm();
-                self.compiler.files_changed();
-                self.wake();
+                self.compiler.files_changed(change);
+                if change == DirectoryChange::Made {
+                    self.wake();
+                }
             }
             if self.starts.take().map_err(Error::system("read inotify's events"))? {
                 self.wake();

@@ -30,8 +30,9 @@ use crate::service::memory;
 use crate::snapshot::{self, CompiledFiles};
 use crate::state::files::{Files, Unread};
 use crate::state::stamp::{self, Clock};
+use crate::state::watch::DirectoryChange;
 
-/// How long an update from libvirt waits for the state directory's stamp to settle.
+/// How long an update from libvirt waits for the state directory's stamp to settle, and a new file for its final name.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// The pause before another attempt when the process was out of descriptors or memory, or the snapshot couldn't be
@@ -58,9 +59,12 @@ pub struct Compiler {
     host: Host,
     /// Whether the directory may have changed since it was read.
     files_changed: bool,
+    /// Until when a file in the directory that is being written may keep the snapshot waiting for its new name. Compiling before
+    /// that would be in vain, and the pause after it would delay the compilation that counts.
+    being_written: Option<Instant>,
     /// Since when the facts have differed from those in the snapshot.
     facts_changed: Option<Instant>,
-    /// The earliest time of the next attempt.
+    /// When the pause after the last attempt ends.
     not_before: Instant,
     /// See [`names::CompiledNames::until`].
     until: Option<i64>,
@@ -125,6 +129,7 @@ impl Compiler {
             limited: Vec::new(),
             host: Host::default(),
             files_changed: true,
+            being_written: None,
             facts_changed: Some(now),
             not_before: now,
             retry: RETRY,
@@ -135,7 +140,13 @@ impl Compiler {
     }
 
     /// Call this when the state directory may have changed.
-    pub fn files_changed(&mut self) {
+    pub fn files_changed(&mut self, change: DirectoryChange) {
+        self.being_written = match change {
+            DirectoryChange::Made => None,
+            // If it takes long, files whose writers start one after the other must not add up.
+            DirectoryChange::Begun if self.files_changed => self.being_written,
+            DirectoryChange::Begun => Some(Instant::now() + PATIENCE),
+        };
         self.files_changed = true;
     }
 
@@ -171,9 +182,14 @@ impl Compiler {
             let left = u64::try_from(until.saturating_sub(epoch())).unwrap_or(0);
             Instant::now() + Duration::from_secs(left.min(1 << 30) + 1)
         });
-        let changed =
-            (self.files_changed || self.facts_changed.is_some()).then_some(self.not_before);
+        let changed = (self.files_changed || self.facts_changed.is_some()).then(|| self.earliest());
         ends.into_iter().chain(changed).min()
+    }
+
+    /// The earliest time of the next attempt, if something has changed.
+    fn earliest(&self) -> Instant {
+        let written = self.being_written.filter(|_| self.facts_changed.is_none());
+        written.map_or(self.not_before, |written| written.max(self.not_before))
     }
 
     /// Does what is due. `pulse` is called again and again if that takes time. Returns whether there is a new snapshot.
@@ -189,7 +205,7 @@ impl Compiler {
             self.facts_changed();
         }
         let changed = self.files_changed || self.facts_changed.is_some();
-        if !changed || Instant::now() < self.not_before {
+        if !changed || Instant::now() < self.earliest() {
             return false;
         }
         let (start, start_on_cpu) = (Instant::now(), on_cpu());

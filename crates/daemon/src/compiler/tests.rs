@@ -91,7 +91,7 @@ fn a_stamp_counts_when_its_tick_has_passed() {
     // Changed in the current tick: another change would leave the same stamp.
     NOW.set(time(2, 1));
     scene.write(at(2, 1), "two");
-    scene.compiler.files_changed();
+    scene.compiler.files_changed(DirectoryChange::Made);
     assert!(!scene.run());
     assert_eq!(scene.snapshot(), (Some(time(1, 1)), "one".into()));
     assert!(scene.compiler.due().is_some());
@@ -111,7 +111,7 @@ fn updates_from_libvirt_do_not_wait_for_whole_seconds() {
     assert!(scene.run());
     NOW.set(time(2, 5));
     scene.write(at(2, 0), "two");
-    scene.compiler.files_changed();
+    scene.compiler.files_changed(DirectoryChange::Made);
     assert!(!scene.run());
     scene.compiler.facts_changed();
     assert!(scene.run());
@@ -133,12 +133,43 @@ fn updates_from_libvirt_wait_for_a_tick() {
     assert!(scene.run());
     NOW.set(time(2, 1));
     scene.write(at(2, 1), "two");
-    scene.compiler.files_changed();
+    scene.compiler.files_changed(DirectoryChange::Made);
     scene.compiler.facts_changed();
     assert!(!scene.run());
     NOW.set(time(2, 2));
     assert!(scene.run());
     assert_eq!(scene.snapshot(), (Some(time(2, 1)), "two".into()));
+}
+
+#[test]
+fn a_file_that_is_being_written_waits_for_its_name() {
+    NOW.set(time(9, 9));
+    let mut scene = Scene::new();
+    assert!(scene.run());
+    scene.write(at(2, 2), "two");
+    scene.compiler.files_changed(DirectoryChange::Begun);
+    assert!(!scene.run());
+    // Others that follow don't wait any longer.
+    let due = scene.compiler.due();
+    scene.compiler.files_changed(DirectoryChange::Begun);
+    assert_eq!(scene.compiler.due(), due);
+    scene.compiler.files_changed(DirectoryChange::Made);
+    assert!(scene.run());
+    assert_eq!(scene.snapshot(), (Some(time(2, 2)), "two".into()));
+    // If it isn't renamed soon, the directory's stamp is still a new one.
+    scene.write(at(3, 3), "three");
+    scene.compiler.files_changed(DirectoryChange::Begun);
+    assert!(!scene.run());
+    scene.compiler.being_written = Some(Instant::now());
+    assert!(scene.run());
+    assert_eq!(scene.snapshot(), (Some(time(3, 3)), "three".into()));
+    // Nor does it keep what libvirt reports waiting.
+    scene.write(at(4, 4), "one");
+    scene.compiler.files_changed(DirectoryChange::Begun);
+    assert!(!scene.run());
+    scene.compiler.facts_changed();
+    assert!(scene.run());
+    assert_eq!(scene.snapshot(), (Some(time(4, 4)), "one".into()));
 }
 
 /// The directory changes between the two reads of its stamp: here, when the clock is read, which happens in between.
@@ -157,7 +188,7 @@ fn a_directory_that_changes_while_it_is_read() {
     let mut scene = Scene::new();
     assert!(scene.run());
     scene.write(at(2, 2), "two");
-    scene.compiler.files_changed();
+    scene.compiler.files_changed(DirectoryChange::Made);
     scene.compiler.clock = meddling_clock;
     STATE.set(Some(scene.place.path().join("state")));
     assert!(!scene.run());
