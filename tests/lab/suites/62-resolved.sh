@@ -125,6 +125,8 @@ check "resolvectl" says "web.vm.internal: 10.66.0.11" machine_run resolvectl que
 check "... by the bare name" says "10.66.0.11" machine_run resolvectl query -4 web
 check_output "an address has its name" "NOERROR web.vm.internal." "${in_machine[@]}" resolver_answer PTR 11.0.66.10.in-addr.arpa
 check_output "... by getent too" "10.66.0.11 web.vm.internal" machine_run getent hosts 10.66.0.11
+"${in_machine[@]}" resolver_answer A 11.0.66.10.in-addr.arpa >/dev/null
+check_output "... and still has it after a query of another type" "NOERROR web.vm.internal." "${in_machine[@]}" resolver_answer PTR 11.0.66.10.in-addr.arpa
 check_output "a guest with only IPv4 has no IPv6 address, and no other server is asked for one" NOERROR "${in_machine[@]}" resolver_answer AAAA four.vm.internal
 check "... and is found" "${in_machine[@]}" resolver_programs_find four 10.66.0.14
 check "a name that isn't a guest's" "${in_machine[@]}" resolver_programs_find known.example 100.1.1.1
