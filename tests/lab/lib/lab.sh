@@ -31,3 +31,5 @@
 . "$LAB/lib/machine.sh"
 # shellcheck source=resolver.sh
 . "$LAB/lib/resolver.sh"
+# shellcheck source=publish.sh
+. "$LAB/lib/publish.sh"

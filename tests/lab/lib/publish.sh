@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # The publisher under test, and a name server for it: BIND, as tests/setup takes it apart.
 
-# shellcheck source=paths.sh
-. "$LAB/lib/paths.sh"
+# shellcheck source=machine.sh
+. "$LAB/lib/machine.sh"
 
 publish_program=${PUBLISHER:-$lab_target/release/libvirt-nss-publish}
 publish_user=libvirt-nss-publish
@@ -48,6 +48,13 @@ bind_start() {
     printf 'ns A %s\n' "$1" >>"$bind_directory/$2.zone"
     # The command returns when it serves.
     "$(bind_program)" -c "$bind_directory/named.conf"
+}
+
+# publish_prepare_machine: give a machine of this release BIND's program, before it boots. Its libraries come with dig. Fails if it has
+# none.
+publish_prepare_machine() {
+    [[ -n ${MACHINE_ROOT-} ]] || install -t "$machine_root/usr/sbin" -- "$(bind_program)"
+    [[ -x $machine_root/usr/sbin/named ]]
 }
 
 # publish_start [ARGUMENT...]: start the publisher as its unit does, as a user of its own; returns once it has published.

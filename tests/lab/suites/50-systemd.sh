@@ -1,6 +1,6 @@
 #!/bin/bash
 # The Debian packages on a machine with a real systemd, polkit, D-Bus and a libvirtd that systemd starts on demand: they are
-# installed, upgraded and removed while it runs, and what the unit says about users, the watchdog, restarts and reloads works.
+# installed, upgraded and removed while it runs, and what the units say about users, keys, the watchdog, restarts and reloads works.
 set -euo pipefail
 # shellcheck source=../lib/lab.sh
 . "$LAB/lib/lab.sh"
@@ -8,6 +8,8 @@ set -euo pipefail
 . "$LAB/lib/checks.sh"
 
 unit=libvirt-nssd.service
+publisher=libvirt-nss-publish.service
+site=127.0.0.1
 
 # property NAME [UNIT]
 property() {
@@ -45,11 +47,65 @@ starts_again() {
     [[ $(machine_pids "$unit") != "$before" ]]
 }
 
-# reload_logs TEXT: have the daemon read its configuration again, and wait for a log message with TEXT.
+# reload_logs TEXT [UNIT]: have the service read its configuration again, and wait for a log message with TEXT.
 reload_logs() {
     machine_log_begin
-    machine_run systemctl reload "$unit"
+    machine_run systemctl reload "${2-$unit}"
     machine_await_log 30 "$1"
+}
+
+# user_of UNIT: print the user of a service's process.
+user_of() {
+    # shellcheck disable=SC2016 # expanded in the machine
+    machine_run sh -c 'stat -c %U "/proc/$(systemctl show --property MainPID --value "$1")"' - "$1"
+}
+
+# configure: the configuration of both services.
+configure() {
+    cat >"$machine_root/etc/libvirt-nss.toml" <<END
+[publish]
+server = "$site"
+zone = "site.example"
+reverse-zones = ["0.77.10.in-addr.arpa"]
+END
+}
+
+# site_has EXPECTED QUESTION...: does the site's name server answer this?
+site_has() {
+    machine_lab dig_is "$site" "$@"
+}
+
+# publish_says TEXT
+publish_says() {
+    says "$1" machine_run libvirt-nss publish status
+}
+
+# the_publisher: the publisher's service, with a key that only root can read.
+the_publisher() {
+    local serial
+    machine_lab bind_start "$site" site.example 0.77.10.in-addr.arpa
+    machine_run install -m 0600 "$publish_key" /etc/libvirt-nss-publish.key
+    configure
+    check "the publisher: enable --now" machine_run systemctl enable --now --quiet "$publisher"
+    check "... has published the domain's name once it has started" site_has 10.77.0.5 plain-vm.site.example A
+    check "... and the address" site_has plain-vm.site.example. -x 10.77.0.5
+    check "... and says so" publish_says "site.example: 1 name published on $site#53, as machine"
+    check_output "... as a user of its own" libvirt-nss-publish user_of "$publisher"
+    check "systemd-analyze security: at most 1.5" machine_run systemd-analyze security --no-pager --threshold=15 "$publisher"
+    serial=$(machine_run dig -r "@$site" +short site.example SOA)
+    machine_run systemctl stop "$publisher"
+    check_output "stopped, it leaves no error" success property Result "$publisher"
+    check "... and the names" site_has 10.77.0.5 plain-vm.site.example A
+    check "... and says so" publish_says "libvirt-nss-publish does not run"
+    # As key files have it, in double quotes.
+    machine_run sed -i.right 's/secret ".*"/secret "d3Jvbmc="/' /etc/libvirt-nss-publish.key
+    machine_run systemctl start "$publisher"
+    check "with a wrong key, it runs and says what to do" publish_says "copy the server's key to /etc/libvirt-nss-publish.key"
+    check "... and so does doctor" says "has a different secret for the key in /etc/libvirt-nss-publish.key (BADSIG)" machine_run libvirt-nss doctor
+    machine_run mv /etc/libvirt-nss-publish.key.right /etc/libvirt-nss-publish.key
+    check "with the right key again: restart" machine_run systemctl restart "$publisher"
+    check "... and all is well" publish_says "site.example: 1 name published"
+    check_output "... and the zone has the same serial number" "$serial" machine_run dig -r "@$site" +short site.example SOA
 }
 
 # hosts_line: print the services on the hosts line of the machine's nsswitch.conf.
@@ -57,11 +113,15 @@ hosts_line() {
     machine_run sed -n 's/^hosts:[[:space:]]*//p' /etc/nsswitch.conf
 }
 
-# upgrade_restarts: does an upgrade restart the daemon?
+# upgrade_restarts UNIT...: does an upgrade restart these services?
 upgrade_restarts() {
-    local before
-    before=$(machine_pids "$unit")
-    machine_install && [[ $(machine_pids "$unit") != "$before" ]]
+    local one
+    local -A before
+    for one in "$@"; do before[$one]=$(machine_pids "$one"); done
+    machine_install
+    for one in "$@"; do
+        [[ $(property ActiveState "$one") == active && $(machine_pids "$one") != "${before[$one]}" ]] || return
+    done
 }
 
 # nothing_left: has the machine nothing of the packages any more?
@@ -99,6 +159,8 @@ trap machine_end EXIT
 machine_prepare
 # What the lab's guests need (see libvirt.sh), but without opening libvirt's sockets to everyone.
 libvirt_configure_qemu "$machine_root/etc/libvirt/qemu.conf"
+services=("$unit")
+if publish_prepare_machine; then services+=("$publisher"); else check_skip "the publisher" "no named (run tests/setup name-servers)"; fi
 check "systemd boots" machine_boot
 check_output "... and all services of the system have started" running machine_run systemctl is-system-running
 
@@ -116,12 +178,12 @@ check "disable --now" machine_run systemctl disable --now --quiet "$unit"
 check_output "... ends it" "dead disabled" properties SubState UnitFileState
 check "enable --now" machine_run systemctl enable --now --quiet "$unit"
 check_output "... starts it again" "running enabled" properties SubState UnitFileState
-check_output "... as a user of its own" libvirt-nssd machine_run sh -c \
-    'stat -c %U "/proc/$(systemctl show --property MainPID --value '"$unit"')"'
+check_output "... as a user of its own" libvirt-nssd user_of "$unit"
 check "polkit lets the daemon query the guest's agent" machine_lab await_snapshot 30 knows plain 10.77.0.5
 check "an ordinary user finds the guest, which only the snapshot has" user_knows plain 10.77.0.5
 check "an ordinary user finds the guest by its domain name" user_knows plain-vm 10.77.0.5
 check "systemd-analyze security: at most 1.5" machine_run systemd-analyze security --no-pager --threshold=15 "$unit"
+[[ " ${services[*]} " != *" $publisher "* ]] || the_publisher
 
 # This lease is also in the state files. What only an agent has reported is unknown after a restart until the agent has been asked again.
 machine_lab lease_add virbr9 52:54:00:00:00:09 10.66.0.9 leased
@@ -129,7 +191,7 @@ check "a lease is in the snapshot" machine_lab await_snapshot 30 knows leased.vm
 machine_lab lookups_begin leased
 check "systemctl restart" machine_run systemctl restart "$unit"
 check "... and the agent is asked again" machine_lab await_snapshot 30 knows plain 10.77.0.5
-check "an upgrade restarts the daemon" upgrade_restarts
+check "an upgrade restarts what runs" upgrade_restarts "${services[@]}"
 check "... and the agent is asked again" machine_lab await_snapshot 30 knows plain 10.77.0.5
 check "after a kill, it starts again" starts_again KILL
 check "... and the agent is asked again" machine_lab await_snapshot 30 knows plain 10.77.0.5
@@ -137,7 +199,9 @@ machine_lab lookups_begin plain
 check "a reload with an invalid configuration is refused" eval \
     'echo "refresh = soon" >"$machine_root/etc/libvirt-nss.toml"; reload_logs "the configuration stays as it was"'
 check_output "... and the service keeps running" active property ActiveState
-rm "$machine_root/etc/libvirt-nss.toml"
+[[ " ${services[*]} " != *" $publisher "* ]] ||
+    check "... and so does the publisher" reload_logs "keeping the old configuration" "$publisher"
+configure
 check "look-ups of an agent's name during the reload all succeed" machine_lab lookups_end plain
 check "look-ups of a lease's name during restart, upgrade, kill and reload all succeed" machine_lab lookups_end leased
 
@@ -152,6 +216,9 @@ check "a daemon that hangs is killed by the watchdog" machine_await_log 30 "Watc
 check "... and starts again" machine_await_log 30 "Started $unit"
 
 machine_lab guest_destroy plain-vm
+[[ " ${services[*]} " != *" $publisher "* ]] ||
+    check "the name of a guest that stops is removed" machine_lab await_file_change 30 /var/lib/libvirt-nss-publish \
+        dig_is "$site" "" plain-vm.site.example A
 machine_drop_in libvirtd.service <<END
 [Service]
 Environment="LIBVIRTD_ARGS=--timeout 2"
@@ -172,7 +239,7 @@ check_output "no service of the system has failed" running machine_run systemctl
 rm -r "$machine_root/etc/systemd/system/$unit.d"
 check "the packages are removed" machine_remove remove
 check_output "... and the hosts line is as before" "$hosts_before" hosts_line
-check_output "... and the daemon has exited" inactive property ActiveState
+for service in "${services[@]}"; do check_output "... and $service has exited" inactive property ActiveState "$service"; done
 check "the packages are purged" machine_remove purge
 check "... and leave nothing" nothing_left
 check_output "no service of the system has failed" running machine_run systemctl is-system-running

@@ -6,8 +6,6 @@ set -euo pipefail
 . "$LAB/lib/lab.sh"
 # shellcheck source=../lib/checks.sh
 . "$LAB/lib/checks.sh"
-# shellcheck source=../lib/publish.sh
-. "$LAB/lib/publish.sh"
 
 server=10.98.0.1
 serial() { dig -r "@$server" +short "$1" SOA | awk '{ print $3 }'; }
