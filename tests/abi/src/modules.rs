@@ -69,9 +69,28 @@ impl Modules {
             Some(directory) => fs::canonicalize(&directory).map(Modules::at).map_err(|error| {
                 format!("LIBVIRT_NSS_MODULES={}: {error}", Path::new(&directory).display())
             }),
-            None => build(),
+            None => build(&target_directory(), None),
         });
         ours.as_ref().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Those that packages have for processors with x86-64-v3, built in the same way (see `make modules-v3`). `None` on other
+    /// architectures, and if `LIBVIRT_NSS_MODULES` says which modules are under test.
+    ///
+    /// # Panics
+    ///
+    /// If the build fails.
+    #[must_use]
+    pub fn ours_for_v3() -> Option<&'static Modules> {
+        static OURS: OnceLock<Result<Modules, String>> = OnceLock::new();
+        if !cfg!(target_arch = "x86_64") || env::var_os("LIBVIRT_NSS_MODULES").is_some() {
+            return None;
+        }
+        let ours = OURS.get_or_init(|| {
+            let flags = env::var("RUSTFLAGS").unwrap_or_default() + " -C target-cpu=x86-64-v3";
+            build(&target_directory().join("x86-64-v3"), Some(&flags))
+        });
+        Some(ours.as_ref().unwrap_or_else(|error| panic!("{error}")))
     }
 
     /// Where they are.
@@ -97,16 +116,16 @@ impl Modules {
     }
 }
 
-/// Builds the modules, as `cargo test` doesn't, and links to them under their final names.
-fn build() -> Result<Modules, String> {
+/// Builds the modules in a target directory, as `cargo test` doesn't, and links to them under their final names.
+fn build(target: &Path, rust_flags: Option<&str>) -> Result<Modules, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let target = target_directory();
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
         .current_dir(&root)
         .args(["build", "--quiet", "--release", "-p", "nss-libvirt", "-p", "nss-libvirt-guest"])
         .arg("--target-dir")
-        .arg(&target)
+        .arg(target)
+        .envs(rust_flags.map(|flags| ("RUSTFLAGS", flags)))
         .status()
         .map_err(|error| format!("cargo build: {error}"))?;
     if !status.success() {
@@ -114,7 +133,7 @@ fn build() -> Result<Modules, String> {
     }
 
     // With CARGO_BUILD_TARGET, the objects are in that architecture's directory.
-    let release = env::var_os("CARGO_BUILD_TARGET").map_or(target.clone(), |it| target.join(it));
+    let release = env::var_os("CARGO_BUILD_TARGET").map_or(target.to_owned(), |it| target.join(it));
     let directory = release.join("release/modules");
     let failure = |error: io::Error| format!("{}: {error}", directory.display());
     fs::create_dir_all(&directory).map_err(failure)?;

@@ -52,11 +52,14 @@ const START_FILES: [&str; 4] = [
 ];
 
 fn each(check: impl Fn(Kind, &[u8], &ElfFile<'_, Header>)) {
-    for kind in Kind::BOTH {
-        let path = Modules::ours().path(kind);
-        let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        let file = ElfFile::parse(&*bytes).expect("an ELF object of this machine's kind");
-        check(kind, &bytes, &file);
+    for modules in [Some(Modules::ours()), Modules::ours_for_v3()].into_iter().flatten() {
+        println!("in {}", modules.directory().display());
+        for kind in Kind::BOTH {
+            let path = modules.path(kind);
+            let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            let file = ElfFile::parse(&*bytes).expect("an ELF object of this machine's kind");
+            check(kind, &bytes, &file);
+        }
     }
 }
 
