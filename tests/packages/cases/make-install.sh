@@ -83,7 +83,7 @@ case_spec_lists_files() {
     make --silent -C "$repository" install DESTDIR="$room/place" PREFIX=/usr LIBDIR=/usr/lib64 HELPERDIR=/usr/libexec/libvirt-nss \
         EXAMPLEDIR=/usr/share/doc/libvirt-nss-daemon >"$room/output"
     # The patterns of the spec file, with its macros expanded.
-    mapfile -t patterns < <(sed -nE '/^%files/,/^%(post|preun|changelog|filetrigger)/{
+    mapfile -t patterns < <(sed -nE '/^%files/,/^%(pre|post|preun|changelog|filetrigger)/{
             s/^%(attr\([^)]*\)|config\([^)]*\)|doc) //
             s/%\{our_helper\}/%{_libexecdir}\/libvirt-nss\/libvirt_leaseshelper/
             s/%\{name\}/libvirt-nss/; s/%\{_libdir\}/\/usr\/lib64/; s/%\{_libexecdir\}/\/usr\/libexec/
