@@ -161,11 +161,17 @@ machine_await_log() {
     return "$status"
 }
 
+# machine_save_journal: append the journal since the last boot to a file that is kept if the suite fails. A machine has it in memory.
+machine_save_journal() {
+    machine_run journalctl --quiet --boot --output short-precise >>"$machine_directory/journal"
+}
+
 # machine_end: power off, and remove the cgroup.
 machine_end() {
     local pid
     # as-service waits for this process.
     if [[ -e $machine_directory/pid ]]; then
+        machine_save_journal || true # it may have ended
         pid=$(<"$machine_directory/pid")
         kill -KILL "$pid" 2>/dev/null || true # it may have ended
         machine_await 30 'killed 9' >/dev/null 2>&1 || true
