@@ -35,6 +35,10 @@ use crate::state::watch::DirectoryChange;
 /// How long an update from libvirt waits for the state directory's stamp to settle, and a new file for its final name.
 const PATIENCE: Duration = Duration::from_millis(50);
 
+/// How long a change of the state directory waits for that. Stamps of whole seconds take two; one that takes longer is in the
+/// future, since the clock was set back or is another machine's.
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
+
 /// The pause before another attempt when the process was out of descriptors or memory, or the snapshot couldn't be
 /// written.
 const RETRY: Duration = Duration::from_secs(2);
@@ -62,6 +66,9 @@ pub struct Compiler {
     /// Until when a file in the directory that is being written may keep the snapshot waiting for its new name. Compiling before
     /// that would be in vain, and the pause after it would delay the compilation that counts.
     being_written: Option<Instant>,
+    /// When to check the directory again, if nothing happens until then. This must not delay anything else: with a time stamp
+    /// in the future, it may be long after now.
+    check_at: Instant,
     /// Since when the facts have differed from those in the snapshot.
     facts_changed: Option<Instant>,
     /// When the pause after the last attempt ends.
@@ -130,6 +137,7 @@ impl Compiler {
             host: Host::default(),
             files_changed: true,
             being_written: None,
+            check_at: now,
             facts_changed: Some(now),
             not_before: now,
             retry: RETRY,
@@ -148,6 +156,7 @@ impl Compiler {
             DirectoryChange::Begun => Some(Instant::now() + PATIENCE),
         };
         self.files_changed = true;
+        self.check_at = Instant::now();
     }
 
     /// Call this when the facts from libvirt have changed.
@@ -182,14 +191,17 @@ impl Compiler {
             let left = u64::try_from(until.saturating_sub(epoch())).unwrap_or(0);
             Instant::now() + Duration::from_secs(left.min(1 << 30) + 1)
         });
-        let changed = (self.files_changed || self.facts_changed.is_some()).then(|| self.earliest());
-        ends.into_iter().chain(changed).min()
+        ends.into_iter().chain(self.changed()).min()
     }
 
-    /// The earliest time of the next attempt, if something has changed.
-    fn earliest(&self) -> Instant {
-        let written = self.being_written.filter(|_| self.facts_changed.is_none());
-        written.map_or(self.not_before, |written| written.max(self.not_before))
+    /// When to compile or check what has changed, if anything has.
+    fn changed(&self) -> Option<Instant> {
+        let facts = self.facts_changed.map(|_| self.not_before);
+        let files = self.files_changed.then(|| {
+            let check_at = self.check_at.max(self.not_before);
+            self.being_written.map_or(check_at, |written| written.max(check_at))
+        });
+        facts.into_iter().chain(files).min()
     }
 
     /// Does what is due. `pulse` is called again and again if that takes time. Returns whether there is a new snapshot.
@@ -204,20 +216,24 @@ impl Compiler {
             self.until = None;
             self.facts_changed();
         }
-        let changed = self.files_changed || self.facts_changed.is_some();
-        if !changed || Instant::now() < self.earliest() {
+        if self.changed().is_none_or(|at| Instant::now() < at) {
             return false;
         }
         let (start, start_on_cpu) = (Instant::now(), on_cpu());
         let wait = match self.look(now) {
             Look::Wait(wait) => {
-                self.not_before = Instant::now() + wait;
+                self.check_at = Instant::now() + wait;
+                // For an update from libvirt, the wait is short.
+                if self.facts_changed.is_some() {
+                    self.not_before = self.check_at;
+                }
                 return false;
             }
             Look::Settled => None,
             Look::Unsettled(wait) => Some(wait),
         };
         self.files_changed = wait.is_some();
+        self.check_at = Instant::now() + wait.unwrap_or_default();
         pulse();
         let published = self.publish(facts, config, pulse);
         // Use at most a third of one processor, even if compilations fail. Other threads' work isn't counted.
@@ -228,7 +244,7 @@ impl Compiler {
                 let current = self.certified.is_some();
                 self.published = Some(Published { written, current, took });
                 self.facts_changed = None;
-                self.not_before = Instant::now() + pause.max(wait.unwrap_or_default());
+                self.not_before = Instant::now() + pause;
                 if std::mem::take(&mut self.outlets_failed) {
                     self.facts_changed();
                     self.not_before = Instant::now() + self.retry.max(pause);
@@ -288,7 +304,7 @@ impl Compiler {
     /// longer.
     fn may_wait(&self, wait: Duration) -> bool {
         match self.facts_changed {
-            None => true,
+            None => wait <= LONGEST_WAIT,
             Some(since) => since.elapsed() + wait <= PATIENCE,
         }
     }
@@ -384,7 +400,7 @@ impl Compiler {
         }
         // A mount over the directory, or a rename of a parent, causes no event.
         if self.stamp().ok() != self.certified {
-            self.files_changed = true;
+            self.files_changed(DirectoryChange::Made);
         }
     }
 

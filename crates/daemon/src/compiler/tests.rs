@@ -47,7 +47,7 @@ impl Scene {
 
     /// Runs the compiler. Returns whether there is a new snapshot.
     fn run(&mut self) -> bool {
-        self.compiler.not_before = Instant::now();
+        (self.compiler.not_before, self.compiler.check_at) = (Instant::now(), Instant::now());
         self.compiler.run(&Facts::default(), &Config::default(), 0, &mut || ())
     }
 
@@ -123,6 +123,30 @@ fn updates_from_libvirt_do_not_wait_for_whole_seconds() {
     NOW.set(time(4, 1));
     assert!(scene.run());
     assert_eq!(scene.snapshot(), (Some(time(2, 0)), "two".into()));
+    assert_eq!(scene.compiler.due(), None);
+}
+
+/// The clock was set back, or is another machine's.
+#[test]
+fn nothing_waits_for_a_stamp_in_the_future() {
+    NOW.set(time(1, 5));
+    let mut scene = Scene::new();
+    assert!(scene.run());
+    let is_soon = |scene: &Scene| {
+        scene.compiler.due().is_some_and(|due| due < Instant::now() + Duration::from_secs(60))
+    };
+    scene.write(at(5000, 1), "two");
+    scene.compiler.files_changed(DirectoryChange::Made);
+    assert!(is_soon(&scene) && scene.run());
+    assert_eq!(scene.snapshot(), (None, "two".into()));
+    assert!(!is_soon(&scene));
+    scene.compiler.facts_changed();
+    assert!(is_soon(&scene) && scene.run() && !is_soon(&scene));
+    // The next change of the directory has a stamp of now.
+    scene.write(at(1, 1), "three");
+    scene.compiler.files_changed(DirectoryChange::Made);
+    assert!(is_soon(&scene) && scene.run());
+    assert_eq!(scene.snapshot(), (Some(time(1, 1)), "three".into()));
     assert_eq!(scene.compiler.due(), None);
 }
 
