@@ -70,13 +70,9 @@ impl KnownGuest {
                 // A macvtap NIC: the host sees it on its own macvlan interface of the same device.
                 None => !interface.is_bridge,
             };
-            let addresses = table.addresses(nic.mac).filter(|(interface, _)| on_nic(interface));
-            let reported = |(_, address)| ReportedAddress {
-                address,
-                source: ReportedBy::Neighbour,
-                expiry: 0,
-            };
-            nic.addresses.extend(addresses.map(reported));
+            let reported =
+                |address| ReportedAddress { address, source: ReportedBy::Neighbour, expiry: 0 };
+            nic.addresses.extend(table.addresses(nic.mac, on_nic).map(reported));
         }
     }
 
@@ -258,6 +254,27 @@ mod tests {
         guest.nics[0].bridge = None;
         let known = KnownGuest::new(guest, None, Some(&table), 0);
         assert_eq!(summary(&known), (None, vec!["10.0.0.4".to_owned()]));
+    }
+
+    /// A guest on another bridge has the same MAC address, and answers for more addresses than one NIC may have.
+    #[test]
+    fn another_guest_with_the_mac_address_hides_no_neighbours() {
+        let mut table = Table::default();
+        let entry = |name: &str| Entry::Resolved {
+            mac: Mac([2; 6]),
+            interface: Interface { name: name.into(), is_bridge: true },
+            is_confirmed: true,
+        };
+        for last in 0..=255 {
+            let key = (1, [10, 1, 0, last].into());
+            table.apply(Event { key, entry: entry("br1") }, 0, HOLD);
+        }
+        let key = (2, [10, 0, 0, 1].into());
+        table.apply(Event { key, entry: entry("br0") }, 0, HOLD);
+        let mut guest = silent(&[]);
+        guest.nics[0].bridge = Some("br0".into());
+        let known = KnownGuest::new(guest, None, Some(&table), 0);
+        assert_eq!(summary(&known), (None, vec!["10.0.0.1".to_owned()]));
     }
 
     #[test]

@@ -363,6 +363,24 @@ fn a_guest_with_too_many_addresses() {
 }
 
 /// Names with the same hash in the snapshot: each position can be filled with either of two pieces of text.
+/// The limit is the same for addresses that the kernel's neighbour table has.
+#[test]
+fn a_guest_with_too_many_neighbour_entries() {
+    let mut world = World::default();
+    let here = world.here();
+    world.connections[0].neighbours = true;
+    for last in 0..100 {
+        world.neighbour("br0", 1, &format!("10.0.0.{last}"));
+    }
+    world.guest(here, guest(1, "vm", vec![nic(1, Some("br0"), None, &[])]));
+    let compiled = world.compiled();
+    assert_eq!(addresses(&compiled, "vm").len(), 64);
+    assert_eq!(
+        compiled.limited,
+        ["guest vm of connection host reports more than 64 addresses; the others are left out"]
+    );
+}
+
 fn names_of_one_hash(count: usize) -> Vec<String> {
     let step = |hash: u32, text: &str| {
         text.bytes().fold(hash, |hash, byte| hash.wrapping_mul(33) ^ u32::from(byte))

@@ -11,6 +11,7 @@ use daemon::model::{
     ReportedAddress, ReportedBy, Update,
 };
 use daemon::names::{CompiledNames, Input, compile};
+use daemon::neighbours::table::{Entry as NeighbourEntry, Event, Interface};
 use daemon::state::Files;
 use guest_names::address::{Address, Mac};
 use guest_names::bridge::Bridge;
@@ -26,6 +27,7 @@ pub(crate) struct World {
     pub(crate) files: Files,
     pub(crate) connections: Vec<Connection>,
     pub(crate) updates: Vec<(i64, Update)>,
+    pub(crate) neighbours: Vec<Event>,
     pub(crate) host: Host,
     pub(crate) naming: Naming,
 }
@@ -119,6 +121,16 @@ impl World {
         self.updates.push((10_000, Update::Guest(id, guest)));
     }
 
+    /// The kernel has confirmed that the NIC with this MAC address has the address.
+    pub(crate) fn neighbour(&mut self, bridge: &str, last: u8, address: &str) {
+        let entry = NeighbourEntry::Resolved {
+            mac: mac(last),
+            interface: Interface { name: bridge.into(), is_bridge: true },
+            is_confirmed: true,
+        };
+        self.neighbours.push(Event { key: (1, address.parse().unwrap()), entry });
+    }
+
     pub(crate) fn networks(&mut self, id: ConnectionId, networks: Vec<Network>) {
         self.updates.push((0, Update::Networks(id, networks)));
     }
@@ -127,6 +139,9 @@ impl World {
         let mut facts = Facts::new(&self.connections, Facts::default(), 0, 0);
         for (at, update) in &self.updates {
             facts.apply(update.clone(), *at, 0);
+        }
+        for event in &self.neighbours {
+            facts.apply_neighbour(event.clone(), 10_000, 90_000);
         }
         let (files, host, naming) = (&self.files, &self.host, &self.naming);
         compile(Input { now: NOW, node: b"", files, facts: &facts, host, naming }, &mut || ())
