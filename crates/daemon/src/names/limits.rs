@@ -13,8 +13,8 @@ use crate::facts::{Connection, KnownGuest};
 /// How many addresses are taken from one guest, not counting leases in this host's state files.
 pub(super) const ADDRESSES: usize = 64;
 
-/// How many host names of one guest may have the same hash in the snapshot: a look-up of any name with that hash has to
-/// read past all of them. By chance, no more than three of a million names share a hash.
+/// How many host names and addresses of one guest may have the same hash in the snapshot: a look-up of anything with that hash
+/// has to read past all of them. By chance, no more than three of a million names share a hash.
 const SAME_HASH: u32 = 16;
 
 /// Whose an address is.
@@ -72,12 +72,13 @@ pub(super) fn addresses(input: Input<'_>, holders: &[Holder]) -> Vec<String> {
     holders.iter().map(text).collect()
 }
 
-/// Drops a holder's host names beyond [`SAME_HASH`] with the same hash. Returns log messages.
+/// Drops a holder's host names and addresses beyond [`SAME_HASH`] with the same hash. Returns log messages.
 pub(super) fn limit_same_hash(input: Input<'_>, table: &mut Table) -> Vec<String> {
     let mut hashes = Vec::new();
     let mut row = 0;
     for (key, rows) in table.groups() {
-        if key.first() == Some(&kind::HOST) {
+        // Only the administrator chooses domains' names.
+        if key.first() != Some(&kind::GUEST) {
             hashes.push((hash(key), row, row + rows.len()));
         }
         row += rows.len();
@@ -85,12 +86,12 @@ pub(super) fn limit_same_hash(input: Input<'_>, table: &mut Table) -> Vec<String
     hashes.sort_unstable();
     let (mut dropped, mut holders) = (Vec::new(), Vec::new());
     for keys in hashes.chunk_by(|a, b| a.0 == b.0).filter(|keys| keys.len() > SAME_HASH as usize) {
-        // For each holder: how many names, and where the last one starts.
-        let mut names: HashMap<Holder, (u32, usize)> = HashMap::new();
+        // For each holder: how many keys, and where the last one starts.
+        let mut counts: HashMap<Holder, (u32, usize)> = HashMap::new();
         for &(_, from, to) in keys {
             for at in from..to {
                 let holder = table.holder(at);
-                let (count, last) = names.entry(holder).or_insert((0, usize::MAX));
+                let (count, last) = counts.entry(holder).or_insert((0, usize::MAX));
                 if *last != from {
                     (*count, *last) = (*count + 1, from);
                 }
@@ -110,7 +111,7 @@ pub(super) fn limit_same_hash(input: Input<'_>, table: &mut Table) -> Vec<String
     let text = |holder: &Holder| {
         let whose = holder.text(input);
         format!(
-            "{whose} has more than {SAME_HASH} host names with the same hash; the others are left out"
+            "{whose} has more than {SAME_HASH} host names and addresses with the same hash; the others are left out"
         )
     };
     holders.iter().map(text).collect()

@@ -1,6 +1,7 @@
 //! What guests may claim.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv6Addr;
 
 use daemon::host::Host;
 use daemon::model::ReportedBy;
@@ -362,7 +363,6 @@ fn a_guest_with_too_many_addresses() {
     );
 }
 
-/// Names with the same hash in the snapshot: each position can be filled with either of two pieces of text.
 /// The limit is the same for addresses that the kernel's neighbour table has.
 #[test]
 fn a_guest_with_too_many_neighbour_entries() {
@@ -381,6 +381,7 @@ fn a_guest_with_too_many_neighbour_entries() {
     );
 }
 
+/// Names with the same hash in the snapshot: each position can be filled with either of two pieces of text.
 fn names_of_one_hash(count: usize) -> Vec<String> {
     let step = |hash: u32, text: &str| {
         text.bytes().fold(hash, |hash, byte| hash.wrapping_mul(33) ^ u32::from(byte))
@@ -433,9 +434,36 @@ fn names_with_one_hash() {
     assert_eq!(
         compiled.limited,
         [
-            "guest vm has more than 16 host names with the same hash; the others are left out",
-            "bridge virbr1 (no known guest) has more than 16 host names with the same hash; the \
+            "guest vm has more than 16 host names and addresses with the same hash; the others are left out",
+            "bridge virbr1 (no known guest) has more than 16 host names and addresses with the same hash; the \
              others are left out",
+        ]
+    );
+}
+
+/// A guest can ask a DHCP server for addresses that it chooses.
+#[test]
+fn addresses_with_one_hash() {
+    let address = |end: u32| Ipv6Addr::from(0xfd00 << 112 | u128::from(end));
+    let hash = |end: u32| format::hash(&[b"a", &address(end).octets()[..]].concat());
+    let mut by_hash: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for end in 0..1 << 20 {
+        by_hash.entry(hash(end)).or_default().push(end);
+    }
+    let ends = by_hash.into_values().find(|ends| ends.len() > 20).unwrap();
+    let mut world = World::default();
+    world.here();
+    for (at, &end) in (0..).zip(&ends) {
+        world.lease("virbr0", 1, &address(end).to_string(), &format!("n{at}"));
+    }
+    world.runs("virbr0", "vm", 1);
+    let compiled = world.compiled();
+    let is_there = |&&end: &&u32| compiled.keys.contains_key(&format!("a {}", address(end)));
+    assert_eq!(ends.iter().filter(is_there).count(), 16);
+    assert_eq!(
+        compiled.limited,
+        [
+            "guest vm has more than 16 host names and addresses with the same hash; the others are left out"
         ]
     );
 }
