@@ -166,7 +166,7 @@ impl<'a> Session<'a> {
         for entry in self.kept.guests.values_mut() {
             entry.agent = Schedule::new();
             entry.arp = Schedule::new();
-            entry.timeouts = 0;
+            (entry.timeouts, entry.is_refused) = (0, false);
             entry.known.begin_session();
         }
     }

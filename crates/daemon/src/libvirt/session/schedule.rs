@@ -35,6 +35,8 @@ pub(super) struct Entry {
     pub(super) arp: Schedule,
     /// How many queries in a row the agent did not answer in time.
     pub(super) timeouts: u32,
+    /// Whether the last query was refused. That is logged only once.
+    pub(super) is_refused: bool,
     /// When to read the host keys; `None`: at once. In a guest's first minutes they are read more often, since its agent may
     /// start before it has generated them.
     pub(super) host_keys_due: Option<Instant>,
@@ -61,6 +63,7 @@ impl Entry {
             agent: Schedule::new(),
             arp: Schedule::new(),
             timeouts: 0,
+            is_refused: false,
             host_keys_due: None,
             host_keys_pace: Pace::from(SOON),
         }
@@ -131,7 +134,7 @@ impl Entry {
                     // The guest is still booting.
                     self.agent.pace = Pace::from(SOON);
                 }
-                self.timeouts = 0;
+                (self.timeouts, self.is_refused) = (0, false);
                 let wait = self.agent.pace.wait(refresh);
                 // The guest may be about to generate them.
                 let hurry = self.known.is_without_host_keys().then_some(self.host_keys_due);
@@ -148,7 +151,9 @@ impl Entry {
                 self.agent.pace.wait(HANGING.max(refresh))
             }
             Err(Failure::Refused(why)) => {
-                warning = Some(format!("cannot query the agent of guest {name}: {why}"));
+                if !mem::replace(&mut self.is_refused, true) {
+                    warning = Some(format!("cannot query the agent of guest {name}: {why}"));
+                }
                 fell_silent = self.known.silence();
                 self.agent.pace.wait(refresh)
             }
@@ -263,6 +268,19 @@ mod tests {
         let outcome = entry.take_answer(answer("10.0.0.5"), false, REFRESH, now).unwrap();
         assert!(outcome.changed && is_about(seconds(&outcome, now), 60.0));
         assert_eq!(entry.lane(), Lane::Quick { known: true });
+    }
+
+    /// With many guests, the session doesn't remember all warnings.
+    #[test]
+    fn a_refusal_is_reported_once() {
+        let (mut entry, now) = (entry(), Instant::now());
+        let mut warning = |answer| entry.take_answer(answer, false, REFRESH, now).unwrap().warning;
+        let refused = || Err(Failure::Refused("disabled".into()));
+        let expected = "cannot query the agent of guest web-vm: disabled";
+        assert_eq!(warning(refused()).as_deref(), Some(expected));
+        assert_eq!(warning(refused()), None);
+        assert_eq!(warning(answer("10.0.0.5")), None);
+        assert_eq!(warning(refused()).as_deref(), Some(expected));
     }
 
     #[test]
