@@ -128,7 +128,7 @@ fn what_is_wrong() {
         (
             "[[connection]]\nuri = \"kvm:///system\"\nname = \"a\"".into(),
             "f.toml:2: uri: \"kvm:///system\": unknown driver \"kvm\", expected one of bhyve, ch, esx, gsx, \
-             hyperv, lxc, openvz, qemu, test, vbox, vmwareplayer, vmwarews, vpx, vz, xen",
+             hyperv, lxc, openvz, parallels, qemu, test, vbox, vmwarefusion, vmwareplayer, vmwarews, vpx, vz, xen",
         ),
         (
             "[[connection]]\nuri = \"qemu+shh://a/system\"\nname = \"a\"".into(),

@@ -4,7 +4,7 @@ use guest_store::snapshot::ssh::{HostKeyCheck, SshHost};
 
 /// libvirt's hypervisor drivers (<https://libvirt.org/drivers.html>) and transports (<https://libvirt.org/uri.html>), as they
 /// are written in URIs.
-const DRIVERS: [&str; 15] = [
+const DRIVERS: [&str; 17] = [
     "bhyve",
     "ch",
     "esx",
@@ -12,9 +12,11 @@ const DRIVERS: [&str; 15] = [
     "hyperv",
     "lxc",
     "openvz",
+    "parallels",
     "qemu",
     "test",
     "vbox",
+    "vmwarefusion",
     "vmwareplayer",
     "vmwarews",
     "vpx",
