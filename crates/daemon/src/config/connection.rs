@@ -10,7 +10,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::uri::{check_uri, is_here};
-use super::values::{Seconds, seconds, subnet};
+use super::values::{Seconds, is_of_multicast_dns, seconds, subnet};
 use super::{REFRESH, REFRESH_RANGE};
 use crate::model::{ConnectionConfig, ConnectionId};
 
@@ -85,10 +85,12 @@ impl ConnectionKeys {
             );
             return Err((self.name.span(), text));
         }
-        if name.eq_ignore_ascii_case("local") {
-            let text = "\"local\" belongs to multicast DNS, where guests' names in it would be asked for; \
-                        expected another name such as \"host\"";
-            return Err((self.name.span(), text.into()));
+        if is_of_multicast_dns(name) {
+            let text = format!(
+                "\"{name}\" belongs to multicast DNS, where guests' names in it would be asked for; \
+                 expected another name such as \"host\""
+            );
+            return Err((self.name.span(), text));
         }
         let uri = self.uri.get_ref();
         check_uri(uri).map_err(|text| (self.uri.span(), text))?;

@@ -20,7 +20,7 @@ use serde::de::IgnoredAny;
 use toml::Spanned;
 
 use connection::{ConnectionKeys, host};
-use values::{Seconds, seconds};
+use values::{Seconds, is_of_multicast_dns, seconds};
 
 pub use connection::Connection;
 pub use guest_store::config_file::{Error, PATH};
@@ -136,11 +136,10 @@ impl Keys {
 
 fn zone(given: &Spanned<String>) -> Result<String, Invalid> {
     let zone = given.get_ref().trim_end_matches('.').to_ascii_lowercase();
-    let last = zone.rsplit('.').next().unwrap_or("");
-    let why = match last {
-        _ if !is_host_name(zone.as_bytes()) => "is not a domain name",
-        "local" => "belongs to multicast DNS",
-        _ => return Ok(zone),
+    let why = match () {
+        () if !is_host_name(zone.as_bytes()) => "is not a domain name",
+        () if is_of_multicast_dns(&zone) => "belongs to multicast DNS",
+        () => return Ok(zone),
     };
     let given_zone = given.get_ref().escape_debug();
     Err((given.span(), format!("\"{given_zone}\" {why}, expected one such as \"{ZONE}\"")))

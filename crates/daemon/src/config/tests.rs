@@ -117,7 +117,12 @@ fn what_is_wrong() {
         ),
         (
             "[[connection]]\nuri = \"qemu:///system\"\nname = \"Local\"".into(),
-            "f.toml:3: name: \"local\" belongs to multicast DNS, where guests' names in it would be asked for; \
+            "f.toml:3: name: \"Local\" belongs to multicast DNS, where guests' names in it would be asked for; \
+             expected another name such as \"host\"",
+        ),
+        (
+            "[[connection]]\nuri = \"qemu:///system\"\nname = \"rack1.local\"".into(),
+            "f.toml:3: name: \"rack1.local\" belongs to multicast DNS, where guests' names in it would be asked for; \
              expected another name such as \"host\"",
         ),
         (

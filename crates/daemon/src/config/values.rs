@@ -53,6 +53,11 @@ pub(super) fn seconds(
     Err((given.span(), text))
 }
 
+/// Whether names that end in this one are asked for by multicast DNS (RFC 6762, 3), and not by look-ups.
+pub(super) fn is_of_multicast_dns(name: &str) -> bool {
+    name.rsplit('.').next().is_some_and(|last| last.eq_ignore_ascii_case("local"))
+}
+
 pub(super) fn subnet(given: &Spanned<String>) -> Result<IpNet, Invalid> {
     given.get_ref().parse().map_err(|_| {
         let text = format!(
