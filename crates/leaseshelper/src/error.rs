@@ -49,6 +49,8 @@ pub enum Error {
     },
     /// The path of a list, or of the lock, is not a regular file.
     NotAFile(PathBuf),
+    /// The lock's file has another name, so it is another program's file.
+    HasOtherNames(PathBuf),
     /// The list is, or would become, larger than its readers accept.
     TooLarge(PathBuf),
     /// The new list is in place, but the disk did not confirm the write.
@@ -111,6 +113,11 @@ impl fmt::Display for Error {
             Self::NotAFile(path) => write!(
                 f,
                 "{} is not a regular file; the list is unchanged; move it away",
+                path.display()
+            ),
+            Self::HasOtherNames(path) => write!(
+                f,
+                "{} has another name (a hard link); the list is unchanged; move it away",
                 path.display()
             ),
             Self::TooLarge(path) => write!(
@@ -183,6 +190,7 @@ mod tests {
             Error::Locked { path: file(), holder: Some(7), patience: Duration::from_secs(30) },
             Error::file("write", &file())(failed()),
             Error::NotAFile(file()),
+            Error::HasOtherNames(file()),
             Error::TooLarge(file()),
             Error::NotDurable { path: file(), source: failed() },
             Error::Output(failed()),

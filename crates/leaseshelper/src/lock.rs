@@ -30,7 +30,7 @@ impl Lock {
     ///
     /// # Errors
     /// [`Error::Locked`] if `patience` has passed, [`Error::NotAFile`] if the path is not a regular file,
-    /// [`Error::File`] if the file can't be created or locked.
+    /// [`Error::HasOtherNames`] if it is a hard link, [`Error::File`] if the file can't be created or locked.
     pub fn take(path: &Path, patience: Duration) -> Result<Self, Error> {
         let mut file = match attempt(path, libc::F_SETLK)? {
             Some(file) => file,
@@ -126,6 +126,9 @@ fn open(path: &Path) -> Result<File, Error> {
     let metadata = file.metadata().map_err(Error::file("lock", path))?;
     if !is_a_file(&metadata) {
         return Err(Error::NotAFile(path.to_owned()));
+    }
+    if metadata.nlink() > 1 {
+        return Err(Error::HasOtherNames(path.to_owned()));
     }
     if metadata.mode() & 0o077 != 0 {
         file.set_permissions(Permissions::from_mode(0o600)).map_err(Error::file("lock", path))?;

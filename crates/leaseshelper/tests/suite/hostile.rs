@@ -230,6 +230,12 @@ fn links_pipes_and_directories_in_the_way() {
     }
     assert_eq!(fs::read(&target).expect("the file"), b"[]");
     assert!(!Path::new("/var/lib/missing").exists());
+    let other_name = Path::new(LOCK).with_extension("other");
+    fs::write(&other_name, "[]").expect("a file");
+    fs::hard_link(&other_name, LOCK).expect("a link");
+    assert!(Call::add("virbr0", 1).refused().contains("has another name"));
+    assert_eq!(fs::read(&other_name).expect("the file"), b"[]");
+    fs::remove_file(LOCK).expect("the link");
     assert!(Command::new("mkfifo").arg(LOCK).status().expect("mkfifo").success());
     at_the_lock("pipe");
     let _reader = fs::OpenOptions::new().read(true).write(true).open(LOCK).expect("the pipe");
