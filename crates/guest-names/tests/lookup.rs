@@ -287,6 +287,10 @@ fn of_the_leases_of_one_nic_those_of_another_client_than_the_freshest_are_left_o
         addresses(&files, NameKind::HostName, "web")
     };
     assert_eq!(found(&state), [v4(2), v4(3), v4(4)]);
+    // A fresher one without a client id changes nothing.
+    state.leases.push(of(5, "", NOW + 10));
+    assert_eq!(found(&state), [v4(2), v4(3), v4(4), v4(5)]);
+    state.leases.pop();
     // An expired lease is not the freshest.
     state.leases[2].expiry = NOW - 1;
     state.leases[3].expiry = NOW - 1;

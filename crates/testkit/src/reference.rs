@@ -308,15 +308,14 @@ fn rank(lease: &Lease, place: (usize, usize)) -> impl Ord + use<> {
     (lease.expiry == 0, Reverse(lease.expiry), place)
 }
 
-/// Removes leases with another client id than the last record of the same NIC and family, if both ids are known.
+/// Removes leases with another client id than the last record of the same NIC and family that has one.
 fn of_freshest_clients<'s>(matches: &[Match<'s>]) -> Vec<Match<'s>> {
     let is_of_freshest = |one: &&Match<'_>| {
         let nic = |of: &Lease| (of.bridge, of.mac, of.address.family());
-        let mut its = matches.iter().rev().filter(|other| nic(other.lease) == nic(one.lease));
-        let client = its.next().map_or("", |freshest| &freshest.lease.client);
-        let is_unknown =
-            one.lease.mac.is_none() || client.is_empty() || one.lease.client.is_empty();
-        is_unknown || one.lease.client == client
+        let its = matches.iter().filter(|other| nic(other.lease) == nic(one.lease));
+        let client = its.map(|one| &one.lease.client).rfind(|client| !client.is_empty());
+        let is_unknown = one.lease.mac.is_none() || one.lease.client.is_empty();
+        is_unknown || client == Some(&one.lease.client)
     };
     matches.iter().filter(is_of_freshest).copied().collect()
 }

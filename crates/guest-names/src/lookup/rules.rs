@@ -88,8 +88,8 @@ pub(super) fn settle<D: StateDir, S: System>(
     Ok(candidates.len())
 }
 
-/// Of the leases of one NIC and family, keeps those of the client that has the freshest. The others are left over from a
-/// boot loader or from an earlier system. A lease without a client id may belong to any client, and is kept.
+/// Of the leases of one NIC and family, keeps those of the client that has the freshest with a client id. The others are left
+/// over from a boot loader or from an earlier system. A lease without a client id may belong to any client, and is kept.
 fn keep_freshest_clients<'c>(
     candidates: &'c mut [Candidate],
     observer: &mut Option<&mut dyn Observer>,
@@ -100,10 +100,9 @@ fn keep_freshest_clients<'c>(
     sort(candidates, &Candidate::by_lease);
     let mut freshest: Option<Candidate> = None;
     keep(candidates, observer, &mut |candidate| match freshest {
-        Some(freshest) if candidate.shares_nic_with(&freshest) => {
-            let are_known = candidate.client != 0 && freshest.client != 0;
-            let are_others = are_known && candidate.client != freshest.client;
-            are_others.then_some(Fate::OtherClient)
+        Some(freshest) if freshest.client != 0 && candidate.shares_nic_with(&freshest) => {
+            let is_other = candidate.client != 0 && candidate.client != freshest.client;
+            is_other.then_some(Fate::OtherClient)
         }
         _ => {
             freshest = Some(*candidate);
