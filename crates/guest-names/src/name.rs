@@ -180,15 +180,15 @@ pub fn is_node_name(name: &[u8], node: &[u8]) -> bool {
     same(name, node) || same(name, label)
 }
 
-/// RFC 6761, 6.3: `localhost` and all names below it are the host itself.
+/// RFC 6761, 6.3: `localhost` and all names below it are the host itself. To systemd (`is_localhost` in
+/// basic/hostname-util.c), so are `localhost.localdomain` and all names below that.
 fn is_localhost(name: &[u8]) -> bool {
-    const LOCALHOST: &[u8] = b"localhost";
-    const LOCALDOMAIN: &[u8] = b"localhost.localdomain";
-    same(last_label(name), LOCALHOST) || same(name, LOCALDOMAIN)
-}
-
-fn last_label(name: &[u8]) -> &[u8] {
-    name.rsplit(|&byte| byte == b'.').next().unwrap_or(name)
+    let mut labels = name.rsplit(|&byte| byte == b'.');
+    let mut last = labels.next().unwrap_or(name);
+    if same(last, b"localdomain") {
+        last = labels.next().unwrap_or(name);
+    }
+    same(last, b"localhost")
 }
 
 /// Compares as RFC 4343 says: without regard to the case of ASCII letters.
@@ -227,6 +227,9 @@ mod tests {
             "08",
             "wpad2",
             "my-isatap",
+            "localdomain",
+            "web.localdomain",
+            "localhost.localdomain.example",
         ] {
             assert!(is_host_name(good.as_bytes()), "{good}");
         }
@@ -257,6 +260,7 @@ mod tests {
             "LocalHost",
             "a.localhost",
             "localhost.localdomain",
+            "a.localhost.LocalDomain",
         ] {
             assert!(!is_host_name(bad.as_bytes()), "{bad}");
         }
