@@ -214,8 +214,12 @@ fn names_in_the_files_keep_their_leases_with_the_daemon() {
                             let mut leases = state.leases.iter();
                             leases.any(|lease| {
                                 let name = lease.hostname.to_lowercase();
-                                let is_named = wanted.to_lowercase().starts_with(&name);
-                                lease.address == address && is_named && state.is_attached(lease)
+                                let is_named =
+                                    !name.is_empty() && wanted.to_lowercase().starts_with(&name);
+                                lease.address == address
+                                    && is_current(lease, now)
+                                    && is_named
+                                    && state.is_attached(lease)
                             })
                         };
                         let is_called = |guest: &Guest| {
