@@ -86,12 +86,18 @@ fn a_line_for_each_change() {
 /// A lease ends while nothing is written: the clock shows it.
 #[test]
 fn a_lease_ends() {
+    // On a busy machine, the first one may have ended before it is read.
+    assert!([1, 4, 16].into_iter().any(ends_while_watched));
+}
+
+/// Watches a lease that ends in `seconds`. Returns false if it has ended before it is read.
+fn ends_while_watched(seconds: i64) -> bool {
     let sandbox = Sandbox::new("watch");
     let state = sandbox.work().join("state");
     fs::create_dir(&state).unwrap();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let soon = now.as_secs() as i64 + 1;
-    replace(&state.join("virbr0.status"), &format!("[{}]", lease(1, "web", soon)));
+    let end = now.as_secs() as i64 + seconds;
+    replace(&state.join("virbr0.status"), &format!("[{}]", lease(1, "web", end)));
     let child = sandbox
         .command(Sandbox::binary())
         .args(["--state-dir", "../work/state", "watch", "--all", "--json"])
@@ -101,15 +107,17 @@ fn a_lease_ends() {
     let mut child = Ended(child);
     let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines();
     let first = lines.next().unwrap().unwrap();
-    assert!(
-        first.contains(r#""change":"is""#) && first.contains(r#""state":"unclear""#),
-        "{first}"
-    );
+    assert!(first.contains(r#""change":"is""#), "{first}");
+    if first.contains(r#""state":"expired""#) {
+        return false;
+    }
+    assert!(first.contains(r#""state":"unclear""#), "{first}");
     let then = lines.next().unwrap().unwrap();
     assert!(
         then.contains(r#""change":"expired""#) && then.contains(r#""host_name":"web""#),
         "{then}"
     );
+    true
 }
 
 /// A tmux server of its own, with one terminal.
