@@ -204,7 +204,7 @@ fn latency(guests: usize, reported: bool, apart: std::ops::Range<u64>) {
     for change in 0..CHANGES {
         // So that changes come at any point of the kernel's tick.
         let wait = random.u64(apart.start * 1000..apart.end * 1000);
-        pause(&mut watch, Duration::from_micros(wait));
+        std::thread::sleep(Duration::from_micros(wait));
         scene.write(change % BRIDGES, guests, Some(&format!("new-{change}")));
         let start = Instant::now();
         scene.wait(&mut watch);
