@@ -61,14 +61,9 @@ pub struct Compiler {
     /// See [`names::CompiledNames::limited`].
     limited: Vec<String>,
     host: Host,
-    /// Whether the directory may have changed since it was read.
-    files_changed: bool,
-    /// Until when a file in the directory that is being written may keep the snapshot waiting for its new name. Compiling before
-    /// that would be in vain, and the pause after it would delay the compilation that counts.
-    being_written: Option<Instant>,
-    /// When to check the directory again, if nothing happens until then. This must not delay anything else: with a time stamp
-    /// in the future, it may be long after now.
-    check_at: Instant,
+    /// When to check the directory, if it may have changed since it was read. This must not delay anything else: with a time
+    /// stamp in the future, it may be long after now.
+    check_at: Option<Instant>,
     /// Since when the facts have differed from those in the snapshot.
     facts_changed: Option<Instant>,
     /// When the pause after the last attempt ends.
@@ -135,9 +130,7 @@ impl Compiler {
             unread: Vec::new(),
             limited: Vec::new(),
             host: Host::default(),
-            files_changed: true,
-            being_written: None,
-            check_at: now,
+            check_at: Some(now),
             facts_changed: Some(now),
             not_before: now,
             retry: RETRY,
@@ -149,14 +142,15 @@ impl Compiler {
 
     /// Call this when the state directory may have changed.
     pub fn files_changed(&mut self, change: DirectoryChange) {
-        self.being_written = match change {
-            DirectoryChange::Made => None,
-            // If it takes long, files whose writers start one after the other must not add up.
-            DirectoryChange::Begun if self.files_changed => self.being_written,
-            DirectoryChange::Begun => Some(Instant::now() + PATIENCE),
+        let now = Instant::now();
+        let at = match change {
+            DirectoryChange::Made => now,
+            // Compiling before the file has its new name would be in vain, and the pause after it would delay the compilation that
+            // counts.
+            DirectoryChange::Begun => now + PATIENCE,
         };
-        self.files_changed = true;
-        self.check_at = Instant::now();
+        // Files whose writers start one after the other must not add up.
+        self.check_at = Some(self.check_at.map_or(at, |earlier| earlier.min(at)));
     }
 
     /// Call this when the facts from libvirt have changed.
@@ -197,10 +191,7 @@ impl Compiler {
     /// When to compile or check what has changed, if anything has.
     fn changed(&self) -> Option<Instant> {
         let facts = self.facts_changed.map(|_| self.not_before);
-        let files = self.files_changed.then(|| {
-            let check_at = self.check_at.max(self.not_before);
-            self.being_written.map_or(check_at, |written| written.max(check_at))
-        });
+        let files = self.check_at.map(|at| at.max(self.not_before));
         facts.into_iter().chain(files).min()
     }
 
@@ -222,18 +213,18 @@ impl Compiler {
         let (start, start_on_cpu) = (Instant::now(), on_cpu());
         let wait = match self.look(now) {
             Look::Wait(wait) => {
-                self.check_at = Instant::now() + wait;
+                let at = Instant::now() + wait;
+                self.check_at = Some(at);
                 // For an update from libvirt, the wait is short.
                 if self.facts_changed.is_some() {
-                    self.not_before = self.check_at;
+                    self.not_before = at;
                 }
                 return false;
             }
             Look::Settled => None,
             Look::Unsettled(wait) => Some(wait),
         };
-        self.files_changed = wait.is_some();
-        self.check_at = Instant::now() + wait.unwrap_or_default();
+        self.check_at = wait.map(|wait| Instant::now() + wait);
         pulse();
         let published = self.publish(facts, config, pulse);
         // Use at most a third of one processor, even if compilations fail. Other threads' work isn't counted.
@@ -268,7 +259,7 @@ impl Compiler {
             Ok(before) => before,
             Err(error) => return self.nothing(&error),
         };
-        if !self.files_changed && self.certified == Some(before) {
+        if self.check_at.is_none() && self.certified == Some(before) {
             return Look::Settled;
         }
         let clock = (self.clock)();
