@@ -7,6 +7,9 @@ use std::time::Duration;
 use guest_names::address::Mac;
 use ipnet::IpNet;
 
+/// How many addresses are taken from one guest, not counting leases in this host's state files.
+pub const GUEST_ADDRESSES: usize = 64;
+
 /// A connection's index in the configuration. The names of the first connection win.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u16);

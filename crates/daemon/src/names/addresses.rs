@@ -4,9 +4,9 @@ use guest_names::address::{Address, Mac};
 use guest_names::bridge::Bridge;
 use guest_names::candidate::Evidence;
 
+use super::earliest;
 use super::index::octets;
-use super::{earliest, limits};
-use crate::model::Network;
+use crate::model::{GUEST_ADDRESSES, Network};
 
 /// An address that a guest is believed to have.
 #[derive(Clone, Copy)]
@@ -42,7 +42,7 @@ impl Believed<'_> {
 pub(super) struct Addresses<'n> {
     /// Leases from the state files, sorted by [`Believed::identity`].
     pub(super) in_files: Vec<Believed<'n>>,
-    /// Everything else, at most [`limits::ADDRESSES`].
+    /// Everything else, at most [`GUEST_ADDRESSES`].
     pub(super) reported: Vec<Believed<'n>>,
     pub(super) is_limited: bool,
     /// When the first lease ends that keeps an address from this guest, in seconds since the epoch.
@@ -79,7 +79,7 @@ impl<'n> Addresses<'n> {
     }
 
     pub(super) fn push(&mut self, one: Believed<'n>) {
-        if self.reported.len() < limits::ADDRESSES {
+        if self.reported.len() < GUEST_ADDRESSES {
             self.reported.push(one);
         } else {
             self.is_limited = true;

@@ -9,9 +9,7 @@ use super::Input;
 use super::connections::guests;
 use super::table::Table;
 use crate::facts::{Connection, KnownGuest};
-
-/// How many addresses are taken from one guest, not counting leases in this host's state files.
-pub(super) const ADDRESSES: usize = 64;
+use crate::model::GUEST_ADDRESSES;
 
 /// How many host names and addresses of one guest may have the same hash in the snapshot: a look-up of anything with that hash
 /// has to read past all of them. By chance, no more than three of a million names share a hash.
@@ -63,11 +61,11 @@ impl Holder {
     }
 }
 
-/// Log messages for guests with more than [`ADDRESSES`] addresses.
+/// Log messages for guests with more than [`GUEST_ADDRESSES`] addresses.
 pub(super) fn addresses(input: Input<'_>, holders: &[Holder]) -> Vec<String> {
     let text = |holder: &Holder| {
         let whose = holder.text(input);
-        format!("{whose} reports more than {ADDRESSES} addresses; the others are left out")
+        format!("{whose} reports more than {GUEST_ADDRESSES} addresses; the others are left out")
     };
     holders.iter().map(text).collect()
 }

@@ -12,10 +12,11 @@ use std::net::IpAddr;
 use guest_names::address::Mac;
 
 use crate::facts::Millis;
+use crate::model::GUEST_ADDRESSES;
 
 /// How many addresses of one NIC count. A guest can answer for any number; this is one more than is taken from one guest, so
 /// that the log says whose were left out.
-const MOST_ADDRESSES: usize = 65;
+const MOST_ADDRESSES: usize = GUEST_ADDRESSES + 1;
 
 /// How many addresses of one NIC may be remembered after the kernel has dropped them. The kernel's own table is limited, but a
 /// guest can answer for one address after the other.
