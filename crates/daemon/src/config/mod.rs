@@ -136,10 +136,12 @@ impl Keys {
 
 fn zone(given: &Spanned<String>) -> Result<String, Invalid> {
     let zone = given.get_ref().trim_end_matches('.').to_ascii_lowercase();
-    let why = match () {
-        () if !is_host_name(zone.as_bytes()) => "is not a domain name",
-        () if is_of_multicast_dns(&zone) => "belongs to multicast DNS",
-        () => return Ok(zone),
+    let why = if !is_host_name(zone.as_bytes()) {
+        "is not a domain name"
+    } else if is_of_multicast_dns(&zone) {
+        "belongs to multicast DNS"
+    } else {
+        return Ok(zone);
     };
     let given_zone = given.get_ref().escape_debug();
     Err((given.span(), format!("\"{given_zone}\" {why}, expected one such as \"{ZONE}\"")))
