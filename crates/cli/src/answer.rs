@@ -54,7 +54,11 @@ fn ask_once(
     Ok(Answer::Absent(Presence::read(&context.paths, name, kinds, now)))
 }
 
-fn addresses(
+/// The addresses that the module for the first kind of name returns that has any.
+///
+/// # Errors
+/// [`Error::Exhausted`].
+pub(crate) fn addresses(
     context: &Context,
     name: &[u8],
     kinds: &[NameKind],

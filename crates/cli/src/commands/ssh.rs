@@ -13,6 +13,7 @@ use guest_names::name::NameKind;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::wait;
+use crate::answer::addresses;
 use crate::args::{Families, NameKinds, Ssh, Wait};
 use crate::context::Context;
 use crate::daemon;
@@ -98,14 +99,10 @@ pub(crate) fn run(options: &Ssh, context: &Context) -> Result<Status, Error> {
 impl Connecting<'_> {
     /// How the guest can be reached now, if at all.
     fn reach(&self) -> Result<Option<Reach>, Error> {
-        let (paths, now) = (&self.context.paths, self.context.clock.now());
-        for &kind in NAMES.kinds() {
-            let answered = lookup::by_name(paths, kind, self.name.as_bytes(), None, now, None)?;
-            if !answered.candidates.is_empty() {
-                return Ok(Some(Reach::Directly));
-            }
+        if addresses(self.context, self.name.as_bytes(), NAMES.kinds(), None)?.is_some() {
+            return Ok(Some(Reach::Directly));
         }
-        let route = Route::find(&self.name, paths, now);
+        let route = Route::find(&self.name, &self.context.paths, self.context.clock.now());
         Ok(route.is_ok().then_some(Reach::ThroughHost))
     }
 
