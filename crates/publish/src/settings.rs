@@ -205,6 +205,7 @@ fn parse(path: &Path, text: &str) -> Result<Option<Settings>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use testkit::configuration;
 
     fn parsed(text: &str) -> Result<Option<Settings>, String> {
         parse(Path::new("f.toml"), text).map_err(|error| error.to_string())
@@ -306,19 +307,11 @@ mod tests {
     /// The commented file has every key, and so does the manual page.
     #[test]
     fn what_is_documented() {
-        let example = include_str!("../../../packaging/libvirt-nss.toml");
-        let bare: String = example
-            .lines()
-            .filter_map(|line| line.strip_prefix('#'))
-            .filter(|line| !line.starts_with(' ') && !line.is_empty())
-            .map(|line| format!("{line}\n"))
-            .collect();
+        let (bare, page) = (configuration::with_every_key(), configuration::manual_page());
         let settings = parsed(&bare);
         assert!(matches!(settings, Ok(Some(_))), "{settings:?}");
-        let page = include_str!("../../../packaging/man/libvirt-nss.toml.5").replace('\\', "");
         let error = parsed("[publish]\nx = 1").unwrap_err();
-        let keys = error.split_once("expected one of ").unwrap().1;
-        for key in keys.split(", ").map(|key| key.trim_matches('\'')) {
+        for key in configuration::expected_keys(&error) {
             assert!(bare.contains(key), "{key} isn't in the commented file");
             assert!(page.contains(&format!("BI {key} ")), "{key} isn't in the page");
         }

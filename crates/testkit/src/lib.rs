@@ -6,10 +6,12 @@
 //! - [`look_up`]: look-ups in them, with any amount of memory
 //! - [`name_server`]: BIND, Knot and PowerDNS on the loopback interface
 //! - [`cdb`]: a simple writer of snapshots
+//! - [`configuration`]: the configuration file as it is documented
 //! - [`reference`](mod@reference): the rules of a look-up a second time, as simply as possible
 //! - [`generate`]: random states of a host, as values for [`reference`](mod@reference) and as files
 
 pub mod cdb;
+pub mod configuration;
 pub mod generate;
 pub mod look_up;
 pub mod memory;

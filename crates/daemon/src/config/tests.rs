@@ -4,6 +4,7 @@ use std::fs;
 
 use super::*;
 use crate::model::{ConnectionConfig, ConnectionId};
+use testkit::configuration;
 
 fn parsed(text: &str) -> Result<Config, String> {
     parse(Path::new("f.toml"), text).map_err(|error| error.to_string())
@@ -182,21 +183,14 @@ fn what_is_wrong() {
 #[test]
 fn what_is_documented() {
     let example = include_str!("../../../../packaging/libvirt-nss.toml");
-    let bare: String = example
-        .lines()
-        .filter_map(|line| line.strip_prefix('#'))
-        .filter(|line| !line.starts_with(' ') && !line.is_empty())
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let (bare, page) = (configuration::with_every_key(), configuration::manual_page());
     let mut named = Config { has_publish_table: true, ..Config::default() };
     named.connections[0].is_named = true;
     assert_eq!(parsed(&bare).unwrap(), named, "{bare}");
     assert_eq!(parsed(example).unwrap(), Config::default());
-    let page = include_str!("../../../../packaging/man/libvirt-nss.toml.5").replace('\\', "");
     for table in ["", "[[connection]]\n", "[outlets]\n"] {
         let error = parsed(&format!("{table}x = 1")).unwrap_err();
-        let keys = error.split_once("expected one of ").unwrap().1;
-        for key in keys.split(", ").map(|key| key.trim_matches('\'')) {
+        for key in configuration::expected_keys(&error) {
             assert!(bare.contains(key), "{key} isn't in the commented file");
             let entry = [format!("BI {key} "), format!("B {key}\n")];
             assert!(entry.iter().any(|entry| page.contains(entry)), "{key} isn't in the page");
