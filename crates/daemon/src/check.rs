@@ -27,8 +27,7 @@ pub fn run(options: &Options, backend: Backend, out: &mut dyn Write) -> io::Resu
     };
     writeln!(out, "user: {}", user::describe())?;
     if config.has_publish_table {
-        let next = "run 'libvirt-nss-publish --check'";
-        writeln!(out, "publish: not checked, as the table is libvirt-nss-publish's; {next}")?;
+        writeln!(out, "publish: not checked here; run 'libvirt-nss-publish --check'")?;
     }
     let leases = leases(options, out)?;
     let connections = connections(&config, backend, out)?;

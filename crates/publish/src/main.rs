@@ -33,11 +33,11 @@ struct Args {
     #[arg(long, value_name = "FILE", default_value = guest_store::publish_status::PATH)]
     status: PathBuf,
 
-    /// Read the configuration, say what it publishes where, and end
+    /// Read the configuration, say what it publishes where, and exit
     #[arg(long, conflicts_with = "prune")]
     check: bool,
 
-    /// Remove the names of HOST, which is gone, and end. Without a NAME all of them are removed, for which the server must allow
+    /// Remove the names of HOST, which is gone, and exit. Without a NAME all of them are removed, for which the server must allow
     /// transfers of the zones with the key
     #[arg(long, value_name = "HOST")]
     prune: Option<String>,

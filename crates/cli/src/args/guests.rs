@@ -129,7 +129,7 @@ pub(crate) struct Families {
 /// It prints them as the modules return them, one per line. The name is looked up as a host name first and, if no
 /// guest has it, as a domain name. An IPv6 link-local address is followed by its bridge (fe80::1%virbr0).
 ///
-/// Like getent(1), it ends with status 2 if no guest has the name, or has no address of the requested family.
+/// Like getent(1), it exits with status 2 if no guest has the name, or has no address of the requested family.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   libvirt-nss resolve web
