@@ -150,10 +150,7 @@ impl Answers {
 /// The name, if outlets may publish it.
 fn usable<'n>(name: &'n [u8], node: &[u8], zones: &Zones) -> Option<&'n str> {
     let text = std::str::from_utf8(name).ok().filter(|_| is_host_name(name))?;
-    let is_usable = match text.contains('.') {
-        true => zones.have(text),
-        false => !is_node_name(name, node),
-    };
+    let is_usable = !is_node_name(name, node) && (!text.contains('.') || zones.have(text));
     is_usable.then_some(text)
 }
 
