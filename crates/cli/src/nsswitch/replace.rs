@@ -4,6 +4,9 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, OFlags, XattrFlags, fgetxattr, flock, fsetxattr};
 use rustix::io::Errno;
@@ -23,6 +26,10 @@ const NOT_A_FILE: &str = "find out what put it there ('ls -l'), remove it, and r
 
 /// How often another program may replace the new version before that is an error.
 const TRIES: usize = 16;
+
+/// How long another program may hold the lock before that is an error. Another run needs far less; below `--root`, somebody
+/// else may hold it for ever.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An open regular file, and its status.
 pub(crate) struct Original {
@@ -85,7 +92,8 @@ impl NewVersion {
     /// Waits until no other run holds it.
     ///
     /// # Errors
-    /// It can't be written, or isn't a regular file: a link could lead out of the system below `--root`.
+    /// It can't be written, or isn't a regular file: a link could lead out of the system below `--root`. Or it is still
+    /// locked after [`PATIENCE`].
     pub(crate) fn reserve(target: &Path) -> Result<Self, Error> {
         let path = new_version(target);
         let failed = |error: io::Error| Error::file("write", &path, AS_ROOT)(error);
@@ -98,7 +106,7 @@ impl NewVersion {
                 Some(Errno::LOOP | Errno::NXIO | Errno::ISDIR) => not_a_file("write", &path),
                 _ => failed(error),
             })?;
-            flock(&file, FlockOperation::LockExclusive).map_err(|errno| failed(errno.into()))?;
+            lock(&path, &file)?;
             let own = file.metadata().map_err(failed)?;
             // A second name would be another file that is overwritten. None: its holder has moved it.
             if !own.is_file() || own.nlink() > 1 {
@@ -165,6 +173,27 @@ impl Drop for NewVersion {
         if !self.used {
             // If it can't be removed, the next run uses it.
             let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Waits for the lock on a file.
+fn lock(path: &Path, file: &File) -> Result<(), Error> {
+    let failed = |error: io::Error| Error::file("lock", path, AS_ROOT)(error);
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => {}
+        done => return done.map_err(|errno| failed(errno.into())),
+    }
+    let (sender, receiver) = mpsc::channel();
+    let waiting = file.try_clone().map_err(failed)?;
+    // After an error it goes on waiting, until this process ends.
+    thread::spawn(move || sender.send(flock(&waiting, FlockOperation::LockExclusive)));
+    match receiver.recv_timeout(PATIENCE) {
+        Ok(done) => done.map_err(|errno| failed(errno.into())),
+        Err(_) => {
+            let why = format!("another program has held its lock for {} s", PATIENCE.as_secs());
+            let next = "find out which ('lslocks'), end it, and run this again";
+            Err(Error::file("lock", path, next)(io::Error::other(why)))
         }
     }
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{XattrFlags, getxattr, listxattr, setxattr};
+use rustix::fs::{FlockOperation, XattrFlags, flock, getxattr, listxattr, setxattr};
 
 use crate::support::{Sandbox, fixtures, is_root};
 
@@ -334,6 +334,25 @@ fn what_stands_in_the_way() {
             .unwrap()
             .contains("libvirt-nss-backup: not a regular file")
     );
+}
+
+/// Somebody in the system below the root may never release it.
+#[test]
+fn a_lock_that_is_never_released() {
+    let sandbox = Sandbox::new("enable");
+    root_with(&sandbox, DEBIAN);
+    let etc = sandbox.work().join("etc");
+    let held = fs::File::create(etc.join(".nsswitch.conf.libvirt-nss-new")).unwrap();
+    flock(&held, FlockOperation::LockExclusive).unwrap();
+    let output = sandbox.run("timeout 60 libvirt-nss --root $WORK enable");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let why = "etc/.nsswitch.conf.libvirt-nss-new: another program has held its lock for 10 s; find out which";
+    assert!(said.contains(why), "{said}");
+    same(DEBIAN, "before", &etc.join("nsswitch.conf"));
+    drop(held);
+    run(&sandbox, "enable");
+    same(DEBIAN, "after", &etc.join("nsswitch.conf"));
 }
 
 /// The directory itself may be a link: below the root it stays below it.
