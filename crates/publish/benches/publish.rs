@@ -3,29 +3,26 @@
 //!     cargo bench -p publish -- [NAMES [CHANGES]]
 //!
 //! The peer is nsupdate(1) alone with the same change, as a script without journal, ownership records or prerequisites would
-//! run it.
+//! run it. In both cases the server is asked for the name all the while.
+
+#[path = "../tests/servers/service.rs"]
+mod service;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io;
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::process::Command;
+use std::time::{Duration, Instant};
 
-use guest_names::address::Address;
-use guest_names::bridge::Bridge;
-use guest_names::candidate::Evidence;
-use guest_names::snapshot::format::{Entry, Meta, flags};
-use guest_store::replace::ReplacedFile;
-use guest_store::snapshot::info::{ConnectionInfo, Info};
-use guest_store::snapshot::{FILE_NAME, Writer};
 use publish::client::Client;
 use publish::journal::Store;
 use publish::publisher::{Event, Plan, Publisher};
 use publish::record::DnsRecord;
 use publish::select::Selected;
+use publish::signer::Signer;
 use testkit::name_server::{Kind, NameServer, REVERSE_ZONE, SECRET, ZONE, key_file};
 use testkit::scratch::Scratch;
+
+use service::Service;
 
 fn main() {
     if !NameServer::are_installed() {
@@ -61,7 +58,7 @@ fn at_start(kind: Kind, names: usize) {
     let mut client = Client {
         server: "127.0.0.1".into(),
         port: server.port(),
-        key: Some(scratch.join("publish.key")),
+        signer: Signer::Key(scratch.join("publish.key")),
         ttl: 60,
     };
     let plan = Plan {
@@ -105,93 +102,26 @@ fn at_start(kind: Kind, names: usize) {
     );
 }
 
-/// The program under test, which follows a snapshot.
-struct Service {
-    _scratch: Scratch,
-    snapshot: ReplacedFile,
-    child: Child,
-}
-
-impl Service {
-    fn start(server: &NameServer) -> Self {
-        let scratch = Scratch::new();
-        scratch.write("publish.key", key_file("publish", SECRET));
-        let config = format!(
-            "[publish]\nserver = \"127.0.0.1\"\nport = {}\nzone = \"{ZONE}\"\nreverse-zones = [\"{REVERSE_ZONE}\"]\n\
-             key = \"{}\"\nhost = \"bench\"\n",
-            server.port(),
-            scratch.join("publish.key").display()
-        );
-        scratch.write("config", config);
-        for directory in ["run", "journal"] {
-            std::fs::create_dir(scratch.join(directory)).expect("a directory");
-        }
-        let snapshot = ReplacedFile::new(&scratch.join("run").join(FILE_NAME));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_libvirt-nss-publish"));
-        for (option, file) in [
-            ("--config", "config"),
-            ("--snapshot", "run"),
-            ("--journal", "journal"),
-            ("--status", "status.json"),
-        ] {
-            command.arg(option).arg(scratch.join(file));
-        }
-        let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("it runs");
-        Self { _scratch: scratch, snapshot, child }
-    }
-
-    /// Writes a snapshot in which one guest has this address.
-    fn set(&mut self, address: Ipv4Addr) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock").as_secs() as i64;
-        let entry = Entry {
-            flags: flags::REPORTED | flags::ATTACHED,
-            evidence: Evidence::Agent,
-            connection: 0,
-            address: Some(Address::V4(address.octets())),
-            mac: None,
-            bridge: Bridge::NONE,
-            expiry: 0,
-            order: 0,
-            client: 0,
-            name: b"web",
-        };
-        let here = ConnectionInfo { name: "host".into(), here: true, ..ConnectionInfo::default() };
-        let info = Info { connections: vec![here], ..Info::default() };
-        let write = |file: &File| -> io::Result<()> {
-            let mut writer = Writer::new(file)?;
-            writer.add_entries(b"gweb", [entry])?;
-            writer.add_info(&info)?;
-            writer.finish(Meta { state: None, hold: 90, length: 0, compiled: now })
-        };
-        self.snapshot.replace(write).expect("a snapshot");
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        self.child.kill().expect("it can be killed");
-        self.child.wait().expect("it ends");
-    }
-}
-
 fn changes_to_answer(kind: Kind, changes: usize) {
     let server = NameServer::start(kind);
-    let mut service = Service::start(&server);
+    let key = server.directory().join("bench.key");
+    std::fs::write(&key, key_file("publish", SECRET)).expect("a key");
+    let configuration = format!("key = \"{}\"", key.display());
+    let mut service = Service::start(&server, &configuration, &[], &[("web", address(0))]);
+    // Its last message in each case, so that it is idle at the next change.
+    service.await_log(&format!("{REVERSE_ZONE}: updated"));
     let mut times: Vec<Duration> = (1..=changes)
         .map(|number| {
             let address = address(number);
             let start = Instant::now();
-            service.set(address);
+            service.set(&[("web", address)]);
             await_answer(server.port(), "web", address);
             let time = start.elapsed();
-            // Wait for the PTR record, so that the service is idle at the next change.
-            while server.dig(&["-x", &address.to_string()]).is_empty() {}
+            service.await_log(&format!("{REVERSE_ZONE}: updated"));
             time
         })
         .collect();
     drop(service);
-    let key = server.directory().join("alone.key");
-    std::fs::write(&key, key_file("publish", SECRET)).expect("a key");
     let mut alone: Vec<Duration> = (1..=changes)
         .map(|number| {
             let address = address(number);
@@ -202,10 +132,12 @@ fn changes_to_answer(kind: Kind, changes: usize) {
                 server.port()
             );
             std::fs::write(&script, lines).expect("a script");
-            let done = Command::new("nsupdate").arg("-k").arg(&key).arg(script).status();
-            assert!(done.expect("nsupdate runs").success());
+            let mut nsupdate = Command::new("nsupdate");
+            let mut nsupdate = nsupdate.arg("-k").arg(&key).arg(script).spawn().expect("it runs");
             await_answer(server.port(), "alone", address);
-            start.elapsed()
+            let time = start.elapsed();
+            assert!(nsupdate.wait().expect("it ends").success());
+            time
         })
         .collect();
     times.sort_unstable();

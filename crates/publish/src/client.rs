@@ -2,15 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use crate::failure::Failure;
 use crate::process::{self, Output};
 use crate::record::{DnsRecord, canonical, owned_name, owner_name, owner_of};
+use crate::signer::Signer;
 use crate::update::Message;
 use crate::zone::{Answer, Seen, Server};
 
@@ -36,34 +35,29 @@ pub struct Client {
     pub server: String,
     /// Its port.
     pub port: u16,
-    /// The key file, as written by tsig-keygen(8); `None`: GSS-TSIG with the process's Kerberos credentials.
-    pub key: Option<PathBuf>,
+    /// What messages are signed with.
+    pub signer: Signer,
     /// The records' TTL in seconds.
     pub ttl: u32,
 }
 
 impl Client {
-    fn nsupdate(&self, message: &Message) -> Command {
+    fn nsupdate(&self, message: &Message) -> Result<Command, Failure> {
         let mut command = Command::new("nsupdate");
-        match &self.key {
-            Some(key) => command.arg("-k").arg(key),
-            None => command.arg("-g"),
-        };
+        self.signer.sign(&mut command)?;
         command.args(["-t", &MESSAGE_SECONDS.to_string(), "-u", "3", "-r", "2"]);
         if message.wants_tcp() {
             command.arg("-v");
         }
-        command
+        Ok(command)
     }
 
     fn dig(&self) -> Command {
         let mut command = Command::new("dig");
         // Ignore any .digrc.
         command.arg("-r").arg(format!("@{}", self.server)).args(["-p", &self.port.to_string()]);
-        if let Some(key) = &self.key {
-            // BIND may show the zone only to clients with the key (views).
-            command.arg("-k").arg(key);
-        }
+        // BIND may show the zone only to clients with the key (views).
+        self.signer.sign_query(&mut command);
         let time = format!("+time={QUERY_SECONDS}");
         let options = ["+tcp", "+tries=1", "+norecurse", "+noedns", "+noall", "+comments"];
         // With the additional section, dig prints the signature's error.
@@ -92,16 +86,14 @@ impl Client {
 
 impl Server for Client {
     fn send(&mut self, message: &Message) -> Answer {
-        // Without a key, nsupdate would send the message unsigned.
-        if let Some(Err(error)) = self.key.as_ref().map(File::open) {
-            let key = self.key.as_deref().unwrap_or(Path::new("")).display();
-            let why = format!("cannot read the key {key}: {}", guest_store::reason(&error));
-            return Answer::Failed(Failure::Program { program: "nsupdate", why });
-        }
+        let mut nsupdate = match self.nsupdate(message) {
+            Ok(nsupdate) => nsupdate,
+            Err(failure) => return Answer::Failed(failure),
+        };
         let server = format!("server {} {}\n", self.server, self.port);
         let script = server + &message.script(self.ttl);
         let limit = Duration::from_secs(MESSAGE_SECONDS + 3);
-        match run(&mut self.nsupdate(message), &script, limit) {
+        match run(&mut nsupdate, &script, limit) {
             Ok(output) => answer(&output),
             Err(failure) => Answer::Failed(failure),
         }
@@ -151,8 +143,11 @@ fn answer(output: &Output) -> Answer {
     let after = |prefix: &str| lines().find_map(|line| line.strip_prefix(prefix));
     let code = after("update failed: ");
     let is_signed = after("; TSIG error with server: ").is_none();
-    if let Some(line) = lines().find(|line| line.contains("could not read key")) {
-        return Answer::Failed(Failure::Program { program: "nsupdate", why: line.to_owned() });
+    if let Some(line) = lines().find(|line| line.starts_with("could not read key")) {
+        return Answer::Failed(Failure::Unreadable(line.to_owned()));
+    }
+    if let Some(failure) = lines().find_map(kerberos_failure) {
+        return Answer::Failed(failure);
     }
     match code {
         Some("YXDOMAIN" | "YXRRSET" | "NXDOMAIN" | "NXRRSET") => {
@@ -170,9 +165,14 @@ fn answer(output: &Output) -> Answer {
     let words = |text: &str| text.trim_start_matches([';', ' ']).to_owned();
     let failure = match lines().find(|line| line.contains("failed: ")) {
         Some(line) if line.ends_with("timed out") => Failure::TimedOut,
-        Some(line) => {
-            Failure::Unreachable(line.rsplit("failed: ").next().unwrap_or(line).to_owned())
-        }
+        Some(line) => match line.rsplit("failed: ").next().unwrap_or(line) {
+            "SERVFAIL" => Failure::ServerFailed,
+            // `nsupdate -g` first asks, unsigned, for the zone's SOA record.
+            code if code.bytes().all(|byte| byte.is_ascii_uppercase()) => {
+                Failure::Query(code.into())
+            }
+            why => Failure::Unreachable(why.to_owned()),
+        },
         None => match lines().find(|line| !line.is_empty()) {
             Some(line) if line.starts_with("couldn't get address") => {
                 Failure::Unreachable(String::from("unknown host name"))
@@ -182,6 +182,24 @@ fn answer(output: &Output) -> Answer {
         },
     };
     Answer::Failed(failure)
+}
+
+/// The failure in a line of `nsupdate -g` from before it sends the message.
+fn kerberos_failure(line: &str) -> Option<Failure> {
+    if let Some(error) = line.strip_prefix("tkey query failed: ") {
+        // "GSSAPI error: Major = ..., Minor = ...."
+        let why = error.rsplit("Minor = ").next().unwrap_or(error);
+        return Some(Failure::NoTicket(why.trim_end_matches('.').into()));
+    }
+    if let Some(why) = line.strip_prefix("dns_tkey_gssnegotiate: ") {
+        return Some(Failure::TicketRefused(why.trim().into()));
+    }
+    // The server answers the request for a key with an error: it isn't set up for Kerberos.
+    if line.starts_with("response to GSS-TSIG query was unsuccessful") {
+        return Some(Failure::TicketRefused(line.into()));
+    }
+    let is_unknown_zone = line.starts_with("specified zone '") && line.ends_with("(NXDOMAIN)");
+    is_unknown_zone.then_some(Failure::NotAuthoritative)
 }
 
 /// Reads dig's output. Returns the number of answers.
@@ -321,11 +339,31 @@ mod tests {
             ),
             (
                 1,
+                "; Communication with 127.0.0.1#53 failed: REFUSED\ncould not reach any name server\n".into(),
+                Answer::Failed(Query("REFUSED".into())),
+            ),
+            (
+                2,
+                "specified zone 'site.example' does not exist (NXDOMAIN)\n".into(),
+                Answer::Failed(NotAuthoritative),
+            ),
+            (
+                2,
+                "tkey query failed: GSSAPI error: Major = Unspecified GSS failure.  Minor code may provide more information, \
+                 Minor = Ticket expired.\n".into(),
+                Answer::Failed(NoTicket("Ticket expired".into())),
+            ),
+            (
+                1,
+                "dns_tkey_gssnegotiate: TKEY is unacceptable \n".into(),
+                Answer::Failed(TicketRefused("TKEY is unacceptable".into())),
+            ),
+            (
+                1,
                 "could not read key from /k.{private,key}: file not found\n".into(),
-                Answer::Failed(Program {
-                    program: "nsupdate",
-                    why: "could not read key from /k.{private,key}: file not found".into(),
-                }),
+                Answer::Failed(Unreadable(
+                    "could not read key from /k.{private,key}: file not found".into(),
+                )),
             ),
         ];
         for (code, stderr, expected) in cases {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::signer::Signer;
+
 /// Why a zone could not be updated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -31,7 +33,13 @@ pub enum Failure {
     Query(String),
     /// Another response code, or another message of nsupdate(1) or dig(1).
     Other(String),
-    /// A program can't be run, or can't read the key.
+    /// The key or the keytab can't be read. Holds the reason.
+    Unreadable(String),
+    /// There is no Kerberos ticket for the server. Holds the reason, as the Kerberos library says it.
+    NoTicket(String),
+    /// The server doesn't accept the Kerberos ticket. Holds nsupdate's message.
+    TicketRefused(String),
+    /// A program can't be run.
     Program {
         /// Its name.
         program: &'static str,
@@ -47,8 +55,8 @@ pub struct About<'a> {
     pub server: &'a str,
     /// The zone.
     pub zone: &'a str,
-    /// The key file; `None`: GSS-TSIG.
-    pub key: Option<&'a str>,
+    /// What messages are signed with, with the paths that the administrator knows.
+    pub signer: &'a Signer,
 }
 
 impl Failure {
@@ -69,6 +77,9 @@ impl Failure {
             Self::NotZone => "NOTZONE",
             Self::NotImplemented => "NOTIMP",
             Self::Query(code) | Self::Other(code) => code,
+            Self::Unreadable(_) => "unreadable",
+            Self::NoTicket(_) => "no ticket",
+            Self::TicketRefused(_) => "ticket refused",
             Self::Program { .. } => "program",
         }
     }
@@ -103,16 +114,24 @@ impl Failure {
     /// Whether it may pass by itself. All other failures need a person, and are retried less often.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::TimedOut | Self::ServerFailed)
+        match self {
+            Self::Unreachable(_) | Self::TimedOut | Self::ServerFailed => true,
+            Self::NoTicket(why) => why.starts_with(NO_KDC),
+            _ => false,
+        }
     }
 
     /// What failed, in one sentence without a full stop.
     #[must_use]
     pub fn what(&self, about: About<'_>) -> String {
-        let About { server, zone, .. } = about;
-        let key = about.key_text();
+        let About { server, zone, signer } = about;
+        let key = key_text(signer);
         match self {
             Self::Unreachable(why) => format!("cannot reach {server}: {why}"),
+            // nsupdate doesn't say for which of them it waits.
+            Self::TimedOut if signer.is_kerberos() => {
+                format!("{server} or a KDC does not answer")
+            }
             Self::TimedOut => format!("{server} does not answer"),
             Self::ServerFailed => {
                 format!("{server} cannot serve or update {zone} at the moment (SERVFAIL)")
@@ -135,6 +154,20 @@ impl Failure {
             Self::NotImplemented => format!("{server} does not support updates (NOTIMP)"),
             Self::Query(code) => format!("{server} answers queries for {zone} with {code}"),
             Self::Other(words) => format!("{server} did not update {zone}: {words}"),
+            Self::Unreadable(why) => format!("cannot read {key}: {why}"),
+            Self::NoTicket(why) => {
+                let is_keytab = matches!(signer, Signer::Keytab(_));
+                let why = match why.strip_prefix(NO_CREDENTIALS) {
+                    Some(_) if is_keytab => "it has no key",
+                    Some(_) => "there are none",
+                    None => why,
+                };
+                let action = if is_keytab { "get a Kerberos ticket with" } else { "use" };
+                format!("cannot {action} {key}: {why}")
+            }
+            Self::TicketRefused(why) => {
+                format!("{server} does not accept this host's Kerberos ticket: {why}")
+            }
             Self::Program { program, why } => format!("{program} cannot be used: {why}"),
         }
     }
@@ -143,12 +176,20 @@ impl Failure {
     /// comes first.
     #[must_use]
     pub fn next_step(&self, about: About<'_>) -> String {
-        let About { server, zone, key } = about;
+        let About { server, zone, signer } = about;
         match self {
-            Self::Unreachable(_) | Self::TimedOut => format!(
-                "check 'server' and 'port' in libvirt-nss.toml, and that {server} accepts DNS over UDP and TCP from here: \
-                 dig @{server} {zone} SOA"
-            ),
+            Self::Unreachable(_) | Self::TimedOut => {
+                let step = format!(
+                    "check 'server' and 'port' in libvirt-nss.toml, and that {server} accepts DNS over UDP and TCP from here: \
+                     dig @{server} {zone} SOA"
+                );
+                match self {
+                    Self::TimedOut if signer.is_kerberos() => {
+                        format!("{step}; and that a KDC answers: {}", kinit(signer))
+                    }
+                    _ => step,
+                }
+            }
             Self::ServerFailed => format!(
                 "see the log of {server}: the server could not load {zone}, cannot write its journal or database or, as a \
                  secondary server, cannot reach the primary server"
@@ -156,11 +197,12 @@ impl Failure {
             Self::UnknownKey => format!(
                 "compare the key's name and algorithm on both sides; in Knot, also allow the key to update {zone} (acl)"
             ),
-            Self::WrongSecret => match key {
-                Some(key) => format!(
-                    "copy the server's key to {key}, then: systemctl restart libvirt-nss-publish"
+            Self::WrongSecret => match signer {
+                Signer::Key(key) => format!(
+                    "copy the server's key to {}, then: systemctl restart libvirt-nss-publish",
+                    key.display()
                 ),
-                None => String::from("renew the keytab"),
+                _ => format!("see the log of {server}"),
             },
             Self::WrongClock => String::from("synchronize both clocks; see timedatectl(1)"),
             Self::Unsigned => format!(
@@ -170,6 +212,10 @@ impl Failure {
                 "run: dig +norecurse @{server} {zone} SOA; without the flag aa in the answer, set 'server' and 'zone' in \
                  libvirt-nss.toml to the primary server and its zone; with it, compare the key's name and algorithm on both \
                  sides, and allow the key to update {zone} (acl in Knot)"
+            ),
+            Self::Refused if signer.is_kerberos() => format!(
+                "allow updates of {zone} by this principal: update-policy in BIND, the permissions of the zone and its records in \
+                 Active Directory; a secondary server may refuse all updates"
             ),
             Self::Refused => format!(
                 "allow updates of {zone} with this key: update-policy in BIND; TSIG-ALLOW-DNSUPDATE, dnsupdate and \
@@ -183,26 +229,81 @@ impl Failure {
                 "set 'server' in libvirt-nss.toml to the primary server of {zone} (see: dig {zone} SOA); resolvers don't \
                  support updates"
             ),
+            Self::Query(_) if signer.is_kerberos() => format!(
+                "check that {server} has the zone {zone}, and allows this host to query it by its address (allow-query in BIND), as \
+                 queries are not signed with Kerberos"
+            ),
             Self::Query(_) => format!(
                 "check that {server} has the zone {zone}, and allows this host to query it with the key (allow-query in BIND)"
             ),
             Self::Other(_) => format!("see the log of {server}"),
-            Self::Program { program, .. } => {
-                let key = key.unwrap_or("the keytab");
+            Self::Unreadable(_) => {
+                let made = if signer.is_kerberos() { "ktadd of kadmin" } else { "tsig-keygen" };
                 format!(
-                    "check that {program} is installed (Debian: bind9-dnsutils), and that the service can read {key}"
+                    "put it there, as {made} writes it, then: systemctl restart libvirt-nss-publish"
                 )
+            }
+            Self::NoTicket(why) => next_step_for_a_ticket(why, about),
+            Self::TicketRefused(_) => format!(
+                "give {server} the present key of {} (in BIND: tkey-gssapi-keytab), and see its log",
+                service_principal(zone)
+            ),
+            Self::Program { program, .. } => {
+                format!("install {program} (Debian: bind9-dnsutils)")
             }
         }
     }
 }
 
-impl About<'_> {
-    fn key_text(self) -> String {
-        match self.key {
-            Some(key) => format!("the key in {key}"),
-            None => String::from("this host's Kerberos credentials"),
+/// How messages of MIT Kerberos begin when no KDC answers, and when there is neither a key nor a ticket to begin with.
+const NO_KDC: &str = "Cannot contact any KDC";
+const NO_CREDENTIALS: &str = "SPNEGO cannot find mechanisms";
+
+fn next_step_for_a_ticket(why: &str, about: About<'_>) -> String {
+    let try_it = kinit(about.signer);
+    if why.starts_with(NO_KDC) {
+        return format!(
+            "check that /etc/krb5.conf or the DNS names the realm's KDCs, and that they run; try: {try_it}"
+        );
+    }
+    if why.starts_with("Server ") {
+        return format!(
+            "create {} in the realm, and give its key to {}",
+            service_principal(about.zone),
+            about.server
+        );
+    }
+    match about.signer {
+        Signer::Tickets(_) => String::from("renew the tickets there (kinit)"),
+        _ => format!(
+            "try: {try_it}; if that fails, renew the keytab, then: systemctl restart libvirt-nss-publish"
+        ),
+    }
+}
+
+/// The command that gets a ticket.
+fn kinit(signer: &Signer) -> String {
+    match signer {
+        Signer::Keytab(keytab) => {
+            let keytab = keytab.display();
+            format!("kinit -k -t {keytab} PRINCIPAL, with one of: klist -k {keytab}")
         }
+        _ => String::from("kinit"),
+    }
+}
+
+/// The principal for which nsupdate(1) wants a ticket.
+fn service_principal(zone: &str) -> String {
+    format!(
+        "the principal DNS/NAME, where NAME is the primary server's in the SOA record of {zone}"
+    )
+}
+
+fn key_text(signer: &Signer) -> String {
+    match signer {
+        Signer::Key(path) => format!("the key in {}", path.display()),
+        Signer::Keytab(path) => format!("the keytab {}", path.display()),
+        Signer::Tickets(cache) => format!("the Kerberos tickets in {cache}"),
     }
 }
 

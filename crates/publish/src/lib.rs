@@ -14,5 +14,6 @@ pub mod record;
 pub mod select;
 pub mod service;
 pub mod settings;
+pub mod signer;
 pub mod update;
 pub mod zone;

@@ -119,11 +119,8 @@ impl Error {
     /// What failed, and what to do next.
     #[must_use]
     pub fn text(&self, client: &Client, host: &str) -> String {
-        let about = |zone| crate::failure::About {
-            server: &client.server,
-            zone,
-            key: client.key.as_deref().and_then(std::path::Path::to_str),
-        };
+        let about =
+            |zone| crate::failure::About { server: &client.server, zone, signer: &client.signer };
         match self {
             Self::Failed(zone, failure) => {
                 let about = about(zone.as_str());
@@ -132,6 +129,9 @@ impl Error {
             Self::NotTransferred(zone, failure) => {
                 let about = about(zone.as_str());
                 let step = match failure {
+                    Failure::Query(_) if client.signer.is_kerberos() => String::from(
+                        "allow transfers to this host's address (allow-transfer in BIND), as they are not signed with Kerberos",
+                    ),
                     // Knot and PowerDNS answer so to a key without rights.
                     Failure::Query(_) | Failure::UnknownKey | Failure::NotAuthoritative => {
                         String::from(

@@ -27,13 +27,17 @@ use crate::journal::Store;
 use crate::publisher::{Event, Plan, Publisher, ZoneView};
 use crate::select::{Selected, select};
 use crate::settings::{self, Settings, Signing, is_publisher_name};
+use crate::signer::Signer;
 use crate::zone::Conflict;
 
-/// The name of the key among the service's credentials.
-const CREDENTIAL: &str = "publish.key";
+/// The key: its name among the service's credentials, and its path without those, such as for `--prune`.
+const KEY: [&str; 2] = ["publish.key", "/etc/libvirt-nss-publish.key"];
 
-/// The key's path without service credentials, such as for `--prune`.
-pub const KEY: &str = "/etc/libvirt-nss-publish.key";
+/// The same of the Kerberos keytab.
+const KEYTAB: [&str; 2] = ["publish.keytab", "/etc/libvirt-nss-publish.keytab"];
+
+/// The variable with the place of Kerberos tickets.
+const TICKETS: &str = "KRB5CCNAME";
 
 /// Where the service's files are.
 #[derive(Clone, Debug)]
@@ -80,6 +84,8 @@ pub struct Configured {
     pub client: Client,
     /// What to publish where.
     pub plan: Plan,
+    /// The client's signer, with the path that the administrator knows in place of that of a credential.
+    shown_signer: Signer,
 }
 
 impl Configured {
@@ -105,13 +111,13 @@ impl Configured {
             );
             return Err(Error::Configuration(text));
         }
-        let key = match &settings.signing {
-            Signing::Gss => None,
-            Signing::Key(path) => Some(path.clone()),
-            Signing::Credential => Some(credential()),
+        let (signer, shown_signer) = signers(&settings.signing);
+        let client = Client {
+            server: settings.server.clone(),
+            port: settings.port,
+            signer,
+            ttl: settings.ttl,
         };
-        let client =
-            Client { server: settings.server.clone(), port: settings.port, key, ttl: settings.ttl };
         let plan = Plan {
             host,
             server: format!("{}#{}", settings.server, settings.port),
@@ -119,15 +125,33 @@ impl Configured {
             reverse_zones: settings.reverse_zones.clone(),
             retry: settings.retry,
         };
-        Ok(Self { settings, client, plan })
+        Ok(Self { settings, client, plan, shown_signer })
     }
 }
 
-/// The path of the key: the service's credential (systemd.exec(5)), or [`KEY`].
-fn credential() -> PathBuf {
+/// The signer, and the signer as the administrator knows it.
+fn signers(signing: &Signing) -> (Signer, Signer) {
+    let both = |signer: Signer| (signer.clone(), signer);
+    let tickets = std::env::var_os(TICKETS).map(|place| place.to_string_lossy().into_owned());
+    match (signing, tickets) {
+        (Signing::Key(path), _) => both(Signer::Key(path.clone())),
+        (Signing::Credential, _) => (Signer::Key(credential(KEY)), Signer::Key(KEY[1].into())),
+        (Signing::Gss, Some(place)) => both(Signer::Tickets(place)),
+        (Signing::Gss, None) => {
+            (Signer::Keytab(credential(KEYTAB)), Signer::Keytab(KEYTAB[1].into()))
+        }
+    }
+}
+
+/// What the unit has as a credential for a file that doesn't exist. systemd 252 can't have an empty one.
+const NO_FILE: &[u8] = b"-";
+
+/// The path of a service's credential (systemd.exec(5)), or the other path.
+fn credential([name, path]: [&str; 2]) -> PathBuf {
     let directory = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    let path = directory.map(|directory| directory.join(CREDENTIAL));
-    path.filter(|path| path.exists()).unwrap_or_else(|| KEY.into())
+    let file = directory.map(|directory| directory.join(name));
+    let is_meant = |file: &PathBuf| std::fs::read(file).is_ok_and(|bytes| bytes != NO_FILE);
+    file.filter(is_meant).unwrap_or_else(|| path.into())
 }
 
 /// Runs the service until a signal ends it.
@@ -309,14 +333,8 @@ impl<'d> Running<'d> {
     }
 
     fn about<'a>(&'a self, zone: &'a str) -> About<'a> {
-        let Settings { server, signing, .. } = &self.configured.settings;
-        let key = match signing {
-            Signing::Gss => None,
-            Signing::Key(path) => path.to_str(),
-            // The service reads systemd's copy of it.
-            Signing::Credential => Some(KEY),
-        };
-        About { server, zone, key }
+        let Configured { settings, shown_signer, .. } = &self.configured;
+        About { server: &settings.server, zone, signer: shown_signer }
     }
 
     /// The service's status line.

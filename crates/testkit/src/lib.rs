@@ -5,6 +5,7 @@
 //! - [`memory`]: a state directory, its files and the look-up's system in memory, with faults on demand
 //! - [`look_up`]: look-ups in them, with any amount of memory
 //! - [`name_server`]: BIND, Knot and PowerDNS on the loopback interface
+//! - [`kerberos`]: a Kerberos realm for BIND
 //! - [`cdb`]: a simple writer of snapshots
 //! - [`configuration`]: the configuration file as it is documented
 //! - [`reference`](mod@reference): the rules of a look-up a second time, as simply as possible
@@ -13,6 +14,7 @@
 pub mod cdb;
 pub mod configuration;
 pub mod generate;
+pub mod kerberos;
 pub mod look_up;
 pub mod memory;
 pub mod name_server;

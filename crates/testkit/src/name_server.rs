@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
+use crate::kerberos::{REALM, Realm};
 use crate::scratch::Scratch;
 
 /// The zones that each server has.
@@ -53,6 +54,15 @@ pub struct NameServer {
     process: Option<Child>,
     /// A library that replaces functions of the C library in the server.
     preload: Option<PathBuf>,
+    kerberos: Option<Kerberos>,
+}
+
+/// What a server needs to accept Kerberos tickets.
+struct Kerberos {
+    config: PathBuf,
+    keytab: PathBuf,
+    /// The principal that may update the zones.
+    principal: String,
 }
 
 /// Where tests/setup puts the packages' files.
@@ -70,12 +80,12 @@ fn program(name: &str) -> Option<PathBuf> {
 }
 
 /// The libraries of the packages and their modules.
-fn libraries() -> Option<PathBuf> {
+pub(crate) fn libraries() -> Option<PathBuf> {
     let mut directories = fs::read_dir(packages().join("usr/lib")).ok()?.flatten();
     directories.find(|entry| entry.path().join("pdns").exists()).map(|entry| entry.path())
 }
 
-fn command(name: &str) -> Command {
+pub(crate) fn command(name: &str) -> Command {
     let path = program(name).unwrap_or_else(|| panic!("{name} is not installed"));
     let mut command = Command::new(path);
     if let Some(libraries) = libraries() {
@@ -85,7 +95,7 @@ fn command(name: &str) -> Command {
 }
 
 /// A free port for TCP and UDP. Another process could take it before the server does, but the kernel's range is wide.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     loop {
         let tcp = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = tcp.local_addr().expect("an address").port();
@@ -95,7 +105,49 @@ fn free_port() -> u16 {
     }
 }
 
-fn run(command: &mut Command) {
+/// Starts a program that logs to its standard error, and waits for the line that says it is ready.
+pub(crate) fn spawn(command: &mut Command, is_ready: impl Fn(&str) -> bool) -> Child {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let mut log = BufReader::new(process.stderr.take().expect("a pipe")).lines();
+    let mut said = String::new();
+    loop {
+        match log.next() {
+            Some(Ok(line)) if is_ready(&line) => break,
+            Some(Ok(line)) => said = said + &line + "\n",
+            _ => panic!("{command:?} did not start:\n{said}"),
+        }
+    }
+    // So that it never blocks because nobody reads its output.
+    thread::spawn(move || log.for_each(drop));
+    process
+}
+
+/// Whether one of these programs isn't installed, so that the test is skipped. That is a failure with `CI=true`.
+pub(crate) fn missing(programs: &[&str]) -> bool {
+    let missing: Vec<&str> =
+        programs.iter().copied().filter(|name| program(name).is_none()).collect();
+    if missing.is_empty() {
+        return false;
+    }
+    eprintln!("skipped: not installed: {} (run tests/setup test)", missing.join(", "));
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "skipped");
+    true
+}
+
+/// A library for `LD_PRELOAD` with which a program's clock is ahead by this many seconds.
+pub(crate) fn moved_clock(directory: &Scratch, seconds: i32) -> PathBuf {
+    let library = directory.join("moved_clock.so");
+    let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/moved_clock.c");
+    let options = ["-Wall", "-Wextra", "-Werror", "-O1", "-fPIC", "-shared"];
+    let mut command = Command::new(compiler);
+    command.args(options).arg(format!("-DSECONDS={seconds}")).arg("-o").args([&library, &source]);
+    run(&mut command);
+    library
+}
+
+pub(crate) fn run(command: &mut Command) {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command:?}: {text}");
@@ -115,15 +167,7 @@ impl NameServer {
     /// It isn't installed, and `CI` is `true`.
     #[must_use]
     pub fn are_installed() -> bool {
-        let programs = ["named", "knotd", "pdns_server", "pdnsutil", "nsupdate", "dig", "python3"];
-        let missing: Vec<&str> =
-            programs.into_iter().filter(|name| program(name).is_none()).collect();
-        if missing.is_empty() {
-            return true;
-        }
-        eprintln!("skipped: not installed: {} (run tests/setup test)", missing.join(", "));
-        assert!(std::env::var("CI").as_deref() != Ok("true"), "skipped");
-        false
+        !missing(&["named", "knotd", "pdns_server", "pdnsutil", "nsupdate", "dig", "python3"])
     }
 
     /// Starts a server with zones that are empty except for what every zone needs. The key `publish` may update and
@@ -133,8 +177,23 @@ impl NameServer {
     /// It doesn't start.
     #[must_use]
     pub fn start(kind: Kind) -> Self {
+        Self::start_with(kind, None)
+    }
+
+    /// Starts BIND with the same zones and keys, which a principal of the realm may update, too.
+    ///
+    /// # Panics
+    /// It doesn't start.
+    #[must_use]
+    pub fn start_in(realm: &Realm, principal: &str) -> Self {
+        let (config, keytab) = (realm.config(), realm.name_server_keytab());
+        let principal = format!("{principal}@{REALM}");
+        Self::start_with(Kind::Bind, Some(Kerberos { config, keytab, principal }))
+    }
+
+    fn start_with(kind: Kind, kerberos: Option<Kerberos>) -> Self {
         let (port, directory) = (free_port(), Scratch::new());
-        let mut server = Self { kind, port, directory, process: None, preload: None };
+        let mut server = Self { kind, port, directory, process: None, preload: None, kerberos };
         server.configure(SECRET);
         server.make_zones();
         server.resume();
@@ -179,16 +238,23 @@ impl NameServer {
         match self.kind {
             Kind::Bind => {
                 let keys = key_file("publish", secret) + &key_file("weak", secret);
+                let (kerberos, grant) = match &self.kerberos {
+                    Some(Kerberos { keytab, principal, .. }) => (
+                        format!("tkey-gssapi-keytab \"{}\"; ", keytab.display()),
+                        format!("grant \"{principal}\" zonesub A AAAA PTR TXT; "),
+                    ),
+                    None => (String::new(), String::new()),
+                };
                 let zone = |name: &str| {
                     format!(
                         "zone \"{name}\" {{ type primary; file \"{name}.zone\"; update-policy {{ grant publish. zonesub A AAAA \
-                         PTR TXT; }}; }};\n"
+                         PTR TXT; {grant}}}; }};\n"
                     )
                 };
                 let text = format!(
                     "{keys}options {{ directory \"{directory}\"; listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; \
                      recursion no; pid-file none; session-keyfile none; managed-keys-directory \"{directory}\"; \
-                     dnssec-validation no; allow-transfer {{ key publish.; }}; notify no; }};\ncontrols {{ }};\n{}{}",
+                     dnssec-validation no; allow-transfer {{ key publish.; }}; notify no; {kerberos}}};\ncontrols {{ }};\n{}{}",
                     zone(ZONE),
                     zone(REVERSE_ZONE)
                 );
@@ -304,12 +370,7 @@ impl NameServer {
     /// # Panics
     /// The library that does this can't be compiled.
     pub fn set_clock_ahead(&mut self) {
-        let library = self.directory.join("clock_ahead.so");
-        let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/clock_ahead.c");
-        let options = ["-Wall", "-Wextra", "-Werror", "-O1", "-fPIC", "-shared", "-o"];
-        run(Command::new(compiler).args(options).args([&library, &source]));
-        self.preload = Some(library);
+        self.preload = Some(moved_clock(&self.directory, 3600));
     }
 
     /// Restarts it with the contents of its zones.
@@ -322,7 +383,7 @@ impl NameServer {
         let ready = match self.kind {
             Kind::Bind => {
                 command.args(["-f", "-g", "-c"]).arg(directory.join("named.conf"));
-                ": running"
+                " running"
             }
             Kind::Knot => {
                 command.arg("-c").arg(directory.join("knot.conf"));
@@ -336,25 +397,14 @@ impl NameServer {
         if let Some(library) = &self.preload {
             command.env("LD_PRELOAD", library);
         }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut process = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let mut log = BufReader::new(process.stderr.take().expect("a pipe")).lines();
-        let mut said = String::new();
-        loop {
-            match log.next() {
-                Some(Ok(line))
-                    if line.contains(ready)
-                        || (ready == ": running" && line.ends_with(" running")) =>
-                {
-                    break;
-                }
-                Some(Ok(line)) => said = said + &line + "\n",
-                _ => panic!("{command:?} did not start:\n{said}"),
-            }
+        if let Some(kerberos) = &self.kerberos {
+            command.env("KRB5_CONFIG", &kerberos.config).env("KRB5RCACHEDIR", directory);
         }
-        // So that the server never blocks because nobody reads its output.
-        thread::spawn(move || log.for_each(drop));
-        self.process = Some(process);
+        // BIND also says what it is "running on" and "running as".
+        let is_last_word = self.kind == Kind::Bind;
+        self.process = Some(spawn(&mut command, |line| {
+            if is_last_word { line.ends_with(ready) } else { line.contains(ready) }
+        }));
     }
 
     /// Kills it.

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The publisher under test, and a name server for it: BIND, as tests/setup takes it apart.
+# The publisher under test, and a name server and a Kerberos realm for it: BIND and MIT's KDC, as tests/setup takes them apart.
 
 # shellcheck source=machine.sh
 . "$LAB/lib/machine.sh"
@@ -13,6 +13,7 @@ publish_status=/run/libvirt-nss-publish
 publish_directory=/run/lab/publish
 publish_key=/run/lab/publish/publish.key
 bind_directory=/run/lab/bind
+realm_directory=/run/lab/realm
 
 # publish_built: are there a publisher and a name server to test?
 publish_built() {
@@ -29,19 +30,43 @@ bind_program() {
     done
 }
 
-# bind_start ADDRESS ZONE REVERSE-ZONE: BIND on this address of the lab with two zones that the key may update and transfer. Returns
-# when it answers.
+# realm_start ZONE: a Kerberos realm named after the zone, which /etc/krb5.conf names, with keytabs for the publisher and for BIND, if
+# that starts later. Returns when the KDC answers.
+realm_start() {
+    local realm=${1^^}
+    mkdir -p "$realm_directory"
+    printf '[libdefaults]\ndefault_realm = %s\n[realms]\n%s = {\nkdc = 127.0.0.1\ndatabase_name = %s\nkey_stash_file = %s\n}\n' \
+        "$realm" "$realm" "$realm_directory/principal" "$realm_directory/stash" >/etc/krb5.conf
+    # What the KDC has for its own part of the configuration, in the same file.
+    export KRB5_KDC_PROFILE=/etc/krb5.conf
+    kdb5_util create -s -P password >/dev/null
+    kadmin.local >/dev/null 2>"$realm_directory/log" <<END
+addprinc -randkey publish/rack1.$1
+ktadd -k $realm_directory/publish.keytab publish/rack1.$1
+addprinc -randkey DNS/ns.$1
+ktadd -k $realm_directory/dns.keytab DNS/ns.$1
+END
+    # The command returns when it serves.
+    krb5kdc
+}
+
+# bind_start ADDRESS ZONE REVERSE-ZONE: BIND on this address of the lab with two zones that the key may update and transfer, and the
+# realm's principal may update. Returns when it answers.
 bind_start() {
-    local zone
+    local zone kerberos='' grant=''
+    if [[ -e $realm_directory/dns.keytab ]]; then
+        kerberos="tkey-gssapi-keytab \"$realm_directory/dns.keytab\";"
+        grant="grant \"publish/rack1.$2@${2^^}\" zonesub A AAAA PTR TXT;"
+    fi
     mkdir -p "$bind_directory" "$publish_directory"
     printf 'key "publish." { algorithm hmac-sha256; secret "%s"; };\n' "$(head -c 32 /dev/urandom | base64)" >"$publish_key"
     {
         cat "$publish_key"
         printf 'options { directory "%s"; listen-on { %s; }; listen-on-v6 { none; }; recursion no; pid-file "named.pid";
-            session-keyfile none; dnssec-validation no; allow-transfer { key publish.; }; };\ncontrols { };\n' "$bind_directory" "$1"
+            session-keyfile none; dnssec-validation no; allow-transfer { key publish.; }; %s };\ncontrols { };\n' "$bind_directory" "$1" "$kerberos"
         for zone in "$2" "$3"; do
-            printf 'zone "%s" { type primary; file "%s.zone"; update-policy { grant publish. zonesub A AAAA PTR TXT; }; };\n' \
-                "$zone" "$zone"
+            printf 'zone "%s" { type primary; file "%s.zone"; update-policy { grant publish. zonesub A AAAA PTR TXT; %s }; };\n' \
+                "$zone" "$zone" "$grant"
             printf '$TTL 60\n@ SOA ns.%s. root.%s. 1 60 60 60 60\n@ NS ns.%s.\n' "$2" "$2" "$2" >"$bind_directory/$zone.zone"
         done
     } >"$bind_directory/named.conf"
@@ -55,6 +80,16 @@ bind_start() {
 publish_prepare_machine() {
     [[ -n ${MACHINE_ROOT-} ]] || install -t "$machine_root/usr/sbin" -- "$(bind_program)"
     [[ -x $machine_root/usr/sbin/named ]]
+}
+
+# realm_prepare_machine: the same for a Kerberos realm, with the libraries.
+realm_prepare_machine() {
+    local from=$lab_target/name-servers/usr
+    if [[ -z ${MACHINE_ROOT-} && -x $from/sbin/krb5kdc ]]; then
+        install -t "$machine_root/usr/sbin" -- "$from"/sbin/{krb5kdc,kdb5_util,kadmin.local}
+        cp --archive -- "$from/lib/." "$machine_root/usr/lib/"
+    fi
+    [[ -x $machine_root/usr/sbin/krb5kdc && -x $machine_root/usr/sbin/kadmin.local ]]
 }
 
 # publish_start [ARGUMENT...]: start the publisher as its unit does, as a user of its own; returns once it has published.

@@ -61,12 +61,14 @@ user_of() {
 }
 
 # configure: the configuration of both services.
+gss=false
 configure() {
     cat >"$machine_root/etc/libvirt-nss.toml" <<END
 [publish]
 server = "$site"
 zone = "site.example"
 reverse-zones = ["0.77.10.in-addr.arpa"]
+gss = $gss
 END
 }
 
@@ -83,6 +85,7 @@ publish_says() {
 # the_publisher: the publisher's service, with a key that only root can read.
 the_publisher() {
     local serial
+    [[ -z $has_realm ]] || machine_lab realm_start site.example
     machine_lab bind_start "$site" site.example 0.77.10.in-addr.arpa
     machine_run install -m 0600 "$publish_key" /etc/libvirt-nss-publish.key
     configure
@@ -104,6 +107,18 @@ the_publisher() {
     check "... and so does doctor" says "has a different secret for the key in /etc/libvirt-nss-publish.key (BADSIG)" machine_run libvirt-nss doctor
     machine_run mv /etc/libvirt-nss-publish.key.right /etc/libvirt-nss-publish.key
     check "with the right key again: restart" machine_run systemctl restart "$publisher"
+    check "... and all is well" publish_says "site.example: 1 name published"
+    check_output "... and the zone has the same serial number" "$serial" machine_run dig -r "@$site" +short site.example SOA
+    [[ -n $has_realm ]] || return 0
+    # Kerberos, as libvirt-nss-publish(8) says, from here to the end.
+    gss=true
+    configure
+    machine_run rm /etc/libvirt-nss-publish.key
+    machine_run systemctl restart "$publisher"
+    check "with Kerberos and no keytab, it runs and says what to do" publish_says "then: systemctl restart libvirt-nss-publish"
+    check "... and so does doctor" says "cannot read the keytab /etc/libvirt-nss-publish.keytab" machine_run libvirt-nss doctor
+    machine_run install -m 0600 "$realm_directory/publish.keytab" /etc/libvirt-nss-publish.keytab
+    check "with the keytab: restart" machine_run systemctl restart "$publisher"
     check "... and all is well" publish_says "site.example: 1 name published"
     check_output "... and the zone has the same serial number" "$serial" machine_run dig -r "@$site" +short site.example SOA
 }
@@ -162,7 +177,13 @@ machine_prepare
 # What the lab's guests need (see libvirt.sh), but without opening libvirt's sockets to everyone.
 libvirt_configure_qemu "$machine_root/etc/libvirt/qemu.conf"
 services=("$unit")
-if publish_prepare_machine; then services+=("$publisher"); else check_skip "the publisher" "no named (run tests/setup name-servers)"; fi
+has_realm=
+if publish_prepare_machine; then
+    services+=("$publisher")
+    if realm_prepare_machine; then has_realm=yes; else check_skip "the publisher with Kerberos" "no krb5kdc (run tests/setup name-servers)"; fi
+else
+    check_skip "the publisher" "no named (run tests/setup name-servers)"
+fi
 check "systemd boots" machine_boot
 check_output "... and all services of the system have started" running machine_run systemctl is-system-running
 

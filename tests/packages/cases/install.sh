@@ -40,9 +40,9 @@ case_publish() {
     [[ -e $root/usr/lib/systemd/system/libvirt-nss-publish.service || -e $root/lib/systemd/system/libvirt-nss-publish.service ]] ||
         fail "no unit"
     [[ ! -e $root/etc/systemd/system/multi-user.target.wants/libvirt-nss-publish.service ]] || fail "the service is enabled"
-    : >"$root/etc/libvirt-nss-publish.key"
+    touch "$root/etc/libvirt-nss-publish".{key,keytab}
     inside dpkg --purge libvirt-nss-publish
-    [[ ! -e $root/etc/libvirt-nss-publish.key ]] || fail "the key is left"
+    [[ ! -e $root/etc/libvirt-nss-publish.key && ! -e $root/etc/libvirt-nss-publish.keytab ]] || fail "a key is left"
     ! grep -q libvirt-nss-publish "$root/etc/passwd" "$root/etc/shadow" "$root/etc/group" || fail "the user is left"
 }
 

@@ -10,6 +10,7 @@ use publish::journal::Store;
 use publish::publisher::{Event, Plan, Publisher};
 use publish::record::DnsRecord;
 use publish::select::Selected;
+use publish::signer::Signer;
 use testkit::name_server::{NameServer, REVERSE_ZONE, SECRET, ZONE, key_file};
 use testkit::scratch::Scratch;
 
@@ -29,7 +30,7 @@ impl Host {
         let client = Client {
             server: "127.0.0.1".into(),
             port: server.port(),
-            key: Some(directory.join("publish.key")),
+            signer: Signer::Key(directory.join("publish.key")),
             ttl: 60,
         };
         let publisher = Publisher::new(plan(name), Store::new(directory.path()), None);
@@ -58,6 +59,10 @@ impl Host {
 
     pub(crate) fn set_key(&self, name: &str, secret: &str) {
         self.directory.write("publish.key", key_file(name, secret));
+    }
+
+    pub(crate) fn remove_key(&self) {
+        fs::remove_file(self.directory.join("publish.key")).unwrap();
     }
 
     pub(crate) fn guests(&mut self, guests: &[(&str, &str)]) -> &mut Self {
