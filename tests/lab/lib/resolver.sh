@@ -34,6 +34,25 @@ END
     install -t "$machine_root/usr/bin" -- "$resolver_programs"/*
 }
 
+# resolver_boot: for a suite: boot such a machine, as resolver_begin leaves it. Where no machine can be booted, the suite ends.
+resolver_boot() {
+    if ! machine_possible; then
+        # shellcheck disable=SC2154 # set by machine_possible
+        check_skip "a machine with systemd" "$machine_missing"
+        exit 0
+    fi
+    trap machine_end EXIT
+    resolver_prepare
+    check "systemd boots" machine_boot
+    machine_lab resolver_begin
+}
+
+# resolver_start_daemon: start libvirt-nssd in the machine and wait for its first snapshot.
+resolver_start_daemon() {
+    machine_run systemctl start libvirt-nssd.service
+    machine_lab await_snapshot 30 test -s /run/libvirt-nss/names.cdb
+}
+
 # resolver_build: a static program with musl and, where Go is installed, one with Go.
 resolver_build() {
     mkdir -p -- "$resolver_programs"

@@ -8,7 +8,6 @@ set -euo pipefail
 # shellcheck source=../lib/checks.sh
 . "$LAB/lib/checks.sh"
 
-in_machine=(machine_lab)
 server=libvirt-nss-dns.service
 read -ra options <<<"${WAY-}"
 
@@ -55,16 +54,16 @@ for_containers() {
         printf "[Resolve]\nDNSStubListenerExtra=10.88.0.1\n" >/etc/systemd/resolved.conf.d/podman.conf
         systemctl restart systemd-resolved.service'
     printf '%s\n' "search vm.internal" "nameserver 10.88.0.1" |
-        "${in_machine[@]}" resolver_elsewhere_begin container podman0 10.88.0
-    "${in_machine[@]}" resolver_elsewhere_await container podman0
-    "${in_machine[@]}" resolver_forget
+        machine_lab resolver_elsewhere_begin container podman0 10.88.0
+    machine_lab resolver_elsewhere_await container podman0
+    machine_lab resolver_forget
     check "a container finds NAME.vm.internal" elsewhere container resolver_programs_find web.vm.internal 10.66.0.11 fd66::11
     check "... and NAME, through its search domain" elsewhere container resolver_programs_find web 10.66.0.11 fd66::11
     check_output "... and a name that isn't a guest's" 100.1.1.1 elsewhere container musl-lookup known.example
     check_output "... and not one that doesn't exist" none elsewhere container musl-lookup unknown.example
     check_output "... and no IPv6 address for a guest with only IPv4" NOERROR elsewhere container resolver_answer AAAA four.vm.internal 10.88.0.1
-    check "... and the upstream server is asked for no guest" "${in_machine[@]}" resolver_far_knows_nothing
-    "${in_machine[@]}" resolver_elsewhere_end container podman0 10.88.0
+    check "... and the upstream server is asked for no guest" machine_lab resolver_far_knows_nothing
+    machine_lab resolver_elsewhere_end container podman0 10.88.0
     machine_run rm -r /etc/systemd/resolved.conf.d
 }
 
@@ -73,33 +72,25 @@ for_guests() {
     machine_run sh -c 'cp -p /etc/libvirt-nss-dns.conf /tmp && echo listen-address=10.77.0.1 >>/etc/libvirt-nss-dns.conf &&
         systemctl restart libvirt-nss-dns.service'
     printf '%s\n' "search vm.internal" "nameserver 10.77.0.1" "nameserver 198.51.100.1" |
-        "${in_machine[@]}" resolver_elsewhere_begin guest br-lab 10.77.0
-    "${in_machine[@]}" resolver_elsewhere_await guest br-lab
+        machine_lab resolver_elsewhere_begin guest br-lab 10.77.0
+    machine_lab resolver_elsewhere_await guest br-lab
     check_output "a guest on another network gets from $server the address of a name" "NOERROR 10.66.0.11" elsewhere guest resolver_answer A web.vm.internal 10.77.0.1
     check_output "... no IPv6 address for a guest with only IPv4" NOERROR elsewhere guest resolver_answer AAAA four.vm.internal 10.77.0.1
     check_output "... NXDOMAIN for a name that doesn't exist" NXDOMAIN elsewhere guest resolver_answer A unknown.vm.internal 10.77.0.1
     check_output "... the name of an address" "NOERROR web.vm.internal." elsewhere guest resolver_answer PTR 11.0.66.10.in-addr.arpa 10.77.0.1
     check_output "... and REFUSED for other names" REFUSED elsewhere guest resolver_answer A known.example 10.77.0.1
-    "${in_machine[@]}" resolver_forget
+    machine_lab resolver_forget
     check_output "... which glibc then finds at the next server" "10.66.0.11
 10.66.0.11
 100.1.1.1" elsewhere guest sh -c 'for name in web web.vm.internal known.example; do
         getent ahostsv4 "$name" | sed -n "s/ *STREAM.*//p"; done'
-    check "... which is asked for no guest" "${in_machine[@]}" resolver_far_knows_nothing
-    "${in_machine[@]}" resolver_elsewhere_end guest br-lab 10.77.0
+    check "... which is asked for no guest" machine_lab resolver_far_knows_nothing
+    machine_lab resolver_elsewhere_end guest br-lab 10.77.0
     machine_run sh -c 'cp -p /tmp/libvirt-nss-dns.conf /etc && systemctl restart libvirt-nss-dns.service'
 }
 
-if ! machine_possible; then
-    check_skip "a machine with systemd" "$machine_missing"
-    exit 0
-fi
-trap machine_end EXIT
-resolver_prepare
-check "systemd boots" machine_boot
-"${in_machine[@]}" resolver_begin
-machine_run systemctl start libvirt-nssd.service
-"${in_machine[@]}" await_snapshot 30 test -s /run/libvirt-nss/names.cdb
+resolver_boot
+resolver_start_daemon
 etc >"$TMPDIR/etc"
 failed_units=$(failed_units | tr -s ' ')
 check_output "before anything is enabled, programs without NSS find no guest" none machine_run musl-lookup web.vm.internal
@@ -114,33 +105,33 @@ case $(machine_run libvirt-nss dns status) in
 esac
 
 # systemd-resolved looks for new records every two seconds; until then it asks its servers for names that it has not found.
-check "a name in the zone" "${in_machine[@]}" resolver_await A web.vm.internal "NOERROR 10.66.0.11"
-"${in_machine[@]}" resolver_forget
-check_output "... again" "NOERROR 10.66.0.11" "${in_machine[@]}" resolver_answer A web.vm.internal
-check "static programs find NAME.vm.internal" "${in_machine[@]}" resolver_programs_find web.vm.internal 10.66.0.11 fd66::11
-check "... and NAME alone" "${in_machine[@]}" resolver_programs_find web 10.66.0.11 fd66::11
+check "a name in the zone" machine_lab resolver_await A web.vm.internal "NOERROR 10.66.0.11"
+machine_lab resolver_forget
+check_output "... again" "NOERROR 10.66.0.11" machine_lab resolver_answer A web.vm.internal
+check "static programs find NAME.vm.internal" machine_lab resolver_programs_find web.vm.internal 10.66.0.11 fd66::11
+check "... and NAME alone" machine_lab resolver_programs_find web 10.66.0.11 fd66::11
 check_output "getent finds both" "10.66.0.11 web.vm.internal
 10.66.0.11 web" machine_run sh -c 'getent ahostsv4 web.vm.internal | sed -n "s/ *STREAM//p"; getent ahostsv4 web | sed -n "s/ *STREAM.*/ web/p"'
 check "resolvectl" says "web.vm.internal: 10.66.0.11" machine_run resolvectl query -4 web.vm.internal
 check "... by the bare name" says "10.66.0.11" machine_run resolvectl query -4 web
-check_output "an address has its name" "NOERROR web.vm.internal." "${in_machine[@]}" resolver_answer PTR 11.0.66.10.in-addr.arpa
+check_output "an address has its name" "NOERROR web.vm.internal." machine_lab resolver_answer PTR 11.0.66.10.in-addr.arpa
 check_output "... by getent too" "10.66.0.11 web.vm.internal" machine_run getent hosts 10.66.0.11
-"${in_machine[@]}" resolver_answer A 11.0.66.10.in-addr.arpa >/dev/null
-check_output "... and still has it after a query of another type" "NOERROR web.vm.internal." "${in_machine[@]}" resolver_answer PTR 11.0.66.10.in-addr.arpa
-check_output "a guest with only IPv4 has no IPv6 address, and no other server is asked for one" NOERROR "${in_machine[@]}" resolver_answer AAAA four.vm.internal
-check "... and is found" "${in_machine[@]}" resolver_programs_find four 10.66.0.14
-check "a name that isn't a guest's" "${in_machine[@]}" resolver_programs_find known.example 100.1.1.1
-check_output "an address that isn't a guest's" "NOERROR known.example." "${in_machine[@]}" resolver_answer PTR 1.1.1.100.in-addr.arpa
-check "a name that doesn't exist" "${in_machine[@]}" resolver_programs_find unknown.example none
-check "a name of one label that doesn't exist" "${in_machine[@]}" resolver_programs_find unknown none
-check "the upstream server was asked for other names" says "A known.example" "${in_machine[@]}" resolver_questions far
-check "... and for no guest's name" "${in_machine[@]}" resolver_far_knows_nothing
+machine_lab resolver_answer A 11.0.66.10.in-addr.arpa >/dev/null
+check_output "... and still has it after a query of another type" "NOERROR web.vm.internal." machine_lab resolver_answer PTR 11.0.66.10.in-addr.arpa
+check_output "a guest with only IPv4 has no IPv6 address, and no other server is asked for one" NOERROR machine_lab resolver_answer AAAA four.vm.internal
+check "... and is found" machine_lab resolver_programs_find four 10.66.0.14
+check "a name that isn't a guest's" machine_lab resolver_programs_find known.example 100.1.1.1
+check_output "an address that isn't a guest's" "NOERROR known.example." machine_lab resolver_answer PTR 1.1.1.100.in-addr.arpa
+check "a name that doesn't exist" machine_lab resolver_programs_find unknown.example none
+check "a name of one label that doesn't exist" machine_lab resolver_programs_find unknown none
+check "the upstream server was asked for other names" says "A known.example" machine_lab resolver_questions far
+check "... and for no guest's name" machine_lab resolver_far_knows_nothing
 if [[ $way == server ]]; then
-    check_output "a name in the zone that doesn't exist" NXDOMAIN "${in_machine[@]}" resolver_answer A unknown.vm.internal
-    check_output "an unused address of the network" NXDOMAIN "${in_machine[@]}" resolver_answer PTR 99.0.66.10.in-addr.arpa
-    check "libvirt-nss-dns was asked for guests" says "A web.vm.internal" "${in_machine[@]}" resolver_questions near
-    check "... and for nothing else" "${in_machine[@]}" resolver_near_is_exclusive
-    check "... and no other server for the zone" "${in_machine[@]}" resolver_far_knows_nothing
+    check_output "a name in the zone that doesn't exist" NXDOMAIN machine_lab resolver_answer A unknown.vm.internal
+    check_output "an unused address of the network" NXDOMAIN machine_lab resolver_answer PTR 99.0.66.10.in-addr.arpa
+    check "libvirt-nss-dns was asked for guests" says "A web.vm.internal" machine_lab resolver_questions near
+    check "... and for nothing else" machine_lab resolver_near_is_exclusive
+    check "... and no other server for the zone" machine_lab resolver_far_knows_nothing
     check "it refuses other names" says "status: REFUSED" machine_run dig +tries=1 @127.0.0.153 known.example
     check "systemd-analyze security: 1.5 at most" machine_run systemd-analyze security --no-pager --threshold=15 "$server"
 fi
@@ -148,41 +139,41 @@ fi
 for_containers
 [[ $way != server ]] || for_guests
 
-"${in_machine[@]}" lease_add virbr9 52:54:00:00:00:05 10.66.0.15 later
-check "a new guest" "${in_machine[@]}" resolver_await A later.vm.internal "NOERROR 10.66.0.15"
-"${in_machine[@]}" lease_add virbr9 52:54:00:00:00:05 10.66.0.15 renamed
-check "... by another name" "${in_machine[@]}" resolver_await PTR 15.0.66.10.in-addr.arpa "NOERROR renamed.vm.internal."
-check_output "... which leads to it" "NOERROR 10.66.0.15" "${in_machine[@]}" resolver_answer A renamed.vm.internal
-check "... and the old one doesn't" "${in_machine[@]}" resolver_await_none later.vm.internal
+machine_lab lease_add virbr9 52:54:00:00:00:05 10.66.0.15 later
+check "a new guest" machine_lab resolver_await A later.vm.internal "NOERROR 10.66.0.15"
+machine_lab lease_add virbr9 52:54:00:00:00:05 10.66.0.15 renamed
+check "... by another name" machine_lab resolver_await PTR 15.0.66.10.in-addr.arpa "NOERROR renamed.vm.internal."
+check_output "... which leads to it" "NOERROR 10.66.0.15" machine_lab resolver_answer A renamed.vm.internal
+check "... and the old one doesn't" machine_lab resolver_await_none later.vm.internal
 if [[ $way == server ]]; then
     check "$server starts again after it was killed" starts_again "$server"
-    check "... and knows the guests" "${in_machine[@]}" resolver_await A web.vm.internal "NOERROR 10.66.0.11"
+    check "... and knows the guests" machine_lab resolver_await A web.vm.internal "NOERROR 10.66.0.11"
     machine_run systemctl kill --signal STOP "$server"
-    check "while $server hangs, other names resolve" "${in_machine[@]}" resolver_others_resolve 2
+    check "while $server hangs, other names resolve" machine_lab resolver_others_resolve 2
     machine_run systemctl kill --signal CONT "$server"
     machine_run systemctl stop "$server"
-    check "while $server is stopped, other names resolve" "${in_machine[@]}" resolver_others_resolve 2
+    check "while $server is stopped, other names resolve" machine_lab resolver_others_resolve 2
     check "dns status reports that" says "doesn't run" machine_run libvirt-nss dns status
     machine_run systemctl start "$server"
-    check "... and it knows the guests again" "${in_machine[@]}" resolver_await A web.vm.internal "NOERROR 10.66.0.11"
+    check "... and it knows the guests again" machine_lab resolver_await A web.vm.internal "NOERROR 10.66.0.11"
 fi
 check "libvirt-nssd starts again after it was killed" starts_again libvirt-nssd.service
-check "... and other names resolve" "${in_machine[@]}" resolver_others_resolve 2
-check "... and so do guests" "${in_machine[@]}" resolver_await A web.vm.internal "NOERROR 10.66.0.11"
+check "... and other names resolve" machine_lab resolver_others_resolve 2
+check "... and so do guests" machine_lab resolver_await A web.vm.internal "NOERROR 10.66.0.11"
 machine_run systemctl restart systemd-resolved.service
-check "guests resolve after systemd-resolved was restarted" "${in_machine[@]}" resolver_await A web.vm.internal "NOERROR 10.66.0.11"
-check "... and so do other names" "${in_machine[@]}" resolver_others_resolve 2
+check "guests resolve after systemd-resolved was restarted" machine_lab resolver_await A web.vm.internal "NOERROR 10.66.0.11"
+check "... and so do other names" machine_lab resolver_others_resolve 2
 machine_run systemctl stop libvirt-nssd.service
-check "while libvirt-nssd is stopped, other names resolve" "${in_machine[@]}" resolver_others_resolve 2
+check "while libvirt-nssd is stopped, other names resolve" machine_lab resolver_others_resolve 2
 check "... and no guest is found in an old file" eval \
-    '"${in_machine[@]}" resolver_await_none web.vm.internal && "${in_machine[@]}" resolver_programs_find web.vm.internal none'
+    'machine_lab resolver_await_none web.vm.internal && machine_lab resolver_programs_find web.vm.internal none'
 machine_run systemctl start libvirt-nssd.service
-check "once it is started, guests are found" "${in_machine[@]}" resolver_await A web.vm.internal "NOERROR 10.66.0.11"
+check "once it is started, guests are found" machine_lab resolver_await A web.vm.internal "NOERROR 10.66.0.11"
 check_output "dns status reports no problem" "" machine_run sh -c 'libvirt-nss dns status >/tmp/status || cat /tmp/status'
 
 check "libvirt-nss dns disable" machine_run libvirt-nss dns disable
 check "... restores /etc byte for byte" etc_is_as_before
 check "... and programs without NSS find no guest" eval \
-    '"${in_machine[@]}" resolver_await_none web.vm.internal && "${in_machine[@]}" resolver_programs_find web.vm.internal none'
-check "... and other names resolve" "${in_machine[@]}" resolver_others_resolve 2
+    'machine_lab resolver_await_none web.vm.internal && machine_lab resolver_programs_find web.vm.internal none'
+check "... and other names resolve" machine_lab resolver_others_resolve 2
 check_output "no other unit has failed" "$failed_units" failed_units

@@ -9,8 +9,7 @@ set -euo pipefail
 
 # ask TYPE NAME: the status and the data of the answer of the resolver on 127.0.0.1.
 ask() {
-    machine_run dig +time=6 +tries=1 +noall +comments +answer @127.0.0.1 "$2" "$1" |
-        awk '/status:/ { status = $6 } /^[^;]/ && NF { data = data " " $5 } END { print status data }' | tr -d ,
+    machine_lab resolver_answer "$1" "$2" 127.0.0.1
 }
 
 # resolver NAME: what every resolver must do, once it runs and has been found.
@@ -45,19 +44,10 @@ resolver() {
     check_output "$name: other names" "NOERROR 100.1.1.1" ask A known.example
 }
 
-if ! machine_possible; then
-    # shellcheck disable=SC2154 # set by machine_possible
-    check_skip "a machine with systemd" "$machine_missing"
-    exit 0
-fi
-trap machine_end EXIT
-resolver_prepare
-check "systemd boots" machine_boot
-machine_lab resolver_begin
+resolver_boot
 machine_run systemctl stop systemd-resolved.service
 machine_run sh -c 'rm /etc/resolv.conf; echo "nameserver 127.0.0.1" >/etc/resolv.conf'
-machine_run systemctl start libvirt-nssd.service
-machine_lab await_snapshot 30 test -s /run/libvirt-nss/names.cdb
+resolver_start_daemon
 
 machine_run sh -c 'cat >/etc/unbound/unbound.conf.d/lab.conf' <<'END'
 server:
