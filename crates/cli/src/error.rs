@@ -68,6 +68,10 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File { doing, path, source, next } => {
+                let next = match source.kind() {
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space",
+                    _ => next,
+                };
                 write!(f, "cannot {doing} {}: {}; {next}", path.display(), reason(source))
             }
             Self::Exhausted => f.write_str(

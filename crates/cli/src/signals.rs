@@ -1,8 +1,11 @@
 //! Signals as events.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread;
 
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::error::Error;
@@ -24,4 +27,25 @@ pub(crate) fn spawn<E: Send + 'static>(
         }
     });
     Ok(())
+}
+
+/// From when this exists, signals by which a user or the session's end stops a command are only noted, so that what was begun
+/// can be undone. The programs that it runs do end by them.
+pub(crate) struct Interrupts(Arc<AtomicBool>);
+
+impl Interrupts {
+    /// # Errors
+    /// They can't be caught.
+    pub(crate) fn catch() -> Result<Self, Error> {
+        let came = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            signal_hook::flag::register(signal, Arc::clone(&came)).map_err(Error::Signals)?;
+        }
+        Ok(Self(came))
+    }
+
+    /// Whether one came.
+    pub(crate) fn came(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }

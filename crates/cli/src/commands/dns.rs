@@ -1,5 +1,7 @@
 //! `libvirt-nss dns`.
 
+use std::path::Path;
+
 use crate::args::{Dns, DnsAction};
 use crate::context::Context;
 use crate::daemon;
@@ -7,9 +9,10 @@ use crate::dns::outlets::{self, Outlet};
 use crate::dns::phase::{self, Change, Phase};
 use crate::dns::resolver::{self, Resolver, is_active};
 use crate::dns::server;
-use crate::dns::way::{Content, Route, Way};
+use crate::dns::way::{Content, NETWORK_MANAGER, Route, Way};
 use crate::dns::{DAEMON, MARK, SERVER};
 use crate::error::Error;
+use crate::nsswitch::replace::NewVersion;
 use crate::paths::Paths;
 use crate::status::Status;
 
@@ -26,6 +29,7 @@ pub(crate) fn run(options: &Dns, context: &Context) -> Result<Status, Error> {
 
 fn enable(options: &Dns, context: &Context) -> Result<Status, Error> {
     let paths = &context.paths;
+    let _lock = if options.dry_run { None } else { Some(lock(paths)?) };
     let resolver = resolver::find(paths)?;
     let way = choose(&resolver, options.server || has_many_names(paths))?;
     let zones = if way.outlet() == Outlet::Hosts { zones(paths)? } else { Vec::new() };
@@ -79,6 +83,28 @@ fn enable(options: &Dns, context: &Context) -> Result<Status, Error> {
 
 fn disable(dry_run: bool, context: &Context) -> Result<Status, Error> {
     let paths = &context.paths;
+    let mut phases = removals(paths)?;
+    if phases.is_empty() {
+        context.print("nothing to undo")?;
+        return Ok(Status::Ok);
+    }
+    let _lock = if dry_run { None } else { Some(lock(paths)?) };
+    if !dry_run {
+        // Another run may just have changed something.
+        phases = removals(paths)?;
+    }
+    for phase in &phases {
+        phase.show(context)?;
+    }
+    if !dry_run {
+        phase::apply(&phases, context)?;
+        context.print("done")?;
+    }
+    Ok(Status::Ok)
+}
+
+/// What undoes everything.
+fn removals(paths: &Paths) -> Result<Vec<Phase>, Error> {
     let mut phases = Vec::new();
     for way in enabled(paths)? {
         phases.push(removal(way, paths)?);
@@ -90,18 +116,12 @@ fn disable(dry_run: bool, context: &Context) -> Result<Status, Error> {
     if outlet.has_changes() {
         phases.push(outlet);
     }
-    if phases.is_empty() {
-        context.print("nothing to undo")?;
-        return Ok(Status::Ok);
-    }
-    for phase in &phases {
-        phase.show(context)?;
-    }
-    if !dry_run {
-        phase::apply(&phases, context)?;
-        context.print("done")?;
-    }
-    Ok(Status::Ok)
+    Ok(phases)
+}
+
+/// Has other runs wait until it is dropped.
+fn lock(paths: &Paths) -> Result<NewVersion, Error> {
+    NewVersion::reserve(&paths.below("/etc/libvirt-nss-dns"))
 }
 
 /// Prints the present state and what to do. `Warnings` if names that should resolve may not.
@@ -265,8 +285,13 @@ fn removal(way: Way, paths: &Paths) -> Result<Phase, Error> {
         is_ours(&change)?;
         changes.push(change);
     }
-    let (stop, settle) = (way.stop().to_vec(), commands(way.settle(), &changes));
-    let start = commands(way.start(), &changes);
+    let stop = way.stop().to_vec();
+    let (mut settle, mut start) =
+        (commands(way.settle(), &changes, paths), commands(way.start(), &changes, paths));
+    // A resolver that is gone has nothing to read again, and one that was stopped stays so.
+    if way != Way::Link && !runs(way.service(), paths) {
+        (settle, start) = (Vec::new(), Vec::new());
+    }
     Ok(Phase { stop, changes, start: settle, until: None, unstart: Vec::new(), settle: start })
 }
 
@@ -280,26 +305,32 @@ fn addition(way: Way, zones: &[String], paths: &Paths) -> Result<Phase, Error> {
     for (path, content) in way.paths().iter().zip(way.contents(&Route { server, zones })) {
         // NetworkManager, which one of the files is for, may not be installed.
         let is_for_network_manager = way == Way::Link && path.contains("NetworkManager");
-        if is_for_network_manager && !paths.below("/etc/NetworkManager").is_dir() {
+        let place = paths.below(path);
+        if is_for_network_manager && !place.parent().is_some_and(Path::is_dir) {
             continue;
         }
-        let change = Change::read(paths.below(path), Some(content))?;
+        let change = Change::read(place, Some(content))?;
         is_ours(&change)?;
         changes.push(change);
     }
     let has_changes = changes.iter().any(|change| !change.is_none());
-    let start = if has_changes { commands(way.start(), &changes) } else { Vec::new() };
-    let (unstart, settle) = (way.stop().to_vec(), commands(way.settle(), &changes));
+    let start = if has_changes { commands(way.start(), &changes, paths) } else { Vec::new() };
+    let (unstart, settle) = (way.stop().to_vec(), commands(way.settle(), &changes, paths));
     Ok(Phase { stop: Vec::new(), changes, start, until: None, unstart, settle })
 }
 
-/// Leaves out the commands for NetworkManager unless its file changes.
-fn commands(all: &[&'static str], changes: &[Change]) -> Vec<&'static str> {
+/// Leaves out the commands for NetworkManager unless it runs and its file changes.
+fn commands(all: &[&'static str], changes: &[Change], paths: &Paths) -> Vec<&'static str> {
     let of_network_manager =
         |change: &Change| !change.is_none() && change.path.ends_with("conf.d/libvirt-nss-dns.conf");
-    let concerned = changes.iter().any(of_network_manager);
-    let is_meant = |command: &&&str| concerned || !command.ends_with("NetworkManager.service");
+    let concerned = changes.iter().any(of_network_manager) && runs(NETWORK_MANAGER, paths);
+    let is_meant = |command: &&&str| concerned || !command.ends_with(NETWORK_MANAGER);
     all.iter().filter(is_meant).copied().collect()
+}
+
+/// Whether a service runs. On another system, it may.
+fn runs(service: &str, paths: &Paths) -> bool {
+    !paths.is_this_system() || is_active(service)
 }
 
 fn outlet_phase(outlet: Option<Outlet>, paths: &Paths) -> Result<Phase, Error> {
@@ -313,7 +344,7 @@ fn outlet_phase(outlet: Option<Outlet>, paths: &Paths) -> Result<Phase, Error> {
         Error::Refused(format!("{} stays as it is: {why}", change.path.display()))
     })?;
     change.after = after.map(Content::Text);
-    let reload = "systemctl reload-or-restart libvirt-nssd.service";
+    let reload = "systemctl try-reload-or-restart libvirt-nssd.service";
     let commands = if change.is_none() { Vec::new() } else { vec![reload] };
     Ok(Phase {
         stop: Vec::new(),

@@ -18,6 +18,7 @@ use crate::commands::switch::show;
 use crate::context::Context;
 use crate::error::Error;
 use crate::nsswitch::replace::{self, NewVersion};
+use crate::signals::Interrupts;
 
 /// The content of a file before and after the change; `None` if it doesn't exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,14 +69,7 @@ impl Change {
                     }
                 }
             }
-            _ => {
-                let text = replace::read(&path)?;
-                let text = String::from_utf8(text).map_err(|_| {
-                    let next = "it is not UTF-8; see what it is";
-                    Error::file("read", &path, next)(io::ErrorKind::InvalidData.into())
-                })?;
-                Some(Content::Text(text))
-            }
+            _ => Some(Content::Text(read_text(&path)?)),
         };
         Ok(Self { path, before, after })
     }
@@ -112,15 +106,23 @@ impl Change {
                 Ok(())
             }
             (_, Some(after)) => {
-                let directory = self.path.parent().unwrap_or(Path::new("/"));
-                fs::create_dir_all(directory).map_err(Error::file("make", directory, ROOT))?;
-                replace::remove(&self.path)?;
-                match after {
-                    Content::Text(text) => replace::create(&self.path, text.as_bytes()),
-                    Content::Link(target) => {
-                        symlink(target, &self.path).map_err(Error::file("write", &self.path, ROOT))
-                    }
+                let made = self.create(after);
+                if made.is_err() {
+                    remove_empty(&self.path);
                 }
+                made
+            }
+        }
+    }
+
+    fn create(&self, content: &Content) -> Result<(), Error> {
+        let directory = self.path.parent().unwrap_or(Path::new("/"));
+        fs::create_dir_all(directory).map_err(Error::file("make", directory, ROOT))?;
+        replace::remove(&self.path)?;
+        match content {
+            Content::Text(text) => replace::create(&self.path, text.as_bytes()),
+            Content::Link(target) => {
+                symlink(target, &self.path).map_err(Error::file("write", &self.path, ROOT))
             }
         }
     }
@@ -129,6 +131,17 @@ impl Change {
         let Self { path, before, after } = self.clone();
         Self { path, before: after, after: before }
     }
+}
+
+/// Reads a file of text.
+///
+/// # Errors
+/// It can't be read, or isn't UTF-8.
+pub(crate) fn read_text(path: &Path) -> Result<String, Error> {
+    String::from_utf8(replace::read(path)?).map_err(|_| {
+        let next = "it is not UTF-8; see what it is";
+        Error::file("read", path, next)(io::ErrorKind::InvalidData.into())
+    })
 }
 
 const ROOT: &str = "run this as root (sudo), or with --dry-run to see the change";
@@ -140,9 +153,12 @@ fn remove_empty(file: &Path) {
     let named =
         |path: &&Path| path.file_name().is_some_and(|name| ours.iter().any(|one| name == *one));
     for directory in directories.take_while(named) {
-        // It isn't empty, so somebody else uses it.
-        if fs::remove_dir(directory).is_err() {
-            return;
+        match fs::remove_dir(directory) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                // It isn't empty, so somebody else uses it.
+                return;
+            }
+            _ => {}
         }
     }
 }
@@ -176,19 +192,26 @@ impl Phase {
         Ok(())
     }
 
-    /// Makes the changes and runs the commands. Below another root directory, only the files are changed.
-    fn apply(&self, context: &Context) -> Result<(), Error> {
-        let run = |commands: &[&'static str]| match context.paths.is_this_system() {
-            true => commands.iter().try_for_each(|command| run(command)),
-            false => Ok(()),
+    /// Makes the changes and runs the commands. Below another root directory, only the files are changed. `begun` becomes
+    /// true once something was changed.
+    fn apply(&self, context: &Context, stop: &Interrupts, begun: &mut bool) -> Result<(), Error> {
+        let run = |commands: &[&'static str], begun: &mut bool| {
+            for command in commands.iter().filter(|_| context.paths.is_this_system()) {
+                check(stop)?;
+                *begun = true;
+                run(command)?;
+            }
+            Ok::<(), Error>(())
         };
-        run(&self.stop)?;
-        for change in &self.changes {
+        run(&self.stop, begun)?;
+        for change in self.changes.iter().filter(|change| !change.is_none()) {
+            check(stop)?;
             change.apply()?;
+            *begun = true;
         }
-        run(&self.start)?;
+        run(&self.start, begun)?;
         match &self.until {
-            Some(path) if context.paths.is_this_system() => wait_for(path),
+            Some(path) if context.paths.is_this_system() => wait_for(path, stop),
             _ => Ok(()),
         }
     }
@@ -218,17 +241,28 @@ impl Phase {
 /// Applies all phases, or none.
 ///
 /// # Errors
-/// Why a phase failed. Whatever could not be undone has been reported.
+/// Why a phase failed, or that the user interrupted it. Whatever could not be undone has been reported.
 pub(crate) fn apply(phases: &[Phase], context: &Context) -> Result<(), Error> {
+    let stop = Interrupts::catch()?;
     for (at, phase) in phases.iter().enumerate() {
-        if let Err(error) = phase.apply(context) {
-            for done in phases[..=at].iter().rev() {
+        let mut begun = false;
+        if let Err(error) = phase.apply(context, &stop, &mut begun) {
+            for done in phases[..at + usize::from(begun)].iter().rev() {
                 done.revert(context);
             }
-            return Err(error);
+            // The command that ran has failed by the same signal.
+            return Err(if stop.came() { interrupted() } else { error });
         }
     }
     Ok(())
+}
+
+fn check(stop: &Interrupts) -> Result<(), Error> {
+    if stop.came() { Err(interrupted()) } else { Ok(()) }
+}
+
+fn interrupted() -> Error {
+    Error::Refused("interrupted: what had been done was undone".into())
 }
 
 /// Runs a command, given as words separated by blanks.
@@ -249,7 +283,7 @@ fn run(command: &str) -> Result<(), Error> {
 }
 
 /// Waits until the daemon has written a file.
-fn wait_for(path: &Path) -> Result<(), Error> {
+fn wait_for(path: &Path, stop: &Interrupts) -> Result<(), Error> {
     let directory = path.parent().unwrap_or(Path::new("/"));
     let watched = (|| -> io::Result<bool> {
         let came = WatchFlags::MOVED_TO | WatchFlags::CREATE;
@@ -261,7 +295,7 @@ fn wait_for(path: &Path) -> Result<(), Error> {
                 return Ok(true);
             }
             let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if left.is_zero() || stop.came() {
                 return Ok(false);
             }
             let timeout = Timespec::try_from(left).map_err(io::Error::other)?;
@@ -276,6 +310,7 @@ fn wait_for(path: &Path) -> Result<(), Error> {
         }
     })();
     let next = "see 'systemctl status libvirt-nssd' and 'libvirt-nssd --check'";
+    check(stop)?;
     match watched {
         Ok(true) => Ok(()),
         Ok(false) => {

@@ -5,6 +5,9 @@ use super::MARK;
 use super::outlets::Outlet;
 use super::server::Address;
 
+/// NetworkManager's service.
+pub(crate) const NETWORK_MANAGER: &str = "NetworkManager.service";
+
 /// How the resolver gets the names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
@@ -93,6 +96,16 @@ impl Way {
             Self::Link => vec![text(link(route)), text(UNMANAGED.into())],
             Self::NetworkManager | Self::Dnsmasq => vec![text(dnsmasq(route))],
             Self::Unbound => vec![text(unbound(route))],
+        }
+    }
+
+    /// The service that reads the files.
+    pub(crate) fn service(self) -> &'static str {
+        match self {
+            Self::Records | Self::Delegate | Self::Link => "systemd-resolved.service",
+            Self::NetworkManager => NETWORK_MANAGER,
+            Self::Dnsmasq => "dnsmasq.service",
+            Self::Unbound => "unbound.service",
         }
     }
 

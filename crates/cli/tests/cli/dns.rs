@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use guest_names::snapshot::format::Meta;
 use testkit::cdb::{Records, write};
 
-use crate::support::{NOW, Sandbox};
+use crate::support::{NOW, Sandbox, is_root};
 
 /// A system with a resolver, libvirt-nss-dns' configuration and a snapshot.
 struct System {
@@ -259,4 +259,201 @@ fn status_says_what_to_do() {
     let output = system.sandbox.run(&format!("libvirt-nss --root {} doctor", root.display()));
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("programs now ask NetworkManager's dnsmasq"), "{text}");
+}
+
+/// A system in a mount namespace, with its own /etc, /run and /var/lib. Its programs are doubles: systemctl writes down what
+/// it is asked.
+struct Machine {
+    system: System,
+}
+
+impl Machine {
+    /// Its name server is on 127.0.0.1; these services run. `None` if there can be no such machine.
+    fn new(running: &[&str], files: &[(&str, &str)]) -> Option<Self> {
+        if !is_root("a mount namespace of its own") {
+            return None;
+        }
+        let system = System::new(files);
+        system.write("etc/resolv.conf", "nameserver 127.0.0.1\n");
+        system.write("run/libvirt-nss/dns/hosts", "10.0.0.1 web.vm.internal\n");
+        system.write("lib/libvirt/dnsmasq/x", "");
+        fs::create_dir(system.path("lib/libvirt-nss")).unwrap();
+        symlink("/run/libvirt-nss", system.path("lib/libvirt-nss/run")).unwrap();
+        let machine = Self { system };
+        for service in running.iter().chain(&["libvirt-nssd", "libvirt-nss-dns"]) {
+            machine.system.write(&format!("running/{service}.service"), "");
+        }
+        machine.hook("");
+        machine.program(
+            "systemctl",
+            r#"#!/bin/sh
+if [ "$1" = is-active ]; then
+    exec test -e "$WORK/running/$3"
+fi
+echo "systemctl $*" >>$WORK/log
+. $WORK/hook
+wants=/etc/systemd/system/libvirt-nssd.service.wants
+case $* in
+"enable --quiet --now libvirt-nss-dns.service "*) mkdir -p $wants && ln -sf /x $wants/libvirt-nss-dns.service ;;
+"disable --quiet --now libvirt-nss-dns.service "*) rm -rf $wants ;;
+esac
+"#,
+        );
+        machine.program("nmcli", "#!/bin/sh\necho \"nmcli $*\" >>$WORK/log\n");
+        machine.program("dnsmasq", "#!/bin/sh\necho 'Dnsmasq version 2.90  Copyright'\n");
+        machine.program("getent", "#!/bin/sh\necho '10.0.0.1 web.vm.internal'\n");
+        Some(machine)
+    }
+
+    fn unbound() -> Option<Self> {
+        let include = "include-toplevel: \"/etc/unbound/unbound.conf.d/*.conf\"\n";
+        Self::new(
+            &["unbound"],
+            &[
+                ("etc/unbound/unbound.conf", include),
+                ("etc/unbound/unbound.conf.d/other.conf", ""),
+                ("etc/systemd/system/other.service", ""),
+            ],
+        )
+    }
+
+    fn program(&self, name: &str, text: &str) {
+        self.system.sandbox.program(name, text);
+    }
+
+    /// Lines of sh that systemctl runs.
+    fn hook(&self, text: &str) {
+        self.system.write("hook", text);
+    }
+
+    fn stop(&self, service: &str) {
+        fs::remove_file(self.system.path(&format!("running/{service}.service"))).unwrap();
+    }
+
+    fn tree(&self) -> Tree {
+        self.system.tree()
+    }
+
+    /// What lines of sh print there, their exit status, and which commands were run.
+    fn run(&self, lines: &str) -> (String, i32, String) {
+        self.system.write("log", "");
+        let script = format!(
+            "{{ mount --bind $WORK/etc /etc && mount --bind $WORK/run /run && \
+             mount --bind $WORK/lib /var/lib || exit; {lines}; }} 2>&1"
+        );
+        let mut command = self.system.sandbox.command("unshare");
+        let output = command.args(["--mount", "sh", "-c", &script]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        (text, output.status.code().unwrap(), self.system.read("log"))
+    }
+
+    #[track_caller]
+    fn does(&self, lines: &str) -> (String, String) {
+        let (text, status, log) = self.run(lines);
+        assert_eq!(status, 0, "{lines}: {text}\n{log}");
+        (text, log)
+    }
+}
+
+const UNBOUND_ENABLED: &str = "\
+systemctl try-reload-or-restart libvirt-nssd.service
+systemctl enable --quiet --now libvirt-nss-dns.service libvirt-nss-dns.path
+systemctl restart unbound.service
+";
+
+#[test]
+fn what_is_run() {
+    let Some(machine) = Machine::unbound() else { return };
+    let before = machine.tree();
+    let (text, log) = machine.does("libvirt-nss dns enable");
+    assert_eq!(log, UNBOUND_ENABLED, "{text}");
+    let (text, log) = machine.does("libvirt-nss dns enable; libvirt-nss dns status");
+    assert!(text.contains("nothing to change"), "{text}");
+    assert!(!log.contains("restart unbound"), "{log}");
+    let (_, log) = machine.does("libvirt-nss dns disable");
+    assert_eq!(
+        log,
+        "systemctl restart unbound.service\n\
+         systemctl disable --quiet --now libvirt-nss-dns.service libvirt-nss-dns.path\n\
+         systemctl try-reload-or-restart libvirt-nssd.service\n"
+    );
+    assert_eq!(machine.tree(), before);
+}
+
+/// A resolver that has been stopped or removed since isn't started again, and doesn't keep the files from being removed.
+#[test]
+fn a_resolver_that_is_gone() {
+    let Some(machine) = Machine::unbound() else { return };
+    let before = machine.tree();
+    machine.does("libvirt-nss dns enable");
+    machine.stop("unbound");
+    machine.hook("case $* in *unbound*) echo no unbound; exit 5 ;; esac\n");
+    let (text, log) = machine.does("libvirt-nss dns disable");
+    assert!(!text.contains("unbound.service") && !log.contains("unbound"), "{text}\n{log}");
+    assert_eq!(machine.tree(), before);
+}
+
+/// Without its commands' success nothing stays.
+#[test]
+fn a_command_that_fails() {
+    let Some(machine) = Machine::unbound() else { return };
+    let before = machine.tree();
+    machine.hook("case $* in *'restart unbound'*) echo bad option >&2; exit 1 ;; esac\n");
+    let (text, status, log) = machine.run("libvirt-nss dns enable");
+    assert!(text.contains("'systemctl restart unbound.service' failed: bad option"), "{text}");
+    assert_eq!(status, 1);
+    assert_eq!(machine.tree(), before, "{log}");
+    assert!(log.ends_with("systemctl try-reload-or-restart libvirt-nssd.service\n"), "{log}");
+}
+
+/// Whether the signal ends a command or comes between two of them.
+#[test]
+fn an_interruption() {
+    let Some(machine) = Machine::unbound() else { return };
+    let before = machine.tree();
+    for signal in ["INT", "TERM", "HUP"] {
+        for itself in [":", "kill -$signal $$"] {
+            for step in ["try-reload-or-restart libvirt-nssd", "--now libvirt-nss-dns.service"] {
+                machine.hook(&format!(
+                    "signal={signal}\ncase $* in *'{step}'*) [ -e $WORK/once ] || \
+                     {{ touch $WORK/once; kill -$signal $PPID; {itself}; }} ;; esac\n"
+                ));
+                let (text, status, log) = machine.run("libvirt-nss dns enable");
+                assert!(text.contains("interrupted: what had been done was undone"), "{text}");
+                assert_eq!(status, 1);
+                assert_eq!(machine.tree(), before, "{log}");
+                fs::remove_file(machine.system.path("once")).unwrap();
+            }
+        }
+    }
+    machine.hook("");
+    machine.does("libvirt-nss dns enable");
+}
+
+#[test]
+fn several_at_the_same_time() {
+    let Some(machine) = Machine::unbound() else { return };
+    let before = machine.tree();
+    for _ in 0..5 {
+        let (text, log) = machine.does(
+            "libvirt-nss dns enable & one=$!; libvirt-nss dns enable & two=$!; libvirt-nss dns enable && \
+             wait $one && wait $two",
+        );
+        assert_eq!(text.matches("nothing to change").count(), 2, "{text}");
+        assert_eq!(log.matches("restart unbound").count(), 1, "{log}");
+        machine.does("libvirt-nss dns disable & libvirt-nss dns disable && wait $!");
+        assert_eq!(machine.tree(), before);
+    }
+}
+
+#[test]
+fn the_disk_is_full() {
+    let Some(machine) = Machine::unbound() else { return };
+    let (text, status, log) = machine.run(
+        "cp -a /etc /run/copy && mount -t tmpfs -o nr_inodes=1024,size=1m tmpfs /etc && cp -a /run/copy/. /etc && \
+         (cat /dev/zero >/etc/full || :) 2>/run/why; ls -AR /etc >/run/before; \
+         libvirt-nss dns enable; status=$?; ls -AR /etc | diff /run/before - || exit 9; exit $status",
+    );
+    assert!(text.contains("No space left on device; free some space"), "{text}");
+    assert_eq!((status, log.as_str()), (1, ""), "{text}");
 }
