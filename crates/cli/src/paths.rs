@@ -166,6 +166,31 @@ impl Paths {
         Ok(real)
     }
 
+    /// Where a file is or would be, with the links of its directory resolved within the root in use.
+    ///
+    /// # Errors
+    /// A part of the directory can't be read, is a link that leads nowhere, or there are too many links.
+    pub(crate) fn place(&self, path: impl AsRef<Path>) -> io::Result<PathBuf> {
+        let path = path.as_ref();
+        for directory in path.ancestors().skip(1) {
+            match self.real(directory) {
+                Ok(real) => {
+                    let missing = path.strip_prefix(directory).map_err(io::Error::other)?;
+                    let (real, mut parts) = (self.below(real), missing.components());
+                    let first = parts.next().map(|first| real.join(first));
+                    // Outside of the root, a link of a missing directory may lead somewhere.
+                    if parts.next().is_some() && first.is_some_and(|first| first.is_symlink()) {
+                        return Err(io::ErrorKind::NotFound.into());
+                    }
+                    return Ok(real.join(missing));
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(self.below(path))
+    }
+
     /// Leases and MAC maps. Links to it stay below the root.
     pub(crate) fn state_directory(&self) -> PathBuf {
         match &self.state_directory {
@@ -241,5 +266,12 @@ mod tests {
         assert_eq!(real("/../etc/./authselect").unwrap(), "/etc/authselect");
         assert!(real("/loop").is_err());
         assert!(real("/nowhere").is_err());
+        let place = |path: &str| paths.place(path).unwrap().strip_prefix(root).unwrap().to_owned();
+        assert_eq!(place("/etc/up/new/file"), Path::new("etc/new/file"));
+        assert_eq!(place("/etc/nsswitch.conf"), Path::new("etc/nsswitch.conf"));
+        symlink(root, root.join("etc/out")).unwrap();
+        for bad in ["/loop/file", "/etc/out/file", "/etc/out/etc/file"] {
+            assert!(paths.place(bad).is_err(), "{bad}");
+        }
     }
 }

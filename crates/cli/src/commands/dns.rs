@@ -1,6 +1,8 @@
 //! `libvirt-nss dns`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use guest_names::name::is_host_name;
 
 use crate::args::{Dns, DnsAction};
 use crate::context::Context;
@@ -121,7 +123,12 @@ fn removals(paths: &Paths) -> Result<Vec<Phase>, Error> {
 
 /// Has other runs wait until it is dropped.
 fn lock(paths: &Paths) -> Result<NewVersion, Error> {
-    NewVersion::reserve(&paths.below("/etc/libvirt-nss-dns"))
+    NewVersion::reserve(&place(paths, "/etc/libvirt-nss-dns")?)
+}
+
+/// The path of a file that is read or changed.
+fn place(paths: &Paths, path: &str) -> Result<PathBuf, Error> {
+    paths.place(path).map_err(Error::file("find", &paths.below(path), "see 'namei -l' on it"))
 }
 
 /// Prints the present state and what to do. `Warnings` if names that should resolve may not.
@@ -258,7 +265,7 @@ fn choose(resolver: &Resolver, server: bool) -> Result<Way, Error> {
 fn enabled(paths: &Paths) -> Result<Vec<Way>, Error> {
     let mut enabled = Vec::new();
     for way in Way::ALL {
-        let change = Change::read(paths.below(way.paths()[0]), None)?;
+        let change = Change::read(place(paths, way.paths()[0])?, None)?;
         if change.before.is_some() {
             is_ours(&change)?;
             enabled.push(way);
@@ -281,7 +288,7 @@ fn is_ours(change: &Change) -> Result<(), Error> {
 fn removal(way: Way, paths: &Paths) -> Result<Phase, Error> {
     let mut changes = Vec::new();
     for path in way.paths() {
-        let change = Change::read(paths.below(path), None)?;
+        let change = Change::read(place(paths, path)?, None)?;
         is_ours(&change)?;
         changes.push(change);
     }
@@ -305,7 +312,7 @@ fn addition(way: Way, zones: &[String], paths: &Paths) -> Result<Phase, Error> {
     for (path, content) in way.paths().iter().zip(way.contents(&Route { server, zones })) {
         // NetworkManager, which one of the files is for, may not be installed.
         let is_for_network_manager = way == Way::Link && path.contains("NetworkManager");
-        let place = paths.below(path);
+        let place = place(paths, path)?;
         if is_for_network_manager && !place.parent().is_some_and(Path::is_dir) {
             continue;
         }
@@ -334,7 +341,7 @@ fn runs(service: &str, paths: &Paths) -> bool {
 }
 
 fn outlet_phase(outlet: Option<Outlet>, paths: &Paths) -> Result<Phase, Error> {
-    let path = paths.below(CONFIGURATION);
+    let path = place(paths, CONFIGURATION)?;
     let mut change = Change::read(path, None)?;
     let before = match &change.before {
         Some(Content::Text(text)) => Some(text.as_str()),
@@ -376,6 +383,15 @@ fn zones(paths: &Paths) -> Result<Vec<String>, Error> {
         Ok(None) => Vec::new(),
         Err(unusable) => return Err(Error::Refused(unusable.to_string())),
     };
+    // The daemon's user writes the snapshot, and root writes the zones into units and configurations.
+    if let Some(other) =
+        zones.iter().find(|zone| !zone.is_empty() && !is_host_name(zone.as_bytes()))
+    {
+        return Err(Error::Refused(format!(
+            "libvirt-nssd's snapshot has a zone that is not a domain name ({other:?}): 'systemctl restart \
+             libvirt-nssd', and run this again"
+        )));
+    }
     if zones.first().is_none_or(String::is_empty) {
         return Err(Error::Refused(
             "libvirt-nssd has no snapshot, so guests' zones aren't known: 'systemctl enable --now libvirt-nssd', \

@@ -56,7 +56,8 @@ pub(crate) fn find(paths: &Paths) -> Result<Resolver, Error> {
             return resolved(paths);
         }
     }
-    let text = fs::read_to_string(&path).map_err(Error::file(
+    let real = paths.real(RESOLV_CONF).map(|real| paths.below(real));
+    let text = real.and_then(fs::read_to_string).map_err(Error::file(
         "read",
         &path,
         "a resolver's package makes it, see resolv.conf(5)",

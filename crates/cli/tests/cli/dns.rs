@@ -261,6 +261,32 @@ fn status_says_what_to_do() {
     assert!(text.contains("programs now ask NetworkManager's dnsmasq"), "{text}");
 }
 
+/// The daemon's user writes the snapshot; what root writes into files is checked.
+#[test]
+fn zones_are_domain_names() {
+    let system = System::resolved("252", &[]);
+    for bad in ["vm.internal\nExecStart=/bin/sh", "a b", "lab.example\"", "x..y"] {
+        system.publish(&["vm.internal", bad]);
+        system.refuses("enable", "a zone that is not a domain name");
+    }
+}
+
+/// Links of another system don't lead out of it.
+#[test]
+fn links_stay_below_the_root() {
+    let system = System::resolved("258", &[]);
+    let outside = system.sandbox.here().join("outside");
+    fs::create_dir(&outside).unwrap();
+    symlink(&outside, system.path("etc/systemd/dns-delegate.d")).unwrap();
+    system.refuses("enable", "dns-delegate.d");
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    fs::remove_file(system.path("etc/systemd/dns-delegate.d")).unwrap();
+    symlink("/usr/delegates", system.path("etc/systemd/dns-delegate.d")).unwrap();
+    fs::create_dir(system.path("usr/delegates")).unwrap();
+    system.does("enable");
+    assert!(system.path("usr/delegates/libvirt-nss.dns-delegate").is_file());
+}
+
 /// A system in a mount namespace, with its own /etc, /run and /var/lib. Its programs are doubles: systemctl writes down what
 /// it is asked.
 struct Machine {
