@@ -1,5 +1,7 @@
 //! `libvirt-nss dns`.
 
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use guest_names::name::is_host_name;
@@ -8,7 +10,7 @@ use crate::args::{Dns, DnsAction};
 use crate::context::Context;
 use crate::daemon;
 use crate::dns::outlets::{self, Outlet};
-use crate::dns::phase::{self, Change, Phase};
+use crate::dns::phase::{self, Change, Phase, read_text};
 use crate::dns::resolver::{self, Resolver, is_active};
 use crate::dns::server;
 use crate::dns::way::{Content, NETWORK_MANAGER, Route, Way};
@@ -342,15 +344,25 @@ fn runs(service: &str, paths: &Paths) -> bool {
 
 fn outlet_phase(outlet: Option<Outlet>, paths: &Paths) -> Result<Phase, Error> {
     let path = place(paths, CONFIGURATION)?;
-    let mut change = Change::read(path, None)?;
-    let before = match &change.before {
-        Some(Content::Text(text)) => Some(text.as_str()),
-        _ => None,
+    let before = match paths.real(CONFIGURATION) {
+        Ok(real) => Some(read_text(&paths.below(real))?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(Error::file("read", &path, "see 'namei -l' on it")(error)),
     };
-    let after = outlets::edit(before, outlet).map_err(|why| {
-        Error::Refused(format!("{} stays as it is: {why}", change.path.display()))
-    })?;
-    change.after = after.map(Content::Text);
+    let refused = |why: &str| Error::Refused(format!("{} stays as it is: {why}", path.display()));
+    let after = outlets::edit(before.as_deref(), outlet).map_err(|why| refused(&why))?;
+    let (before, after) = (before.map(Content::Text), after.map(Content::Text));
+    // Whoever made a link keeps the file elsewhere.
+    if before != after && path.is_symlink() {
+        let next = match outlet {
+            Some(outlet) => format!("add a table [outlets] with '{} = true' there", outlet.key()),
+            None => "remove the table [outlets] there".into(),
+        };
+        let target = fs::read_link(&path).unwrap_or_default();
+        let target = target.display();
+        return Err(refused(&format!("it is a link to {target}; {next}, and run this again")));
+    }
+    let change = Change { path, before, after };
     let reload = "systemctl try-reload-or-restart libvirt-nssd.service";
     let commands = if change.is_none() { Vec::new() } else { vec![reload] };
     Ok(Phase {

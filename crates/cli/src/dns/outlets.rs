@@ -72,13 +72,18 @@ fn remove(text: &str) -> Option<String> {
         }
         let split = text.split_once(&format!("\n{block}"));
         let split = split.or_else(|| text.strip_prefix(&block).map(|after| ("", after)));
-        if let Some((before, after)) = split {
-            if after.is_empty() || after.starts_with(['\n', '[']) {
-                return Some(format!("{before}{after}"));
-            }
+        if let Some((before, after)) = split.filter(|(_, after)| !continues_table(after)) {
+            return Some(format!("{before}{after}"));
         }
     }
     Some(text.to_owned())
+}
+
+/// Whether the first line that isn't blank or a comment is a key of the table before it.
+fn continues_table(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim_start);
+    let first = lines.find(|line| !line.is_empty() && !line.starts_with('#'));
+    first.is_some_and(|line| !line.starts_with('['))
 }
 
 #[cfg(test)]
@@ -111,8 +116,13 @@ mod tests {
                 let more = format!("{on}[[connection]]\n");
                 let left = format!("{}[[connection]]\n", text.unwrap_or_default());
                 assert_eq!(edit(Some(&more), None).unwrap(), Some(left));
-                let theirs = format!("{on}bare-names = true\n");
-                assert_eq!(edit(Some(&theirs), None).unwrap(), Some(theirs));
+                for between in ["", "\n", "# names\n", " \n\t"] {
+                    let theirs = format!("{on}{between}bare-names = true\n");
+                    assert_eq!(edit(Some(&theirs), None).unwrap(), Some(theirs));
+                    let more = format!("{on}{between}[publish]\n");
+                    let left = format!("{}{between}[publish]\n", text.unwrap_or_default());
+                    assert_eq!(edit(Some(&more), None).unwrap(), Some(left));
+                }
             }
         }
     }

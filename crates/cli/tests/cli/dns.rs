@@ -271,6 +271,21 @@ fn zones_are_domain_names() {
     }
 }
 
+/// A configuration that is kept elsewhere isn't changed, and what it already says counts.
+#[test]
+fn a_configuration_that_is_a_link() {
+    let system = System::resolved("258", &[("etc/kept/libvirt-nss.toml", "zone = \"lan\"\n")]);
+    symlink("/etc/kept/libvirt-nss.toml", system.path("etc/libvirt-nss.toml")).unwrap();
+    system.refuses("enable", "it is a link to /etc/kept/libvirt-nss.toml; add a table [outlets]");
+    assert!(system.does("disable").contains("nothing to undo"));
+    system.write("etc/kept/libvirt-nss.toml", "zone = \"lan\"\n[outlets]\nhosts = true\n");
+    let before = system.tree();
+    system.does("enable");
+    assert_ne!(system.tree(), before);
+    system.does("disable");
+    assert_eq!(system.tree(), before);
+}
+
 /// Links of another system don't lead out of it.
 #[test]
 fn links_stay_below_the_root() {
