@@ -150,6 +150,7 @@ if [[ $way == server ]]; then
     check "... and knows the guests" machine_lab resolver_await A web.vm.internal "NOERROR 10.66.0.11"
     machine_run systemctl kill --signal STOP "$server"
     check "while $server hangs, other names resolve" machine_lab resolver_others_resolve 2
+    check "... and dns status reports that guests don't" says "but a program without NSS doesn't find it" machine_run libvirt-nss dns status
     machine_run systemctl kill --signal CONT "$server"
     machine_run systemctl stop "$server"
     check "while $server is stopped, other names resolve" machine_lab resolver_others_resolve 2
@@ -160,6 +161,10 @@ fi
 check "libvirt-nssd starts again after it was killed" starts_again libvirt-nssd.service
 check "... and other names resolve" machine_lab resolver_others_resolve 2
 check "... and so do guests" machine_lab resolver_await A web.vm.internal "NOERROR 10.66.0.11"
+machine_run systemctl kill --signal STOP libvirt-nssd.service
+check "while libvirt-nssd hangs, other names resolve" machine_lab resolver_others_resolve 2
+check_output "... and so do guests" "NOERROR 10.66.0.11" machine_lab resolver_answer A web.vm.internal
+machine_run systemctl kill --signal CONT libvirt-nssd.service
 machine_run systemctl restart systemd-resolved.service
 check "guests resolve after systemd-resolved was restarted" machine_lab resolver_await A web.vm.internal "NOERROR 10.66.0.11"
 check "... and so do other names" machine_lab resolver_others_resolve 2

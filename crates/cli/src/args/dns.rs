@@ -11,8 +11,8 @@ use clap::{Args, ValueEnum};
 ///
 /// Names are web.vm.internal and, through systemd-resolved, web. libvirt-nssd must run: it writes the names.
 ///
-/// What enable changes it shows, and what fails is undone at once. disable undoes it all, byte for byte. After networks
-/// have come or gone, status says whether to run enable again.
+/// What enable changes it shows, and what fails is undone at once. disable undoes it all, byte for byte. status looks up
+/// a guest as such programs do and, after networks have come or gone, says whether to run enable again.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   libvirt-nss dns status

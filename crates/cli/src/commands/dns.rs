@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use guest_names::name::is_host_name;
@@ -12,9 +13,8 @@ use crate::daemon;
 use crate::dns::outlets::{self, Outlet};
 use crate::dns::phase::{self, Change, Phase, read_text};
 use crate::dns::resolver::{self, Resolver, is_active};
-use crate::dns::server;
 use crate::dns::way::{Content, NETWORK_MANAGER, Route, Way};
-use crate::dns::{DAEMON, MARK, SERVER};
+use crate::dns::{DAEMON, MARK, SERVER, server, trial};
 use crate::error::Error;
 use crate::nsswitch::replace::NewVersion;
 use crate::paths::Paths;
@@ -37,6 +37,9 @@ fn enable(options: &Dns, context: &Context) -> Result<Status, Error> {
     let resolver = resolver::find(paths)?;
     let way = choose(&resolver, options.server || has_many_names(paths))?;
     let zones = if way.outlet() == Outlet::Hosts { zones(paths)? } else { Vec::new() };
+    if way.outlet() == Outlet::Hosts && paths.is_this_system() {
+        server::check_program()?;
+    }
     let mut phases = Vec::new();
     // Another way may be enabled: after an upgrade, systemd-resolved may have a better one.
     for other in enabled(paths)?.into_iter().filter(|other| *other != way) {
@@ -157,12 +160,16 @@ pub(crate) struct Report {
 /// Checks the resolver, the files and the services.
 pub(crate) fn report(paths: &Paths) -> Report {
     let mut report = Report { way: None, lines: Vec::new(), problems: Vec::new() };
-    let found = resolver::find(paths);
+    let (found, enabled) = (resolver::find(paths), enabled(paths));
     match &found {
         Ok(resolver) => report.lines.push(format!("resolver: {}", resolver.name)),
+        // Then nothing asks for guests' names anymore.
+        Err(error) if enabled.as_ref().is_ok_and(|ways| !ways.is_empty()) => {
+            report.problems.push(refused(error));
+        }
         Err(error) => report.lines.push(format!("resolver: {error}")),
     }
-    let enabled = match enabled(paths) {
+    let enabled = match enabled {
         Ok(enabled) => enabled,
         Err(error) => {
             report.problems.push(refused(&error));
@@ -182,7 +189,7 @@ pub(crate) fn report(paths: &Paths) -> Report {
         let has = |way: &Way| resolver.way == *way || resolver.others.contains(way);
         for other in enabled.iter().filter(|way| !has(way)) {
             let text = format!(
-                "programs now ask {}, but {} is for another resolver",
+                "programs now ask {}, but {} was made for another resolver or version",
                 resolver.name,
                 other.paths()[0]
             );
@@ -207,12 +214,11 @@ pub(crate) fn report(paths: &Paths) -> Report {
         Err(error) => report.problems.push(refused(&error)),
     }
     let outlet = paths.below(way.outlet().file());
-    match std::fs::read(&outlet) {
-        Ok(text) => {
-            let lines = text.iter().filter(|&&byte| byte == b'\n').count();
-            let what = if way == Way::Records { "records" } else { "addresses" };
-            let lines = if way == Way::Records { lines.saturating_sub(2) } else { lines };
-            report.lines.push(format!("names: {lines} {what} in {}", outlet.display()));
+    let mut example = None;
+    match way.outlet().names(paths) {
+        Ok(names) => {
+            report.lines.push(format!("names: {}", names.count));
+            example = names.example;
         }
         Err(_) => report.problems.push((
             format!("{} is missing, so programs without NSS find no guest", outlet.display()),
@@ -233,7 +239,34 @@ pub(crate) fn report(paths: &Paths) -> Report {
             report.problems.push((text, format!("see 'systemctl status {SERVER}'")));
         }
     }
+    // Whether it works, if nothing else is known to be wrong.
+    if let (true, true, Some((name, addresses))) =
+        (paths.is_this_system(), report.problems.is_empty(), example)
+    {
+        match trial::look_up(&name) {
+            Some(found) if !found.iter().any(|one| addresses.contains(one)) => {
+                report.problems.push(not_found(way, &name, &found));
+            }
+            _ => {}
+        }
+    }
     report
+}
+
+/// The problem that a look-up doesn't find a guest, and the next step.
+fn not_found(way: Way, name: &str, found: &[IpAddr]) -> (String, String) {
+    let found = match found.first() {
+        Some(address) => format!("finds {address}, which isn't the guest's"),
+        None => "doesn't find it".into(),
+    };
+    let service = way.service();
+    let next = match way.outlet() {
+        Outlet::Records => format!("see 'journalctl -u {service}'"),
+        Outlet::Hosts => format!(
+            "'systemctl restart {SERVER}'; if that doesn't help, see 'systemctl status {service}'"
+        ),
+    };
+    (format!("{name} is a guest's, but a program without NSS {found}"), next)
 }
 
 /// Splits an error into the problem and the next step at its end.

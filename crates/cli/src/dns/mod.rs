@@ -5,6 +5,7 @@ pub(crate) mod outlets;
 pub(crate) mod phase;
 pub(crate) mod resolver;
 pub(crate) mod server;
+pub(crate) mod trial;
 pub(crate) mod way;
 
 /// The first line of every file that `dns enable` creates. A file without it was made by somebody else.

@@ -1,8 +1,13 @@
-//! The table `[outlets]` of /etc/libvirt-nss.toml, which makes libvirt-nssd write names for DNS.
+//! The table `[outlets]` of /etc/libvirt-nss.toml, which makes libvirt-nssd write names for DNS, and what it writes.
+
+use std::fs;
+use std::io;
+use std::net::IpAddr;
 
 use toml::Table;
 
 use super::MARK;
+use crate::paths::Paths;
 
 /// A file that libvirt-nssd writes: a key of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,9 +34,81 @@ impl Outlet {
         }
     }
 
+    /// Reads what libvirt-nssd has written.
+    ///
+    /// # Errors
+    /// There is nothing, or it can't be read.
+    pub(crate) fn names(self, paths: &Paths) -> io::Result<Names> {
+        let file = paths.below(self.file());
+        let pairs = match self {
+            Self::Hosts => {
+                // One of its files always exists.
+                fs::metadata(&file)?;
+                let mut pairs = Vec::new();
+                for entry in fs::read_dir(file.with_file_name(""))? {
+                    pairs.extend(pairs_in_hosts(&fs::read_to_string(entry?.path())?));
+                }
+                pairs
+            }
+            Self::Records => pairs_in_records(&fs::read_to_string(file)?)?,
+        };
+        Ok(Names::of(pairs))
+    }
+
     fn block(self) -> String {
         format!("{MARK}[outlets]\n{} = true\n", self.key())
     }
+}
+
+/// What libvirt-nssd has written for an outlet.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Names {
+    /// The number of names.
+    pub(crate) count: usize,
+    /// One that programs should find, with a dot in it, and its addresses.
+    pub(crate) example: Option<(String, Vec<IpAddr>)>,
+}
+
+impl Names {
+    fn of(mut pairs: Vec<(String, IpAddr)>) -> Self {
+        pairs.sort_unstable();
+        let names = || pairs.chunk_by(|(one, _), (other, _)| one == other);
+        let example = names().find(|pairs| pairs[0].0.contains('.'));
+        let addresses = |pairs: &[(String, IpAddr)]| pairs.iter().map(|pair| pair.1).collect();
+        let example = example.map(|pairs| (pairs[0].0.clone(), addresses(pairs)));
+        Self { count: names().count(), example }
+    }
+}
+
+/// The names and addresses in a text of hosts(5).
+fn pairs_in_hosts(text: &str) -> Vec<(String, IpAddr)> {
+    let pairs = text.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let address: IpAddr = words.next()?.parse().ok()?;
+        Some(words.map(move |name| (name.to_owned(), address)))
+    });
+    pairs.flatten().collect()
+}
+
+/// Those in systemd.rr(5)'s JSON.
+fn pairs_in_records(text: &str) -> io::Result<Vec<(String, IpAddr)>> {
+    #[derive(serde::Deserialize)]
+    struct Record {
+        key: Key,
+        address: Option<Vec<u8>>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Key {
+        name: String,
+    }
+    let records: Vec<Record> = serde_json::from_str(text)?;
+    let pairs = records.into_iter().filter_map(|record| {
+        let octets = record.address?;
+        let v4 = <[u8; 4]>::try_from(octets.as_slice()).ok().map(IpAddr::from);
+        let v6 = <[u8; 16]>::try_from(octets.as_slice()).ok().map(IpAddr::from);
+        Some((record.key.name, v4.or(v6)?))
+    });
+    Ok(pairs.collect())
 }
 
 /// Edits the text of the configuration (`None` if there is no file): turns on `outlet`, or with `None` removes the
@@ -125,6 +202,26 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn names_in_the_files() {
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let (v4, v6) = (address("10.0.0.7"), address("fd00::7"));
+        let hosts = "10.0.0.7 web.vm.internal web\nfd00::7 web.vm.internal\n10.0.0.8 x\n";
+        let names = Names::of(pairs_in_hosts(hosts));
+        let example = Some(("web.vm.internal".to_owned(), vec![v4, v6]));
+        assert_eq!(names, Names { count: 3, example: example.clone() });
+        let records = r#"[
+            {"key":{"type":1,"name":"web"},"address":[10,0,0,7]},
+            {"key":{"type":1,"name":"web.vm.internal"},"address":[10,0,0,7]},
+            {"key":{"type":28,"name":"web.vm.internal"},"address":[253,0,0,0,0,0,0,0,0,0,0,0,0,0,0,7]},
+            {"key":{"type":12,"name":"7.0.0.10.in-addr.arpa"},"name":"web.vm.internal"}
+        ]"#;
+        let names = Names::of(pairs_in_records(records).unwrap());
+        assert_eq!(names, Names { count: 2, example });
+        assert_eq!(Names::of(Vec::new()), Names { count: 0, example: None });
+        assert!(pairs_in_records("[").is_err());
     }
 
     #[test]

@@ -1,10 +1,14 @@
-//! Where libvirt-nss-dns.service listens.
+//! libvirt-nss-dns.service: where it listens, and the dnsmasq that it runs.
 
+use std::env;
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
 use std::io;
 use std::net::IpAddr;
+use std::process::{Command, Stdio};
 
+use super::SERVER;
 use crate::error::Error;
 use crate::paths::Paths;
 
@@ -50,6 +54,44 @@ pub(crate) fn read(paths: &Paths) -> Result<Address, Error> {
     })
 }
 
+/// The first version of dnsmasq that was tried. Before 2.88 it goes on answering for names that have been removed from its files.
+const DNSMASQ: (u32, u32) = (2, 90);
+
+/// Checks that there is a dnsmasq that the service can run.
+///
+/// # Errors
+/// There is none, or it is too old.
+pub(crate) fn check_program() -> Result<(), Error> {
+    // Where the service manager finds it, too: a user's PATH may not have these.
+    let path = env::var_os("PATH").unwrap_or_default();
+    let path = [path, "/usr/local/sbin:/usr/sbin:/sbin".into()].join(OsStr::new(":"));
+    let output =
+        Command::new("dnsmasq").arg("--version").env("PATH", path).stdin(Stdio::null()).output();
+    let (major, minor) = DNSMASQ;
+    let why = match output {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => error.to_string(),
+        Err(_) => "it isn't installed".into(),
+        Ok(output) => {
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            match version(&text) {
+                Some(version) if version >= DNSMASQ => return Ok(()),
+                Some((major, minor)) => format!("this is {major}.{minor}"),
+                None => "'dnsmasq --version' doesn't print its version".into(),
+            }
+        }
+    };
+    Err(Error::Refused(format!(
+        "{SERVER} needs dnsmasq {major}.{minor} or newer ({why}): install it, and run this again"
+    )))
+}
+
+/// The version in "Dnsmasq version 2.90  Copyright (c) 2000-2024 Simon Kelley".
+fn version(text: &str) -> Option<(u32, u32)> {
+    let (major, rest) = text.strip_prefix("Dnsmasq version ")?.split_once('.')?;
+    let minor = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
 fn parse(text: &str) -> Result<Address, String> {
     let (mut addresses, mut port) = (Vec::new(), 53);
     for line in text.lines() {
@@ -78,6 +120,17 @@ fn parse(text: &str) -> Result<Address, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_of_dnsmasq() {
+        let line = |version: &str| format!("Dnsmasq version {version}  Copyright (c) 2000\n");
+        assert_eq!(version(&line("2.90")), Some((2, 90)));
+        assert_eq!(version(&line("2.93rc1")), Some((2, 93)));
+        assert_eq!(version(&line("3.1-7-gabc")), Some((3, 1)));
+        for other in [&line("UNKNOWN"), "", "busybox"] {
+            assert_eq!(version(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn where_it_listens() {

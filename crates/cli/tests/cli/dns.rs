@@ -237,10 +237,9 @@ fn status_says_what_to_do() {
     let (text, status) = system.says("status");
     assert!(status == 3 && text.contains("/run/libvirt-nss/dns/hosts is missing"), "{text}");
     system.write("run/libvirt-nss/dns/hosts", "10.0.0.1 web.vm.internal\n");
+    system.write("run/libvirt-nss/dns/hosts.7", "10.0.0.2 db.vm.internal\n");
     let text = system.does("status");
-    for part in
-        ["systemd-resolved 258", "zones: vm.internal", "names: 1 addresses", "127.0.0.153#53"]
-    {
+    for part in ["systemd-resolved 258", "zones: vm.internal", "names: 2\n", "127.0.0.153#53"] {
         assert!(text.contains(part), "{part}: {text}");
     }
     // A network has come.
@@ -259,6 +258,33 @@ fn status_says_what_to_do() {
     let output = system.sandbox.run(&format!("libvirt-nss --root {} doctor", root.display()));
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(text.contains("programs now ask NetworkManager's dnsmasq"), "{text}");
+    // There is none anymore.
+    system.write("etc/resolv.conf", "nameserver 192.0.2.53\n");
+    let (text, status) = system.says("status");
+    assert!(status == 3 && text.contains("which doesn't run on this host"), "{text}");
+}
+
+#[test]
+fn a_newer_resolver() {
+    let system = System::resolved("257", &[]);
+    let before = system.tree();
+    system.does("enable");
+    for (version, file) in [
+        ("258", "etc/systemd/dns-delegate.d/libvirt-nss.dns-delegate"),
+        ("262", "etc/systemd/resolve/static.d/libvirt-nss.rr"),
+    ] {
+        system.write(&format!("usr/lib/systemd/libsystemd-shared-{version}.so"), "");
+        if version == "258" {
+            let (text, status) = system.says("status");
+            assert!(status == 3 && text.contains("another resolver or version"), "{text}");
+        }
+        system.does("enable");
+        assert!(system.path(file).is_symlink() || system.path(file).is_file(), "{file}");
+        assert!(!system.path("etc/systemd/system/libvirt-nss-dns-link.service").exists());
+    }
+    assert!(!system.path("etc/systemd/dns-delegate.d").exists());
+    system.does("disable");
+    assert_eq!(system.tree(), before);
 }
 
 /// The daemon's user writes the snapshot; what root writes into files is checked.
@@ -428,6 +454,8 @@ fn a_resolver_that_is_gone() {
     let before = machine.tree();
     machine.does("libvirt-nss dns enable");
     machine.stop("unbound");
+    let (text, status, _) = machine.run("libvirt-nss dns status");
+    assert!(status == 3 && text.contains("is neither systemd-resolved nor dnsmasq"), "{text}");
     machine.hook("case $* in *unbound*) echo no unbound; exit 5 ;; esac\n");
     let (text, log) = machine.does("libvirt-nss dns disable");
     assert!(!text.contains("unbound.service") && !log.contains("unbound"), "{text}\n{log}");
@@ -497,4 +525,45 @@ fn the_disk_is_full() {
     );
     assert!(text.contains("No space left on device; free some space"), "{text}");
     assert_eq!((status, log.as_str()), (1, ""), "{text}");
+}
+
+#[test]
+fn the_server_needs_dnsmasq() {
+    let Some(machine) = Machine::unbound() else { return };
+    let before = machine.tree();
+    for (program, why) in [
+        ("echo 'Dnsmasq version 2.85  Copyright (c) 2000-2021 Simon Kelley'", "this is 2.85"),
+        ("exit 1", "doesn't print its version"),
+    ] {
+        machine.program("dnsmasq", &format!("#!/bin/sh\n{program}\n"));
+        for options in ["", "--dry-run"] {
+            let (text, status, log) = machine.run(&format!("libvirt-nss dns enable {options}"));
+            assert!(text.contains("needs dnsmasq 2.90 or newer") && text.contains(why), "{text}");
+            assert_eq!((status, log.as_str()), (1, ""));
+        }
+    }
+    assert_eq!(machine.tree(), before);
+}
+
+/// status tries a name as programs do.
+#[test]
+fn a_guest_that_is_not_found() {
+    let Some(machine) = Machine::unbound() else { return };
+    machine.does("libvirt-nss dns enable");
+    machine.program(
+        "getent",
+        "#!/bin/sh\necho \"getent $* $RES_OPTIONS\" >>$WORK/log\ncat $WORK/answer\n",
+    );
+    machine.system.write("answer", "10.0.0.1        web.vm.internal\n");
+    let (_, log) = machine.does("libvirt-nss dns status");
+    assert_eq!(log, "getent -s hosts:dns hosts web.vm.internal. timeout:2 attempts:1\n");
+    for (answer, why) in
+        [("", "doesn't find it"), ("192.0.2.1 web.vm.internal\n", "finds 192.0.2.1, which isn't")]
+    {
+        machine.system.write("answer", answer);
+        let (text, status, _) = machine.run("libvirt-nss dns status");
+        assert!(status == 3 && text.contains(why), "{text}");
+        let (text, _, _) = machine.run("libvirt-nss --width 1000 doctor");
+        assert!(text.contains(why), "{text}");
+    }
 }
