@@ -79,12 +79,22 @@ impl Service {
 
     /// Waits until it logs a line with this text, and returns that line.
     pub(crate) fn await_log(&self, text: &str) -> String {
-        let mut lines = Vec::new();
+        self.await_logs(&[text])
+    }
+
+    /// Waits until it has logged lines with each of these texts, in any order, and returns the last one.
+    pub(crate) fn await_logs(&self, texts: &[&str]) -> String {
+        let (mut lines, mut texts) = (Vec::new(), texts.to_vec());
         loop {
             match self.log.recv_timeout(Duration::from_secs(60)) {
-                Ok(line) if line.contains(text) => return line,
-                Ok(line) => lines.push(line),
-                Err(error) => panic!("{text}: {error} after {lines:#?}"),
+                Ok(line) => {
+                    texts.retain(|text| !line.contains(text));
+                    if texts.is_empty() {
+                        return line;
+                    }
+                    lines.push(line);
+                }
+                Err(error) => panic!("{texts:?}: {error} after {lines:#?}"),
             }
         }
     }
