@@ -5,9 +5,10 @@ mod support;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::process::Stdio;
+use std::time::Instant;
 
 use guest_names::snapshot::format::flags;
-use support::{Directories, Running, command, exists, status};
+use support::{Directories, PATIENCE, Running, command, exists, status};
 
 #[test]
 fn it_follows_the_state_directory() {
@@ -126,6 +127,57 @@ fn it_reads_its_configuration_again() {
     daemon.until("RELOADING=1");
     daemon.ready();
     assert_eq!(directories.snapshot().unwrap().meta().hold, 30);
+}
+
+/// The files for DNS servers come, change and go with the configuration, and are tried again.
+#[test]
+fn it_writes_the_outlets() {
+    let directories = Directories::new();
+    directories.replace("virbr0.status", &status(&[("10.0.0.1", "web")]));
+    let on = "connection = []\n[outlets]\nhosts = true\nbare-names = true\nrecords = true\n";
+    directories.write("config", on);
+    let daemon = Running::start(&directories);
+    daemon.ready();
+    let (dns, records) = (directories.path("run/dns"), directories.path("run/names.rr"));
+    let hosts = || -> String {
+        let files = fs::read_dir(&dns).unwrap().map(|entry| entry.unwrap().path());
+        files.map(|path| fs::read_to_string(path).unwrap()).collect()
+    };
+    assert_eq!(hosts(), "10.0.0.1 web\n");
+    assert!(
+        fs::read_to_string(&records).unwrap().contains(r#""name":"web"},"address":[10, 0, 0, 1]"#)
+    );
+    let zones = directories.path("run/dns-zones");
+    assert_eq!(fs::read_to_string(&zones).unwrap(), "server=/vm.internal/\n");
+    for (path, mode) in [(&dns, 0o755), (&dns.join("hosts"), 0o644), (&records, 0o644)] {
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o7777, mode);
+    }
+
+    let until = |is_so: &dyn Fn() -> bool| {
+        let end = Instant::now() + PATIENCE;
+        while !is_so() {
+            assert!(Instant::now() < end, "{}", daemon.log());
+            daemon.message();
+        }
+    };
+    fs::remove_file(&records).unwrap();
+    fs::create_dir(&records).unwrap();
+    directories.replace("virbr0.status", &status(&[("10.0.0.2", "db")]));
+    until(&|| daemon.log().contains("names.rr: Is a directory; trying again"));
+    assert_eq!(hosts(), "10.0.0.2 db\n");
+    fs::remove_dir(&records).unwrap();
+    until(&|| fs::read_to_string(&records).is_ok_and(|text| text.contains("[10, 0, 0, 2]")));
+
+    directories.write("config", "connection = []\n[outlets]\nrecords = true\n");
+    daemon.signal(libc::SIGHUP);
+    daemon.until("RELOADING=1");
+    daemon.ready();
+    assert!(hosts().is_empty() && !exists(&zones) && exists(&records));
+    directories.write("config", "connection = []\n");
+    daemon.signal(libc::SIGHUP);
+    daemon.until("RELOADING=1");
+    daemon.ready();
+    assert!(!exists(&records));
 }
 
 #[test]
