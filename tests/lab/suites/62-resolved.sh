@@ -97,6 +97,12 @@ check_output "before anything is enabled, programs without NSS find no guest" no
 check "... and the daemon writes no names for them" machine_run sh -c '! test -e /run/libvirt-nss/dns && ! test -e /run/libvirt-nss/names.rr'
 check "--dry-run shows a change" says "Made by 'libvirt-nss dns enable'" machine_run libvirt-nss dns enable --dry-run "${options[@]}"
 check "... and changes nothing" etc_is_as_before
+machine_run systemd-run --quiet --unit other --service-type forking --property PIDFile=/run/other.pid -- \
+    dnsmasq --conf-file=/dev/null --no-resolv --no-hosts --listen-address=127.0.0.153 --bind-interfaces --pid-file=/run/other.pid --user=root
+check "where another server has the address, enable --server says so" \
+    says "127.0.0.153: Address already in use" machine_run sh -c 'libvirt-nss dns enable --server 2>&1'
+check "... and everything is undone" etc_is_as_before
+machine_run systemctl stop other.service
 check "libvirt-nss dns enable" machine_run libvirt-nss dns enable "${options[@]}"
 case $(machine_run libvirt-nss dns status) in
 *"not enabled"*) exit 1 ;;

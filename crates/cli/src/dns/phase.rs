@@ -279,7 +279,28 @@ fn run(command: &str) -> Result<(), Error> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
-    Err(failed(if said.is_empty() { output.status.to_string() } else { said }))
+    let mut why = if said.is_empty() { output.status.to_string() } else { said };
+    if let Some(unit) = command.split(' ').find(|word| word.ends_with(".service")) {
+        for line in log(unit) {
+            why = format!("{why}; {line}");
+        }
+        why += &format!("; see 'systemctl status {unit}'");
+    }
+    Err(failed(why))
+}
+
+/// What the programs of a unit have just written into the journal, such as why they can't start. Nothing if there is no journal.
+fn log(unit: &str) -> Vec<String> {
+    let journal = |options: &[&str]| {
+        let mut command = Command::new("journalctl");
+        command.args(options).stdin(Stdio::null()).output().ok()
+    };
+    // systemctl returns before all of it is there.
+    let _ = journal(&["--sync"]);
+    let unit = format!("_SYSTEMD_UNIT={unit}");
+    let options = ["--quiet", "--since=-10s", "--lines=3", "--output=cat", &unit];
+    let output = journal(&options).map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&output).lines().map(str::to_owned).collect()
 }
 
 /// Waits until the daemon has written a file.

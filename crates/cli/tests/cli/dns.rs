@@ -473,6 +473,18 @@ fn a_command_that_fails() {
     assert_eq!(status, 1);
     assert_eq!(machine.tree(), before, "{log}");
     assert!(log.ends_with("systemctl try-reload-or-restart libvirt-nssd.service\n"), "{log}");
+
+    // The service says in the journal what is wrong.
+    machine.hook("case $* in *'--now libvirt-nss-dns.service'*) exit 1 ;; esac\n");
+    machine.program(
+        "journalctl",
+        "#!/bin/sh\ncase $* in *_SYSTEMD_UNIT=libvirt-nss-dns.service) echo '127.0.0.153: Address already in use' ;; esac\n",
+    );
+    let (text, status, _) = machine.run("libvirt-nss dns enable");
+    let why = "libvirt-nss-dns.path' failed: exit status: 1; 127.0.0.153: Address already in use; \
+               see 'systemctl status libvirt-nss-dns.service'";
+    assert!(status == 1 && text.contains(why), "{text}");
+    assert_eq!(machine.tree(), before);
 }
 
 /// Whether the signal ends a command or comes between two of them.
