@@ -61,6 +61,9 @@ fn enable(options: &Dns, context: &Context) -> Result<Status, Error> {
     }
     phases.push(addition(way, &zones, paths)?);
     context.print(&format!("{}: {}", resolver.name, way.text()))?;
+    if let Some(text) = left_out(way, &zones) {
+        context.print(&text)?;
+    }
     let is_new = phases.iter().any(Phase::has_changes);
     if !is_new {
         context.print("nothing to change")?;
@@ -202,6 +205,7 @@ pub(crate) fn report(paths: &Paths) -> Report {
         }
         let zones = zones(paths)?;
         report.lines.push(format!("zones: {}", zones.join(" ")));
+        report.lines.extend(left_out(way, &zones));
         Ok(addition(way, &zones, paths)?.has_changes())
     };
     let stale: Result<bool, Error> = { stale }();
@@ -294,6 +298,14 @@ fn choose(resolver: &Resolver, server: bool) -> Result<Way, Error> {
     }
     let way = resolver.others.iter().find(|way| way.outlet() == Outlet::Hosts);
     way.copied().ok_or_else(|| Error::Refused(format!("{} can't ask a server", resolver.name)))
+}
+
+/// What the user is told where the resolver doesn't take all zones.
+fn left_out(way: Way, zones: &[String]) -> Option<String> {
+    let (most, all) = (way.takes(zones), zones.len());
+    (most < all).then(|| {
+        format!("the resolver takes only {most} of {all} zones: addresses in the last ones have no name there")
+    })
 }
 
 /// The ways that have a file on this system.

@@ -33,7 +33,7 @@ pub(crate) enum Content {
 }
 
 /// What the files need to say so that the resolver asks us for names in these zones only.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Route<'r> {
     /// Where libvirt-nss-dns.service listens.
     pub(crate) server: Address,
@@ -87,9 +87,21 @@ impl Way {
         }
     }
 
+    /// How many of the zones the resolver takes. The last ones are reverse zones, of which a subnet needs up to 128.
+    pub(crate) fn takes(self, zones: &[String]) -> usize {
+        // LINK_SEARCH_DOMAINS_MAX and DELEGATE_SEARCH_DOMAINS_MAX of systemd-resolved.
+        let most = match self {
+            Self::Link => 256,
+            Self::Delegate => 1024,
+            _ => usize::MAX,
+        };
+        zones.len().min(most)
+    }
+
     /// The contents of the files, in the order of [`paths`](Self::paths).
     pub(crate) fn contents(self, route: &Route<'_>) -> Vec<Content> {
         let text = |text: String| Content::Text(format!("{MARK}{text}"));
+        let route = &Route { zones: &route.zones[..self.takes(route.zones)], ..*route };
         match self {
             Self::Records => vec![Content::Link(Outlet::Records.file())],
             Self::Delegate => vec![text(delegate(route))],
@@ -233,13 +245,29 @@ mod tests {
     use super::*;
 
     fn text(way: Way) -> String {
-        let zones = ["vm.internal".to_owned(), "122.168.192.in-addr.arpa".to_owned()];
+        text_with(way, &["vm.internal".to_owned(), "122.168.192.in-addr.arpa".to_owned()])
+    }
+
+    fn text_with(way: Way, zones: &[String]) -> String {
         let server = Address { address: "127.0.0.153".parse().unwrap(), port: 5354 };
-        let contents = way.contents(&Route { server, zones: &zones });
+        let contents = way.contents(&Route { server, zones });
         assert_eq!(contents.len(), way.paths().len());
         match &contents[0] {
             Content::Text(text) => text.strip_prefix(MARK).unwrap().to_owned(),
             Content::Link(to) => (*to).to_owned(),
+        }
+    }
+
+    #[test]
+    fn zones_that_are_too_many() {
+        let name = |number: u32| format!("{number}.0.0.10.in-addr.arpa");
+        let zones: Vec<String> = (0..2000).map(name).collect();
+        for (way, most) in [(Way::Link, 256), (Way::Delegate, 1024), (Way::Unbound, 2000)] {
+            assert_eq!(way.takes(&zones), most);
+            assert_eq!(way.takes(&zones[..3]), 3);
+            let text = text_with(way, &zones);
+            let has = |number| text.contains(&name(number));
+            assert!(has(most as u32 - 1) && !has(most as u32), "{way:?}");
         }
     }
 
