@@ -94,6 +94,13 @@ fn enable(options: &Dns, context: &Context) -> Result<Status, Error> {
 fn disable(dry_run: bool, context: &Context) -> Result<Status, Error> {
     let paths = &context.paths;
     let mut phases = removals(paths)?;
+    let kept = outlets::edit(configuration(paths)?.as_deref(), None).ok().flatten();
+    if kept.is_some_and(|text| text.contains(MARK)) {
+        let path = paths.below(CONFIGURATION);
+        let path = path.display();
+        context
+            .print(&format!("{path} keeps its table [outlets], which has been changed since"))?;
+    }
     if phases.is_empty() {
         context.print("nothing to undo")?;
         return Ok(Status::Ok);
@@ -312,9 +319,13 @@ fn left_out(way: Way, zones: &[String]) -> Option<String> {
 fn enabled(paths: &Paths) -> Result<Vec<Way>, Error> {
     let mut enabled = Vec::new();
     for way in Way::ALL {
-        let change = Change::read(place(paths, way.paths()[0])?, None)?;
-        if change.before.is_some() {
+        let mut exists = false;
+        for path in way.paths() {
+            let change = Change::read(place(paths, path)?, None)?;
             is_ours(&change)?;
+            exists |= change.before.is_some();
+        }
+        if exists {
             enabled.push(way);
         }
     }
@@ -339,7 +350,9 @@ fn removal(way: Way, paths: &Paths) -> Result<Phase, Error> {
         is_ours(&change)?;
         changes.push(change);
     }
-    let stop = way.stop().to_vec();
+    // Somebody may have removed the unit that it stops.
+    let exists = changes.first().is_some_and(|change| change.before.is_some());
+    let stop = if exists { way.stop().to_vec() } else { Vec::new() };
     let (mut settle, mut start) =
         (commands(way.settle(), &changes, paths), commands(way.start(), &changes, paths));
     // A resolver that is gone has nothing to read again, and one that was stopped stays so.
@@ -388,12 +401,7 @@ fn runs(service: &str, paths: &Paths) -> bool {
 }
 
 fn outlet_phase(outlet: Option<Outlet>, paths: &Paths) -> Result<Phase, Error> {
-    let path = place(paths, CONFIGURATION)?;
-    let before = match paths.real(CONFIGURATION) {
-        Ok(real) => Some(read_text(&paths.below(real))?),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(Error::file("read", &path, "see 'namei -l' on it")(error)),
-    };
+    let (path, before) = (place(paths, CONFIGURATION)?, configuration(paths)?);
     let refused = |why: &str| Error::Refused(format!("{} stays as it is: {why}", path.display()));
     let after = outlets::edit(before.as_deref(), outlet).map_err(|why| refused(&why))?;
     let (before, after) = (before.map(Content::Text), after.map(Content::Text));
@@ -418,6 +426,18 @@ fn outlet_phase(outlet: Option<Outlet>, paths: &Paths) -> Result<Phase, Error> {
         unstart: Vec::new(),
         settle: commands,
     })
+}
+
+/// The text of the daemon's configuration, if there is one.
+fn configuration(paths: &Paths) -> Result<Option<String>, Error> {
+    match paths.real(CONFIGURATION) {
+        Ok(real) => Ok(Some(read_text(&paths.below(real))?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            let path = paths.below(CONFIGURATION);
+            Err(Error::file("read", &path, "see 'namei -l' on it")(error))
+        }
+    }
 }
 
 fn without_server() -> Phase {

@@ -178,7 +178,15 @@ fn resolved_delegates_or_has_a_link() {
     let manager = system.path("etc/NetworkManager/conf.d/libvirt-nss-dns.conf");
     assert!(!during.contains_key(&manager));
     system.write("etc/NetworkManager/conf.d/10.conf", "");
+    let before = system.tree();
     assert!(system.there_and_back("")[&manager].contains("managed=0"));
+    // Somebody has removed one of the two files.
+    for file in [&unit, &manager] {
+        system.does("enable");
+        fs::remove_file(file).unwrap();
+        system.does("disable");
+        assert_eq!(system.tree(), before);
+    }
 }
 
 #[test]
@@ -295,6 +303,18 @@ fn zones_are_domain_names() {
         system.publish(&["vm.internal", bad]);
         system.refuses("enable", "a zone that is not a domain name");
     }
+}
+
+/// What the administrator has added to our table stays, and is said to.
+#[test]
+fn a_table_that_was_changed() {
+    let system = System::resolved("258", &[]);
+    system.does("enable");
+    let text = system.read("etc/libvirt-nss.toml") + "bare-names = true\n";
+    system.write("etc/libvirt-nss.toml", &text);
+    let said = system.does("disable");
+    assert!(said.contains("/etc/libvirt-nss.toml keeps its table [outlets]"), "{said}");
+    assert_eq!(system.read("etc/libvirt-nss.toml"), text);
 }
 
 /// A configuration that is kept elsewhere isn't changed, and what it already says counts.
@@ -459,6 +479,21 @@ fn a_resolver_that_is_gone() {
     machine.hook("case $* in *unbound*) echo no unbound; exit 5 ;; esac\n");
     let (text, log) = machine.does("libvirt-nss dns disable");
     assert!(!text.contains("unbound.service") && !log.contains("unbound"), "{text}\n{log}");
+    assert_eq!(machine.tree(), before);
+}
+
+/// Somebody has removed the unit of the link.
+#[test]
+fn a_unit_that_is_gone() {
+    let Some(machine) = Machine::unbound() else { return };
+    let file = "etc/NetworkManager/conf.d/libvirt-nss-dns.conf";
+    machine.system.write(file, "");
+    let before = machine.tree();
+    let mark = "# Made by 'libvirt-nss dns enable'; 'libvirt-nss dns disable' removes it.\n";
+    machine.system.write(file, mark);
+    machine.hook("case $* in *link*) exit 1 ;; esac\n");
+    machine.does("libvirt-nss dns disable");
+    fs::write(machine.system.path(file), "").unwrap();
     assert_eq!(machine.tree(), before);
 }
 
