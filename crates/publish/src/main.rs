@@ -13,7 +13,7 @@ use service::log::Log;
 const USAGE: u8 = 64;
 const CONFIG: u8 = 78;
 
-/// Keeps the names of this host's libvirt guests in the site's DNS, by dynamic updates.
+/// Keeps the names of this host's libvirt guests in the site's DNS, with dynamic updates.
 #[derive(Debug, Parser)]
 #[command(name = "libvirt-nss-publish", version, about, max_term_width = 100)]
 struct Args {
@@ -37,12 +37,12 @@ struct Args {
     #[arg(long, conflicts_with = "prune")]
     check: bool,
 
-    /// Remove the names of HOST, which is gone, and exit. Without a NAME all of them are removed, for which the server must allow
+    /// Remove the names of HOST, which is gone, and exit. Without NAME, all of them are removed; for that, the server must allow
     /// transfers of the zones with the key
     #[arg(long, value_name = "HOST")]
     prune: Option<String>,
 
-    /// With --prune: remove the names of these guests alone
+    /// With --prune: remove only the names of these guests
     #[arg(value_name = "NAME", requires = "prune")]
     names: Vec<String>,
 }

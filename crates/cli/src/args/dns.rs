@@ -4,15 +4,17 @@ use clap::{Args, ValueEnum};
 
 /// Gives guests' names to programs without NSS, through this host's resolver
 ///
-/// Static Go programs, musl, flatpaks and containers don't see NSS modules. enable finds the resolver that this host's
-/// programs ask (/etc/resolv.conf), and has it answer guests' names: systemd-resolved 261 and newer reads them itself;
-/// older ones, NetworkManager's dnsmasq, dnsmasq and unbound ask libvirt-nss-dns.service, a dnsmasq on 127.0.0.153, for
-/// the zone vm.internal and the reverse zones of libvirt's networks, and for no other names.
+/// Static Go programs, programs that use musl, flatpaks and containers don't load NSS modules. enable finds the resolver
+/// that this host's programs ask (/etc/resolv.conf), and makes it answer for guests' names: systemd-resolved 261 and newer
+/// reads them itself; older ones, NetworkManager's dnsmasq, dnsmasq and unbound ask libvirt-nss-dns.service, a dnsmasq on
+/// 127.0.0.153, for the zone vm.internal and the reverse zones of libvirt's networks, and for no other names.
 ///
-/// Names are web.vm.internal and, through systemd-resolved, web. libvirt-nssd must run: it writes the names.
+/// Guests are found as web.vm.internal and, through systemd-resolved, as web. libvirt-nssd must be running, as it writes
+/// the names.
 ///
-/// What enable changes it shows, and what fails is undone at once. disable undoes it all, byte for byte. status looks up
-/// a guest as such programs do and, after networks have come or gone, says whether to run enable again.
+/// enable shows what it changes, and undoes everything at once if a step fails. disable undoes it all, byte for byte.
+/// status looks up a guest as such programs do and, after networks were added or removed, says whether to run enable
+/// again.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   libvirt-nss dns status
@@ -22,12 +24,12 @@ pub(crate) struct Dns {
     /// What to do
     #[arg(value_name = "ACTION")]
     pub(crate) action: DnsAction,
-    /// Have the resolver ask libvirt-nss-dns.service, also where it could read the names itself
+    /// Have the resolver ask libvirt-nss-dns.service, even if it could read the names itself
     ///
-    /// This is the default with 10,000 names and addresses and more.
+    /// This is the default with 10,000 or more names and addresses.
     #[arg(long)]
     pub(crate) server: bool,
-    /// Show the change and make none
+    /// Show the change without making it
     #[arg(long, short = 'n')]
     pub(crate) dry_run: bool,
 }

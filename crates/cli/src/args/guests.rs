@@ -84,7 +84,7 @@ pub(crate) struct Watch {
 
 /// Which guests and leases to show.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Filters (* and ? are wildcards; upper and lower case match)")]
+#[command(next_help_heading = "Filters (* and ? are wildcards; case is ignored)")]
 pub(crate) struct Filter {
     /// Only this network, or this bridge
     #[arg(long, short, value_name = "PATTERN")]
@@ -160,14 +160,14 @@ pub(crate) struct Resolve {
 ///
 /// It returns as soon as the NSS modules answer for every name and, with --port, the guests accept connections there.
 /// Then it prints the addresses in the order of the names. It waits for changes of the leases and of libvirt-nssd's
-/// snapshot with inotify(7) and never polls. A name that no guest has is reported at once, as it may be misspelt, and is
+/// snapshot with inotify(7) and never polls. A name that no guest has is reported at once, as it may be misspelt, but
 /// waited for all the same.
 ///
 /// A restarted guest still has its old lease, so use --port to wait until it is up.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0 ready, 5 timed out without an address, 6 timed out waiting for \
-the port.
+    after_help = "Exit status: 0 if they are ready, 5 if it timed out waiting for an address, 6 if it timed out waiting \
+for the port.
 
 Examples:
   virsh start web && libvirt-nss wait --port ssh web && ssh web
@@ -229,7 +229,7 @@ pub(crate) struct Explain {
     pub(crate) json: bool,
 }
 
-/// Prints the names that resolve in the formats of other programs
+/// Prints the names that resolve, in the formats of other programs
 ///
 /// hosts: lines of hosts(5). ansible: the JSON of an inventory script, with a group for each network (network_NAME) and
 /// the addresses in ansible_host and libvirt_addresses. prometheus: targets for file-based or HTTP service discovery,

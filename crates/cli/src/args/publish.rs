@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 /// Shows how the names of guests are published in the site's DNS
 ///
-/// libvirt-nss-publish(8) does that, where it is set up.
+/// libvirt-nss-publish(8) publishes them, if it is set up.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   libvirt-nss publish status")]
@@ -21,9 +21,9 @@ pub(crate) enum PublishCommand {
 
 /// Says which zones are up to date, and what to do about those that are not
 ///
-/// For each zone: how many names this host has published there, what the server refuses and why, and which names others have.
-/// Then which guests are not published. The exit status is 0 where all is well, and 3 where something is not, or the service
-/// does not run.
+/// For each zone, it shows how many names this host has published there, what the server refuses and why, and which names
+/// other hosts have; then, which guests are not published. The exit status is 0 if all is well, and 3 if something isn't or
+/// the service isn't running.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   libvirt-nss publish status")]

@@ -6,8 +6,8 @@ use clap::Args;
 ///
 /// It says what to do about each problem. It checks the modules, the hosts line and the order of its services, one real
 /// look-up, nscd, the leases helper, the state directory and its files, libvirt-nssd with its snapshot and connections,
-/// guests that share a host name or a client id, guests without a lease or an address, leases that hide a guest, and
-/// files that a crash left behind.
+/// guests that share a host name or a client id, guests without a lease or an address, leases that hide a guest, the
+/// names for DNS, libvirt-nss-publish, the host keys for ssh, and files that a crash left behind.
 ///
 /// The exit status is 0 if there are no problems, 3 with warnings, and 4 with errors.
 #[derive(Debug, Args)]
@@ -29,8 +29,8 @@ pub(crate) struct Doctor {
 /// Puts libvirt and libvirt_guest on the hosts line of nsswitch.conf
 ///
 /// They go directly before dns, resolve, or the first service that can end a look-up without an answer, such as
-/// mdns4_minimal [NOTFOUND=return]; if there is none, to the end of the line. A service that is already there and is
-/// asked stays where it is. Nothing else in the file changes, nor do its owner, mode and SELinux label, and a backup is
+/// mdns4_minimal [NOTFOUND=return]; if there is none, to the end of the line. A service that is already on the line and
+/// is reached stays where it is. Nothing else in the file changes, nor do its owner, mode and SELinux label, and a backup is
 /// kept beside it. If authselect(8) manages the file, enable asks it to make the change. Running it again changes nothing.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -63,7 +63,7 @@ pub(crate) struct Disable {
     pub(crate) authoritative: bool,
     /// Undo what enable did, and nothing more
     ///
-    /// If nothing else was changed since, the file is byte for byte what it was before. Otherwise the services that
+    /// If nothing else has changed since, the file is byte for byte what it was before. Otherwise the services that
     /// enable added are removed, and those that were there before stay.
     #[arg(long, conflicts_with_all = ["authoritative", "guest", "host"])]
     pub(crate) restore: bool,

@@ -66,7 +66,7 @@ fn page(mut command: Command, subcommands: &[String]) -> (String, Vec<u8>) {
 /// The values are where the page names the value, not in a list of their own; and a page has no summary.
 fn for_a_page(arg: Arg) -> Arg {
     if arg.get_id() == "help" {
-        return arg.help("Print help: with -h a summary").long_help(None);
+        return arg.help("Print help; with -h, a summary").long_help(None);
     }
     let values: Vec<String> =
         arg.get_possible_values().iter().map(|value| value.get_name().to_owned()).collect();
@@ -150,7 +150,7 @@ fn exit_statuses(roff: &mut Roff, name: &str) {
         "libvirt-nss-wait" => &[NoAddress, PortClosed],
         "libvirt-nss-doctor" => &[Warnings, Errors],
         "libvirt-nss-ssh" => &[NotFound, NoAddress, PortClosed],
-        "libvirt-nss-ssh-status" => &[Warnings],
+        "libvirt-nss-dns" | "libvirt-nss-publish-status" | "libvirt-nss-ssh-status" => &[Warnings],
         _ => &[],
     };
     for status in [Ok, Failed].iter().chain(own).chain(&[Usage]) {
@@ -163,7 +163,7 @@ fn exit_statuses(roff: &mut Roff, name: &str) {
 fn environment(roff: &mut Roff) {
     entries(
         roff,
-        &[("NO_COLOR", "If it is set and not empty, there are no colours without `--color`.")],
+        &[("NO_COLOR", "If it is set and not empty, colours are used only with `--color=always`.")],
     );
 }
 
@@ -180,6 +180,10 @@ fn files(roff: &mut Roff, name: &str) {
     ];
     const SWITCH: (&str, &str) =
         ("/etc/nsswitch.conf", "Which services are asked for host names, and in which order.");
+    const PUBLISHED: (&str, &str) = (
+        guest_store::publish_status::PATH,
+        "The status of libvirt-nss-publish(8), which writes it.",
+    );
     const BACKUP: (&str, &str) =
         ("/etc/nsswitch.conf.libvirt-nss-backup", "The file before `enable` changed it.");
     const DROP_IN: (&str, &str) = (
@@ -188,6 +192,7 @@ fn files(roff: &mut Roff, name: &str) {
     );
     match name {
         "libvirt-nss-enable" | "libvirt-nss-disable" => entries(roff, &[SWITCH, BACKUP]),
+        "libvirt-nss-publish" | "libvirt-nss-publish-status" => entries(roff, &[PUBLISHED]),
         "libvirt-nss-explain" | "libvirt-nss-doctor" => {
             entries(roff, &LEASES);
             entries(roff, &[SWITCH]);
@@ -212,6 +217,10 @@ fn see_also(roff: &mut Roff, name: &str, subcommands: &[String]) {
         "libvirt-nss-resolve" | "libvirt-nss-explain" => &[("getent", "1"), ("getaddrinfo", "3")],
         "libvirt-nss-list" | "libvirt-nss-watch" | "libvirt-nss-wait" => &[("virsh", "1")],
         "libvirt-nss-enable" | "libvirt-nss-disable" => &[("authselect", "8")],
+        "libvirt-nss-dns" => &[("libvirt-nss.toml", "5"), ("dnsmasq", "8")],
+        "libvirt-nss-publish" | "libvirt-nss-publish-status" => {
+            &[("libvirt-nss.toml", "5"), ("libvirt-nss-publish", "8")]
+        }
         _ if name.starts_with("libvirt-nss-ssh") => {
             &[("ssh", "1"), ("ssh_config", "5"), ("libvirt-nss.toml", "5")]
         }
