@@ -134,6 +134,19 @@ resolver_await_none() {
     return 1
 }
 
+# resolver_await_setup LINK STATE: wait until systemd-networkd has come to this state for the link.
+resolver_await_setup() {
+    local end=$((SECONDS + 15)) state=
+    while ((SECONDS < end)); do
+        state=$(networkctl --no-legend list "$1" | awk '{ print $NF }')
+        [[ $state != "$2" ]] || return 0
+        # No event tells of it.
+        read -r -t 0.1 <> <(:) || true
+    done
+    echo "$1: $state"
+    return 1
+}
+
 # resolver_questions far|near: what the server was asked since resolver_forget, a line each: TYPE NAME.
 resolver_questions() {
     if [[ $1 == far ]]; then

@@ -142,6 +142,15 @@ if [[ $way == server ]]; then
     check "systemd-analyze security: 1.5 at most" machine_run systemd-analyze security --no-pager --threshold=15 "$server"
 fi
 
+if machine_run test -e /sys/class/net/vmdns0; then
+    machine_run sh -c 'mkdir -p /run/systemd/network
+        printf "[Match]\nName=vm*\n[Network]\nDHCP=yes\nDNS=198.51.100.1\n" >/run/systemd/network/50-lab.network'
+    machine_run systemctl start systemd-networkd.service
+    check "systemd-networkd leaves the link alone" machine_lab resolver_await_setup vmdns0 unmanaged
+    check_output "... and guests are found" "NOERROR 10.66.0.11" machine_lab resolver_answer A web.vm.internal
+    machine_run systemctl stop systemd-networkd.service systemd-networkd.socket
+fi
+
 for_containers
 [[ $way != server ]] || for_guests
 

@@ -13,7 +13,7 @@ use crate::daemon;
 use crate::dns::outlets::{self, Outlet};
 use crate::dns::phase::{self, Change, Phase, read_text};
 use crate::dns::resolver::{self, Resolver, is_active};
-use crate::dns::way::{Content, NETWORK_MANAGER, Route, Way};
+use crate::dns::way::{Content, LINK_MANAGERS, Route, Way};
 use crate::dns::{DAEMON, MARK, SERVER, server, trial};
 use crate::error::Error;
 use crate::nsswitch::replace::NewVersion;
@@ -370,10 +370,10 @@ fn addition(way: Way, zones: &[String], paths: &Paths) -> Result<Phase, Error> {
     };
     let mut changes = Vec::new();
     for (path, content) in way.paths().iter().zip(way.contents(&Route { server, zones })) {
-        // NetworkManager, which one of the files is for, may not be installed.
-        let is_for_network_manager = way == Way::Link && path.contains("NetworkManager");
         let place = place(paths, path)?;
-        if is_for_network_manager && !place.parent().is_some_and(Path::is_dir) {
+        // The service that the file is for may not be installed.
+        let is_for_manager = LINK_MANAGERS.iter().any(|manager| manager.path == *path);
+        if is_for_manager && !place.parent().is_some_and(Path::is_dir) {
             continue;
         }
         let change = Change::read(place, Some(content))?;
@@ -386,12 +386,16 @@ fn addition(way: Way, zones: &[String], paths: &Paths) -> Result<Phase, Error> {
     Ok(Phase { stop: Vec::new(), changes, start, until: None, unstart, settle })
 }
 
-/// Leaves out the commands for NetworkManager unless it runs and its file changes.
+/// Leaves out the commands for managers of links that don't run, or whose file doesn't change.
 fn commands(all: &[&'static str], changes: &[Change], paths: &Paths) -> Vec<&'static str> {
-    let of_network_manager =
-        |change: &Change| !change.is_none() && change.path.ends_with("conf.d/libvirt-nss-dns.conf");
-    let concerned = changes.iter().any(of_network_manager) && runs(NETWORK_MANAGER, paths);
-    let is_meant = |command: &&&str| concerned || !command.ends_with(NETWORK_MANAGER);
+    let changes = |path: &str| {
+        let name = Path::new(path).file_name();
+        changes.iter().any(|change| !change.is_none() && change.path.file_name() == name)
+    };
+    let is_meant = |command: &&&str| {
+        let manager = LINK_MANAGERS.iter().find(|manager| manager.reload == **command);
+        manager.is_none_or(|manager| changes(manager.path) && runs(manager.service, paths))
+    };
     all.iter().filter(is_meant).copied().collect()
 }
 

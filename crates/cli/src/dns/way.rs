@@ -5,8 +5,32 @@ use super::MARK;
 use super::outlets::Outlet;
 use super::server::Address;
 
-/// NetworkManager's service.
-pub(crate) const NETWORK_MANAGER: &str = "NetworkManager.service";
+/// A service that configures interfaces, and what keeps it from configuring our link.
+#[derive(Debug)]
+pub(crate) struct LinkManager {
+    pub(crate) service: &'static str,
+    /// The file that tells it so. Its directory exists where the service is installed.
+    pub(crate) path: &'static str,
+    content: &'static str,
+    /// The command that has it read the file.
+    pub(crate) reload: &'static str,
+}
+
+/// See NetworkManager.conf(5) and systemd.network(5), of which the first file in alphabetical order that matches counts.
+pub(crate) const LINK_MANAGERS: [LinkManager; 2] = [
+    LinkManager {
+        service: "NetworkManager.service",
+        path: "/etc/NetworkManager/conf.d/libvirt-nss-dns.conf",
+        content: "[device-libvirt-nss-dns]\nmatch-device=interface-name:vmdns*\nmanaged=0\n",
+        reload: "systemctl try-reload-or-restart NetworkManager.service",
+    },
+    LinkManager {
+        service: "systemd-networkd.service",
+        path: "/etc/systemd/network/00-libvirt-nss-dns.network",
+        content: "[Match]\nName=vmdns*\n\n[Link]\nUnmanaged=yes\n",
+        reload: "networkctl reload",
+    },
+];
 
 /// How the resolver gets the names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,7 +103,8 @@ impl Way {
             Self::Delegate => &["/etc/systemd/dns-delegate.d/libvirt-nss.dns-delegate"],
             Self::Link => &[
                 "/etc/systemd/system/libvirt-nss-dns-link.service",
-                "/etc/NetworkManager/conf.d/libvirt-nss-dns.conf",
+                LINK_MANAGERS[0].path,
+                LINK_MANAGERS[1].path,
             ],
             Self::NetworkManager => &["/etc/NetworkManager/dnsmasq.d/libvirt-nss.conf"],
             Self::Dnsmasq => &["/etc/dnsmasq.d/libvirt-nss.conf"],
@@ -105,7 +130,10 @@ impl Way {
         match self {
             Self::Records => vec![Content::Link(Outlet::Records.file())],
             Self::Delegate => vec![text(delegate(route))],
-            Self::Link => vec![text(link(route)), text(UNMANAGED.into())],
+            Self::Link => {
+                let others = LINK_MANAGERS.iter().map(|manager| manager.content.to_owned());
+                std::iter::once(link(route)).chain(others).map(text).collect()
+            }
             Self::NetworkManager | Self::Dnsmasq => vec![text(dnsmasq(route))],
             Self::Unbound => vec![text(unbound(route))],
         }
@@ -115,7 +143,7 @@ impl Way {
     pub(crate) fn service(self) -> &'static str {
         match self {
             Self::Records | Self::Delegate | Self::Link => "systemd-resolved.service",
-            Self::NetworkManager => NETWORK_MANAGER,
+            Self::NetworkManager => LINK_MANAGERS[0].service,
             Self::Dnsmasq => "dnsmasq.service",
             Self::Unbound => "unbound.service",
         }
@@ -126,7 +154,8 @@ impl Way {
         match self {
             Self::Records => &[],
             Self::Link => &[
-                "systemctl try-reload-or-restart NetworkManager.service",
+                LINK_MANAGERS[0].reload,
+                LINK_MANAGERS[1].reload,
                 "systemctl daemon-reload",
                 "systemctl enable --quiet libvirt-nss-dns-link.service",
                 "systemctl restart libvirt-nss-dns-link.service",
@@ -148,10 +177,9 @@ impl Way {
         match self {
             Self::Records => &[],
             Self::Delegate => &["systemctl reload systemd-resolved.service"],
-            Self::Link => &[
-                "systemctl daemon-reload",
-                "systemctl try-reload-or-restart NetworkManager.service",
-            ],
+            Self::Link => {
+                &["systemctl daemon-reload", LINK_MANAGERS[0].reload, LINK_MANAGERS[1].reload]
+            }
             Self::NetworkManager => &["nmcli general reload dns-full"],
             Self::Dnsmasq => &["systemctl restart dnsmasq.service"],
             Self::Unbound => &["systemctl restart unbound.service"],
@@ -208,12 +236,6 @@ WantedBy=multi-user.target
 "
     )
 }
-
-/// NetworkManager would otherwise configure the link (NetworkManager.conf(5)).
-const UNMANAGED: &str = "[device-libvirt-nss-dns]
-match-device=interface-name:vmdns*
-managed=0
-";
 
 /// See dnsmasq(8). `rebind-domain-ok` matters with stop-dns-rebind, and does no harm without it.
 fn dnsmasq(route: &Route<'_>) -> String {

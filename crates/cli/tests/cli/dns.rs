@@ -176,12 +176,19 @@ fn resolved_delegates_or_has_a_link() {
     let unit = system.path("etc/systemd/system/libvirt-nss-dns-link.service");
     assert!(during.contains_key(&unit));
     let manager = system.path("etc/NetworkManager/conf.d/libvirt-nss-dns.conf");
-    assert!(!during.contains_key(&manager));
+    let networkd = system.path("etc/systemd/network/00-libvirt-nss-dns.network");
+    assert!(!during.contains_key(&manager) && !during.contains_key(&networkd));
     system.write("etc/NetworkManager/conf.d/10.conf", "");
+    fs::create_dir(system.path("etc/systemd/network")).unwrap();
     let before = system.tree();
-    assert!(system.there_and_back("")[&manager].contains("managed=0"));
-    // Somebody has removed one of the two files.
-    for file in [&unit, &manager] {
+    let shown = system.does("enable --dry-run");
+    for command in ["systemctl try-reload-or-restart NetworkManager.service", "networkctl reload"] {
+        assert!(shown.contains(&format!("on that system, run: {command}\n")), "{shown}");
+    }
+    let during = system.there_and_back("");
+    assert!(during[&manager].contains("managed=0") && during[&networkd].contains("Unmanaged=yes"));
+    // Somebody has removed one of the files.
+    for file in [&unit, &manager, &networkd] {
         system.does("enable");
         fs::remove_file(file).unwrap();
         system.does("disable");
