@@ -1,5 +1,5 @@
 #!/bin/bash
-# `libvirt-nss dns` with the other resolvers: unbound, dnsmasq, NetworkManager's dnsmasq. They are in the roots of machine-root:
+# `libvirt-nss dns` with the other resolvers: unbound, dnsmasq, NetworkManager's dnsmasq, and BIND by hand. They are in the roots of machine-root:
 #   MACHINE_ROOT=$(tests/lab/machine-root trixie) tests/lab/run 63
 set -euo pipefail
 # shellcheck source=../../lib/lab.sh
@@ -12,12 +12,9 @@ ask() {
     machine_lab resolver_answer "$1" "$2" 127.0.0.1
 }
 
-# resolver NAME: what every resolver must do, once it runs and has been found.
-resolver() {
+# answers NAME: what every resolver must do, once it asks libvirt-nss-dns.
+answers() {
     local name=$1
-    check_output "$name: before, a guest isn't found" NXDOMAIN ask A web.vm.internal
-    check "$name: libvirt-nss dns enable" machine_run libvirt-nss dns enable
-    check "$name: ... found it" says "resolver: $name" machine_run libvirt-nss dns status
     machine_lab resolver_forget
     check_output "$name: a guest" "NOERROR 10.66.0.11" ask A web.vm.internal
     check_output "$name: ... with a network's name" "NOERROR fd66::11" ask AAAA web.host.vm.internal
@@ -39,6 +36,15 @@ resolver() {
     machine_run systemctl stop libvirt-nss-dns.service
     check "$name: while it is stopped, other names resolve" machine_lab resolver_others_resolve 2
     machine_run systemctl start libvirt-nss-dns.service
+}
+
+# resolver NAME: `enable` finds the resolver, which runs, and `disable` leaves nothing.
+resolver() {
+    local name=$1
+    check_output "$name: before, a guest isn't found" NXDOMAIN ask A web.vm.internal
+    check "$name: libvirt-nss dns enable" machine_run libvirt-nss dns enable
+    check "$name: ... found it" says "resolver: $name" machine_run libvirt-nss dns status
+    answers "$name"
     check "$name: libvirt-nss dns disable" machine_run libvirt-nss dns disable
     check "$name: ... leaves none of its files" machine_run sh -c '! find /etc -name "libvirt-nss*" | grep -vE "/libvirt-nss(-dns.conf|.*\.lock)$|apt|apparmor"'
     check_output "$name: other names" "NOERROR 100.1.1.1" ask A known.example
@@ -72,6 +78,29 @@ END
 machine_run systemctl start dnsmasq.service
 resolver dnsmasq
 machine_run systemctl stop dnsmasq.service
+
+# As docs/dns.md says. The root has no keys here, so nothing else is validated either.
+machine_run sh -c 'cat >/etc/bind/named.conf.options' <<'END'
+options {
+    directory "/var/cache/bind";
+    listen-on { 127.0.0.1; };
+    forward only;
+    forwarders { 198.51.100.1; };
+    validate-except { "vm.internal"; "0.66.10.in-addr.arpa"; "0.0.0.0.0.0.0.0.0.0.0.0.6.6.d.f.ip6.arpa"; "."; };
+};
+zone "vm.internal" { type forward; forward only; forwarders { 127.0.0.153; }; };
+zone "0.66.10.in-addr.arpa" { type forward; forward only; forwarders { 127.0.0.153; }; };
+zone "0.0.0.0.0.0.0.0.0.0.0.0.6.6.d.f.ip6.arpa" { type forward; forward only; forwarders { 127.0.0.153; }; };
+END
+machine_run sh -c 'printf "[outlets]\nhosts = true\n" >/etc/libvirt-nss.toml
+    systemctl restart libvirt-nssd.service && systemctl enable --quiet --now libvirt-nss-dns.service libvirt-nss-dns.path'
+machine_run systemctl start named.service
+check "BIND: dns enable says that it doesn't know it" says "neither systemd-resolved nor dnsmasq nor unbound" \
+    machine_run sh -c 'libvirt-nss dns enable 2>&1'
+answers BIND
+machine_run systemctl stop named.service
+machine_run sh -c 'systemctl disable --quiet --now libvirt-nss-dns.service libvirt-nss-dns.path; rm /etc/libvirt-nss.toml
+    systemctl restart libvirt-nssd.service'
 
 machine_run sh -c 'printf "[main]\ndns=dnsmasq\nno-auto-default=*\n[keyfile]\nunmanaged-devices=interface-name:virbr*\n" >/etc/NetworkManager/conf.d/lab.conf
     printf "[connection]\nid=up0\ntype=ethernet\ninterface-name=up0\n[ipv4]\nmethod=manual\naddress1=198.51.100.2/24,198.51.100.1\ndns=198.51.100.1;\n[ipv6]\nmethod=disabled\n" >/etc/NetworkManager/system-connections/up0.nmconnection
