@@ -7,14 +7,14 @@ RELEASE := $(TARGET_DIR)/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)relea
 # The modules compiled for x86-64-v3, for glibc-hwcaps.
 RELEASE_V3 := $(TARGET_DIR)/x86-64-v3/$(if $(CARGO_BUILD_TARGET),$(CARGO_BUILD_TARGET)/)release
 
-# The command libvirt-nss that writes its manual pages; one of this machine's, where another's is built.
+# The libvirt-nss that writes the manual pages; if the build is for another machine, one that runs on this one.
 GENERATOR ?= $(RELEASE)/libvirt-nss
 
 # Not MODULES: that variable of the environment says to the lab where the modules are.
 MODULE_NAMES := libnss_libvirt libnss_libvirt_guest
 # The packages of the programs.
 PROGRAMS := leaseshelper libvirt-nss
-# It alone needs libvirt's library, and its headers to be built with.
+# Only the daemon needs libvirt's library, and its headers to build with. The publisher goes with it.
 ifneq ($(DAEMON),no)
 PROGRAMS += daemon publish
 endif
@@ -29,11 +29,11 @@ MAKEFLAGS += --no-builtin-rules
 TARGETS :=
 
 TARGETS += all
-HELP_all := build into $(RELEASE); what make alone does
+HELP_all := build into $(RELEASE); the default
 all: requirements daemon-requirements programs
 
-# Each of the two by itself, so that the modules' crates get no feature that only a program needs.
-# Looked for before anything is compiled.
+# Modules and programs are built separately, so that the modules' crates get no feature that only a program needs.
+# The requirements are checked before anything is compiled.
 .PHONY: requirements daemon-requirements
 requirements:
 	@command -v $(CARGO) >/dev/null || { echo "make: no '$(CARGO)' in PATH; install Rust 1.85 or newer (https://rustup.rs; Debian 13: apt-get install cargo)" >&2; exit 1; }
@@ -63,7 +63,7 @@ programs: daemon-requirements modules
 	@$(GENERATOR) generate "$(RELEASE)/generated"
 
 TARGETS += test
-HELP_test := set up, build, run every test, say which part passed (root, or it skips)
+HELP_test := set up, build, run every test, and say which parts passed (root; otherwise skips what needs it)
 test:
 	tests/run
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <!-- bench:NAME -->
-//! what stands here is replaced
+//! everything here is replaced
 //! <!-- /bench -->
 //! ```
 

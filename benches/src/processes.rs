@@ -1,4 +1,4 @@
-//! A whole getent(1): the cost for a program that looks up one name and ends.
+//! A whole getent(1): the cost for a program that looks up one name and exits.
 
 use std::ffi::OsStr;
 use std::mem::MaybeUninit;

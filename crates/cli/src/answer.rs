@@ -1,4 +1,4 @@
-//! What a name comes to: its addresses, or why it has none.
+//! The answer to a look-up of a name: its addresses, or why it has none.
 
 use guest_names::address::Family;
 use guest_names::candidate::Candidate;

@@ -1,4 +1,4 @@
-//! What every subcommand gets.
+//! What every subcommand is given: paths, the time, and how to print.
 
 use std::io::{self, IsTerminal as _, Write};
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,5 +1,5 @@
-//! `libvirt-nss`: the command for people. It looks names up with the modules' own code, says why, waits
-//! for guests, and sees to nsswitch.conf.
+//! `libvirt-nss`: the command for people. It looks up names with the modules' own code, says why, waits
+//! for guests, and edits nsswitch.conf.
 
 mod answer;
 mod args;

@@ -1,4 +1,4 @@
-//! Why a name has no address, by the state files and the daemon.
+//! Why a name has no address, according to the state files and the daemon.
 
 use std::io;
 use std::net::IpAddr;

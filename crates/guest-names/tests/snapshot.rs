@@ -1,4 +1,4 @@
-//! Look-ups with a snapshot: it gives what the files give, and where it is damaged the files do.
+//! Look-ups with a snapshot: the answers are those of the files, even if it is damaged.
 
 use std::collections::{BTreeMap, BTreeSet};
 

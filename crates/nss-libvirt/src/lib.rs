@@ -1,4 +1,4 @@
-//! The NSS module `libnss_libvirt.so.2`: host names that guests gave to DHCP.
+//! The NSS module `libnss_libvirt.so.2`: host names that guests sent to DHCP.
 
 #![no_std]
 

@@ -1,4 +1,4 @@
-//! `libvirt-nss dns`.
+//! The options and the help of `libvirt-nss dns`.
 
 use clap::{Args, ValueEnum};
 

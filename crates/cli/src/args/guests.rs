@@ -1,4 +1,4 @@
-//! The commands that show guests and look their names up.
+//! The options and the help of the commands that show guests and look up their names.
 
 use std::ffi::OsString;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! `publish`.
+//! The options and the help of `libvirt-nss publish`.
 
 use clap::{Args, Subcommand};
 

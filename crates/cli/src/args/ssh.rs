@@ -1,4 +1,4 @@
-//! `libvirt-nss ssh`, and what ssh itself runs.
+//! The options and the help of `libvirt-nss ssh` and `ssh-config`, and of the commands that ssh itself runs.
 
 use std::ffi::OsString;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The commands that check this system, and change its nsswitch.conf.
+//! The options and the help of the commands that check this system and change its nsswitch.conf.
 
 use clap::Args;
 

@@ -1,4 +1,4 @@
-//! `libvirt-nss doctor`.
+//! `libvirt-nss doctor`: prints what is wrong, and fixes what can be fixed safely.
 
 use std::io::{self, BufRead as _, BufWriter, IsTerminal as _, Write};
 

@@ -1,4 +1,4 @@
-//! `libvirt-nss enable` and `libvirt-nss disable`.
+//! `libvirt-nss enable` and `libvirt-nss disable`: put our services on the `hosts` line, and remove them.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! `libvirt-nss explain`.
+//! `libvirt-nss explain`: says what a name or an address resolves to, and why.
 
 use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt as _;

@@ -1,4 +1,4 @@
-//! `libvirt-nss list`.
+//! `libvirt-nss list`: prints guests and leases.
 
 use std::io::{self, BufWriter, Write};
 

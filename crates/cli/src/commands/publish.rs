@@ -1,4 +1,4 @@
-//! `libvirt-nss publish status`.
+//! `libvirt-nss publish status`: prints what libvirt-nss-publish last reported.
 
 use guest_store::publish_status;
 

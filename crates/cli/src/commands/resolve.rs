@@ -1,4 +1,4 @@
-//! `libvirt-nss resolve`.
+//! `libvirt-nss resolve`: prints the addresses of a name, or the name of an address.
 
 use std::io::{self, Write};
 use std::net::IpAddr;

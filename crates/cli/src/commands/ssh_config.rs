@@ -1,4 +1,4 @@
-//! `libvirt-nss ssh-config`.
+//! `libvirt-nss ssh-config`: prints the running guests as Host blocks of ssh_config(5).
 
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write as _};

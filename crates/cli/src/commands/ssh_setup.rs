@@ -1,4 +1,4 @@
-//! `libvirt-nss ssh enable`, `disable` and `status`.
+//! `libvirt-nss ssh enable`, `disable` and `status`: whether ssh gets guests' host keys from us.
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};

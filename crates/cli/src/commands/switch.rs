@@ -1,4 +1,4 @@
-//! What `enable` and `disable` show of nsswitch.conf.
+//! What `enable` and `disable` print about nsswitch.conf.
 
 use std::io::{self, Write};
 use std::path::Path;

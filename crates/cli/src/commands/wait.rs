@@ -1,4 +1,4 @@
-//! `libvirt-nss wait`.
+//! `libvirt-nss wait`: waits until guests have addresses, and prints them.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! `libvirt-nss watch`.
+//! `libvirt-nss watch`: shows the list on a terminal, or prints its changes.
 
 use std::io::{self, IsTerminal as _, Write};
 use std::sync::mpsc::{Receiver, channel};

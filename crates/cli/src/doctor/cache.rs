@@ -1,4 +1,4 @@
-//! A caching daemon that answers look-ups instead of glibc.
+//! Checks whether a caching daemon answers look-ups instead of glibc.
 
 use std::fs;
 use std::os::unix::net::UnixStream;

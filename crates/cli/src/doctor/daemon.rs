@@ -1,4 +1,4 @@
-//! libvirt-nssd and its snapshot: there, alive, trusted by the modules, and connected.
+//! Checks libvirt-nssd and its snapshot: whether they are there, alive, trusted by the modules, and connected.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Names for programs without NSS, where `dns enable` has been run.
+//! Checks the names for programs without NSS, if `dns enable` has been run.
 
 use super::{Finding, Level, System};
 use crate::commands::dns::report;

@@ -1,4 +1,4 @@
-//! Guests whose names don't work as people expect.
+//! Checks for guests whose names don't work as people expect.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! The leases helper that dnsmasq runs.
+//! Checks the leases helper that dnsmasq runs.
 
 use std::fs;
 use std::path::PathBuf;

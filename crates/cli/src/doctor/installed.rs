@@ -1,4 +1,4 @@
-//! The modules: whether they are installed, for this machine, loadable, and whose they are.
+//! Checks the modules: whether they are installed, for this machine, loadable, and whose they are.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! One real look-up, as programs do it: getaddrinfo(3) for the name of a running guest.
+//! Makes one real look-up, as programs do: getaddrinfo(3) for the name of a running guest.
 
 use std::net::{IpAddr, ToSocketAddrs as _};
 

@@ -1,4 +1,4 @@
-//! libvirt-nss-publish, as far as its status says: nothing where the service doesn't run, which most hosts don't need.
+//! Checks libvirt-nss-publish by its status. Finds nothing if the service doesn't run, as most hosts don't need it.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! ssh and guests' host keys: only what is turned on, or could be.
+//! Checks whether ssh gets guests' host keys from us, if that is enabled or could be.
 
 use guest_store::snapshot::ssh::{GuestId, SshGuest};
 

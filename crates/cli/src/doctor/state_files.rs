@@ -1,4 +1,4 @@
-//! The state directory and its files: whether they are there, readable for everyone and undamaged; and what a
+//! Checks the state directory and its files: whether they are there, readable for everyone and undamaged; and what a
 //! crash left behind.
 
 use std::fs;

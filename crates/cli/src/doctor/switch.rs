@@ -1,4 +1,4 @@
-//! The `hosts` line: whether our services are on it, and are asked.
+//! Checks the `hosts` line: whether our services are on it, and are asked.
 
 use super::fix::Fix;
 use super::{Finding, Level, System};

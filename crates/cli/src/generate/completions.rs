@@ -1,5 +1,5 @@
-//! The completions: what clap_complete makes of the definitions, and for names of guests, networks, MACs and addresses
-//! those of this host.
+//! The completions: what clap_complete makes of the definitions, with this host's guests, networks, MACs and addresses
+//! as values.
 
 use clap::{Arg, ArgGroup, Command, ValueHint};
 use clap_complete::Shell;

@@ -1,4 +1,4 @@
-//! The difference of two texts of which one line, or a few in one place, changed.
+//! The difference between two texts, if only one line or a few adjacent ones changed.
 
 use crate::output::escape::printable_line;
 use crate::output::paint::{Paint, Tone};

@@ -1,5 +1,5 @@
 //! The `hosts` line, as glibc reads it (nss/nss_database.c, nss/nss_action_parse.c): names of databases
-//! and services count by case, statuses and actions don't; the colon is optional; a service takes one
+//! and services are case-sensitive, statuses and actions aren't; the colon is optional; a service takes one
 //! list of actions. A line that glibc rejects, or reads differently from what a person would, is an error.
 //!
 //! With one exception: since glibc 2.33 a `#` within a line doesn't start a comment, and the words after it are

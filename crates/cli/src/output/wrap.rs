@@ -1,4 +1,4 @@
-//! Text in lines.
+//! Wraps text into lines.
 
 use unicode_width::UnicodeWidthStr as _;
 

@@ -1,5 +1,5 @@
-//! The file of ssh's configuration that turns all this on. It is a link to a file of the package, so that removing the
-//! package leaves nothing that ssh would complain about.
+//! The file in ssh's configuration that makes ssh run this command. It is a link to a file of the package, so that
+//! removing the package leaves nothing that ssh would complain about.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! ssh waits for these programs, so they must end whatever goes wrong, with the status that means "nothing known".
+//! Ends a program that ssh waits for, whatever goes wrong, with the status that means "nothing known".
 
 use std::panic;
 use std::thread;

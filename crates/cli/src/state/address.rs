@@ -1,4 +1,4 @@
-//! Addresses between guest-names and std, and MACs that can be sorted and printed.
+//! Converts addresses between guest-names and std, and has MACs that can be sorted and printed.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -1,4 +1,4 @@
-//! `libvirt-nss enable` and `disable`: what a file has beside its bytes, and authselect.
+//! `libvirt-nss enable` and `disable`: what a file has besides its bytes, and authselect.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};

@@ -1,7 +1,7 @@
 //! Transcripts: each file of `tests/golden` holds command lines and what they print.
 //!
 //! A line that begins with `$ ` is run by sh in a directory of its own with links to what is in `tests/fixtures`;
-//! `libvirt-nss` is the command under test at a fixed time. Below it stands its standard output, then its standard error with `! ` before
+//! `libvirt-nss` is the command under test at a fixed time. Below it is its standard output, then its standard error with `! ` before
 //! each line, then `? STATUS` where that isn't 0. `## ` begins a comment. `GOLDEN=write cargo test` writes
 //! what comes out into the files, to be read before it is committed.
 

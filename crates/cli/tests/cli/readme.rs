@@ -1,4 +1,4 @@
-//! README.md shows what the command prints.
+//! Checks that README.md shows what the command prints.
 
 use std::fs;
 use std::path::Path;

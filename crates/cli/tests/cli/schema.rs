@@ -1,4 +1,4 @@
-//! Each `--json` is as docs/libvirt-nss.schema.json describes it.
+//! Checks the output of each `--json` against docs/libvirt-nss.schema.json.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead as _, BufReader, Write as _};

@@ -1,4 +1,4 @@
-//! What ssh gets from the command: keys, and the way to guests behind other hosts. The end-to-end suites have a real ssh.
+//! What ssh gets from the command: keys, and the route to guests behind other hosts. The end-to-end suites use a real ssh.
 
 use std::fs::{self, File, Permissions};
 use std::io::Write as _;

@@ -1,4 +1,4 @@
-//! Which leases are sought.
+//! Which leases a look-up is looking for.
 
 use crate::address::{Address, Mac};
 use crate::candidate::mac_key;

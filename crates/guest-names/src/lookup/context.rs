@@ -1,4 +1,4 @@
-//! The context of a look-up.
+//! What a look-up reads and collects: the files, the snapshot and the candidates, in the memory that it was given.
 
 use crate::candidate::{Candidate, Evidence};
 use crate::files::StateFiles;

@@ -1,4 +1,4 @@
-//! How much of a snapshot counts.
+//! How much of a snapshot counts: its leases, what libvirt reported, or nothing.
 
 use super::format::{Entry, Meta, flags};
 use crate::candidate::{Attached, Candidate, Evidence, Origin, Precedence};

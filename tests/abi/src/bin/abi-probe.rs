@@ -2,7 +2,6 @@
 //! for each name, and of `gethostbyaddr_r` for each address. With `--all`, it calls every entry point: for the names,
 //! with buffers of growing length up to what the answer needs; for the addresses in the answers; and for the list of
 //! all guests.
-//! growing length up to what the answer needs, of the addresses that come back, and for the list of all.
 //!
 //! For tests that need a separate program: one with other privileges, or one that another program traces.
 

@@ -1,3 +1,5 @@
+//! Reading libvirt's XML: what is taken from it, and what is ignored.
+
 use super::*;
 
 fn document(text: &str) -> Document<'_> {
