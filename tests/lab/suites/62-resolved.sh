@@ -89,6 +89,16 @@ for_guests() {
     machine_run sh -c 'cp -p /tmp/libvirt-nss-dns.conf /etc && systemctl restart libvirt-nss-dns.service'
 }
 
+# removal_undoes PACKAGE...: enables it, removes these packages, and checks that nothing of it is left.
+removal_undoes() {
+    machine_run libvirt-nss dns enable "${options[@]}" &&
+        machine_lab resolver_await A web.vm.internal "NOERROR 10.66.0.11" &&
+        machine_run dpkg --remove "$@" &&
+        machine_run sh -c '! grep -rE "Made by .libvirt-nss dns enable|^\[outlets\]" /etc && ! find /etc -lname "*/names.rr" | grep .' &&
+        machine_lab resolver_await_none web.vm.internal &&
+        machine_lab resolver_others_resolve 2
+}
+
 resolver_boot
 resolver_start_daemon
 etc >"$TMPDIR/etc"
@@ -196,4 +206,11 @@ check "... restores /etc byte for byte" etc_is_as_before
 check "... and programs without NSS find no guest" eval \
     'machine_lab resolver_await_none web.vm.internal && machine_lab resolver_programs_find web.vm.internal none'
 check "... and other names resolve" machine_lab resolver_others_resolve 2
+
+# dpkg would ask which of the two to keep.
+machine_run rm /etc/libvirt-nss-dns.conf
+machine_install >"$TMPDIR/dpkg"
+check "the removal of the command's package disables it too" removal_undoes libvirt-nss libvirt-nss-modules libvirt-nss-tools
+machine_install >"$TMPDIR/dpkg"
+check "... and so does that of the daemon's" removal_undoes libvirt-nss-publish libvirt-nss-daemon
 check_output "no other unit has failed" "$failed_units" failed_units
