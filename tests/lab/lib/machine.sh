@@ -140,6 +140,8 @@ machine_pids() {
 
 # machine_log_begin: make machine_await_log start at the end of the present log.
 machine_log_begin() {
+    # journald may not have read yet what services have written.
+    machine_run journalctl --quiet --sync
     machine_cursor=$(machine_run journalctl --quiet --lines 1 --show-cursor | sed -n 's/^-- cursor: //p')
 }
 
@@ -158,6 +160,10 @@ machine_await_log() {
     done
     exec {messages}<&-
     kill "$reader" 2>/dev/null || true # it may have ended
+    if ((status)); then
+        echo "lab: not logged within $seconds s: $text; what was:"
+        machine_run journalctl --quiet --no-pager --output short-precise --after-cursor "$machine_cursor" || true # the machine may have ended
+    fi >&2
     return "$status"
 }
 
