@@ -31,10 +31,12 @@ pub enum Kind {
     Knot,
     /// pdns_server(1), with SQLite.
     PowerDns,
+    /// nsd(8), which takes no updates.
+    Nsd,
 }
 
 impl Kind {
-    /// All of them.
+    /// Those that take updates.
     pub const ALL: [Self; 3] = [Self::Bind, Self::Knot, Self::PowerDns];
 
     fn program(self) -> &'static str {
@@ -42,6 +44,7 @@ impl Kind {
             Self::Bind => "named",
             Self::Knot => "knotd",
             Self::PowerDns => "pdns_server",
+            Self::Nsd => "nsd",
         }
     }
 }
@@ -167,7 +170,16 @@ impl NameServer {
     /// It isn't installed, and `CI` is `true`.
     #[must_use]
     pub fn are_installed() -> bool {
-        !missing(&["named", "knotd", "pdns_server", "pdnsutil", "nsupdate", "dig", "python3"])
+        !missing(&[
+            "named",
+            "knotd",
+            "pdns_server",
+            "pdnsutil",
+            "nsd",
+            "nsupdate",
+            "dig",
+            "python3",
+        ])
     }
 
     /// Starts a server with zones that are empty except for what every zone needs. The key `publish` may update and
@@ -284,13 +296,22 @@ impl NameServer {
                     modules.map(|path| format!("module-dir={path}\n")).unwrap_or_default();
                 let text = format!(
                     "{modules}launch=gsqlite3\ngsqlite3-database={directory}/pdns.sqlite\nlocal-address=127.0.0.1\n\
-                     local-port={port}\ndnsupdate=yes\nsocket-dir={directory}\nguardian=no\ndaemon=no\nconsistent-backends=yes\n\
-                     loglevel=4\n"
+                     local-port={port}\ndnsupdate=yes\nquery-cache-ttl=0\nnegquery-cache-ttl=0\nsocket-dir={directory}\n\
+                     guardian=no\ndaemon=no\nconsistent-backends=yes\nloglevel=4\n"
                 );
                 self.directory.write("pdns.conf", text);
                 if self.directory.join("pdns.sqlite").exists() {
                     self.import_keys(secret);
                 }
+            }
+            Kind::Nsd => {
+                let text = format!(
+                    "server:\n  ip-address: 127.0.0.1\n  port: {port}\n  username: \"\"\n  chroot: \"\"\n  zonesdir: \"{directory}\"\n  \
+                     pidfile: \"\"\n  database: \"\"\n  xfrdir: \"{directory}\"\n  xfrdfile: \"{directory}/xfrd.state\"\n  \
+                     zonelistfile: \"{directory}/zone.list\"\nremote-control:\n  control-enable: no\nzone:\n  name: {ZONE}\n  \
+                     zonefile: {ZONE}.zone\n"
+                );
+                self.directory.write("nsd.conf", text);
             }
         }
     }
@@ -392,6 +413,10 @@ impl NameServer {
             Kind::PowerDns => {
                 command.arg(format!("--config-dir={}", directory.display()));
                 "ready to distribute questions"
+            }
+            Kind::Nsd => {
+                command.args(["-d", "-c"]).arg(directory.join("nsd.conf"));
+                "nsd started"
             }
         };
         if let Some(library) = &self.preload {

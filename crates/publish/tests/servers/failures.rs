@@ -71,6 +71,18 @@ fn a_zone_that_cannot_be_served() {
     });
 }
 
+#[test]
+fn a_server_that_takes_no_updates() {
+    if !NameServer::are_installed() {
+        return;
+    }
+    let server = NameServer::start(Kind::Nsd);
+    let mut alpha = Host::new("alpha", &server);
+    let said = alpha.guests(&[("web", "10.0.0.1")]).publish();
+    assert_eq!(said, ["site.example: NOTIMP"]);
+    assert!(alpha.later(60).publish().is_empty(), "only a person can fix that");
+}
+
 /// How each server refuses an update or a query, and the failure that is reported.
 #[test]
 fn what_servers_refuse() {
