@@ -1,4 +1,5 @@
-//! A Kerberos realm: MIT's KDC on a port of the loopback interface, with programs from where those of [`crate::name_server`] are.
+//! A Kerberos realm: MIT's KDC on a port of the loopback interface. Its programs are where those of
+//! [`crate::name_server`] are.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};

@@ -1,4 +1,4 @@
-//! `libvirt-nss dns`.
+//! `libvirt-nss dns`: makes this host's resolver answer for guests' names, undoes that, and says whether it works.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! A look-up by which it is tried whether programs without NSS find a guest.
+//! Looks up a guest as programs without NSS do, to see whether they find it.
 
 use std::net::IpAddr;
 use std::process::{Command, Stdio};
