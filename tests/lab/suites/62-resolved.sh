@@ -161,6 +161,18 @@ if machine_run test -e /sys/class/net/vmdns0; then
     machine_run systemctl stop systemd-networkd.service systemd-networkd.socket
 fi
 
+if [[ $way == records ]] || machine_run test -e /sys/class/net/vmdns0; then
+    # A file of negative trust anchors takes the place of systemd-resolved's own, among which are `internal` and private networks.
+    machine_run sh -c 'mkdir -p /run/systemd/resolved.conf.d /run/dnssec-trust-anchors.d
+        printf "[Resolve]\nDNSSEC=yes\n" >/run/systemd/resolved.conf.d/lab.conf
+        echo example >/run/dnssec-trust-anchors.d/lab.negative
+        systemctl restart systemd-resolved.service'
+    check "with DNSSEC=yes, guests are found" machine_lab resolver_await A web.vm.internal "NOERROR 10.66.0.11"
+    check_output "... an address has its name" "NOERROR web.vm.internal." machine_lab resolver_answer PTR 11.0.66.10.in-addr.arpa
+    machine_run sh -c 'rm -r /run/systemd/resolved.conf.d /run/dnssec-trust-anchors.d; systemctl restart systemd-resolved.service'
+    check "... and without it again" machine_lab resolver_await A web.vm.internal "NOERROR 10.66.0.11"
+fi
+
 for_containers
 [[ $way != server ]] || for_guests
 

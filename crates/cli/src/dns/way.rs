@@ -227,6 +227,7 @@ ExecStart=resolvectl default-route vmdns0 no
 ExecStart=resolvectl llmnr vmdns0 no
 ExecStart=resolvectl mdns vmdns0 no
 ExecStart=resolvectl dnsovertls vmdns0 no
+ExecStart=resolvectl dnssec vmdns0 no
 ExecStart=resolvectl dns vmdns0 {server}
 ExecStart=resolvectl domain vmdns0 {domains}
 ExecStop=ip link delete vmdns0
@@ -310,6 +311,8 @@ mod tests {
         let link = text(Way::Link);
         assert!(link.contains("domain vmdns0 vm.internal ~122.168.192.in-addr.arpa\n"), "{link}");
         assert!(link.find("default-route vmdns0 no") < link.find("domain vmdns0"), "{link}");
+        // Our zones aren't signed.
+        assert!(link.contains("dnssec vmdns0 no"), "{link}");
         let unbound = text(Way::Unbound);
         assert!(
             unbound.contains("name: \"vm.internal\"\n    stub-addr: 127.0.0.153@5354\n"),
