@@ -44,6 +44,7 @@ resolver_boot() {
     trap machine_end EXIT
     resolver_prepare
     check "systemd boots" machine_boot
+    [[ -x $resolver_programs/go-lookup ]] || check_skip "look-ups of a static Go program" "Go is not installed"
     machine_lab resolver_begin
 }
 
