@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::daemon;
 use crate::dns::outlets::{self, Outlet};
 use crate::dns::phase::{self, Change, Phase, read_text};
-use crate::dns::resolver::{self, Resolver, is_active};
+use crate::dns::resolver::{self, Resolver, is_active, may_run};
 use crate::dns::way::{Content, LINK_MANAGERS, Route, Way};
 use crate::dns::{DAEMON, MARK, SERVER, server, trial};
 use crate::error::Error;
@@ -270,12 +270,13 @@ fn not_found(way: Way, name: &str, found: &[IpAddr]) -> (String, String) {
         Some(address) => format!("finds {address}, which isn't the guest's"),
         None => "doesn't find it".into(),
     };
-    let service = way.service();
+    let reader = match way {
+        Way::Link => "libvirt-nss-dns-link.service",
+        _ => way.service(),
+    };
     let next = match way.outlet() {
-        Outlet::Records => format!("see 'journalctl -u {service}'"),
-        Outlet::Hosts => format!(
-            "'systemctl restart {SERVER}'; if that doesn't help, see 'systemctl status {service}'"
-        ),
+        Outlet::Records => format!("'sudo systemctl restart {reader}'"),
+        Outlet::Hosts => format!("'sudo systemctl restart {SERVER} {reader}'"),
     };
     (format!("{name} is a guest's, but a program without NSS {found}"), next)
 }
@@ -356,7 +357,7 @@ fn removal(way: Way, paths: &Paths) -> Result<Phase, Error> {
     let (mut settle, mut start) =
         (commands(way.settle(), &changes, paths), commands(way.start(), &changes, paths));
     // A resolver that is gone has nothing to read again, and one that was stopped stays so.
-    if way != Way::Link && !runs(way.service(), paths) {
+    if way != Way::Link && !may_run(paths, way.service()) {
         (settle, start) = (Vec::new(), Vec::new());
     }
     Ok(Phase { stop, changes, start: settle, until: None, unstart: Vec::new(), settle: start })
@@ -394,14 +395,9 @@ fn commands(all: &[&'static str], changes: &[Change], paths: &Paths) -> Vec<&'st
     };
     let is_meant = |command: &&&str| {
         let manager = LINK_MANAGERS.iter().find(|manager| manager.reload == **command);
-        manager.is_none_or(|manager| changes(manager.path) && runs(manager.service, paths))
+        manager.is_none_or(|manager| changes(manager.path) && may_run(paths, manager.service))
     };
     all.iter().filter(is_meant).copied().collect()
-}
-
-/// Whether a service runs. On another system, it may.
-fn runs(service: &str, paths: &Paths) -> bool {
-    !paths.is_this_system() || is_active(service)
 }
 
 fn outlet_phase(outlet: Option<Outlet>, paths: &Paths) -> Result<Phase, Error> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::server::CONFIGURATION;
-use super::way::Way;
+use super::way::{LINK_MANAGERS, Way};
 use crate::error::Error;
 use crate::paths::Paths;
 
@@ -76,7 +76,7 @@ pub(crate) fn find(paths: &Paths) -> Result<Resolver, Error> {
             path.display()
         ));
     }
-    if network_manager_runs_dnsmasq(paths) {
+    if network_manager_runs_dnsmasq(paths) && may_run(paths, LINK_MANAGERS[0].service) {
         return Ok(Resolver {
             name: "NetworkManager's dnsmasq".into(),
             way: Way::NetworkManager,
@@ -179,6 +179,11 @@ fn is_enabled(paths: &Paths, service: &str) -> bool {
         return paths.below(link).is_symlink();
     }
     is_active(&format!("{service}.service"))
+}
+
+/// Whether a service runs. On another system, it may.
+pub(crate) fn may_run(paths: &Paths, service: &str) -> bool {
+    !paths.is_this_system() || is_active(service)
 }
 
 /// Whether a unit of this system runs. Where systemd doesn't run, none does.

@@ -458,6 +458,8 @@ systemctl restart unbound.service
 #[test]
 fn what_is_run() {
     let Some(machine) = Machine::unbound() else { return };
+    // NetworkManager doesn't run.
+    machine.system.write("etc/NetworkManager/NetworkManager.conf", "[main]\ndns=dnsmasq\n");
     let before = machine.tree();
     let (text, log) = machine.does("libvirt-nss dns enable");
     assert_eq!(log, UNBOUND_ENABLED, "{text}");
