@@ -226,7 +226,8 @@ pub(crate) fn report(paths: &Paths) -> Report {
     }
     let outlet = paths.below(way.outlet().file());
     let mut example = None;
-    match way.outlet().names(paths) {
+    let zone = zones(paths).ok().and_then(|zones| zones.into_iter().next());
+    match way.outlet().names(paths, zone.as_deref().unwrap_or_default()) {
         Ok(names) => {
             report.lines.push(format!("names: {}", names.count));
             example = names.example;

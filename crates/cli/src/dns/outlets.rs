@@ -34,11 +34,11 @@ impl Outlet {
         }
     }
 
-    /// Reads what libvirt-nssd has written.
+    /// Reads what libvirt-nssd has written. `zone` is that of all guests.
     ///
     /// # Errors
     /// There is nothing, or it can't be read.
-    pub(crate) fn names(self, paths: &Paths) -> io::Result<Names> {
+    pub(crate) fn names(self, paths: &Paths, zone: &str) -> io::Result<Names> {
         let file = paths.below(self.file());
         let pairs = match self {
             Self::Hosts => {
@@ -52,7 +52,7 @@ impl Outlet {
             }
             Self::Records => pairs_in_records(&fs::read_to_string(file)?)?,
         };
-        Ok(Names::of(pairs))
+        Ok(Names::of(pairs, zone))
     }
 
     fn block(self) -> String {
@@ -65,15 +65,17 @@ impl Outlet {
 pub(crate) struct Names {
     /// The number of names.
     pub(crate) count: usize,
-    /// One that programs should find, with a dot in it, and its addresses.
+    /// One in guests' zone, and its addresses. Those in networks' domains are not routed here.
     pub(crate) example: Option<(String, Vec<IpAddr>)>,
 }
 
 impl Names {
-    fn of(mut pairs: Vec<(String, IpAddr)>) -> Self {
+    fn of(mut pairs: Vec<(String, IpAddr)>, zone: &str) -> Self {
         pairs.sort_unstable();
         let names = || pairs.chunk_by(|(one, _), (other, _)| one == other);
-        let example = names().find(|pairs| pairs[0].0.contains('.'));
+        let is_in_zone =
+            |name: &str| name.strip_suffix(zone).is_some_and(|name| name.ends_with('.'));
+        let example = names().find(|pairs| is_in_zone(&pairs[0].0));
         let addresses = |pairs: &[(String, IpAddr)]| pairs.iter().map(|pair| pair.1).collect();
         let example = example.map(|pairs| (pairs[0].0.clone(), addresses(pairs)));
         Self { count: names().count(), example }
@@ -208,19 +210,20 @@ mod tests {
     fn names_in_the_files() {
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
         let (v4, v6) = (address("10.0.0.7"), address("fd00::7"));
-        let hosts = "10.0.0.7 web.vm.internal web\nfd00::7 web.vm.internal\n10.0.0.8 x\n";
-        let names = Names::of(pairs_in_hosts(hosts));
+        let zone = "vm.internal";
+        let hosts = "10.0.0.9 a.example xvm.internal\n10.0.0.7 web.vm.internal web\nfd00::7 web.vm.internal\n10.0.0.8 x\n";
+        let names = Names::of(pairs_in_hosts(hosts), zone);
         let example = Some(("web.vm.internal".to_owned(), vec![v4, v6]));
-        assert_eq!(names, Names { count: 3, example: example.clone() });
+        assert_eq!(names, Names { count: 5, example: example.clone() });
         let records = r#"[
             {"key":{"type":1,"name":"web"},"address":[10,0,0,7]},
             {"key":{"type":1,"name":"web.vm.internal"},"address":[10,0,0,7]},
             {"key":{"type":28,"name":"web.vm.internal"},"address":[253,0,0,0,0,0,0,0,0,0,0,0,0,0,0,7]},
             {"key":{"type":12,"name":"7.0.0.10.in-addr.arpa"},"name":"web.vm.internal"}
         ]"#;
-        let names = Names::of(pairs_in_records(records).unwrap());
+        let names = Names::of(pairs_in_records(records).unwrap(), zone);
         assert_eq!(names, Names { count: 2, example });
-        assert_eq!(Names::of(Vec::new()), Names { count: 0, example: None });
+        assert_eq!(Names::of(Vec::new(), zone), Names { count: 0, example: None });
         assert!(pairs_in_records("[").is_err());
     }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::process::{Command, Stdio};
 
-/// The addresses that the name server in resolv.conf(5) has for a name. `None` if there is no getent(1) to ask with.
+/// The addresses that the name server in resolv.conf(5) has for a name. `None` if there is no getent(1) of glibc.
 pub(crate) fn look_up(name: &str) -> Option<Vec<IpAddr>> {
     let output = Command::new("getent")
         .args(["-s", "hosts:dns", "hosts", &format!("{name}.")])
@@ -12,6 +12,10 @@ pub(crate) fn look_up(name: &str) -> Option<Vec<IpAddr>> {
         .stdin(Stdio::null())
         .output()
         .ok()?;
+    // Found, not found. Otherwise it doesn't know these options.
+    if !matches!(output.status.code(), Some(0 | 2)) {
+        return None;
+    }
     let lines = String::from_utf8_lossy(&output.stdout).into_owned();
     let address = |line: &str| line.split_whitespace().next()?.parse().ok();
     Some(lines.lines().filter_map(address).collect())

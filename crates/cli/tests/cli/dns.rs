@@ -611,6 +611,8 @@ fn a_guest_that_is_not_found() {
         "#!/bin/sh\necho \"getent $* $RES_OPTIONS\" >>$WORK/log\ncat $WORK/answer\n",
     );
     machine.system.write("answer", "10.0.0.1        web.vm.internal\n");
+    // Names in a network's domain, which may be public, aren't routed here.
+    machine.system.write("run/libvirt-nss/dns/hosts.1", "10.0.0.2 a.corp.example\n");
     let (_, log) = machine.does("libvirt-nss dns status");
     assert_eq!(log, "getent -s hosts:dns hosts web.vm.internal. timeout:2 attempts:1\n");
     for (answer, why) in
@@ -622,4 +624,7 @@ fn a_guest_that_is_not_found() {
         let (text, _, _) = machine.run("libvirt-nss --width 1000 doctor");
         assert!(text.contains(why), "{text}");
     }
+    // Not that of glibc.
+    machine.program("getent", "#!/bin/sh\nexit 1\n");
+    machine.does("libvirt-nss dns status");
 }
