@@ -30,6 +30,47 @@ use testkit::scratch::Scratch;
 
 const STAMP: Stamp = Stamp { seconds: 1, nanoseconds: 2, device: 3, inode: 4 };
 
+/// Names of domains that are more than DNS, or the files, can have.
+const HOSTILE: [&str; 20] = [
+    "localhost",
+    "a.localhost",
+    "vm.internal",
+    "lab.example",
+    "db.lab.example",
+    "web.vm.internal",
+    "1234",
+    "10.0.0.1",
+    "0x7f.1",
+    "08",
+    "b\u{fc}cher",
+    "xn--bcher-kva",
+    "-a",
+    "a-",
+    "a..b",
+    "a.",
+    "a\"b\\",
+    "a\n10.0.0.1 b",
+    "63-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+    "64-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+];
+
+/// Checks that a name can do no harm: it consists of letters, digits, hyphens and underscores in labels of DNS, and is not
+/// reserved for something else.
+#[track_caller]
+fn check_published(name: &str) {
+    assert!(name.len() <= 253, "{name}");
+    for label in name.split('.') {
+        let is_plain =
+            |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
+        assert!((1..=63).contains(&label.len()) && label.chars().all(is_plain), "{name}");
+        assert!(!label.starts_with('-') && !label.ends_with('-'), "{name}");
+    }
+    let (first, last) = (name.split('.').next().unwrap(), name.rsplit('.').next().unwrap());
+    assert!(!["wpad", "isatap"].contains(&first) && last != "localhost", "{name}");
+    assert!(name != NODE && name != NODE.split('.').next().unwrap(), "{name}");
+    assert!(name.parse::<IpAddr>().is_err(), "{name}");
+}
+
 /// Guests, some of which share names with those in the state files.
 fn guests(random: &mut Random) -> Vec<Guest> {
     let names = ["web", "db", "my vm", "wpad", "other", "Node", "x.y", NODE];
@@ -48,7 +89,10 @@ fn guests(random: &mut Random) -> Vec<Guest> {
             let bridge = Some("virbr0".into());
             Guest {
                 uuid: [number; 16],
-                name: (*random.pick(&names)).into(),
+                name: match random.one_in(4) {
+                    true => (*random.pick(&HOSTILE)).into(),
+                    false => (*random.pick(&names)).into(),
+                },
                 title: None,
                 host_name: random
                     .one_in(2)
@@ -156,6 +200,7 @@ fn the_outlets_contain_what_look_ups_answer() {
             let (in_hosts, first) = parse_hosts(&hosts::texts(&answers, true).concat());
             let (in_records, pointers) = parse_records(&records::text(&answers));
             assert_eq!(in_hosts, in_records, "round {round}");
+            in_hosts.keys().chain(pointers.values()).for_each(|name| check_published(name));
             let (without_bare, _) = parse_hosts(&hosts::texts(&answers, false).concat());
             assert!(without_bare.iter().eq(in_hosts.iter().filter(|(name, _)| name.contains('.'))));
 
