@@ -194,6 +194,14 @@ pub(crate) fn report(paths: &Paths) -> Report {
     };
     report.way = Some(way);
     report.lines.push(format!("enabled: {}", way.text()));
+    let further = resolver::further_servers(paths);
+    if !further.is_empty() {
+        let text = format!(
+            "programs that use musl ask {} at the same time, and may take its answer that there is no such guest",
+            further.join(" and ")
+        );
+        report.problems.push((text, "remove that name server from /etc/resolv.conf".into()));
+    }
     let again = format!("'{}'", paths.sudo_command("dns enable"));
     if let Ok(resolver) = &found {
         let has = |way: &Way| resolver.way == *way || resolver.others.contains(way);

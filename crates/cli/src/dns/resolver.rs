@@ -1,6 +1,7 @@
 //! Which resolver this host's programs ask.
 
 use std::fs;
+use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -56,8 +57,7 @@ pub(crate) fn find(paths: &Paths) -> Result<Resolver, Error> {
             return resolved(paths);
         }
     }
-    let real = paths.real(RESOLV_CONF).map(|real| paths.below(real));
-    let text = real.and_then(fs::read_to_string).map_err(Error::file(
+    let text = resolv_conf(paths).map_err(Error::file(
         "read",
         &path,
         "a resolver's package makes it, see resolv.conf(5)",
@@ -69,7 +69,7 @@ pub(crate) fn find(paths: &Paths) -> Result<Resolver, Error> {
     if STUBS.contains(first) {
         return resolved(paths);
     }
-    if !first.parse().is_ok_and(|address: IpAddr| address.is_loopback()) {
+    if !is_here(first) {
         return refused(format!(
             "programs on this host ask the name server {first} ({}), which doesn't run on this host: \
              install systemd-resolved, or have that server ask this host for guests (docs/dns.md)",
@@ -100,6 +100,21 @@ pub(crate) fn find(paths: &Paths) -> Result<Resolver, Error> {
              ask libvirt-nss-dns.service for guests' zones (docs/dns.md)"
         )),
     }
+}
+
+/// The name servers after the first one that don't run on this host. musl asks all of them at once and takes the first answer.
+pub(crate) fn further_servers(paths: &Paths) -> Vec<String> {
+    let text = resolv_conf(paths).unwrap_or_default();
+    let further = name_servers(&text).skip(1).filter(|server| !is_here(server));
+    further.map(str::to_owned).collect()
+}
+
+fn resolv_conf(paths: &Paths) -> io::Result<String> {
+    paths.real(RESOLV_CONF).and_then(|real| fs::read_to_string(paths.below(real)))
+}
+
+fn is_here(server: &str) -> bool {
+    server.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 /// The addresses that resolv.conf(5) names.

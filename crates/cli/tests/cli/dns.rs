@@ -257,6 +257,12 @@ fn status_says_what_to_do() {
     for part in ["systemd-resolved 258", "zones: vm.internal", "names: 2\n", "127.0.0.153#53"] {
         assert!(text.contains(part), "{part}: {text}");
     }
+    // Another name server has.
+    system
+        .write("etc/resolv.conf", "nameserver 127.0.0.53\nnameserver ::1\nnameserver 192.0.2.1\n");
+    let (text, status) = system.says("status");
+    assert!(status == 3 && text.contains("that use musl ask 192.0.2.1 at the same time"), "{text}");
+    system.write("etc/resolv.conf", "nameserver 127.0.0.53\n");
     // A network has come.
     system.publish(&["vm.internal", "122.168.192.in-addr.arpa", "10.in-addr.arpa"]);
     let (text, status) = system.says("status");
