@@ -94,7 +94,7 @@ impl Server for Client {
         let script = server + &message.script(self.ttl);
         let limit = Duration::from_secs(MESSAGE_SECONDS + 3);
         match run(&mut nsupdate, &script, limit) {
-            Ok(output) => answer(&output),
+            Ok(output) => answer(&output, &self.signer),
             Err(failure) => Answer::Failed(failure),
         }
     }
@@ -138,7 +138,7 @@ fn run(command: &mut Command, input: &str, limit: Duration) -> Result<Output, Fa
 }
 
 /// The result of a message, from nsupdate's output.
-fn answer(output: &Output) -> Answer {
+fn answer(output: &Output, signer: &Signer) -> Answer {
     let lines = || output.stderr.lines().map(str::trim);
     let after = |prefix: &str| lines().find_map(|line| line.strip_prefix(prefix));
     let code = after("update failed: ");
@@ -151,8 +151,10 @@ fn answer(output: &Output) -> Answer {
     }
     match code {
         Some("YXDOMAIN" | "YXRRSET" | "NXDOMAIN" | "NXRRSET") => {
-            // Anyone could have sent an answer that isn't signed.
-            return if is_signed { Answer::Unmet } else { Answer::Failed(Failure::Unsigned) };
+            // Anyone could have sent an answer that isn't signed. Samba signs no answer but success. With Kerberos that makes no
+            // difference: dig's answers, from which the reason is known, aren't signed either.
+            let counts = is_signed || signer.is_kerberos();
+            return if counts { Answer::Unmet } else { Answer::Failed(Failure::Unsigned) };
         }
         Some(code) => return Answer::Failed(Failure::from_code(code)),
         None if !is_signed => return Answer::Failed(Failure::Unsigned),
@@ -293,6 +295,7 @@ mod tests {
     #[test]
     fn output_of_nsupdate() {
         use Failure::*;
+        let key = Signer::Key("/k".into());
         let tsig = "; TSIG error with server: tsig indicates error\n";
         let cases = [
             (0, String::new(), Answer::Done),
@@ -367,10 +370,16 @@ mod tests {
             ),
         ];
         for (code, stderr, expected) in cases {
-            assert_eq!(answer(&output(code, &stderr)), expected, "{stderr}");
+            assert_eq!(answer(&output(code, &stderr), &key), expected, "{stderr}");
         }
         let killed = Output { status: None, stdout: String::new(), stderr: String::new() };
-        assert_eq!(answer(&killed), Answer::Failed(TimedOut));
+        assert_eq!(answer(&killed, &key), Answer::Failed(TimedOut));
+        let tickets = Signer::Tickets("MEMORY:".into());
+        let samba =
+            output(2, "; TSIG error with server: tsig verify failure\nupdate failed: YXDOMAIN\n");
+        assert_eq!(answer(&samba, &tickets), Answer::Unmet);
+        let samba = output(2, "; TSIG error with server: tsig verify failure\n");
+        assert_eq!(answer(&samba, &tickets), Answer::Failed(Unsigned));
     }
 
     #[test]

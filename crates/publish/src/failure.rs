@@ -143,7 +143,7 @@ impl Failure {
             Self::WrongClock => {
                 format!("the clocks of this host and {server} differ too much (BADTIME)")
             }
-            Self::Unsigned => format!("the answer of {server} is not signed with {key}"),
+            Self::Unsigned => format!("the answer of {server} is not signed correctly with {key}"),
             Self::NotAuthoritative => format!(
                 "{server} is not the primary server of {zone}, or does not accept {key} (NOTAUTH)"
             ),
@@ -205,6 +205,10 @@ impl Failure {
                 _ => format!("see the log of {server}"),
             },
             Self::WrongClock => String::from("synchronize both clocks; see timedatectl(1)"),
+            Self::Unsigned if signer.is_kerberos() => format!(
+                "update {server} if it is Samba, whose signatures are wrong in 4.17 and right in 4.22; otherwise check that nothing \
+                 between here and {server} modifies DNS messages, and see its log"
+            ),
             Self::Unsigned => format!(
                 "check that nothing between here and {server} modifies DNS messages, and see its log"
             ),

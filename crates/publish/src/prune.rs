@@ -129,9 +129,11 @@ impl Error {
             Self::NotTransferred(zone, failure) => {
                 let about = about(zone.as_str());
                 let step = match failure {
-                    Failure::Query(_) if client.signer.is_kerberos() => String::from(
-                        "allow transfers to this host's address (allow-transfer in BIND), as they are not signed with Kerberos",
-                    ),
+                    Failure::Query(_) | Failure::Other(_) if client.signer.is_kerberos() => {
+                        String::from(
+                            "allow transfers to this host's address (allow-transfer in BIND), as they are not signed with Kerberos",
+                        )
+                    }
                     // Knot and PowerDNS answer so to a key without rights.
                     Failure::Query(_) | Failure::UnknownKey | Failure::NotAuthoritative => {
                         String::from(
