@@ -13,7 +13,8 @@ use crate::names::{CompiledNames, Pulse};
 use crate::outlets::zones::Zones;
 use crate::state::Files;
 
-/// Writes a snapshot to the start of `out`. `info` returns the record for display, given the number of names.
+/// Writes a snapshot to the start of `out`. `info` returns the record for display, given the number of names. Updates
+/// [`CompiledNames::until`].
 ///
 /// # Errors
 /// `out` can't be written; the snapshot would be larger than 4 GiB.
@@ -25,7 +26,7 @@ pub fn write(
     pulse: &mut Pulse<'_>,
 ) -> io::Result<Counts> {
     let mut writer = Writer::new(out)?;
-    names.each(&mut |key, entries| -> io::Result<()> {
+    names.until = names.each(&mut |key, entries| -> io::Result<()> {
         pulse();
         writer.add_entries(key, entries)
     })?;

@@ -113,12 +113,18 @@ impl<'a> Wanted<'a> {
     }
 }
 
+/// The longest host name, in bytes: RFC 1035, 2.3.4, less what the wire format adds.
+pub const HOST_NAME_MAX: usize = 253;
+
 /// Whether a guest may have this host name: it is valid (RFC 952, RFC 1123, and the underscore that dnsmasq accepts), not
 /// reserved, and not an address to `inet_aton`.
 #[must_use]
 pub fn is_host_name(name: &[u8]) -> bool {
     let labels_are_good = name.split(|&byte| byte == b'.').all(is_label);
-    name.len() <= 253 && labels_are_good && !is_inet_aton_address(name) && !is_reserved(name)
+    name.len() <= HOST_NAME_MAX
+        && labels_are_good
+        && !is_inet_aton_address(name)
+        && !is_reserved(name)
 }
 
 fn is_label(label: &[u8]) -> bool {
@@ -133,6 +139,9 @@ fn is_label(label: &[u8]) -> bool {
 /// Whether inet_aton(3) accepts the name as an IPv4 address: up to four numbers, decimal, octal or hexadecimal, of which the
 /// last fills the remaining octets.
 fn is_inet_aton_address(name: &[u8]) -> bool {
+    if !name.first().is_some_and(u8::is_ascii_digit) {
+        return false;
+    }
     // The largest value of the next number, if it is the last one.
     let mut limit = u64::from(u32::MAX);
     let mut parts = name.split(|&byte| byte == b'.').peekable();
@@ -163,13 +172,18 @@ fn c_number(text: &[u8]) -> Option<u64> {
     })
 }
 
-/// Names that no guest may have, as one text. Programs look up the first two to configure themselves (web proxies, RFC 5214
-/// tunnels), also with a domain after them; systemd gives the others to the host itself.
-const RESERVED: &[u8] = b"wpad,isatap,_gateway,_outbound,_localdnsstub,_localdnsproxy";
-
+/// Names that no guest may have. Programs look up the first two to configure themselves (web proxies, RFC 5214 tunnels), also
+/// with a domain after them; systemd gives the others to the host itself.
 fn is_reserved(name: &[u8]) -> bool {
     let first = name.split(|&byte| byte == b'.').next().unwrap_or(name);
-    is_localhost(name) || RESERVED.split(|&byte| byte == b',').any(|word| same(word, first))
+    let is = |word| same(first, word);
+    is_localhost(name)
+        || is(b"wpad")
+        || is(b"isatap")
+        || is(b"_gateway")
+        || is(b"_outbound")
+        || is(b"_localdnsstub")
+        || is(b"_localdnsproxy")
 }
 
 /// Whether `name` is the host's own: its node name, or the first label of that.

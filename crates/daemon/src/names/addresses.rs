@@ -5,7 +5,7 @@ use guest_names::bridge::Bridge;
 use guest_names::candidate::Evidence;
 
 use super::earliest;
-use super::index::octets;
+use super::index::{AddressKey, mac_key, octets};
 use crate::model::{GUEST_ADDRESSES, Network};
 
 /// An address that a guest is believed to have.
@@ -32,8 +32,8 @@ impl Believed<'_> {
     }
 
     /// The address and the NIC, as a sort key.
-    pub(super) fn identity(&self) -> ((usize, [u8; 16]), [u8; 6]) {
-        (octets(self.address), self.mac.0)
+    pub(super) fn identity(&self) -> (AddressKey, u64) {
+        (octets(self.address), mac_key(self.mac))
     }
 }
 

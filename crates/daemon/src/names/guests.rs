@@ -19,11 +19,10 @@ use super::index::Index;
 use super::leases::{Owned, names};
 use super::limits::Holder;
 use super::ssh;
-use super::suffix::{self, Aliases};
+use super::suffix::{self, Aliases, Suffixes};
 use super::table::{Class, Fact, Span, Table};
 use super::trust::{self, NicOf, Trust, Verdict, agent_host_name, is_reachable};
 use super::{Input, Notes, Pulse};
-use crate::config::Naming;
 use crate::facts::{Connection, KnownGuest};
 use crate::model::{self, Network, NetworkLease};
 
@@ -48,6 +47,7 @@ pub(super) fn add(
             _ => flags::ELSEWHERE,
         };
         let leases = NetworkLeases::new(connection);
+        let mut suffixes = Suffixes::new(input.naming);
         let mut adding = Adding {
             table: &mut *table,
             input,
@@ -55,6 +55,7 @@ pub(super) fn add(
             owned,
             notes: &mut *notes,
             trust: &trust,
+            suffixes: &mut suffixes,
             connection,
             leases,
             rank,
@@ -115,15 +116,15 @@ impl<'n> NameKeys<'n> {
     fn aliases_on(
         &mut self,
         table: &mut Table,
-        naming: &Naming,
+        suffixes: &mut Suffixes<'n>,
         network: Option<&'n Network>,
-        connection: &Connection,
+        connection: &'n Connection,
     ) -> Aliases {
         let on = network.map(|network| network.name.as_str());
         if let Some(&(_, known)) = self.aliases.iter().find(|(other, _)| *other == on) {
             return known;
         }
-        let made = suffix::aliases(table, naming, self.kind, self.text, network, connection);
+        let made = suffixes.aliases(table, self.kind, self.text, (connection, network));
         self.aliases.push((on, made));
         made
     }
@@ -137,6 +138,7 @@ struct Adding<'a, 'i> {
     owned: &'a Owned,
     notes: &'a mut Notes,
     trust: &'a Trust<'i>,
+    suffixes: &'a mut Suffixes<'i>,
     connection: &'i Connection,
     leases: NetworkLeases<'i>,
     rank: u32,
@@ -249,7 +251,7 @@ impl<'i> Adding<'_, 'i> {
             return;
         }
         let Some(on) = self.index.bridge(of.bridge) else { return };
-        for &at in self.index.leases_of(on, of.nic.mac) {
+        for at in self.index.leases_of(on, of.nic.mac) {
             let owner = &self.owned.leases[at as usize];
             let Some(lease) = self.index.lease(at).filter(|_| !owner.denied) else { continue };
             believed.push(Believed {
@@ -408,8 +410,7 @@ impl<'i> Adding<'_, 'i> {
         let confirmed = if one.confirmed { flags::CONFIRMED } else { 0 };
         let flags = flags::REPORTED | flags::ATTACHED | confirmed;
         let NameKeys { kind, name, own, .. } = *names;
-        let naming = self.input.naming;
-        let aliases = names.aliases_on(self.table, naming, one.network, self.connection);
+        let aliases = names.aliases_on(self.table, self.suffixes, one.network, self.connection);
         let aliases = aliases.into_iter().flatten();
         for (key, class) in std::iter::once((own, Class::Own)).chain(aliases) {
             self.table.row(key, name, fact, class, flags, borrowed);
@@ -480,9 +481,8 @@ impl<'i> Adding<'_, 'i> {
         let name = self.table.name(text);
         let Some(own) = suffix::own_key(self.table, kind::HOST, text) else { return };
         self.table.row(own, name, fact, Class::Own, flags::REPORTED, false);
-        let (naming, network) = (self.input.naming, Some(network));
-        let aliases =
-            suffix::aliases(self.table, naming, kind::HOST, text, network, self.connection);
+        let place = (self.connection, Some(network));
+        let aliases = self.suffixes.aliases(self.table, kind::HOST, text, place);
         for (key, class) in aliases.into_iter().flatten() {
             self.table.row(key, name, fact, class, flags::REPORTED, false);
         }

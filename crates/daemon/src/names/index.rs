@@ -14,10 +14,10 @@ pub(super) struct Index<'f> {
     pub(super) files: &'f Contents,
     read: &'f Files,
     now: i64,
-    /// Bridge, MAC, index of the domain's record.
-    nics: Vec<(BridgeIndex, [u8; 6], u32)>,
-    /// Leases with a MAC, by bridge and MAC.
-    by_nic: Vec<u32>,
+    /// The domains' NICs, each with the index of the domain's record.
+    nics: Vec<(NicKey, u32)>,
+    /// Leases with a MAC.
+    by_nic: Vec<(NicKey, u32)>,
     /// Leases by address.
     by_address: Vec<u32>,
 }
@@ -28,15 +28,18 @@ impl<'f> Index<'f> {
         let mut nics = Vec::new();
         for (record, domain) in files.domains.iter().enumerate() {
             let record = record as u32;
-            nics.extend(files.macs_of(domain).iter().map(|mac| (domain.bridge, mac.0, record)));
+            nics.extend(files.macs_of(domain).iter().map(|&mac| (nic(domain.bridge, mac), record)));
         }
         nics.sort_unstable();
         nics.dedup();
         let holding = |&at: &u32| !files.leases[at as usize].has_expired(now);
         let mut by_address: Vec<u32> = (0..files.leases.len() as u32).filter(holding).collect();
-        let mut by_nic: Vec<u32> = by_address.clone();
-        by_nic.retain(|&at| files.leases[at as usize].mac.is_some());
-        by_nic.sort_unstable_by_key(|&at| (nic(&files.leases[at as usize]), at));
+        let on_nic = |&at: &u32| {
+            let lease = &files.leases[at as usize];
+            Some((nic(lease.bridge, lease.mac?), at))
+        };
+        let mut by_nic: Vec<_> = by_address.iter().filter_map(on_nic).collect();
+        by_nic.sort_unstable();
         by_address.sort_unstable_by_key(|&at| (octets(files.leases[at as usize].address), at));
         Self { files, read, now, nics, by_nic, by_address }
     }
@@ -62,9 +65,8 @@ impl<'f> Index<'f> {
     }
 
     /// The leases of a NIC, in the file's order.
-    pub(super) fn leases_of(&self, bridge: BridgeIndex, mac: Mac) -> &[u32] {
-        let wanted = (bridge, Some(mac.0));
-        run(&self.by_nic, |&at| nic(&self.files.leases[at as usize]).cmp(&wanted))
+    pub(super) fn leases_of(&self, bridge: BridgeIndex, mac: Mac) -> impl Iterator<Item = u32> {
+        numbers_of(&self.by_nic, nic(bridge, mac))
     }
 
     /// The leases with an address.
@@ -79,21 +81,34 @@ impl<'f> Index<'f> {
         bridge: BridgeIndex,
         mac: Option<Mac>,
     ) -> impl Iterator<Item = (u32, &'f Domain)> {
-        let found = mac.map_or(&[][..], |mac| {
-            run(&self.nics, |&(on, other, _)| (on, other).cmp(&(bridge, mac.0)))
-        });
+        let records = mac.into_iter().flat_map(move |mac| numbers_of(&self.nics, nic(bridge, mac)));
         let domain = |record: u32| Some((record, self.files.domains.get(record as usize)?));
-        found.iter().filter_map(move |&(.., record)| domain(record))
+        records.filter_map(domain)
     }
 }
 
-fn nic(lease: &Lease) -> (BridgeIndex, Option<[u8; 6]>) {
-    (lease.bridge, lease.mac.map(|mac| mac.0))
+/// A NIC as a sort key: its bridge, and its MAC address as a number.
+type NicKey = (BridgeIndex, u64);
+
+fn nic(bridge: BridgeIndex, mac: Mac) -> NicKey {
+    (bridge, mac_key(mac))
 }
 
-/// A sort key for addresses.
-pub(super) fn octets(address: Address) -> (usize, [u8; 16]) {
-    (address.octets().len(), address.padded())
+/// A MAC address as a sort key. Comparing numbers takes a fraction of the time of comparing arrays.
+pub(super) fn mac_key(Mac([a, b, c, d, e, f]): Mac) -> u64 {
+    u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+}
+
+/// An address as a sort key: its length, and its octets as a number.
+pub(super) type AddressKey = (usize, u128);
+
+pub(super) fn octets(address: Address) -> AddressKey {
+    (address.octets().len(), u128::from_be_bytes(address.padded()))
+}
+
+/// The numbers that a sorted slice has for a NIC.
+fn numbers_of(sorted: &[(NicKey, u32)], wanted: NicKey) -> impl Iterator<Item = u32> {
+    run(sorted, move |(nic, _)| nic.cmp(&wanted)).iter().map(|&(_, number)| number)
 }
 
 /// The items of a sorted slice that compare equal.

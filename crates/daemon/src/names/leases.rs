@@ -12,7 +12,7 @@ use guest_store::contents::Lease;
 use super::connections::{bridge_of, guests_here, home, network_on, place};
 use super::index::Index;
 use super::limits::Holder;
-use super::suffix;
+use super::suffix::{self, Suffixes};
 use super::table::{Class, Fact, Span, Table};
 use super::{Input, Pulse};
 use crate::facts::{Connection, Facts, KnownGuest};
@@ -58,8 +58,7 @@ impl Owned {
             }
             for nic in &known.guest.nics {
                 let bridge = bridge_of(nic).and_then(|bridge| index.bridge(bridge));
-                let leases = bridge.map_or(&[][..], |bridge| index.leases_of(bridge, nic.mac));
-                for &at in leases {
+                for at in bridge.into_iter().flat_map(|bridge| index.leases_of(bridge, nic.mac)) {
                     owned.take(at, guest, connection, known, index);
                 }
             }
@@ -113,6 +112,7 @@ pub(super) fn add(
     let networks =
         index.files.bridges().map(|bridge| network_on(input.facts, index.files.bridge(bridge)));
     let networks: Vec<Option<&Network>> = networks.collect();
+    let mut suffixes = Suffixes::new(input.naming);
     let mut host = (Default::default(), Span::default());
     for (at, lease) in index.files.leases.iter().enumerate() {
         if lease.has_expired(index.now()) {
@@ -144,7 +144,8 @@ pub(super) fn add(
             host = (lease.host_name, table.name(name));
         }
         let attached = domain.is_some();
-        let mut row = LeaseRows { table, input, index, lease, owner, attached };
+        let suffixes = &mut suffixes;
+        let mut row = LeaseRows { table, input, index, suffixes, lease, owner, attached };
         row.add(kind::HOST, name, host.1);
         if is_host_name(name) {
             row.add_address(host.1, 0);
@@ -157,16 +158,17 @@ pub(super) fn add(
             row.add_address(name, flags::DOMAIN);
         }
     }
-    add_domains(table, input, index, owned, &networks, pulse);
+    add_domains(table, input, index, owned, &mut suffixes, &networks, pulse);
 }
 
 /// Adds the domain names in the MAC maps with their leases, in the order in which a look-up finds them.
-fn add_domains(
+fn add_domains<'i>(
     table: &mut Table,
-    input: Input<'_>,
+    input: Input<'i>,
     index: &Index<'_>,
     owned: &Owned,
-    networks: &[Option<&Network>],
+    suffixes: &mut Suffixes<'i>,
+    networks: &[Option<&'i Network>],
     pulse: &mut Pulse<'_>,
 ) {
     let files = index.files;
@@ -183,10 +185,7 @@ fn add_domains(
             let text = files.text(domain.name);
             let name = *names.entry(text).or_insert_with(|| table.name(text));
             let unending = |mac: &Mac| {
-                index
-                    .leases_of(bridge, *mac)
-                    .iter()
-                    .any(|&at| files.leases[at as usize].expiry == 0)
+                index.leases_of(bridge, *mac).any(|at| files.leases[at as usize].expiry == 0)
             };
             if files.macs_of(domain).iter().any(unending) {
                 continue;
@@ -219,7 +218,8 @@ fn add_domains(
                 let text = files.text(domain.name);
                 let Some(&name) = names.get(text) else { continue };
                 let owner = &owned.leases[at as usize];
-                let mut row = LeaseRows { table, input, index, lease, owner, attached: true };
+                let attached = true;
+                let mut row = LeaseRows { table, input, index, suffixes, lease, owner, attached };
                 row.add(kind::GUEST, text, name);
                 if owner.guest.is_none() {
                     row.add_aliases(kind::GUEST, text, name, networks);
@@ -233,13 +233,14 @@ fn add_domains(
 struct LeaseRows<'r, 'f> {
     table: &'r mut Table,
     input: Input<'f>,
-    index: &'r Index<'f>,
+    index: &'r Index<'r>,
+    suffixes: &'r mut Suffixes<'f>,
     lease: &'r Lease,
     owner: &'r Owner,
     attached: bool,
 }
 
-impl LeaseRows<'_, '_> {
+impl<'f> LeaseRows<'_, 'f> {
     fn attached(&self) -> u8 {
         if self.attached { flags::ATTACHED } else { 0 }
     }
@@ -256,7 +257,7 @@ impl LeaseRows<'_, '_> {
             self.table.row(key, name, self.owner.fact, Class::Own, flags, false);
         }
         let domain = self.index.files.text(self.lease.domain);
-        if let Some(key) = suffix::key(self.table, kind, text, [b"", domain]) {
+        if let Some(key) = suffix::key(self.table, kind, text, domain) {
             self.table.row(key, name, self.owner.fact, Class::Derived, flags, false);
         }
     }
@@ -268,7 +269,7 @@ impl LeaseRows<'_, '_> {
     }
 
     /// Adds the lease under the aliases of its connection, if it belongs to a connection to this host.
-    fn add_aliases(&mut self, kind: u8, text: &[u8], name: Span, networks: &[Option<&Network>]) {
+    fn add_aliases(&mut self, kind: u8, text: &[u8], name: Span, networks: &[Option<&'f Network>]) {
         let connection = self.input.facts.connections.get(usize::from(self.owner.connection));
         let Some(connection) = connection.filter(|one| one.settings.here && !self.owner.denied)
         else {
@@ -276,8 +277,7 @@ impl LeaseRows<'_, '_> {
         };
         let network = networks.get(self.lease.bridge.number()).copied().flatten();
         let flags = flags::REPORTED | self.attached();
-        let naming = self.input.naming;
-        let aliases = suffix::aliases(self.table, naming, kind, text, network, connection);
+        let aliases = self.suffixes.aliases(self.table, kind, text, (connection, network));
         for (key, class) in aliases.into_iter().flatten() {
             self.table.row(key, name, self.owner.fact, class, flags, false);
         }

@@ -72,13 +72,23 @@ pub(super) fn addresses(input: Input<'_>, holders: &[Holder]) -> Vec<String> {
 
 /// Drops a holder's host names and addresses beyond [`SAME_HASH`] with the same hash. Returns log messages.
 pub(super) fn limit_same_hash(input: Input<'_>, table: &mut Table) -> Vec<String> {
+    // Only the administrator chooses domains' names.
+    let hash = |key: &[u8]| (key.first() != Some(&kind::GUEST)).then(|| hash(key));
+    // How many hashes leave the same remainder. Without intent, no more than a few do.
+    let mut counts = vec![0u8; table.len().next_power_of_two()];
+    let remainder = |hash: u32| hash as usize % table.len().next_power_of_two();
+    for hash in table.groups().filter_map(|(key, _)| hash(key)) {
+        let count = &mut counts[remainder(hash)];
+        *count = count.saturating_add(1);
+    }
+    if counts.iter().all(|&count| u32::from(count) <= SAME_HASH) {
+        return Vec::new();
+    }
     let mut hashes = Vec::new();
     let mut row = 0;
     for (key, rows) in table.groups() {
-        // Only the administrator chooses domains' names.
-        if key.first() != Some(&kind::GUEST) {
-            hashes.push((hash(key), row, row + rows.len()));
-        }
+        let hash = hash(key).filter(|&hash| u32::from(counts[remainder(hash)]) > SAME_HASH);
+        hashes.extend(hash.map(|hash| (hash, row, row + rows.len())));
         row += rows.len();
     }
     hashes.sort_unstable();

@@ -6,7 +6,7 @@ use guest_names::bridge::Bridge;
 use guest_names::candidate::Evidence;
 use guest_names::snapshot::format::{Entry, flags, kind};
 
-use super::index::octets;
+use super::index::{AddressKey, mac_key, octets};
 use super::table::{Class, Fact, Row, Table};
 
 /// A row that becomes an entry of the snapshot.
@@ -25,7 +25,7 @@ struct Kept {
 pub(super) struct Merge {
     kept: Vec<Kept>,
     /// Indexes into `kept`, sorted by address and NIC.
-    sorted: Vec<u32>,
+    sorted: Vec<(Identity, u32)>,
 }
 
 impl Merge {
@@ -33,6 +33,12 @@ impl Merge {
     /// lease that ends.
     pub(super) fn settle(&mut self, table: &Table, key: &[u8], rows: &[Row]) -> Option<i64> {
         let kind = key.first().copied();
+        if let [row] = rows {
+            let (flags, evidence) = (row.flags, table.fact_of(row).evidence);
+            self.kept.clear();
+            self.kept.push(Kept { at: 0, flags, evidence, is_merged: false });
+            return None;
+        }
         let until = self.choose(table, rows, kind);
         if self.kept.len() > 1 {
             self.unite(table, rows, kind);
@@ -55,17 +61,18 @@ impl Merge {
         let is_lowest = |row: &Row| order.is_none_or(|order| row.class.order() == order);
         let open = |row: &Row| row.class == Class::Derived || is_lowest(row);
         let candidates = || rows.iter().filter(counts).filter(|row| open(row));
-        let running = candidates().filter(|row| row.is(flags::ATTACHED)).map(rank).min();
-        let first = running.or_else(|| candidates().map(rank).min());
+        // The rows are in the order of their ranks.
+        let running = candidates().find(|row| row.is(flags::ATTACHED));
+        let first = running.or_else(|| candidates().next()).map(rank);
         // Leases left behind here lose to a guest that runs elsewhere, also in look-ups that read the files themselves.
-        let yields = |row: &Row| row.is_lease() && first.is_some_and(|first| rank(row) < first);
-        let before = if rows.iter().any(yields) { flags::BEFORE } else { 0 };
+        let mut lower = rows.iter().take_while(|row| first.is_some_and(|first| rank(row) < first));
+        let before = if lower.any(Row::is_lease) { flags::BEFORE } else { 0 };
         let may_win = |row: &Row| open(row) && first.is_none_or(|first| rank(row) == first);
         let is_leased =
             |row: &Row| row.is(flags::ATTACHED) && !row.borrowed && table.fact_of(row).is_leased();
-        let named = kind != Some(kind::ADDRESS);
+        let matters = kind != Some(kind::ADDRESS) && rows.iter().any(|row| row.borrowed);
         let any_leased =
-            named && rows.iter().filter(counts).any(|row| may_win(row) && is_leased(row));
+            matters && rows.iter().filter(counts).any(|row| may_win(row) && is_leased(row));
         let (mut lasts_until, mut any_lost) = (None, false);
         self.kept.clear();
         for (at, row) in (0..).zip(rows) {
@@ -89,23 +96,21 @@ impl Merge {
     fn unite(&mut self, table: &Table, rows: &[Row], kind: Option<u8>) {
         let Self { kept, sorted } = self;
         sorted.clear();
-        sorted.extend(0..kept.len() as u32);
-        sorted.sort_unstable_by_key(|&at| (identity(table, rows, kept, at), at));
-        let same =
-            |&a: &u32, &b: &u32| identity(table, rows, kept, a) == identity(table, rows, kept, b);
-        let runs: Vec<&[u32]> = sorted.chunk_by(same).filter(|run| run.len() > 1).collect();
-        for run in runs {
+        let identity = |kept: &Kept| identity(table.fact_of(&rows[kept.at as usize]));
+        sorted.extend(kept.iter().map(identity).zip(0..));
+        sorted.sort_unstable();
+        for run in sorted.chunk_by(|a, b| a.0 == b.0).filter(|run| run.len() > 1) {
             unite_run(table, rows, kept, run, kind);
         }
     }
 
     /// The key's entries, in the order of `kept`.
     pub(super) fn entries<'t>(
-        &'t self,
+        &self,
         table: &'t Table,
         rows: &'t [Row],
     ) -> impl Iterator<Item = Entry<'t>> {
-        self.kept.iter().filter(|kept| !kept.is_merged).map(|kept| {
+        self.kept.iter().filter(|kept| !kept.is_merged).map(move |kept| {
             let row = &rows[kept.at as usize];
             let fact = table.fact_of(row);
             Entry {
@@ -140,16 +145,21 @@ fn place_of_name(kept: &Kept, borrowed: bool, fact: &Fact) -> impl Ord + use<> {
 }
 
 /// The address and the NIC, as a sort key.
-type Identity = (Option<(usize, [u8; 16])>, Option<[u8; 6]>);
+type Identity = (Option<AddressKey>, Option<u64>);
 
-fn identity(table: &Table, rows: &[Row], kept: &[Kept], at: u32) -> Identity {
-    let fact = table.fact_of(&rows[kept[at as usize].at as usize]);
-    (fact.address.map(octets), fact.mac.map(|mac| mac.0))
+fn identity(fact: &Fact) -> Identity {
+    (fact.address.map(octets), fact.mac.map(mac_key))
 }
 
 /// Merges rows with the same address and NIC: a report goes into the leases that it is about or, if there are none, into
 /// an earlier report. Two leases are never merged, since look-ups don't merge them either.
-fn unite_run(table: &Table, rows: &[Row], kept: &mut [Kept], run: &[u32], kind: Option<u8>) {
+fn unite_run(
+    table: &Table,
+    rows: &[Row],
+    kept: &mut [Kept],
+    run: &[(Identity, u32)],
+    kind: Option<u8>,
+) {
     let same = |kept: &[Kept], a: u32, b: u32| {
         let row = |at: u32| &rows[kept[at as usize].at as usize];
         let (a, b) = (row(a), row(b));
@@ -167,12 +177,11 @@ fn unite_run(table: &Table, rows: &[Row], kept: &mut [Kept], run: &[u32], kind: 
         one.rank == other.rank && bridges && kinds && names
     };
     let is_lease = |kept: &[Kept], at: u32| kept[at as usize].flags & flags::LEASE != 0;
-    let is_guest_alone = |kept: &[Kept], at: u32| identity(table, rows, kept, at).0.is_none();
     let mut into = Vec::new();
-    for &at in run {
+    for &((address, _), at) in run {
         let one = kept[at as usize];
         // Leases are only merged for a guest without an address.
-        let others = if is_lease(kept, at) && !is_guest_alone(kept, at) { &[] } else { &into[..] };
+        let others = if is_lease(kept, at) && address.is_some() { &[] } else { &into[..] };
         let mut merged = false;
         for &other in others {
             if (is_lease(kept, at) && !is_lease(kept, other)) || !same(kept, at, other) {

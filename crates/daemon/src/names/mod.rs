@@ -71,7 +71,8 @@ pub struct CompiledNames {
 }
 
 /// Called by [`CompiledNames::each`] with each key and its entries.
-pub type Take<'t, E> = dyn FnMut(&[u8], &mut dyn Iterator<Item = Entry<'_>>) -> Result<(), E> + 't;
+pub type Take<'t, 'n, E> =
+    dyn FnMut(&'n [u8], &mut dyn Iterator<Item = Entry<'n>>) -> Result<(), E> + 't;
 
 /// Called again and again during a long compilation, so that the caller can show that it is alive.
 pub type Pulse<'p> = dyn FnMut() + 'p;
@@ -127,15 +128,16 @@ impl CompiledNames {
         &self.node
     }
 
-    /// Calls `take` with each key and its entries, in the byte order of the keys. Updates [`Self::until`].
+    /// Calls `take` with each key and its entries, in the byte order of the keys. Returns [`Self::until`] or, if that is earlier,
+    /// when a lease ends that decides about one of the keys.
     ///
     /// # Errors
     /// The first error of `take`.
-    pub fn each<E>(&mut self, take: &mut Take<'_, E>) -> Result<(), E> {
-        let mut merge = Merge::default();
+    pub fn each<'n, E>(&'n self, take: &mut Take<'_, 'n, E>) -> Result<Option<i64>, E> {
+        let (mut merge, mut until) = (Merge::default(), self.until);
         for (key, rows) in self.table.groups() {
             if let Some(end) = merge.settle(&self.table, key, rows) {
-                earliest(&mut self.until, end);
+                earliest(&mut until, end);
             }
             let entries = merge.entries(&self.table, rows);
             let mut entries = entries.filter(|entry| !is_own(key, entry, &self.node)).peekable();
@@ -143,7 +145,7 @@ impl CompiledNames {
                 take(key, &mut entries)?;
             }
         }
-        Ok(())
+        Ok(until)
     }
 }
 

@@ -16,8 +16,9 @@ use guest_store::snapshot::ssh::{GuestId, SshGuest, SshRoute, address_key, guest
 
 use super::connections::{bridge_of, guests, network_on};
 use super::index::octets;
+use super::suffix::{self, Suffixes};
 use super::table::{Class, Span, Table};
-use super::{Input, Pulse, suffix};
+use super::{Input, Pulse};
 use crate::config::ssh_host;
 use crate::facts::{Connection, KnownGuest};
 use crate::model::{Network, Nic};
@@ -138,6 +139,7 @@ struct DomainNames {
 
 impl DomainNames {
     fn add_guests(&mut self, input: Input<'_>, pulse: &mut Pulse<'_>) {
+        let mut suffixes = Suffixes::new(input.naming);
         for (_, connection, known) in guests(input.facts) {
             pulse();
             let name = known.guest.name.as_bytes();
@@ -153,9 +155,8 @@ impl DomainNames {
                 }
             }
             for network in networks {
-                let table = &mut self.table;
-                let made =
-                    suffix::aliases(table, input.naming, kind::GUEST, name, network, connection);
+                let place = (connection, network);
+                let made = suffixes.aliases(&mut self.table, kind::GUEST, name, place);
                 let made = made.into_iter().flatten();
                 self.rows.extend(made.map(|(key, class)| (key, class, holder)));
             }

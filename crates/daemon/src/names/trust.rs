@@ -9,7 +9,7 @@ use ipnet::IpNet;
 
 use super::Input;
 use super::connections::{bridge_of, guests, network_on};
-use super::index::{Index, octets};
+use super::index::{AddressKey, Index, octets};
 use crate::facts::{Connection, KnownGuest};
 use crate::model::{Guest, Network, Nic, ReportedBy};
 
@@ -227,7 +227,7 @@ fn has_nic(guest: &Guest, mac: Option<Mac>) -> bool {
 }
 
 /// A sort key for addresses. The same link-local address on two links is two addresses.
-type LinkAddress = ((usize, [u8; 16]), Bridge);
+type LinkAddress = (AddressKey, Bridge);
 
 fn link_address(address: Address, bridge: Bridge) -> LinkAddress {
     let bridge = if address.is_link_local_v6() { bridge } else { Bridge::NONE };
@@ -272,7 +272,7 @@ impl Claims {
 }
 
 /// The leases that libvirt reports for its networks.
-struct ReportedLeases<'i>(Vec<((usize, [u8; 16]), ReportedLease<'i>)>);
+struct ReportedLeases<'i>(Vec<(AddressKey, ReportedLease<'i>)>);
 
 #[derive(Clone, Copy)]
 struct ReportedLease<'i> {

@@ -20,7 +20,7 @@ use rules::*;
 pub(crate) fn compiled(files: &Files, facts: &Facts) -> BTreeMap<Vec<u8>, Vec<OwnedEntry>> {
     let mut keys = BTreeMap::new();
     let (host, naming) = (&Host::default(), &Naming::default());
-    let mut names = compile(Input { now: NOW, node: b"", files, facts, host, naming }, &mut || ());
+    let names = compile(Input { now: NOW, node: b"", files, facts, host, naming }, &mut || ());
     names
         .each(&mut |key, entries| -> Result<(), ()> {
             let entries = entries.map(|entry| OwnedEntry {

@@ -148,15 +148,15 @@ impl World {
     }
 
     pub(crate) fn compiled(&self) -> Compiled {
-        let mut names = self.names();
+        let names = self.names();
         let mut keys = BTreeMap::new();
-        names
+        let until = names
             .each(&mut |key, entries| -> Result<(), ()> {
                 keys.insert(key_text(key), entries.map(|entry| text(&entry)).collect());
                 Ok(())
             })
             .unwrap();
-        let CompiledNames { until, undecided, ref limited, .. } = names;
+        let CompiledNames { undecided, ref limited, .. } = names;
         Compiled { keys, until, undecided, limited: limited.clone() }
     }
 }

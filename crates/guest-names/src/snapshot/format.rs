@@ -195,7 +195,7 @@ impl<'e> Entry<'e> {
     pub fn write(&self, room: &mut [u8; ENTRY_MAX]) -> usize {
         let name = self.name.get(..TEXT_MAX).unwrap_or(self.name);
         let length = FIXED + name.len();
-        *room = [0; ENTRY_MAX];
+        room[..FIXED].fill(0);
         put(room, 0, &(length as u16).to_le_bytes());
         let octets = self.address.as_ref().map_or(&[][..], Address::octets);
         put(room, 2, &[self.flags, self.evidence as u8, octets.len() as u8, name.len() as u8]);

@@ -21,8 +21,8 @@ pub struct Writer<W: Write + Seek> {
     out: BufWriter<W>,
     /// The position of the next byte.
     at: u32,
-    /// Hash and position of each record.
-    index: Vec<(u32, u32)>,
+    /// For each hash table, hash and position of its records, in ascending order of the positions.
+    tables: Vec<Vec<(u32, u32)>>,
     counts: Counts,
     /// A buffer for a record's data.
     data: Vec<u8>,
@@ -48,7 +48,7 @@ impl<W: Write + Seek> Writer<W> {
         let mut writer = Self {
             out,
             at: FIRST_RECORD,
-            index: Vec::new(),
+            tables: vec![Vec::new(); TABLES],
             counts: Counts::default(),
             data: Vec::new(),
         };
@@ -105,7 +105,8 @@ impl<W: Write + Seek> Writer<W> {
         self.out.write_all(&pair(head))?;
         self.out.write_all(key)?;
         self.out.write_all(data)?;
-        self.index.push((hash(key), at));
+        let hash = hash(key);
+        self.tables[hash as usize % TABLES].push((hash, at));
         Ok(())
     }
 
@@ -114,15 +115,10 @@ impl<W: Write + Seek> Writer<W> {
     /// # Errors
     /// As [`Writer::add_entries`].
     pub fn finish(mut self, meta: Meta) -> io::Result<()> {
-        self.index.sort_unstable_by_key(|&(hash, position)| (table_of(hash), position));
         let mut header = Vec::with_capacity(FIRST_RECORD as usize);
         let mut slots = Vec::new();
-        let mut rest = self.index.as_slice();
-        for table in 0..TABLES {
-            let (own, others) =
-                rest.split_at(rest.partition_point(|&(hash, _)| table_of(hash) == table));
-            rest = others;
-            fill(&mut slots, own);
+        for records in &self.tables {
+            fill(&mut slots, records);
             header.extend(pair([self.at, number(slots.len())?]));
             for &(hash, position) in &slots {
                 self.out.write_all(&pair([hash, position]))?;
@@ -136,10 +132,6 @@ impl<W: Write + Seek> Writer<W> {
         self.out.write_all(&header)?;
         self.out.flush()
     }
-}
-
-fn table_of(hash: u32) -> usize {
-    hash as usize % TABLES
 }
 
 /// Fills a table with two slots for each record. Each record is in the first free slot from the one that its hash selects.
