@@ -364,7 +364,7 @@ impl Compiler {
         let info = |counts| snapshot::info(facts, state, &zones, compiled, counts);
         let write = |file: &fs::File| snapshot::write(file, &mut names, meta, info, pulse);
         let written = self.snapshot.replace(write)?;
-        let outlets = self.outlets.update(config.outlets, &mut names, &zones, compiled, pulse);
+        let outlets = self.outlets.update(config.outlets, &names, &zones, compiled, pulse);
         let outlets_until = match outlets {
             Ok(until) => until,
             Err(error) => {

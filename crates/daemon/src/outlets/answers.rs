@@ -1,6 +1,6 @@
 //! The answers that look-ups would give to each name, computed from the snapshot's entries with the look-up's own rules.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use guest_names::address::Address;
 use guest_names::candidate::Candidate;
 use guest_names::io::Exhausted;
 use guest_names::lookup::{Found, Query};
-use guest_names::name::{NameKind, is_host_name, is_node_name};
+use guest_names::name::{NameKind, Wanted, is_host_name, is_node_name};
 use guest_names::snapshot::Standing;
 use guest_names::snapshot::format::{Entry, flags, kind};
 use guest_store::lookup::look_up;
@@ -18,24 +18,35 @@ use crate::names::{CompiledNames, Pulse};
 
 /// All names that outlets may publish, and all addresses with such a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answers {
-    /// Names in lower case, without a trailing dot: single labels, and names in a zone or a network's domain. Each has at least
-    /// one address; addresses are in ascending order, and never link-local.
-    pub names: BTreeMap<String, Vec<IpAddr>>,
-    /// The name of each address: one of its names with more than one label.
-    pub reverse: BTreeMap<IpAddr, String>,
+pub struct Answers<'n> {
+    /// Each name with each of its addresses, in ascending order. Names are in lower case, without a trailing dot: single labels,
+    /// and names in a zone or a network's domain. Addresses are never link-local.
+    pub names: Vec<(&'n str, IpAddr)>,
+    /// The same by address, in ascending order.
+    pub addresses: Vec<NamesOf<'n>>,
     /// When the first of them expires, in seconds since the epoch.
     pub until: Option<i64>,
 }
 
-/// The names of an address: the first host name, and the first domain name.
-#[derive(Default)]
-struct Called {
-    host: Option<String>,
-    domain: Option<String>,
+/// The names of an address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamesOf<'n> {
+    /// The address.
+    pub address: IpAddr,
+    /// All of them, in ascending order.
+    pub names: Vec<&'n str>,
+    /// The one for reverse look-ups, which has more than one label; `None` if all are single labels.
+    pub reverse: Option<&'n str>,
 }
 
-impl Answers {
+/// What the guests with an address are called: the first host name, and the first domain name.
+#[derive(Default)]
+struct Called<'n> {
+    host: Option<&'n [u8]>,
+    domain: Option<&'n [u8]>,
+}
+
+impl<'n> Answers<'n> {
     /// Collects what `names` answers at `now` (seconds since the epoch).
     ///
     /// If a host name with an address and a domain name are the same, the domain is left out, since `libvirt` comes before
@@ -45,111 +56,113 @@ impl Answers {
     /// # Errors
     /// Out of memory.
     pub fn collect(
-        names: &mut CompiledNames,
+        names: &'n CompiledNames,
         zones: &Zones,
         now: i64,
         pulse: &mut Pulse<'_>,
     ) -> Result<Self, Exhausted> {
         let mut answers = Self::default();
-        let mut called = BTreeMap::new();
-        let node = names.node().to_vec();
+        let (mut hosts, mut called) = (Vec::new(), HashMap::new());
         // No file is read: the entries tell whether each lease is attached.
         look_up(Path::new("/nonexistent"), None, now, None, |lookup| {
             names.each(&mut |key, entries| {
                 pulse();
                 let Some((&of, name)) = key.split_first() else { return Ok(()) };
-                let kind = match of {
-                    kind::HOST => NameKind::HostName,
-                    kind::GUEST => NameKind::Domain,
+                let (kind, pairs) = match of {
+                    kind::HOST => (NameKind::HostName, &mut hosts),
+                    kind::GUEST => (NameKind::Domain, &mut answers.names),
                     kind::ADDRESS => {
-                        answers.call(&mut called, name, entries, now);
+                        let names = called_by(entries, now, &mut answers.until);
+                        called.extend(address_of(name).map(|address| (address, names)));
                         return Ok(());
                     }
                     _ => return Ok(()),
                 };
-                let (Some(wanted), Some(text)) = (kind.wanted(name), usable(name, &node, zones))
+                let (Some(wanted), Some(text)) =
+                    (Wanted::domain(name), usable(kind, name, names.node(), zones))
                 else {
                     return Ok(());
                 };
                 let query = Query { kind, wanted, family: None, scopes: false };
-                let mut until = answers.until;
-                let mut entries = entries.inspect(|entry| earlier(&mut until, entry, now));
-                let found = lookup.by_entries(&query, &mut entries)?;
-                answers.until = until;
-                if let Found::Addresses(candidates) = found {
-                    let mut addresses: Vec<IpAddr> =
-                        candidates.iter().filter_map(published).collect();
-                    addresses.sort_unstable();
-                    if !addresses.is_empty() {
-                        answers.names.insert(text.to_owned(), addresses);
-                    }
+                let mut entries = entries.inspect(|entry| earlier(&mut answers.until, entry, now));
+                if let Found::Addresses(candidates) = lookup.by_entries(&query, &mut entries)? {
+                    let from = pairs.len();
+                    pairs.extend(candidates.iter().filter_map(published).map(|one| (text, one)));
+                    pairs[from..].sort_unstable();
                 }
                 Ok(())
             })
         })?;
-        answers.reverse(called, &zones.zone);
+        let mut rest = hosts.iter().peekable();
+        answers.names.retain(|&(name, _)| {
+            while rest.next_if(|&&(host, _)| host < name).is_some() {}
+            rest.peek().is_none_or(|&&(host, _)| host != name)
+        });
+        answers.names.append(&mut hosts);
+        // Stable, as that is fast for two sorted parts.
+        answers.names.sort();
+        let mut addresses: HashMap<IpAddr, Vec<&str>> = HashMap::new();
+        for &(name, address) in &answers.names {
+            addresses.entry(address).or_default().push(name);
+        }
+        let named = addresses.into_iter().map(|(address, names)| {
+            let reverse = reverse(&names, called.get(&address), &zones.zone);
+            NamesOf { address, names, reverse }
+        });
+        answers.addresses = named.collect();
+        answers.addresses.sort_unstable_by_key(|named| named.address);
         Ok(answers)
     }
+}
 
-    /// Collects the names of an address.
-    fn call(
-        &mut self,
-        called: &mut BTreeMap<IpAddr, Called>,
-        octets: &[u8],
-        entries: &mut dyn Iterator<Item = Entry<'_>>,
-        now: i64,
-    ) {
-        let Some(address) = address_of(octets) else { return };
-        let called = called.entry(address).or_default();
-        for entry in entries {
-            earlier(&mut self.until, &entry, now);
-            if !entry.counts(Standing::WHOLE, now) {
-                continue;
-            }
+/// Chooses the name of an address: its host name or else its domain name, both in the zone, or else any other name that
+/// resolves to it.
+fn reverse<'n>(names: &[&'n str], called: Option<&Called<'_>>, zone: &str) -> Option<&'n str> {
+    let called = called.map(|called| [called.host, called.domain]);
+    let mut zoned = called.into_iter().flatten().flatten().map(|name| in_zone(name, zone));
+    let any = names.iter().filter(|name| name.contains('.'));
+    let name = zoned
+        .find_map(|zoned| names.iter().find(|&&name| name == zoned))
+        .or_else(|| any.min_by_key(|name| (!in_domain(name, zone), name.len())));
+    name.copied()
+}
+
+/// What the guests are called that an address has these entries for.
+fn called_by<'n>(
+    entries: &mut dyn Iterator<Item = Entry<'n>>,
+    now: i64,
+    until: &mut Option<i64>,
+) -> Called<'n> {
+    let mut called = Called::default();
+    for entry in entries {
+        earlier(until, &entry, now);
+        if entry.counts(Standing::WHOLE, now) {
             let name = match entry.is(flags::DOMAIN) {
                 true => &mut called.domain,
                 false => &mut called.host,
             };
-            if name.is_none() {
-                let text = String::from_utf8_lossy(entry.name).to_ascii_lowercase();
-                *name = Some(text.trim_end_matches('.').to_owned());
-            }
+            name.get_or_insert(entry.name);
         }
     }
+    called
+}
 
-    /// Chooses the name of each address: its host name or else its domain name, both in the zone, or else any other name that
-    /// resolves to it.
-    fn reverse(&mut self, called: BTreeMap<IpAddr, Called>, zone: &str) {
-        for (name, addresses) in &self.names {
-            if !name.contains('.') {
-                continue;
-            }
-            for &address in addresses {
-                let best = self.reverse.entry(address).or_insert_with(|| name.clone());
-                let rank = |name: &str| (!in_domain(name, zone), name.len());
-                if rank(name) < rank(best) {
-                    best.clone_from(name);
-                }
-            }
-        }
-        for (address, Called { host, domain }) in called {
-            let in_zone = [host, domain]
-                .into_iter()
-                .flatten()
-                .map(|name| if in_domain(&name, zone) { name } else { format!("{name}.{zone}") });
-            let leads_back = |name: &String| {
-                self.names.get(name).is_some_and(|addresses| addresses.contains(&address))
-            };
-            if let Some(name) = { in_zone }.find(leads_back) {
-                self.reverse.insert(address, name);
-            }
-        }
+/// A guest's name in lower case, in the zone.
+fn in_zone(name: &[u8], zone: &str) -> String {
+    let mut text = String::from_utf8_lossy(name).to_ascii_lowercase();
+    text.truncate(text.trim_end_matches('.').len());
+    if !in_domain(&text, zone) {
+        text.push('.');
+        text.push_str(zone);
     }
+    text
 }
 
 /// The name, if outlets may publish it.
-fn usable<'n>(name: &'n [u8], node: &[u8], zones: &Zones) -> Option<&'n str> {
-    let text = std::str::from_utf8(name).ok().filter(|_| is_host_name(name))?;
+fn usable<'n>(kind: NameKind, name: &'n [u8], node: &[u8], zones: &Zones) -> Option<&'n str> {
+    // The host names among the keys are valid.
+    let is_valid = kind == NameKind::HostName || is_host_name(name);
+    let text = std::str::from_utf8(name).ok().filter(|_| is_valid)?;
     let is_usable = !is_node_name(name, node) && (!text.contains('.') || zones.have(text));
     is_usable.then_some(text)
 }

@@ -72,7 +72,7 @@ impl Files {
     pub fn update(
         &mut self,
         settings: Settings,
-        names: &mut CompiledNames,
+        names: &CompiledNames,
         zones: &Zones,
         now: i64,
         pulse: &mut Pulse<'_>,

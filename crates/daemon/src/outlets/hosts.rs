@@ -1,11 +1,10 @@
 //! Names as hosts(5) files, for dnsmasq.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Write as _;
-use std::net::IpAddr;
 
-use super::answers::Answers;
+use super::answers::{Answers, NamesOf};
 
 /// The number of files. When a file changes, dnsmasq reads all of it again, scans its whole table for each name in it, and
 /// answers no queries meanwhile.
@@ -15,27 +14,19 @@ pub const COUNT: usize = 256;
 /// ascending order. `bare`: include single-label names. Addresses with the same first name are in the same file, so a guest's new
 /// address changes one file.
 #[must_use]
-pub fn texts(answers: &Answers, bare: bool) -> Vec<Vec<u8>> {
-    let mut lines: BTreeMap<IpAddr, Vec<&str>> = BTreeMap::new();
-    for (name, addresses) in &answers.names {
-        if bare || name.contains('.') {
-            for &address in addresses {
-                lines.entry(address).or_default().push(name);
-            }
-        }
-    }
+pub fn texts(answers: &Answers<'_>, bare: bool) -> Vec<Vec<u8>> {
     let mut texts = vec![Vec::new(); COUNT];
-    for (address, names) in lines {
-        let first = answers.reverse.get(&address).map(String::as_str);
-        let others = names.iter().copied().filter(|&name| Some(name) != first);
-        let mut names = first.into_iter().chain(others).peekable();
-        let Some(text) = names.peek().and_then(|name| texts.get_mut(number(name))) else {
-            continue;
-        };
+    for NamesOf { address, names, reverse } in &answers.addresses {
+        let names = names.iter().copied();
+        let mut names = names.filter(|name| bare || name.contains('.')).peekable();
+        let Some(&any) = names.peek() else { continue };
+        let first = reverse.unwrap_or(any);
+        let text = &mut texts[number(first)];
         // Writing to memory doesn't fail.
-        let _ = write!(text, "{address}");
-        for name in names {
-            let _ = write!(text, " {name}");
+        let _ = write!(text, "{address} {first}");
+        for name in names.filter(|&name| name != first) {
+            text.push(b' ');
+            text.extend_from_slice(name.as_bytes());
         }
         text.push(b'\n');
     }
@@ -86,6 +77,7 @@ fn lines(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     /// dnsmasq's table: the addresses in each file, and whether a reverse look-up finds the name there.
     type Cache = BTreeMap<usize, BTreeMap<Vec<u8>, bool>>;

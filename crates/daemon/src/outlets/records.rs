@@ -14,29 +14,29 @@ const AAAA: u16 = 28;
 
 /// An array of records: A and AAAA for each name, including single labels, in ascending order, then PTR for each address.
 #[must_use]
-pub fn text(answers: &Answers) -> Vec<u8> {
+pub fn text(answers: &Answers<'_>) -> Vec<u8> {
     let mut text = String::from("[");
     let mut separator = "\n";
     // Names consist of letters, digits, hyphens, underscores and dots, none of which JSON has to escape. Writing to memory
     // doesn't fail.
-    for (name, addresses) in &answers.names {
-        for address in addresses {
-            let (kind, octets) = match address {
-                IpAddr::V4(address) => (A, address.octets().to_vec()),
-                IpAddr::V6(address) => (AAAA, address.octets().to_vec()),
-            };
-            let _ = write!(
-                text,
-                "{separator}{{\"key\":{{\"type\":{kind},\"name\":\"{name}\"}},\"address\":{octets:?}}}"
-            );
-            separator = ",\n";
-        }
+    for (name, address) in &answers.names {
+        let (kind, octets) = match address {
+            IpAddr::V4(address) => (A, address.octets().to_vec()),
+            IpAddr::V6(address) => (AAAA, address.octets().to_vec()),
+        };
+        let _ = write!(
+            text,
+            "{separator}{{\"key\":{{\"type\":{kind},\"name\":\"{name}\"}},\"address\":{octets:?}}}"
+        );
+        separator = ",\n";
     }
-    for (address, name) in &answers.reverse {
+    let reverse =
+        answers.addresses.iter().filter_map(|named| Some((named.address, named.reverse?)));
+    for (address, name) in reverse {
         let _ = write!(
             text,
             "{separator}{{\"key\":{{\"type\":{PTR},\"name\":\"{}\"}},\"name\":\"{name}\"}}",
-            reverse_name(*address)
+            reverse_name(address)
         );
         separator = ",\n";
     }
@@ -47,14 +47,20 @@ pub fn text(answers: &Answers) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outlets::answers::NamesOf;
 
     #[test]
     fn records_of_systemd() {
         let (v4, v6) = (IpAddr::from([10, 0, 0, 7]), "fd00::a1".parse().unwrap());
+        let reverse = Some("web.vm.internal");
+        let named = |address, names| NamesOf { address, names, reverse };
         let answers = Answers {
-            names: [("web".into(), vec![v4]), ("web.vm.internal".into(), vec![v4, v6])].into(),
-            reverse: [(v4, "web.vm.internal".into()), (v6, "web.vm.internal".into())].into(),
-            until: None,
+            names: vec![("web", v4), ("web.vm.internal", v4), ("web.vm.internal", v6)],
+            addresses: vec![
+                named(v4, vec!["web", "web.vm.internal"]),
+                named(v6, vec!["web.vm.internal"]),
+            ],
+            ..Answers::default()
         };
         let json: serde_json::Value = serde_json::from_slice(&text(&answers)).unwrap();
         let six = [0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xa1];
