@@ -3,8 +3,10 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io;
+use std::ops::Range;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -88,7 +90,7 @@ impl TextSpan {
 }
 
 /// A state file that was read, or couldn't be.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ReadFile {
     /// The bridge it belongs to.
     pub bridge: BridgeIndex,
@@ -104,6 +106,30 @@ pub struct ReadFile {
     pub size: u64,
     /// The invalid parts of it.
     pub damage: Vec<Damage>,
+    /// Its records: a range of [`Contents::leases`] or [`Contents::domains`].
+    records: Range<usize>,
+    /// `None` if it can't be told from a later version.
+    version: Option<Version>,
+}
+
+/// What distinguishes two versions of a file: its device and inode, and when it last changed (`st_ctim`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Version {
+    device: u64,
+    inode: u64,
+    changed: (i64, i64),
+}
+
+/// How many seconds after a change another one may leave the same time stamp. Some file systems store only even seconds.
+const SAME_STAMP: i64 = 2;
+
+impl Version {
+    /// `now`: the time, in seconds since the epoch.
+    fn of(status: &Metadata, now: i64) -> Option<Self> {
+        let changed = (status.ctime(), status.ctime_nsec());
+        let version = Self { device: status.dev(), inode: status.ino(), changed };
+        (now.saturating_sub(changed.0) > SAME_STAMP).then_some(version)
+    }
 }
 
 impl ReadFile {
@@ -170,6 +196,15 @@ impl Contents {
     /// # Errors
     /// The directory can't be listed.
     pub fn read_with(directory: &Path, detail: Detail) -> io::Result<Self> {
+        Self::default().read_again(directory, detail, 0)
+    }
+
+    /// As [`Contents::read_with`], but the records of files that haven't changed are taken from these contents, which have the
+    /// same detail. `now`: the time, in seconds since the epoch.
+    ///
+    /// # Errors
+    /// The directory can't be listed.
+    pub fn read_again(&self, directory: &Path, detail: Detail, now: i64) -> io::Result<Self> {
         let mut entries = fs::read_dir(directory)?
             .map(|entry| entry.map(|entry| (entry.file_name(), is_link(&entry))))
             .collect::<io::Result<Vec<_>>>()?;
@@ -180,7 +215,9 @@ impl Contents {
         let mut buffer = vec![0; 64 << 10];
         for (name, is_link) in entries {
             if let Some((bridge, kind)) = bridge_and_kind(&name) {
-                contents.read_file(bridge, kind, is_link, detail, &mut buffer);
+                if is_link || !contents.take_file(self, bridge, kind, now) {
+                    contents.read_file(bridge, kind, is_link, detail, now, &mut buffer);
+                }
             }
             contents.names.push(name);
         }
@@ -191,25 +228,70 @@ impl Contents {
         Ok(contents)
     }
 
+    /// Adds the file as it is in `before`, if it hasn't changed since. Returns whether that is so.
+    fn take_file(&mut self, before: &Self, bridge: Bridge, kind: Kind, now: i64) -> bool {
+        let file = before.find_bridge(bridge.as_bytes()).and_then(|at| before.file(at, kind));
+        let Some(file) = file.filter(|file| file.version.is_some() && file.fault.is_none()) else {
+            return false;
+        };
+        let status = fs::symlink_metadata(&file.path);
+        if status.ok().and_then(|status| Version::of(&status, now)) != file.version {
+            return false;
+        }
+        let Some(bridge) = self.add_bridge(bridge) else { return false };
+        let from = self.records(kind);
+        match kind {
+            Kind::Leases => {
+                for lease in &before.leases[file.records.clone()] {
+                    let texts = [lease.domain, lease.host_name, lease.client_id];
+                    let [domain, host_name, client_id] =
+                        texts.map(|text| self.add_text(before.text(text)));
+                    self.leases.push(Lease { bridge, domain, host_name, client_id, ..*lease });
+                }
+            }
+            Kind::Macs => {
+                for domain in &before.domains[file.records.clone()] {
+                    self.add_domain(bridge, before.text(domain.name), before.macs_of(domain));
+                }
+            }
+        }
+        let records = from..self.records(kind);
+        self.add_file(ReadFile { bridge, records, ..file.clone() });
+        true
+    }
+
     fn read_file(
         &mut self,
         bridge: Bridge,
         kind: Kind,
         is_link: bool,
         detail: Detail,
+        now: i64,
         buffer: &mut [u8],
     ) {
         let path = self.directory.join(file_name(bridge.as_bytes(), kind));
         let Some(bridge) = self.add_bridge(bridge) else { return };
-        let mut read =
-            ReadFile { bridge, kind, path, is_link, fault: None, size: 0, damage: Vec::new() };
+        let from = self.records(kind);
+        let mut read = ReadFile {
+            bridge,
+            kind,
+            path,
+            is_link,
+            fault: None,
+            size: 0,
+            damage: Vec::new(),
+            records: from..from,
+            version: None,
+        };
         if detail == Detail::Compact && is_link {
             read.fault = Some((0, Fault::Unreadable(Errno::LOOP.raw_os_error())));
         } else {
             match OpenFile::open(&read.path) {
                 Err(error) => read.fault = Some((0, fault(&error))),
                 Ok(file) => {
-                    read.size = file.size().unwrap_or(0);
+                    let status = file.status().ok();
+                    read.size = status.as_ref().map_or(0, Metadata::len);
+                    read.version = status.and_then(|status| Version::of(&status, now));
                     let into = &mut *self;
                     (read.fault, read.damage) =
                         records::read(file, bridge, kind, detail, buffer, into);
@@ -217,13 +299,26 @@ impl Contents {
                 }
             }
         }
+        read.records.end = self.records(kind);
+        self.add_file(read);
+    }
+
+    fn add_file(&mut self, file: ReadFile) {
         let at = Some(self.files.len() as u32);
-        let files = &mut self.bridges[usize::from(bridge.0)];
-        match kind {
+        let files = &mut self.bridges[usize::from(file.bridge.0)];
+        match file.kind {
             Kind::Leases => files.leases = at,
             Kind::Macs => files.macs = at,
         }
-        self.files.push(read);
+        self.files.push(file);
+    }
+
+    /// How many records there are from files of this kind.
+    fn records(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::Leases => self.leases.len(),
+            Kind::Macs => self.domains.len(),
+        }
     }
 
     /// The index of a bridge, which is added if necessary. `None` if there are already 65,536.
@@ -368,6 +463,8 @@ fn bridge_and_kind(name: &OsString) -> Option<(Bridge, Kind)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use testkit::generate;
+    use testkit::random::{Random, rounds};
     use testkit::scratch::Scratch;
 
     #[test]
@@ -385,6 +482,84 @@ mod tests {
         );
         let bridge = contents.find_bridge(b"virbr0").unwrap();
         assert!(!contents.knows_all_nics(bridge) && !contents.knows_all_leases(bridge));
+    }
+
+    /// Everything that was read, without the places of texts.
+    fn shown(contents: &Contents) -> String {
+        let bridge = |bridge| contents.bridge_name(bridge);
+        let leases = contents.leases.iter().map(|lease| {
+            let texts = [lease.host_name, lease.domain].map(|text| contents.string(text));
+            let plain = TextSpan::default();
+            let lease = Lease { host_name: plain, domain: plain, client_id: plain, ..*lease };
+            format!("{} {texts:?} {lease:?}\n", bridge(lease.bridge))
+        });
+        let domains = contents.domains.iter().map(|domain| {
+            let name = contents.string(domain.name);
+            format!("{} {name} {:?}\n", bridge(domain.bridge), contents.macs_of(domain))
+        });
+        let files = contents.files.iter().map(|file| {
+            let file = ReadFile { version: None, ..file.clone() };
+            format!("{} {file:?}\n", bridge(file.bridge))
+        });
+        leases.chain(domains).chain(files).collect()
+    }
+
+    /// Files are replaced and removed at random.
+    #[test]
+    fn reading_again_finds_what_reading_finds() {
+        let mut random = Random::from_environment(41);
+        let (scratch, aside) = (Scratch::new(), Scratch::new());
+        let mut before = Contents::default();
+        let (mut same, mut replaced) = (0, 0);
+        let rounds = rounds(200);
+        for round in 0..rounds {
+            let state = generate::state(&mut random);
+            let bridges = random.one_in(2).then(|| state.directory(&mut random));
+            for (name, contents) in bridges.iter().flat_map(|directory| directory.files()) {
+                let name = std::str::from_utf8(name).unwrap();
+                let path = scratch.join(name);
+                // Old files are kept, so that no inode comes back within a tick of the clock.
+                if random.one_in(2) && path.exists() {
+                    fs::rename(&path, aside.join(format!("{round}-{name}"))).unwrap();
+                }
+                if !path.exists() && !random.one_in(4) {
+                    scratch.write(name, contents);
+                    replaced += 1;
+                }
+            }
+            let again = before.read_again(scratch.path(), Detail::Compact, i64::MAX).unwrap();
+            let fresh = Contents::read_with(scratch.path(), Detail::Compact).unwrap();
+            assert_eq!(shown(&again), shown(&fresh), "round {round}");
+            let is_old = |file: &ReadFile| {
+                let versions = before.files.iter().filter_map(|file| file.version);
+                versions.into_iter().any(|version| file.version == Some(version))
+            };
+            same += again.files.iter().filter(|file| is_old(file)).count() as u64;
+            before = again;
+        }
+        assert!(same > rounds && replaced > rounds, "{same} {replaced}");
+    }
+
+    /// Its next change may leave the same time stamp.
+    #[test]
+    fn a_file_that_has_just_changed_is_read_again() {
+        let scratch = Scratch::new();
+        let read = |before: &Contents, now| {
+            before.read_again(scratch.path(), Detail::Compact, now).unwrap()
+        };
+        scratch.write("virbr0.status", r#"[{"ip-address": "10.0.0.1"}]"#);
+        let changed = fs::metadata(scratch.join("virbr0.status")).unwrap().ctime();
+        for (now, is_settled) in [(0, false), (changed + 2, false), (changed + 3, true)] {
+            let contents = read(&Contents::default(), now);
+            assert_eq!(contents.files[0].version.is_some(), is_settled, "{now}");
+            let taken = Contents::default().take_file(
+                &contents,
+                Bridge::new(b"virbr0").unwrap(),
+                Kind::Leases,
+                now,
+            );
+            assert_eq!(taken, is_settled, "{now}");
+        }
     }
 
     #[test]

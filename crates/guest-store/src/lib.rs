@@ -14,7 +14,7 @@ pub mod snapshot;
 pub mod states;
 pub mod watch;
 
-use std::fs::{self, File, OpenOptions, ReadDir};
+use std::fs::{self, File, Metadata, OpenOptions, ReadDir};
 use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
@@ -95,7 +95,15 @@ impl OpenFile {
     /// # Errors
     /// The system's error.
     pub fn size(&self) -> io::Result<u64> {
-        Ok(self.0.metadata()?.len())
+        Ok(self.status()?.len())
+    }
+
+    /// Its current status.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub fn status(&self) -> io::Result<Metadata> {
+        self.0.metadata()
     }
 }
 

@@ -269,7 +269,7 @@ impl Compiler {
                 return Look::Wait(wait);
             }
         }
-        let mut files = match Files::read(&self.directory) {
+        let mut files = match self.files.read_again(&self.directory, epoch()) {
             Ok(files) => files,
             Err(error) => return self.nothing(&error),
         };

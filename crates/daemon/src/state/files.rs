@@ -1,8 +1,10 @@
 //! The contents of the state directory, and when the daemon first saw each lease.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
+use guest_names::bridge::Bridge;
 use guest_names::io::Fault;
 use guest_store::contents::{Contents, Detail, Lease, ReadFile};
 use guest_store::fault_text;
@@ -39,7 +41,16 @@ impl Files {
     /// # Errors
     /// The directory can't be listed.
     pub fn read(directory: &Path) -> io::Result<Self> {
-        let contents = Contents::read_with(directory, Detail::Compact)?;
+        Self::default().read_again(directory, 0)
+    }
+
+    /// As [`Files::read`], but files that haven't changed since these were read aren't read again. `now`: the time, in seconds
+    /// since the epoch.
+    ///
+    /// # Errors
+    /// The directory can't be listed.
+    pub fn read_again(&self, directory: &Path, now: i64) -> io::Result<Self> {
+        let contents = self.contents.read_again(directory, Detail::Compact, now)?;
         Ok(Self { contents, first_seen: Vec::new() })
     }
 
@@ -57,23 +68,36 @@ impl Files {
 
     /// Copies from the previous contents when each lease was first seen. For new ones, this is `now`.
     pub fn set_first_seen(&mut self, before: &Self, now: Millis) {
-        let leases = (0..).zip(&before.contents.leases);
-        let mut seen: Vec<_> =
-            leases.map(|(at, lease)| (before.identity(lease), before.first_seen(at))).collect();
-        seen.sort_unstable();
-        let first_seen = self.contents.leases.iter().map(|lease| {
-            let identity = self.identity(lease);
-            let found = seen.binary_search_by(|(other, _)| other.cmp(&identity));
-            found.map_or(now, |found| seen[found].1)
-        });
-        self.first_seen = first_seen.collect();
+        let old: BTreeMap<Bridge, _> = before.by_bridge().collect();
+        let mut first_seen = Vec::new();
+        for (bridge, (_, leases)) in self.by_bridge() {
+            let (from, old) = old.get(&bridge).copied().unwrap_or_default();
+            let old = (from..).zip(old).map(|(at, lease)| (identity(lease), before.first_seen(at)));
+            if old.clone().map(|(identity, _)| identity).eq(leases.iter().map(identity)) {
+                first_seen.extend(old.map(|(_, seen)| seen));
+                continue;
+            }
+            let old: BTreeMap<_, Millis> = old.collect();
+            let seen = |lease| old.get(&identity(lease)).copied().unwrap_or(now);
+            first_seen.extend(leases.iter().map(seen));
+        }
+        self.first_seen = first_seen;
     }
 
-    fn identity(&self, lease: &Lease) -> impl Ord + use<> {
-        let address = lease.address.padded();
-        let bridge = self.contents.bridge(lease.bridge);
-        (bridge, lease.mac.map(|mac| mac.0), address, lease.expiry)
+    /// The leases of each bridge, with the index of the first.
+    fn by_bridge(&self) -> impl Iterator<Item = (Bridge, (u32, &[Lease]))> {
+        let mut from = 0;
+        self.contents.leases.chunk_by(|a, b| a.bridge == b.bridge).map(move |leases| {
+            let first = from;
+            from += leases.len() as u32;
+            (self.contents.bridge(leases[0].bridge), (first, leases))
+        })
     }
+}
+
+/// A renewed lease is another one.
+fn identity(lease: &Lease) -> impl Ord + use<> {
+    (lease.mac.map(|mac| mac.0), lease.address.padded(), lease.expiry)
 }
 
 fn unread(file: &ReadFile) -> Option<Unread> {
@@ -97,7 +121,6 @@ fn is_empty_to_all(fault: Fault) -> bool {
 mod tests {
     use super::*;
     use guest_names::address::{Address, Mac};
-    use guest_names::bridge::Bridge;
     use guest_store::contents::TextSpan;
     use std::fs;
     use testkit::scratch::Scratch;
