@@ -109,6 +109,16 @@ for_guests() {
     machine_run sh -c 'cp -p /tmp/libvirt-nss-dns.conf /etc && systemctl restart libvirt-nss-dns.service'
 }
 
+# upgrade_keeps_it: enables it, upgrades the packages, and checks that what runs was restarted and answers.
+upgrade_keeps_it() {
+    local before
+    machine_run libvirt-nss dns enable "${options[@]}" || return
+    before=$(main_pid "$server")
+    machine_install || return
+    [[ $way == records || $(main_pid "$server") != "$before" ]] &&
+        machine_lab resolver_await A web.vm.internal "NOERROR 10.66.0.11" && machine_run libvirt-nss dns status
+}
+
 # removal_undoes PACKAGE...: enables it, removes these packages, and checks that nothing of it is left.
 removal_undoes() {
     machine_run libvirt-nss dns enable "${options[@]}" &&
@@ -243,6 +253,7 @@ check "... and other names resolve" machine_lab resolver_others_resolve 2
 # dpkg would ask which of the two to keep.
 machine_run rm /etc/libvirt-nss-dns.conf
 machine_install >"$TMPDIR/dpkg"
+check "an upgrade of the packages restarts it" upgrade_keeps_it
 check "the removal of the command's package disables it too" removal_undoes libvirt-nss libvirt-nss-modules libvirt-nss-tools
 machine_install >"$TMPDIR/dpkg"
 check "... and so does that of the daemon's" removal_undoes libvirt-nss-publish libvirt-nss-daemon
