@@ -195,17 +195,23 @@ impl<'e> Entry<'e> {
     pub fn write(&self, room: &mut [u8; ENTRY_MAX]) -> usize {
         let name = self.name.get(..TEXT_MAX).unwrap_or(self.name);
         let length = FIXED + name.len();
-        room[..FIXED].fill(0);
-        put(room, 0, &(length as u16).to_le_bytes());
-        let octets = self.address.as_ref().map_or(&[][..], Address::octets);
-        put(room, 2, &[self.flags, self.evidence as u8, octets.len() as u8, name.len() as u8]);
-        put(room, 6, &self.mac.unwrap_or(Mac([0; 6])).0);
-        put(room, 12, &self.connection.to_le_bytes());
-        put(room, 16, &self.expiry.to_le_bytes());
-        put(room, 24, octets);
-        put(room, 40, self.bridge.with_nul());
-        put(room, 56, &self.order.to_le_bytes());
-        put(room, 60, &self.client.to_le_bytes());
+        let octets = self.address.as_ref().map_or(0, |address| address.octets().len());
+        let mut fixed = [0; FIXED];
+        fixed[..2].copy_from_slice(&(length as u16).to_le_bytes());
+        fixed[2..6].copy_from_slice(&[
+            self.flags,
+            self.evidence as u8,
+            octets as u8,
+            name.len() as u8,
+        ]);
+        fixed[6..12].copy_from_slice(&self.mac.map_or([0; 6], |mac| mac.0));
+        fixed[12..14].copy_from_slice(&self.connection.to_le_bytes());
+        fixed[16..24].copy_from_slice(&self.expiry.to_le_bytes());
+        fixed[24..40].copy_from_slice(&self.address.map_or([0; 16], |address| address.padded()));
+        fixed[40..56].copy_from_slice(self.bridge.with_nul());
+        fixed[56..60].copy_from_slice(&self.order.to_le_bytes());
+        fixed[60..].copy_from_slice(&self.client.to_le_bytes());
+        put(room, 0, &fixed);
         put(room, FIXED, name);
         length
     }
