@@ -3,10 +3,13 @@
 
 pub(crate) mod outlets;
 pub(crate) mod phase;
+pub(crate) mod report;
 pub(crate) mod resolver;
 pub(crate) mod server;
-pub(crate) mod trial;
+pub(crate) mod steps;
+mod trial;
 pub(crate) mod way;
+pub(crate) mod zones;
 
 /// The first line of every file that `dns enable` creates. A file without it was made by somebody else.
 pub(crate) const MARK: &str =
@@ -17,3 +20,6 @@ pub(crate) const DAEMON: &str = "libvirt-nssd.service";
 
 /// The DNS server for them.
 pub(crate) const SERVER: &str = "libvirt-nss-dns.service";
+
+/// The daemon's configuration.
+pub(crate) const CONFIGURATION: &str = "/etc/libvirt-nss.toml";

@@ -1,7 +1,7 @@
 //! Checks the names for programs without NSS, if `dns enable` has been run.
 
 use super::{Finding, Level, System};
-use crate::commands::dns::report;
+use crate::dns::report::report;
 
 const CHECK: &str = "dns";
 
