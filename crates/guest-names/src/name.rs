@@ -172,18 +172,13 @@ fn c_number(text: &[u8]) -> Option<u64> {
     })
 }
 
-/// Names that no guest may have. Programs look up the first two to configure themselves (web proxies, RFC 5214 tunnels), also
-/// with a domain after them; systemd gives the others to the host itself.
+/// Names that no guest may have, as one text. Programs look up the first two to configure themselves (web proxies, RFC 5214
+/// tunnels), also with a domain after them; systemd gives the others to the host itself.
+const RESERVED: &[u8] = b"wpad,isatap,_gateway,_outbound,_localdnsstub,_localdnsproxy";
+
 fn is_reserved(name: &[u8]) -> bool {
     let first = name.split(|&byte| byte == b'.').next().unwrap_or(name);
-    let is = |word| same(first, word);
-    is_localhost(name)
-        || is(b"wpad")
-        || is(b"isatap")
-        || is(b"_gateway")
-        || is(b"_outbound")
-        || is(b"_localdnsstub")
-        || is(b"_localdnsproxy")
+    is_localhost(name) || RESERVED.split(|&byte| byte == b',').any(|word| same(word, first))
 }
 
 /// Whether `name` is the host's own: its node name, or the first label of that.
