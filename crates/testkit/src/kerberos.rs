@@ -4,11 +4,19 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
-use crate::name_server::{ZONE, command, free_port, libraries, missing, moved_clock, run, spawn};
+use crate::name_server::{
+    ZONE, command, free_port, libraries, missing, moved_clock, program, run, spawn,
+};
 use crate::scratch::Scratch;
 
 /// The realm's name.
 pub const REALM: &str = "SITE.EXAMPLE";
+
+/// Since Debian 13, kinit(1) is an alternative, which exists only where the package is installed and not just unpacked.
+fn kinit() -> &'static str {
+    let name = "kinit.mit";
+    program(name).map_or("kinit", |_| name)
+}
 
 /// A realm.
 pub struct Realm {
@@ -23,7 +31,7 @@ impl Realm {
     /// It isn't installed, and `CI` is `true`.
     #[must_use]
     pub fn is_installed() -> bool {
-        !missing(&["krb5kdc", "kdb5_util", "kadmin.local", "kinit"])
+        !missing(&["krb5kdc", "kdb5_util", "kadmin.local", kinit()])
     }
 
     /// Starts a KDC with no principals but its own.
@@ -97,7 +105,7 @@ impl Realm {
         let clock = moved_clock(&self.directory, -3600);
         self.kill();
         self.start_kdc(Some(&clock));
-        let mut kinit = self.command("kinit");
+        let mut kinit = self.command(kinit());
         kinit.args(["-l", "30m", "-c", &cache, "-k", "-t"]).arg(keytab).arg(principal);
         run(kinit.env("LD_PRELOAD", clock));
         self.kill();

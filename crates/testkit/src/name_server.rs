@@ -75,7 +75,7 @@ fn packages() -> PathBuf {
     target.unwrap_or_else(|| root.join("target")).join("name-servers")
 }
 
-fn program(name: &str) -> Option<PathBuf> {
+pub(crate) fn program(name: &str) -> Option<PathBuf> {
     let directories = ["usr/sbin", "usr/bin"].map(|directory| packages().join(directory));
     let system = ["/usr/sbin", "/usr/bin"].map(PathBuf::from);
     let mut paths = directories.into_iter().chain(system).map(|directory| directory.join(name));
