@@ -156,7 +156,10 @@ libvirtd_ends() {
     local process
     process=$(machine_pids libvirtd.service)
     machine_run systemctl stop "$unit"
-    await_exit 30 "$process"
+    await_exit 30 "$process" || {
+        machine_run systemctl --no-pager --lines 40 status libvirtd.service >&2
+        return 1
+    }
 }
 
 # reboots: shut the machine down properly and boot it again.
@@ -250,7 +253,8 @@ END
 machine_run systemctl restart libvirtd.service
 check "libvirtd --timeout exits after the daemon" libvirtd_ends
 check "starting the daemon starts libvirtd" machine_run systemctl start "$unit"
-check_output "... through its socket" active property ActiveState libvirtd.service
+# On a busy machine it may still be starting, as the daemon doesn't wait long for it.
+check "... through its socket" eval '[[ $(property ActiveState libvirtd.service) == @(active|activating) ]]'
 machine_run systemctl stop "$unit"
 check_output "the service stops without an error" "inactive success" properties ActiveState Result
 check "... and has removed the snapshot" machine_run test ! -e /run/libvirt-nss
