@@ -14,8 +14,7 @@ pub const REALM: &str = "SITE.EXAMPLE";
 
 /// Since Debian 13, kinit(1) is an alternative, which exists only where the package is installed and not just unpacked.
 fn kinit() -> &'static str {
-    let name = "kinit.mit";
-    program(name).map_or("kinit", |_| name)
+    if program("kinit.mit").is_some() { "kinit.mit" } else { "kinit" }
 }
 
 /// A realm.
