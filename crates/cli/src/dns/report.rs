@@ -50,10 +50,12 @@ pub(crate) fn report(paths: &Paths) -> Report {
     if let Ok(resolver) = &found {
         report.other_ways(resolver, &enabled, paths);
     }
+    let zones = zones(paths);
     if way.outlet() == Outlet::Hosts {
-        report.zones(way, paths);
+        report.zones(way, zones.as_deref(), paths);
     }
-    let example = report.names(way, paths);
+    let zone = zones.ok().and_then(|zones| zones.into_iter().next()).unwrap_or_default();
+    let example = report.names(way, &zone, paths);
     if way.outlet() == Outlet::Hosts {
         report.server(paths);
     }
@@ -105,14 +107,14 @@ impl Report {
     }
 
     /// The zones, and whether the files have them.
-    fn zones(&mut self, way: Way, paths: &Paths) {
-        let zones = match zones(paths) {
+    fn zones(&mut self, way: Way, zones: Result<&[String], &Error>, paths: &Paths) {
+        let zones = match zones {
             Ok(zones) => zones,
-            Err(error) => return self.error(&error),
+            Err(error) => return self.error(error),
         };
         self.line(format!("zones: {}", zones.join(" ")));
-        self.lines.extend(left_out(way, &zones));
-        match addition(way, &zones, paths) {
+        self.lines.extend(left_out(way, zones));
+        match addition(way, zones, paths) {
             Ok(phase) if phase.has_changes() => {
                 let text = "the networks or the server's address have changed since 'dns enable'";
                 self.problems.push((text.into(), enable_again(paths)));
@@ -122,11 +124,10 @@ impl Report {
         }
     }
 
-    /// The names that the daemon has written. Returns one of them with its addresses.
-    fn names(&mut self, way: Way, paths: &Paths) -> Option<(String, Vec<IpAddr>)> {
+    /// The names that the daemon has written. Returns one of those in the zone, with its addresses.
+    fn names(&mut self, way: Way, zone: &str, paths: &Paths) -> Option<(String, Vec<IpAddr>)> {
         let outlet = way.outlet();
-        let zone = zones(paths).ok().and_then(|zones| zones.into_iter().next());
-        match outlet.names(paths, zone.as_deref().unwrap_or_default()) {
+        match outlet.names(paths, zone) {
             Ok(names) => {
                 self.line(format!("names: {}", names.count));
                 names.example
