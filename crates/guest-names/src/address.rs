@@ -178,6 +178,13 @@ impl Mac {
         Some(Self(mac))
     }
 
+    /// The octets as a number, most significant first. Comparing numbers takes a fraction of the time of comparing arrays.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        let [a, b, c, d, e, f] = self.0;
+        u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+    }
+
     /// The canonical text: lower case, colons.
     #[must_use]
     #[inline(never)] // in all, 2 KB less code

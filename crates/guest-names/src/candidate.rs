@@ -222,7 +222,7 @@ impl Candidate {
 /// A MAC as a number; `None` is greater than all.
 pub(crate) fn mac_key(mac: Option<Mac>) -> u64 {
     match mac {
-        Some(Mac([a, b, c, d, e, f])) => u64::from_be_bytes([0, 0, a, b, c, d, e, f]),
+        Some(mac) => mac.number(),
         None => u64::MAX,
     }
 }

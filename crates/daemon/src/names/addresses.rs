@@ -5,7 +5,7 @@ use guest_names::bridge::Bridge;
 use guest_names::candidate::Evidence;
 
 use super::earliest;
-use super::index::{AddressKey, mac_key, octets};
+use super::index::{AddressKey, octets};
 use crate::model::{GUEST_ADDRESSES, Network};
 
 /// An address that a guest is believed to have.
@@ -33,7 +33,7 @@ impl Believed<'_> {
 
     /// The address and the NIC, as a sort key.
     pub(super) fn identity(&self) -> (AddressKey, u64) {
-        (octets(self.address), mac_key(self.mac))
+        (octets(self.address), self.mac.number())
     }
 }
 

@@ -91,12 +91,7 @@ impl<'f> Index<'f> {
 type NicKey = (BridgeIndex, u64);
 
 fn nic(bridge: BridgeIndex, mac: Mac) -> NicKey {
-    (bridge, mac_key(mac))
-}
-
-/// A MAC address as a sort key. Comparing numbers takes a fraction of the time of comparing arrays.
-pub(super) fn mac_key(Mac([a, b, c, d, e, f]): Mac) -> u64 {
-    u64::from_be_bytes([0, 0, a, b, c, d, e, f])
+    (bridge, mac.number())
 }
 
 /// An address as a sort key: its length, and its octets as a number.

@@ -2,11 +2,12 @@
 
 use std::cmp::Reverse;
 
+use guest_names::address::Mac;
 use guest_names::bridge::Bridge;
 use guest_names::candidate::Evidence;
 use guest_names::snapshot::format::{Entry, flags, kind};
 
-use super::index::{AddressKey, mac_key, octets};
+use super::index::{AddressKey, octets};
 use super::table::{Class, Fact, Row, Table};
 
 /// A row that becomes an entry of the snapshot.
@@ -148,7 +149,7 @@ fn place_of_name(kept: &Kept, borrowed: bool, fact: &Fact) -> impl Ord + use<> {
 type Identity = (Option<AddressKey>, Option<u64>);
 
 fn identity(fact: &Fact) -> Identity {
-    (fact.address.map(octets), fact.mac.map(mac_key))
+    (fact.address.map(octets), fact.mac.map(Mac::number))
 }
 
 /// Merges rows with the same address and NIC: a report goes into the leases that it is about or, if there are none, into
