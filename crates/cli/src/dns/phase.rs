@@ -289,7 +289,7 @@ fn run(command: &str) -> Result<(), Error> {
     Err(failed(why))
 }
 
-/// What the programs of a unit have just written into the journal, such as why they can't start. Nothing if there is no journal.
+/// The last lines that a unit's programs wrote to the journal, such as why they can't start. Empty without a journal.
 fn log(unit: &str) -> Vec<String> {
     let journal = |options: &[&str]| {
         let mut command = Command::new("journalctl");

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::process::{Command, Stdio};
 
-/// The addresses that the name server in resolv.conf(5) has for a name. `None` if there is no getent(1) of glibc.
+/// The addresses that the name server in resolv.conf(5) has for a name. `None` without glibc's getent(1).
 pub(crate) fn look_up(name: &str) -> Option<Vec<IpAddr>> {
     let output = Command::new("getent")
         .args(["-s", "hosts:dns", "hosts", &format!("{name}.")])
